@@ -1,0 +1,333 @@
+//! The command line.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use comfy_table::{ContentArrangement, Table, presets};
+use facteur_spool::{Spool, SpoolConfig};
+
+use crate::admin::{self, Answer, Entry, Request, Sink, Which};
+use crate::config::{self, Config, LogFormat};
+use crate::serve;
+
+/// Where the configuration is looked for.
+const DEFAULT_CONFIG: &str = "/etc/facteur/facteur.toml";
+
+/// A mail transfer agent whose policy is WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, short, global = true, default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take mail in and deliver it, until SIGTERM or SIGINT.
+    Serve,
+    /// Say everything that is wrong with the configuration, its tables and its plugins.
+    Check,
+    /// Look at the queue, and change it.
+    Queue {
+        #[command(subcommand)]
+        command: QueueCommand,
+    },
+    /// Load configuration, tables and plugins anew, without losing a session.
+    Reload,
+    /// Try it out: an embedded configuration, on 127.0.0.1:2525, with everything below one folder.
+    Demo {
+        /// The folder; made if it isn't there.
+        #[arg(default_value = "target/demo")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueCommand {
+    /// Every message, with why it is still here.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One message with its content.
+    Show {
+        /// Its queue id.
+        id: String,
+    },
+    /// Try messages now.
+    Flush(Messages),
+    /// Keep messages until they are released.
+    Hold(Messages),
+    /// Put held messages back.
+    Release(Messages),
+    /// Remove messages; nobody is told.
+    Delete(Messages),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true)]
+struct Messages {
+    /// A queue id.
+    id: Option<String>,
+    /// Every message.
+    #[arg(long, conflicts_with = "id")]
+    all: bool,
+}
+
+impl From<Messages> for Which {
+    fn from(messages: Messages) -> Self {
+        Self { id: messages.id }
+    }
+}
+
+/// Runs the command that the arguments name. 0: done. 1: it failed. 2: the command line is wrong.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Serve => load(&arguments.config).and_then(|config| run(config, Some(&arguments.config))),
+        Command::Check => load(&arguments.config).and_then(check),
+        Command::Queue { command } => load(&arguments.config).and_then(|config| queue(&config, command)),
+        Command::Reload => load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain)),
+        Command::Demo { folder } => demo(&folder),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(text)) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the person at the terminal is told.
+struct Failure(String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(format!("facteur: {error}"))
+    }
+}
+
+fn told(errors: &[config::ConfigError]) -> Failure {
+    Failure(config::render(errors, io::stderr().is_terminal()))
+}
+
+fn load(path: &Path) -> Result<Config, Failure> {
+    Config::load(path).map_err(|errors| told(&errors))
+}
+
+fn check(config: Config) -> Result<(), Failure> {
+    log_to_stderr(&config, tracing::Level::WARN);
+    runtime()?.block_on(serve::check(config))?;
+    println!("all is well");
+    Ok(())
+}
+
+fn run(config: Config, file: Option<&Path>) -> Result<(), Failure> {
+    let level = config.log.level;
+    log_to_stderr(&config, level);
+    Ok(runtime()?.block_on(serve::serve(config, file, |_| {}))?)
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn log_to_stderr(config: &Config, level: tracing::Level) {
+    let filter = tracing_subscriber::filter::LevelFilter::from_level(level);
+    let builder = tracing_subscriber::fmt().with_max_level(filter).with_writer(io::stderr).with_target(false);
+    match config.log.format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+    }
+}
+
+fn demo(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
+    let folder = folder.canonicalize()?;
+    let config = Config::demo(&folder).map_err(|errors| told(&errors))?;
+    log_to_stderr(&config, tracing::Level::INFO);
+    let told = |addresses: &[std::net::SocketAddr]| {
+        let Some(address) = addresses.first() else { return };
+        println!("{}", what_to_try(&folder, *address));
+    };
+    Ok(runtime()?.block_on(serve::serve(config, None, told))?)
+}
+
+fn what_to_try(folder: &Path, address: std::net::SocketAddr) -> String {
+    let (host, port) = (address.ip(), address.port());
+    let folder = folder.display();
+    format!(
+        "\nfacteur takes mail on {address} for the domain localhost; mailboxes are Maildirs under {folder}/mail.\n\
+         Try, in another terminal:\n\n\
+         \x20 printf 'Subject: hello\\n\\nIt works.\\n' | curl -s smtp://{host}:{port} --mail-from me@localhost --mail-rcpt you@localhost -T -\n\
+         \x20 ls {folder}/mail/you/new\n\
+         \x20 curl -s smtp://{host}:{port} --mail-from me@localhost --mail-rcpt nobody-here@localhost -T /dev/null; echo refused: $?\n\n\
+         Ctrl-C stops it.\n"
+    )
+}
+
+fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {
+    match command {
+        QueueCommand::List { json: true } => ask(config, &Request::List, &mut Json),
+        QueueCommand::List { json: false } => {
+            let mut listing = Listing::default();
+            ask(config, &Request::List, &mut listing)?;
+            listing.finish();
+            Ok(())
+        }
+        QueueCommand::Show { id } => ask(config, &Request::Show { id }, &mut Plain),
+        QueueCommand::Flush(which) => ask(config, &Request::Flush(which.into()), &mut Plain),
+        QueueCommand::Hold(which) => ask(config, &Request::Hold(which.into()), &mut Plain),
+        QueueCommand::Release(which) => ask(config, &Request::Release(which.into()), &mut Plain),
+        QueueCommand::Delete(which) => ask(config, &Request::Delete(which.into()), &mut Plain),
+    }
+}
+
+/// Asks the running program; where there is none, the store itself.
+fn ask(config: &Config, request: &Request, sink: &mut (impl Sink + Send)) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        if admin::ask(&config.admin.socket, request, sink).await? {
+            return Ok(());
+        }
+        if !config.spool.path.exists() {
+            return Err(Failure(format!("facteur: there is no spool at {}", config.spool.path.display())));
+        }
+        let spool = Spool::open(&SpoolConfig::new(&config.spool.path))?;
+        admin::answer(&spool, None, request.clone(), sink).await?;
+        spool.close().await?;
+        Ok(())
+    })
+}
+
+/// Answers as text, as they come.
+struct Plain;
+
+impl Sink for Plain {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match answer {
+            Answer::Message(entry) => writeln!(out, "{}", describe(&entry)),
+            Answer::Content { text } => write!(out, "{text}"),
+            Answer::Count { count: 1 } => writeln!(out, "1 message"),
+            Answer::Count { count } => writeln!(out, "{count} messages"),
+            Answer::Done => writeln!(out, "done"),
+            Answer::Failed { errors } => Err(io::Error::other(errors.join("\n"))),
+        }
+    }
+}
+
+/// Answers as JSON, a line each.
+struct Json;
+
+impl Sink for Json {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        match answer {
+            Answer::Message(entry) => {
+                let line = serde_json::to_string(&entry).map_err(io::Error::other)?;
+                writeln!(io::stdout().lock(), "{line}")
+            }
+            other => Plain.put(other).await,
+        }
+    }
+}
+
+/// A table, printed every so many rows, so that a long queue needs no memory.
+#[derive(Default)]
+struct Listing {
+    rows: Vec<Vec<String>>,
+    messages: u64,
+    octets: u64,
+}
+
+/// Rows printed at a time.
+const ROWS: usize = 1000;
+
+impl Sink for Listing {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        let Answer::Message(entry) = answer else { return Plain.put(answer).await };
+        self.messages += 1;
+        self.octets += entry.size;
+        let sender = if entry.sender.is_empty() { "<>" } else { &entry.sender };
+        for (number, recipient) in entry.recipients.iter().enumerate() {
+            let why = recipient.last_reply.as_deref().or(entry.reason.as_deref()).unwrap_or("");
+            let first = |text: String| if number == 0 { text } else { String::new() };
+            self.rows.push(vec![
+                first(entry.id.clone()),
+                first(time(entry.received_at)),
+                first(entry.size.to_string()),
+                first(sender.to_owned()),
+                recipient.address.clone(),
+                recipient.state.clone(),
+                why.to_owned(),
+            ]);
+        }
+        if self.rows.len() >= ROWS {
+            self.print();
+        }
+        Ok(())
+    }
+}
+
+impl Listing {
+    fn print(&mut self) {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(["ID", "Arrived", "Octets", "Sender", "Recipient", "State", "Why"]);
+        table.add_rows(self.rows.drain(..));
+        println!("{table}");
+    }
+
+    fn finish(mut self) {
+        if !self.rows.is_empty() {
+            self.print();
+        }
+        if self.messages == 0 {
+            println!("The queue is empty.");
+        } else {
+            println!("{} messages, {} octets.", self.messages, self.octets);
+        }
+    }
+}
+
+fn describe(entry: &Entry) -> String {
+    let mut text = String::new();
+    let sender = if entry.sender.is_empty() { "<>" } else { &entry.sender };
+    // Writing to a String can't fail.
+    let _ = writeln!(text, "{}  arrived {}  {} octets  from {sender}", entry.id, time(entry.received_at), entry.size);
+    if let Some(reason) = &entry.reason {
+        let _ = writeln!(text, "  held: {reason}");
+    }
+    for one in &entry.recipients {
+        let why = one.last_reply.as_deref().unwrap_or("not tried yet");
+        let remote = one.remote.as_deref().map(|host| format!(" ({host})")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {}  {}  tried {} times, next {}: {why}{remote}",
+            one.address,
+            one.state,
+            one.attempts,
+            time(one.next_try)
+        );
+    }
+    let left = entry.recipient_count.saturating_sub(entry.recipients.len() as u64);
+    if left > 0 {
+        let _ = writeln!(text, "  and {left} more");
+    }
+    text
+}
+
+fn time(milliseconds: u64) -> String {
+    let moment = i64::try_from(milliseconds).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    moment.map_or_else(|| "?".into(), |moment| {
+        moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    })
+}

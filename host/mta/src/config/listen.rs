@@ -1,0 +1,89 @@
+//! `[[listen]]`: where mail comes in, which plugins are asked there, and the limits of its sessions.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use facteur_smtp::BareNewline;
+
+use super::reader::{Kind, Section, Value};
+use super::units::LONG;
+
+/// The port of SMTP (RFC 5321 section 2.3.4), for the help text.
+const EXAMPLE: &str = "\"0.0.0.0:25\"";
+/// A message smaller than this can't hold the headers of a bounce; larger than this no mail server takes.
+const MESSAGE_SIZES: std::ops::RangeInclusive<u64> = 1_024..=(1 << 40);
+
+/// One address to listen on.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// IP address and port.
+    pub address: SocketAddr,
+    /// The address as the file writes it: what logs and plugins know the listener by.
+    pub name: String,
+    /// The names of the plugins that are asked, in order. Absent in the file: every plugin, in file order.
+    pub chain: Vec<String>,
+    /// The limits of its sessions.
+    pub limits: ListenLimits,
+    /// What a bare LF in a message means. Default: `Normalize`, as Postfix 3.9: it ends a line, and never the message.
+    pub bare_newline: BareNewline,
+}
+
+/// `limits` of a listener. The defaults are Postfix's.
+#[derive(Debug, Clone)]
+pub struct ListenLimits {
+    /// Bytes of a message, as stored. Default 10,240,000 (`message_size_limit`).
+    pub message_size: u64,
+    /// Recipients of a message. Default 1,000 (`smtpd_recipient_limit`).
+    pub recipients: usize,
+    /// Bytes of a command line. Default 2,048 (`line_length_limit`).
+    pub line: usize,
+    /// Errors after which a session ends. Default 20 (`smtpd_hard_error_limit`).
+    pub errors: u32,
+    /// Sessions at once. Default 10,000: an idle one takes a few KiB.
+    pub connections: usize,
+    /// How long a client may be silent. Default 300 s (`smtpd_timeout`; RFC 5321 section 4.5.3.2.7 asks for 5 minutes).
+    pub timeout: Duration,
+}
+
+/// Reads one `[[listen]]`. An absent chain is `None`.
+pub(super) fn read(section: &mut Section<'_>) -> Option<(Listen, Option<Vec<String>>)> {
+    let address = section.required("address", EXAMPLE, |value| {
+        value.parse(|text| match text.parse::<SocketAddr>() {
+            Ok(address) => Ok((address, text.to_owned())),
+            Err(_) => Err(format!("write an IP address and a port, such as {EXAMPLE} or \"[::]:25\"")),
+        })
+    });
+    let chain = section.get("chain", chain);
+    let limits = section.section("limits", |limits| ListenLimits {
+        message_size: limits.or("message-size", 10_240_000, |value| value.size(MESSAGE_SIZES)),
+        // RFC 5321 section 4.5.3.1.8: a server must take 100.
+        recipients: limits.or("recipients", 1_000, |value| value.integer(100..=100_000)),
+        // RFC 5321 section 4.5.3.1.4: a server must take 512.
+        line: limits.or("line", 2_048, |value| value.integer(512..=65_536)),
+        errors: limits.or("errors", 20, |value| value.integer(1..=1_000_000)),
+        connections: limits.or("connections", 10_000, |value| value.integer(1..=1_000_000)),
+        timeout: limits.or("timeout", Duration::from_secs(300), |value| value.duration(Duration::from_secs(1)..=LONG)),
+    });
+    let words = [("normalize", BareNewline::Normalize), ("reject", BareNewline::Reject)];
+    let bare_newline = section.or("bare-newline", BareNewline::Normalize, |value| value.one_of(&words));
+    let (address, name) = address?;
+    Some((Listen { address, name, chain: Vec::new(), limits, bare_newline }, chain))
+}
+
+/// Plugin names, each once.
+fn chain(value: &Value<'_>) -> Option<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    value.list(|value| {
+        let name = value.name_of(Kind::Plugin)?;
+        if names.contains(&name) {
+            return value.error(
+                format!("the plugin \"{name}\" is twice in the chain"),
+                "again",
+                "a chain asks a plugin once: take one of them out",
+            );
+        }
+        names.push(name);
+        Some(())
+    })?;
+    Some(names)
+}

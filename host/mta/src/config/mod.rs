@@ -1,0 +1,259 @@
+//! The configuration: one TOML file becomes one typed, checked value.
+//!
+//! All that is wrong is told at once, each error with its place and its mend. Every default is named where its field is.
+//! Reading the configuration opens no other file and looks up no name: what is wrong with tables and plugins is told by those who open them.
+
+mod domains;
+mod error;
+mod listen;
+mod mailboxes;
+mod network;
+mod plugin;
+mod queue;
+mod reader;
+mod table;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use facteur_policy::Domains;
+use toml::de::DeTable;
+
+pub use error::{ConfigError, render};
+pub use listen::{Listen, ListenLimits};
+pub use mailboxes::{MailboxPath, Mailboxes, Users};
+pub use network::{Dns, Networks};
+pub use plugin::{BUILTINS, Component, Plugin, PolicySettings};
+pub use queue::{Queue, SmtpClient, SmtpTimeouts};
+use reader::{Kind, Report, Section, Value};
+pub use table::{Format, TableSource};
+
+/// The configuration that a first start uses: mail for `localhost`, by the built-in plugins.
+pub const DEMO: &str = include_str!("demo.toml");
+
+/// A whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// The host's full name, as it is said on the wire (A-labels). Must be given.
+    pub hostname: String,
+    /// `[[listen]]`: at least one.
+    pub listen: Vec<Listen>,
+    /// `[domains]`.
+    pub domains: Domains,
+    /// `[mailboxes]`.
+    pub mailboxes: Mailboxes,
+    /// `[dns]`.
+    pub dns: Dns,
+    /// `[spool]`.
+    pub spool: Spool,
+    /// `[networks]`.
+    pub networks: Networks,
+    /// `[queue]`.
+    pub queue: Queue,
+    /// `[smtp]`: the client.
+    pub smtp: SmtpClient,
+    /// `[admin]`.
+    pub admin: Admin,
+    /// `[log]`.
+    pub log: Log,
+    /// `[policy]`.
+    pub policy: PolicySettings,
+    /// `[tables]`, by name.
+    pub tables: BTreeMap<String, TableSource>,
+    /// `[[plugin]]`, in the order of the file.
+    pub plugins: Vec<Plugin>,
+}
+
+/// `[spool]`.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// The folder of the queue. Default "/var/spool/facteur".
+    pub path: PathBuf,
+    /// Bytes that are set aside, so that outcomes can be written on a full disk. Default 16 MiB.
+    pub reserve: u64,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// The unix socket that `facteur queue` and `facteur reload` speak to. Default: `admin.sock` in the spool.
+    pub socket: PathBuf,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Default: text.
+    pub format: LogFormat,
+    /// The least important lines that are written. Default: info.
+    pub level: tracing::Level,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// All that is wrong, in the order of the file.
+    pub fn load(path: &Path) -> Result<Self, Vec<ConfigError>> {
+        let text = std::fs::read_to_string(path).map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
+        let path = std::path::absolute(path).map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
+        Self::parse(&path, &text)
+    }
+
+    /// The configuration of a first start, with everything below `folder`. Started by root, its mailboxes belong to "nobody", since
+    /// mail is never written as root.
+    ///
+    /// # Errors
+    /// The folder's path is not UTF-8.
+    pub fn demo(folder: &Path) -> Result<Self, Vec<ConfigError>> {
+        let file = std::path::absolute(folder.join("facteur.toml"));
+        let mut config = Self::parse(&file.map_err(|error| vec![ConfigError::unreadable(folder, &error)])?, DEMO)?;
+        if nix::unistd::geteuid().is_root() {
+            config.mailboxes.owner = Some("nobody".to_owned());
+        }
+        Ok(config)
+    }
+
+    /// Checks the text of a file. `file` names it in errors; relative paths start at its folder.
+    ///
+    /// # Errors
+    /// All that is wrong, in the order of the file. Where the text is no TOML at all, only that: whatever can't be read can't be judged.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<ConfigError>> {
+        let report = Report::new(file, text);
+        let (document, broken) = DeTable::parse_recoverable(text);
+        if !broken.is_empty() {
+            for error in broken {
+                report.error(
+                    error.span().unwrap_or(0..0),
+                    format!("this is no TOML: {}", error.message()),
+                    "here",
+                    None,
+                );
+            }
+            return report.finish(None);
+        }
+        let config = report.root(document.get_ref(), |root| read(root, file));
+        report.finish(config)
+    }
+
+    /// The plugin of this name.
+    pub fn plugin(&self, name: &str) -> Option<&Plugin> {
+        self.plugins.iter().find(|plugin| plugin.name == name)
+    }
+
+    /// The largest message that any listener takes, in bytes.
+    pub fn message_size(&self) -> u64 {
+        self.listen.iter().map(|listen| listen.limits.message_size).max().unwrap_or_default()
+    }
+}
+
+/// Reads the whole file.
+fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
+    let hostname = root.required("hostname", "\"mail.example.org\"", |value| value.parse(domains::hostname));
+    let name = hostname.clone().unwrap_or_default();
+    let spool = root.section("spool", |section| Spool {
+        path: section.get("path", Value::path).unwrap_or_else(|| "/var/spool/facteur".into()),
+        reserve: section.or("reserve", 16 << 20, |value| value.size(1 << 20..=1 << 40)),
+    });
+    let (policy, limits) = root.section("policy", |section| plugin::read_policy(section, &spool.path));
+    let plugins = plugins(root, limits);
+    let tables = root.get("tables", table::read).unwrap_or_default();
+    let listen = listeners(root, &plugins);
+    let config = Config {
+        file: file.to_owned(),
+        hostname: name.clone(),
+        listen,
+        domains: root.section("domains", |section| domains::read(section, &name)),
+        mailboxes: root.section("mailboxes", mailboxes::read),
+        dns: root.section("dns", network::read_dns),
+        networks: root.section("networks", network::read_networks),
+        queue: root.section("queue", queue::read),
+        smtp: root.section("smtp", |section| queue::read_client(section, &name)),
+        admin: root.section("admin", |section| Admin {
+            socket: section.get("socket", Value::path).unwrap_or_else(|| spool.path.join("admin.sock")),
+        }),
+        log: root.section("log", log),
+        spool,
+        policy,
+        tables,
+        plugins,
+    };
+    let names = |kind| match kind {
+        Kind::Plugin => config.plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(),
+        Kind::Table => config.tables.keys().map(String::as_str).collect(),
+    };
+    for kind in [Kind::Plugin, Kind::Table] {
+        root.report.resolve(kind, &names(kind));
+    }
+    hostname.is_some().then_some(config)
+}
+
+/// Every `[[plugin]]`, in order.
+fn plugins(root: &mut Section<'_>, limits: facteur_policy::Limits) -> Vec<Plugin> {
+    let mut names = HashSet::new();
+    root.sections("plugin", |section| {
+        let span = section.span.clone();
+        let plugin = plugin::read(section, limits)?;
+        if !names.insert(plugin.name.clone()) {
+            let help = Some("give each plugin a name of its own".to_owned());
+            section.report.error(span, format!("two plugins are named \"{}\"", plugin.name), "the second", help);
+        }
+        Some(plugin)
+    })
+}
+
+/// Every `[[listen]]`, with its chain filled in.
+fn listeners(root: &mut Section<'_>, plugins: &[Plugin]) -> Vec<Listen> {
+    let mut addresses = HashSet::new();
+    let listeners = root.sections("listen", |section| {
+        let span = section.span.clone();
+        let (mut listen, chain) = listen::read(section)?;
+        if !addresses.insert(listen.address) {
+            let help = Some("take one of them out".to_owned());
+            section.report.error(
+                span,
+                format!("two listeners have the address {}", listen.address),
+                "the second",
+                help,
+            );
+        }
+        listen.chain = chain.unwrap_or_else(|| plugins.iter().map(|plugin| plugin.name.clone()).collect());
+        Some(listen)
+    });
+    if !root.has("listen") {
+        let help = Some("add [[listen]] with address = \"127.0.0.1:25\"".to_owned());
+        root.report.error(0..0, "there is nothing to listen on".to_owned(), "no [[listen]] in the file", help);
+    }
+    listeners
+}
+
+fn log(section: &mut Section<'_>) -> Log {
+    use tracing::Level;
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    Log {
+        format: section.or("format", LogFormat::Text, |value| {
+            value.one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)])
+        }),
+        level: section.or("level", Level::INFO, |value| value.one_of(&levels)),
+    }
+}

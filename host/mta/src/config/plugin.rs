@@ -1,0 +1,142 @@
+//! `[policy]` and `[[plugin]]`: the plugins, what they may do, and what they may use.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use facteur_policy::{Grants, Limits, OnError};
+
+use super::reader::{Kind, Section, Value};
+
+/// The plugins that are embedded in the binary: what `component = "builtin:NAME"` may name.
+pub const BUILTINS: [&str; 3] = ["restrictions", "aliases", "transport-map"];
+
+/// A sandbox can't start in less memory than this: its stack alone is some KiB.
+const LEAST_MEMORY: u64 = 64 << 10;
+/// What a slot of the pool has.
+const MOST_MEMORY: u64 = 64 << 20;
+/// How long a client waits for an answer without giving up (RFC 5321 section 4.5.3.2: 5 minutes at RCPT).
+const LONGEST_CALL: Duration = Duration::from_secs(120);
+
+/// `[policy]`.
+#[derive(Debug, Clone)]
+pub struct PolicySettings {
+    /// Where compiled plugins are kept. Default: `compiled` in the spool.
+    pub cache: PathBuf,
+    /// Sandboxes at once: one for each plugin of each transaction under way. Default 1,000.
+    pub sandboxes: u32,
+}
+
+/// One `[[plugin]]`.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    /// Its name in chains and logs; unique.
+    pub name: String,
+    /// Where its code is.
+    pub component: Component,
+    /// `[plugin.settings]` as a JSON object. Default "{}".
+    pub settings: String,
+    /// `[plugin.grants]`. Default: nothing.
+    pub grants: Grants,
+    /// Asked about client and HELO when they come, rather than at the first RCPT. Default: no.
+    pub early: bool,
+    /// What one call may use. The defaults are `[policy]`'s `memory`, `call-timeout` and `call-cpu`, and theirs [`Limits::default`].
+    pub limits: Limits,
+    /// What its failure means where a session is there to hear it. Default: try later. Elsewhere it always means that.
+    pub on_error: OnError,
+}
+
+/// Where a plugin's code is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Component {
+    /// In the binary, by name: one of [`BUILTINS`].
+    Builtin(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// Reads `[policy]`, and what a call may use unless its plugin says otherwise.
+pub(super) fn read_policy(section: &mut Section<'_>, spool: &Path) -> (PolicySettings, Limits) {
+    let defaults = Limits::default();
+    let settings = PolicySettings {
+        cache: section.get("cache", Value::path).unwrap_or_else(|| spool.join("compiled")),
+        sandboxes: section.or("sandboxes", 1_000, |value| value.integer(4..=10_000)),
+    };
+    (settings, limits(section, ["memory", "call-timeout", "call-cpu"], defaults))
+}
+
+/// Reads one `[[plugin]]`.
+pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin> {
+    let name = section.required("name", "\"…\"", |value| {
+        value.parse(|text| {
+            let right = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            if right { Ok(text.to_owned()) } else { Err("letters, digits, \"-\", \"_\" and \".\"".into()) }
+        })
+    });
+    let component = section.required("component", "\"builtin:restrictions\"", component);
+    let settings = section.get("settings", |value| {
+        value.entries()?;
+        value.json().map(|json| json.to_string())
+    });
+    let grants = section.section("grants", grants);
+    let early = section.or("early", false, Value::boolean);
+    section.get("isolation", |value| match value.string()? {
+        "transaction" => Some(()),
+        "shared" => value.error(
+            "plugins can't share a sandbox between transactions yet",
+            "not there yet",
+            "write \"transaction\", or leave the line out: each transaction then has its own sandbox",
+        ),
+        _ => value.one_of(&[("transaction", ())]),
+    });
+    let limits = limits(section, ["memory", "timeout", "cpu"], defaults);
+    let on_error = section.or("on-error", OnError::Defer, |value| match value.string()? {
+        "dunno" => value.error(
+            "a plugin that fails can't count as one without an opinion",
+            "not possible",
+            "\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop",
+        ),
+        _ => value.one_of(&[("defer", OnError::Defer), ("reject", OnError::Reject)]),
+    });
+    let settings = settings.unwrap_or_else(|| "{}".to_owned());
+    // A component that is wrong is reported; the plugin counts all the same, so that nobody is told that it isn't there.
+    let component = component.unwrap_or_else(|| Component::Builtin(String::new()));
+    Some(Plugin { name: name?, component, settings, grants, early, limits, on_error })
+}
+
+fn component(value: &Value<'_>) -> Option<Component> {
+    match value.string()?.strip_prefix("builtin:") {
+        None => value.path().map(Component::File),
+        Some(name) if BUILTINS.contains(&name) => Some(Component::Builtin(name.to_owned())),
+        Some(name) => value.error(
+            format!("there is no built-in plugin \"{name}\""),
+            "not in the binary",
+            format!("these are built in: {}", BUILTINS.join(", ")),
+        ),
+    }
+}
+
+fn grants(section: &mut Section<'_>) -> Grants {
+    section.refuse(
+        "deliver-to",
+        "the grant `deliver-to` can't be given",
+        "take it out: mail isn't delivered to commands and files; such a result of an alias bounces singly",
+    );
+    Grants {
+        dns: section.or("dns", false, Value::boolean),
+        relay: section.or("relay", false, Value::boolean),
+        lookup: section.get("lookup", |v| v.list(|v| v.name_of(Kind::Table))).unwrap_or_default(),
+        include: section.get("include", |v| v.list(Value::path)).unwrap_or_default(),
+    }
+}
+
+/// What a call may use, under the given names for memory, timeout and computing time.
+fn limits(section: &mut Section<'_>, keys: [&'static str; 3], defaults: Limits) -> Limits {
+    let [memory, timeout, cpu] = keys;
+    let calls = Duration::from_millis(5)..=LONGEST_CALL;
+    let bytes = section.get(memory, |value| value.size(LEAST_MEMORY..=MOST_MEMORY));
+    Limits {
+        memory: bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(defaults.memory),
+        timeout: section.or(timeout, defaults.timeout, |value| value.duration(calls.clone())),
+        cpu: section.or(cpu, defaults.cpu, |value| value.duration(calls)),
+    }
+}

@@ -1,0 +1,323 @@
+//! One connection to a server: moves bytes between the socket and the client machine, and keeps the time.
+//!
+//! It reads while it writes, so that a server that answers early blocks nobody. The time for a reply starts anew with each reply and
+//! with nothing else: a server that trickles octets gains nothing. After a failure the connection is of no use.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use facteur_smtp::{Capabilities, Client, ClientEvent, Enhanced, Envelope, Finished, Reply, Stage};
+use facteur_spool::Body;
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::targets::Target;
+use crate::config::SmtpTimeouts;
+
+/// Read at once; replies are short.
+const READ: usize = 4096;
+/// Content that is gathered before it is written: a small message goes out with one system call.
+const GATHER: usize = 64 * 1024;
+
+/// A connection that may carry a message.
+pub struct Connection {
+    stream: TcpStream,
+    client: Client,
+    /// `host[address]:port`, as Postfix names a relay.
+    peer: String,
+    timeouts: SmtpTimeouts,
+    capabilities: Capabilities,
+    outgoing: BytesMut,
+    /// Nothing more can be written. What the server said before is still read.
+    write_failed: bool,
+    /// What was awaited when bytes last moved, and after how many replies.
+    progress: (Stage, u64),
+    deadline: Instant,
+    /// An event that was seen while content was written.
+    seen: Option<ClientEvent>,
+    /// What the machine was told when the connection was lost.
+    loss: Option<Reply>,
+    opened: Instant,
+    messages: u32,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub struct Unreachable(pub Reply);
+
+/// What became of a message.
+#[derive(Debug)]
+pub struct Sent {
+    /// One for each recipient.
+    pub replies: Vec<Reply>,
+    /// Whether the connection can carry another message.
+    pub reusable: bool,
+    /// What was awaited when it ended; of interest if it isn't reusable.
+    pub stage: Stage,
+    /// This reply is not the server's but ours, about the loss of the connection or about the content.
+    pub loss: Option<Reply>,
+    /// The content couldn't be read: no other server helps.
+    pub unreadable: bool,
+}
+
+impl Connection {
+    /// Connects and says hello.
+    pub async fn open(
+        target: &Target,
+        source: Option<IpAddr>,
+        hello: &str,
+        timeouts: &SmtpTimeouts,
+    ) -> Result<Self, Unreachable> {
+        let peer = format!("{}[{}]:{}", target.host, target.address.ip(), target.address.port());
+        let why = match timeout(timeouts.connect, connect(target.address, source)).await {
+            Ok(Ok(stream)) => return Self::greet(stream, peer, hello, timeouts).await,
+            Ok(Err(error)) => reason(&error),
+            Err(_) => "Connection timed out".to_owned(),
+        };
+        Err(Unreachable(Reply::new(450, "4.4.1", format!("connect to {peer}: {why}"))))
+    }
+
+    async fn greet(stream: TcpStream, peer: String, hello: &str, timeouts: &SmtpTimeouts) -> Result<Self, Unreachable> {
+        let mut connection = Self {
+            stream,
+            client: Client::new(hello),
+            peer,
+            timeouts: timeouts.clone(),
+            capabilities: Capabilities::default(),
+            outgoing: BytesMut::new(),
+            write_failed: false,
+            progress: (Stage::Closed, 0),
+            deadline: Instant::now(),
+            seen: None,
+            loss: None,
+            opened: Instant::now(),
+            messages: 0,
+        };
+        match connection.event().await {
+            ClientEvent::Ready(capabilities) => {
+                connection.capabilities = capabilities;
+                Ok(connection)
+            }
+            ClientEvent::Refused(reply) if connection.loss.is_none() => {
+                // As Postfix's smtp_skip_5xx_greeting: a server that talks to nobody says nothing about the recipients.
+                let said = reply.enhanced.map_or("4.3.0".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
+                let text = format!("host {} refused to talk to me: {}", connection.peer, bounded(reply));
+                connection.leave();
+                Err(Unreachable(Reply::new(450, &said, text)))
+            }
+            _ => Err(Unreachable(connection.loss.unwrap_or_else(no_outcome))),
+        }
+    }
+
+    /// `host[address]:port`.
+    pub fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// What the server offers, and its name.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// How many messages it has carried, and how long it has been open.
+    pub fn worn(&self) -> (u32, Duration) {
+        (self.messages, self.opened.elapsed())
+    }
+
+    /// Whether nothing has happened on an idle connection. What a server says unasked is that it closes.
+    pub fn is_quiet(&mut self) -> bool {
+        poll_fn(|context| self.poll_read(context)).now_or_never().is_none()
+    }
+
+    /// Sends a message: these headers, then the body.
+    pub async fn send(&mut self, envelope: &Envelope, header: &Bytes, body: &Body) -> Sent {
+        self.messages += 1;
+        self.client.start(envelope);
+        let mut unreadable = false;
+        let finished = loop {
+            match self.event().await {
+                ClientEvent::SendBody => {
+                    if let Err(error) = self.content(header, body).await {
+                        tracing::error!(%error, "the content of a queued message can't be read");
+                        unreadable = true;
+                        self.fail(Reply::new(451, "4.3.0", "the message can't be read from the queue now"));
+                    }
+                }
+                ClientEvent::Finished(finished) => break finished,
+                // None of these comes after `start`: the message is undecided.
+                ClientEvent::Ready(_) | ClientEvent::Refused(_) | ClientEvent::Closed(_) => {
+                    break Finished { recipients: vec![no_outcome(); envelope.recipients.len()], reusable: false };
+                }
+            }
+        };
+        Sent {
+            replies: finished.recipients.into_iter().map(bounded).collect(),
+            reusable: finished.reusable,
+            stage: self.progress.0,
+            loss: self.loss.clone(),
+            unreadable,
+        }
+    }
+
+    /// Says goodbye, and waits for the answer as long as it may take.
+    pub async fn quit(mut self) {
+        self.client.quit();
+        while !matches!(self.event().await, ClientEvent::Closed(_)) {}
+    }
+
+    /// Says goodbye without making anybody wait.
+    pub fn leave(self) {
+        tokio::spawn(self.quit());
+    }
+
+    async fn content(&mut self, header: &Bytes, body: &Body) -> io::Result<()> {
+        let mut reader = body.open().await?;
+        self.client.body(header);
+        while let Some(chunk) = reader.next().await? {
+            self.client.body(&chunk);
+            if self.client.output().len() >= GATHER && !self.flush().await {
+                return Ok(());
+            }
+        }
+        self.client.end_of_body();
+        Ok(())
+    }
+
+    /// Writes all there is, in the time for one part of the content. False: the message is over already.
+    async fn flush(&mut self) -> bool {
+        self.progress.0 = Stage::Closed;
+        loop {
+            self.seen = self.client.poll();
+            if self.seen.is_some() {
+                return false;
+            }
+            if self.client.output().is_empty() && self.outgoing.is_empty() && !self.write_failed {
+                return true;
+            }
+            self.turn().await;
+        }
+    }
+
+    async fn event(&mut self) -> ClientEvent {
+        loop {
+            if let Some(event) = self.seen.take().or_else(|| self.client.poll()) {
+                return event;
+            }
+            if self.client.stage() == Stage::Closed {
+                return ClientEvent::Closed(None);
+            }
+            self.turn().await;
+        }
+    }
+
+    /// Moves some bytes, or tells the machine why that can't be.
+    async fn turn(&mut self) {
+        let output = std::mem::take(self.client.output());
+        self.outgoing.unsplit(output);
+        let progress = (self.client.stage(), self.client.replies());
+        if progress != self.progress {
+            self.progress = progress;
+            self.deadline = Instant::now() + self.limit(progress.0);
+        }
+        let moved = timeout_at(self.deadline, poll_fn(|context| self.poll(context))).await;
+        let what = match moved {
+            Ok(Ok(())) => return,
+            Ok(Err(_)) => format!("lost connection with {} while {}", self.peer, progress.0),
+            Err(_) => format!("conversation with {} timed out while {}", self.peer, progress.0),
+        };
+        self.fail(Reply::new(450, "4.4.2", what));
+    }
+
+    fn fail(&mut self, reply: Reply) {
+        self.client.fail(&reply);
+        self.loss = Some(reply);
+    }
+
+    fn limit(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Greeting | Stage::Hello | Stage::Ready | Stage::Closed => self.timeouts.helo,
+            Stage::Reset | Stage::Mail => self.timeouts.mail,
+            Stage::Rcpt => self.timeouts.rcpt,
+            Stage::Data => self.timeouts.data_init,
+            Stage::Body => self.timeouts.data,
+            Stage::EndOfData => self.timeouts.data_done,
+            Stage::Quit => self.timeouts.quit,
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut moved = false;
+        while !self.outgoing.is_empty() && !self.write_failed {
+            match Pin::new(&mut self.stream).poll_write(context, &self.outgoing) {
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    self.outgoing.advance(written);
+                    moved = true;
+                }
+                Poll::Ready(_) => self.write_failed = true,
+                Poll::Pending => break,
+            }
+        }
+        if self.outgoing.is_empty() || self.write_failed {
+            // An idle connection holds no buffer.
+            self.outgoing = BytesMut::new();
+        }
+        match self.poll_read(context) {
+            Poll::Pending if moved => Poll::Ready(Ok(())),
+            polled => polled,
+        }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [0; READ];
+        let mut buffer = ReadBuf::new(&mut space);
+        match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(())) => {
+                self.client.receive(buffer.filled());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    let stream = socket.connect(address).await?;
+    // Whole flights of commands are written at once: waiting for more only costs time.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The words of an error, as an operator knows them.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn no_outcome() -> Reply {
+    Reply::new(451, "4.3.0", "the server gave no outcome")
+}
+
+/// Octets of a server's words that are kept; the longest honest ones are a few lines.
+const REPLY_LIMIT: usize = 2048;
+
+/// The reply with a text of bounded length; the machine has made it printable.
+fn bounded(mut reply: Reply) -> Reply {
+    if reply.text.len() > REPLY_LIMIT {
+        reply.text.truncate(reply.text.floor_char_boundary(REPLY_LIMIT));
+        reply.text.push_str(" ...");
+    }
+    reply
+}

@@ -1,0 +1,179 @@
+//! Delivery: one attempt at getting one message to recipients that share a route and an envelope sender.
+//!
+//! Every attempt ends in one outcome for each recipient. "Delivered" is only said where the next hop took the message over, or the
+//! mailbox has it on its disk; whatever is in doubt is deferred, so that a message may come twice and is never lost.
+//!
+//! It decides no retry, writes no bounce and knows no queue: what to make of an outcome is the caller's.
+
+mod connection;
+mod credentials;
+mod maildir;
+mod pool;
+mod smtp;
+mod targets;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use facteur_policy::Route;
+use facteur_smtp::{Address, Reply};
+use facteur_spool::{Message, Recipient};
+
+use crate::config;
+use crate::dns::Names;
+use crate::tables::Mailboxes;
+
+/// What delivery knows of the configuration.
+pub struct Settings {
+    /// This host's name: in the file names of Maildirs, and to see that mail loops.
+    pub hostname: String,
+    /// Where this program listens: a next hop that is one of these is ourselves.
+    pub listening: Vec<SocketAddr>,
+    /// `[smtp]`.
+    pub smtp: config::SmtpClient,
+    /// Where mailboxes are and whose.
+    pub mailboxes: Arc<Mailboxes>,
+    /// The DNS.
+    pub names: Arc<dyn Names>,
+}
+
+/// One attempt.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The message; its own list of recipients isn't looked at.
+    pub message: &'a Message,
+    /// The envelope sender of these recipients; none is the null sender.
+    pub sender: Option<&'a Address>,
+    /// Who is to get it.
+    pub recipients: &'a [&'a Recipient],
+    /// How.
+    pub route: &'a Route,
+}
+
+/// What became of one recipient. `remote` is the server that said so, as `host[address]:port`; none: the words are ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is out of our hands.
+    Delivered {
+        /// What the next hop said.
+        reply: Reply,
+        /// Who said so.
+        remote: Option<String>,
+        /// Who tells the sender, if the sender asked to be told.
+        duty: Duty,
+    },
+    /// To be tried again.
+    Deferred {
+        /// Why.
+        reply: Reply,
+        /// Who said so.
+        remote: Option<String>,
+    },
+    /// Never to be tried again.
+    Failed {
+        /// Why.
+        reply: Reply,
+        /// Who said so.
+        remote: Option<String>,
+    },
+}
+
+/// Who owes the sender a notice of success, where NOTIFY=SUCCESS asks for one (RFC 3461 section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// We do: it is in the mailbox ("delivered").
+    Delivered,
+    /// We do: the next hop doesn't know of notices ("relayed").
+    Relayed,
+    /// The next hop, which took it over.
+    HandedOn,
+    /// Nobody: it was discarded.
+    None,
+}
+
+impl Outcome {
+    /// Deferred or failed, as the reply says.
+    pub(crate) fn refused(reply: Reply, remote: Option<String>) -> Self {
+        if reply.is_permanent() { Self::Failed { reply, remote } } else { Self::Deferred { reply, remote } }
+    }
+
+    /// What was said.
+    pub fn reply(&self) -> &Reply {
+        match self {
+            Self::Delivered { reply, .. } | Self::Deferred { reply, .. } | Self::Failed { reply, .. } => reply,
+        }
+    }
+
+    /// Who said so.
+    pub fn remote(&self) -> Option<&str> {
+        match self {
+            Self::Delivered { remote, .. } | Self::Deferred { remote, .. } | Self::Failed { remote, .. } => remote.as_deref(),
+        }
+    }
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempted {
+    /// One for each recipient, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// False: the destination couldn't be asked (no connection, no greeting, no DNS). Trying it again soon is of no use to
+    /// any other message either.
+    pub reached: bool,
+}
+
+impl Attempted {
+    fn all(outcome: &Outcome, attempt: &Attempt<'_>, reached: bool) -> Self {
+        Self { outcomes: vec![outcome.clone(); attempt.recipients.len()], reached }
+    }
+}
+
+/// Does the attempts; keeps connections from one to the next.
+pub struct Deliverer {
+    settings: ArcSwap<Settings>,
+    smtp: smtp::Smtp,
+}
+
+impl Deliverer {
+    /// A deliverer without connections.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings: ArcSwap::from_pointee(settings), smtp: smtp::Smtp::default() }
+    }
+
+    /// Puts another configuration in force, for the attempts that begin from now on.
+    pub fn configure(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Tries it once.
+    pub async fn attempt(&self, attempt: &Attempt<'_>) -> Attempted {
+        let settings = self.settings.load_full();
+        match attempt.route {
+            Route::Smtp(route) => {
+                let own = targets::Own { hostname: &settings.hostname, listening: &settings.listening };
+                self.smtp.attempt(&settings.smtp, &own, &*settings.names, attempt, route).await
+            }
+            Route::Maildir => {
+                let mut outcomes = Vec::with_capacity(attempt.recipients.len());
+                for recipient in attempt.recipients {
+                    outcomes.push(maildir::deliver(&settings.hostname, &settings.mailboxes, attempt, recipient).await);
+                }
+                Attempted { outcomes, reached: true }
+            }
+            Route::Discard => {
+                let reply = Reply::new(250, "2.0.0", "discarded");
+                Attempted::all(&Outcome::Delivered { reply, remote: None, duty: Duty::None }, attempt, true)
+            }
+            Route::Error(reply) => Attempted::all(&Outcome::refused(reply.clone(), None), attempt, true),
+        }
+    }
+
+    /// Says QUIT on the connections that nothing uses, and keeps none from now on.
+    pub async fn close(&self) {
+        self.smtp.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! An attempt by SMTP: the servers of the next hop in turn, until every recipient has an outcome.
+//!
+//! As Postfix: a server that can't be reached, doesn't talk to us, or says "later" gives way to the next one for the recipients that
+//! have no outcome yet. But once all of a message was sent and the answer is missing, the attempt ends: the next server could only
+//! make a second copy.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use facteur_policy::SmtpRoute;
+use facteur_smtp::{Envelope, EnvelopeRecipient, Reply, Stage};
+use facteur_spool::Recipient;
+
+use super::connection::{Connection, Sent, Unreachable};
+use super::pool::{Key, Pool};
+use super::targets::{self, Own, Target};
+use super::{Attempt, Attempted, Duty, Outcome};
+use crate::config::SmtpClient;
+use crate::dns::Names;
+
+/// Servers that are talked to in one attempt (Postfix's `smtp_mx_session_limit`).
+const SESSION_LIMIT: usize = 2;
+/// The port on which a server with our name is ourselves.
+const SMTP_PORT: u16 = 25;
+
+/// The SMTP client.
+#[derive(Default)]
+pub struct Smtp {
+    pool: Arc<Pool>,
+}
+
+/// Why a server wasn't given the message.
+enum Silent {
+    /// No connection, or no welcome.
+    Unreachable(Reply),
+    /// It has our name.
+    Ourselves(String),
+}
+
+/// What a server made of the message.
+struct Talk {
+    sent: Sent,
+    /// `host[address]:port`.
+    peer: String,
+    /// What it owes the sender for a success.
+    duty: Duty,
+}
+
+impl Smtp {
+    /// Tries it.
+    pub async fn attempt(
+        &self,
+        settings: &SmtpClient,
+        own: &Own<'_>,
+        names: &dyn Names,
+        attempt: &Attempt<'_>,
+        route: &SmtpRoute,
+    ) -> Attempted {
+        let mut targets = match targets::find(route, own, names).await {
+            Ok(targets) => targets,
+            Err(nowhere) => {
+                return Attempted::all(&Outcome::refused(nowhere.reply, None), attempt, nowhere.definite);
+            }
+        };
+        // Among equals, those that a connection is open to come first.
+        targets.sort_by_key(|target| {
+            (target.preference, !self.pool.has(&(target.address, source(settings, route, target))))
+        });
+        let best = targets.first().map(|target| target.preference);
+        let mut outcomes =
+            vec![Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None); attempt.recipients.len()];
+        // Who has no final outcome yet; their outcome so far is a deferral.
+        let mut open: Vec<usize> = (0..outcomes.len()).collect();
+        let (mut reached, mut sessions) = (false, 0);
+        for target in targets {
+            if open.is_empty() || sessions == SESSION_LIMIT {
+                break;
+            }
+            let envelope = envelope(attempt, open.iter().map(|&index| attempt.recipients[index]));
+            let talk = match self.talk(settings, route, &target, attempt, &envelope, own).await {
+                Ok(talk) => talk,
+                Err(Silent::Unreachable(reply)) => {
+                    open.iter().for_each(|&index| outcomes[index] = Outcome::refused(reply.clone(), None));
+                    continue;
+                }
+                Err(Silent::Ourselves(peer)) => {
+                    let reply = if best == Some(target.preference) {
+                        Reply::new(554, "5.4.6", format!("mail for {} loops back to myself", route.host))
+                    } else {
+                        Reply::new(450, "4.4.6", format!("mailer {peer} has my own name"))
+                    };
+                    open.iter().for_each(|&index| outcomes[index] = Outcome::refused(reply.clone(), None));
+                    return Attempted { outcomes, reached: true };
+                }
+            };
+            reached = true;
+            sessions += 1;
+            let in_doubt = !talk.sent.reusable && talk.sent.stage == Stage::EndOfData;
+            let ends = in_doubt || talk.sent.unreadable;
+            let mut later = Vec::new();
+            for (index, reply) in open.into_iter().zip(talk.sent.replies) {
+                let remote = (talk.sent.loss.as_ref() != Some(&reply)).then(|| talk.peer.clone());
+                if !reply.is_positive() && !reply.is_permanent() && !ends {
+                    later.push(index);
+                }
+                outcomes[index] = if reply.is_positive() {
+                    Outcome::Delivered { reply, remote, duty: talk.duty }
+                } else {
+                    Outcome::refused(reply, remote)
+                };
+            }
+            open = later;
+        }
+        Attempted { outcomes, reached }
+    }
+
+    /// Gives the message to one server, by a connection that is kept or by a new one.
+    async fn talk(
+        &self,
+        settings: &SmtpClient,
+        route: &SmtpRoute,
+        target: &Target,
+        attempt: &Attempt<'_>,
+        envelope: &Envelope,
+        own: &Own<'_>,
+    ) -> Result<Talk, Silent> {
+        let source = source(settings, route, target);
+        let key = (target.address, source);
+        if let Some(connection) = self.pool.take(&key) {
+            let talk = self.send(settings, key, connection, attempt, envelope).await;
+            // A server may end an idle connection at any moment. It took nothing if it didn't even answer MAIL.
+            let was_dead = !talk.sent.reusable && matches!(talk.sent.stage, Stage::Ready | Stage::Reset | Stage::Mail);
+            if !was_dead {
+                return Ok(talk);
+            }
+        }
+        let opened = Connection::open(target, source, &settings.helo, &settings.timeouts).await;
+        let connection = opened.map_err(|Unreachable(reply)| Silent::Unreachable(reply))?;
+        if route.port == SMTP_PORT && connection.capabilities().name.eq_ignore_ascii_case(own.hostname) {
+            let peer = connection.peer().to_owned();
+            connection.leave();
+            return Err(Silent::Ourselves(peer));
+        }
+        Ok(self.send(settings, key, connection, attempt, envelope).await)
+    }
+
+    async fn send(
+        &self,
+        settings: &SmtpClient,
+        key: Key,
+        mut connection: Connection,
+        attempt: &Attempt<'_>,
+        envelope: &Envelope,
+    ) -> Talk {
+        let sent = connection.send(envelope, &attempt.message.header, &attempt.message.body).await;
+        let peer = connection.peer().to_owned();
+        let duty = if connection.capabilities().dsn { Duty::HandedOn } else { Duty::Relayed };
+        if sent.reusable {
+            self.pool.give(key, connection, settings.idle_connection);
+        }
+        Talk { sent, peer, duty }
+    }
+
+    /// Says QUIT on the idle connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// The local address to connect from: the route's, or the configured one of this kind.
+fn source(settings: &SmtpClient, route: &SmtpRoute, target: &Target) -> Option<IpAddr> {
+    route.source.or_else(|| {
+        if target.address.is_ipv4() { settings.source_ipv4.map(IpAddr::V4) } else { settings.source_ipv6.map(IpAddr::V6) }
+    })
+}
+
+fn envelope<'a>(attempt: &Attempt<'_>, recipients: impl Iterator<Item = &'a Recipient>) -> Envelope {
+    let message = attempt.message;
+    let recipient = |recipient: &Recipient| EnvelopeRecipient {
+        address: recipient.address.clone(),
+        notify: recipient.notify,
+        orcpt: recipient.orcpt.clone().or_else(|| original(recipient)),
+    };
+    Envelope {
+        sender: attempt.sender.cloned(),
+        size: message.size,
+        utf8: message.utf8,
+        eight_bit: message.eight_bit,
+        ret: message.ret,
+        envid: message.envid.clone(),
+        recipients: recipients.map(recipient).collect(),
+    }
+}
+
+/// The ORCPT of a recipient that came without: the address it was before it was rewritten (RFC 3461 section 5.2.1 lets a
+/// relay add it). One that isn't ASCII needs a form that few servers read, and is left out.
+fn original(recipient: &Recipient) -> Option<String> {
+    let original = &recipient.original;
+    (!original.is_bare() && original.as_unquoted().is_ascii()).then(|| format!("rfc822;{original}"))
+}

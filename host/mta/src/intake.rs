@@ -1,0 +1,292 @@
+//! The last step before the store: a message that was accepted gets its Received: header and its final recipients.
+//!
+//! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no table shows.
+
+use bytes::{BufMut, BytesMut};
+use facteur_policy::{Content, Outgoing, SessionFacts, Unavailable};
+use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
+use facteur_spool::{
+    Body, Client, Message, MessageId, NewBody, NewMessage, NewRecipient, Queued, Recipient, State, Target, Timestamp,
+};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use crate::mta::Mta;
+
+/// Where Received: headers are looked for, in octets from the start.
+const HEADERS_LOOKED_AT: usize = facteur_policy::HEADER_LIMIT;
+
+/// An accepted message, before it is stored.
+pub struct Accepted<'a> {
+    /// Who handed it in.
+    pub session: &'a SessionFacts,
+    /// EHLO.
+    pub esmtp: bool,
+    /// The envelope sender; none is the null sender.
+    pub sender: Option<Address>,
+    /// Of MAIL.
+    pub parameters: &'a MailParameters,
+    /// Of each accepted RCPT.
+    pub recipients: &'a [RcptParameters],
+    /// What policy made of the envelope.
+    pub outgoing: Outgoing,
+    /// What was received.
+    pub body: NewBody,
+}
+
+/// Stores it, and hands it to the queue. Returns once it is on the disk.
+///
+/// # Errors
+/// The reply for the client; nothing was stored then, or may have been if the spool failed just now.
+pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>, Reply> {
+    let Accepted { session, esmtp, sender, parameters, recipients, outgoing, body } = accepted;
+    let client = Client {
+        address: session.client_ip().to_string(),
+        name: session.known_name().unwrap_or("unknown").to_owned(),
+        helo: session.helo().unwrap_or_default(),
+        protocol: protocol(esmtp, parameters.smtputf8).to_owned(),
+        login: session.login.clone(),
+    };
+    if outgoing.discard || outgoing.recipients.is_empty() {
+        tracing::info!(session = session.id, sender = %shown(sender.as_ref()), "discarded");
+        return Ok(None);
+    }
+    let live = mta.lives.load();
+    let sole = (outgoing.recipients.len() == 1).then(|| &outgoing.recipients[0].original);
+    let mut header = BytesMut::with_capacity(512);
+    for (name, value) in &outgoing.actions.headers {
+        fold(&mut header, name, value);
+    }
+    received(&mut header, &client, &live.config.hostname, sole);
+    let hold = outgoing.actions.hold.clone();
+    let new = NewMessage {
+        id: MessageId::random().map_err(|error| error.reply())?,
+        sender,
+        received_at: Timestamp::now(),
+        header: header.freeze(),
+        body,
+        client,
+        utf8: parameters.smtputf8,
+        eight_bit: parameters.body == BodyType::EightBitMime,
+        ret: parameters.ret,
+        envid: parameters.envid.clone(),
+        tags: outgoing.tags,
+        hold,
+        recipients: outgoing.recipients.into_iter().map(|one| recipient(one, recipients)).collect(),
+    };
+    let queued = store(mta, new).await.map_err(|error| {
+        tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
+        error.reply()
+    })?;
+    tracing::info!(session = session.id, id = %queued.queue_id, "accepted");
+    Ok(Some(queued))
+}
+
+/// Writes a message to the store and hands it to the queue.
+///
+/// # Errors
+/// The store's.
+pub async fn store(mta: &Mta, new: NewMessage) -> Result<Queued, facteur_spool::SpoolError> {
+    let held = new.hold.is_some();
+    let message = as_stored(&new);
+    let queued = mta.spool.insert(new).await?;
+    log_queued(&message, &queued);
+    if !held && !queued.duplicate {
+        mta.queue.arrived(with_ids(message, &queued));
+    }
+    Ok(queued)
+}
+
+/// One line for each message that enters the queue.
+pub fn log_queued(message: &Message, queued: &Queued) {
+    tracing::info!(
+        id = %queued.queue_id, from = %shown(message.sender.as_ref()), size = message.size, nrcpt = message.recipients.len(),
+        client = message.client.address, "queued"
+    );
+}
+
+/// The message as the store will give it back, but for the names that the store gives.
+pub fn as_stored(new: &NewMessage) -> Message {
+    let recipient = |one: &NewRecipient| Recipient {
+        // Replaced by `with_ids`: a message that was never stored is never tried.
+        id: facteur_spool::RecipientId::default(),
+        address: one.address.clone(),
+        original: one.original.clone(),
+        orcpt: one.orcpt.clone(),
+        notify: one.notify,
+        sender: one.sender.clone(),
+        target: one.target,
+        tags: one.tags.clone(),
+        class: one.class.clone(),
+        refusal: one.refusal.clone(),
+        state: State::Queued,
+        next_try: new.received_at,
+        attempts: 0,
+        last_reply: None,
+        remote: None,
+    };
+    Message {
+        queue_id: facteur_spool::QueueId::default(),
+        id: new.id,
+        sender: new.sender.clone(),
+        received_at: new.received_at,
+        size: new.header.len() as u64 + new.body.size(),
+        header: new.header.clone(),
+        body: new.body.body().clone(),
+        client: new.client.clone(),
+        utf8: new.utf8,
+        eight_bit: new.eight_bit,
+        ret: new.ret,
+        envid: new.envid.clone(),
+        tags: new.tags.clone(),
+        reason: new.hold.clone(),
+        recipients: new.recipients.iter().map(recipient).collect(),
+    }
+}
+
+/// The same with the names that the store gave.
+pub fn with_ids(mut message: Message, queued: &Queued) -> Message {
+    message.queue_id = queued.queue_id;
+    for (recipient, id) in message.recipients.iter_mut().zip(&queued.recipients) {
+        recipient.id = *id;
+    }
+    message
+}
+
+fn recipient(one: facteur_policy::FinalRecipient, parameters: &[RcptParameters]) -> NewRecipient {
+    let given = one.rcpt.and_then(|number| parameters.get(number));
+    NewRecipient {
+        orcpt: given.and_then(|given| given.orcpt.clone()),
+        // A copy that a plugin added is nobody's to be told about.
+        notify: if one.rcpt.is_some() { given.and_then(|given| given.notify) } else { Some(Notify::NEVER) },
+        // What comes through a list with an owner is the owner's to hear about.
+        sender: one.sender.map(Some),
+        target: Target::Address,
+        tags: Vec::new(),
+        class: one.class.as_str().to_owned(),
+        refusal: one.refusal,
+        address: one.address,
+        original: one.original,
+    }
+}
+
+/// RFC 3848, RFC 6531.
+fn protocol(esmtp: bool, utf8: bool) -> &'static str {
+    match (esmtp, utf8) {
+        (_, true) => "UTF8SMTP",
+        (true, false) => "ESMTP",
+        (false, false) => "SMTP",
+    }
+}
+
+fn shown(sender: Option<&Address>) -> String {
+    sender.map_or_else(|| "<>".to_owned(), |sender| format!("<{sender}>"))
+}
+
+/// Trace information (RFC 5321 section 4.4).
+fn received(header: &mut BytesMut, client: &Client, hostname: &str, sole: Option<&Address>) {
+    let now = jiff::Zoned::now();
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S %z (%Z)");
+    let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
+    let address = bracketed(&client.address);
+    let by = format!("by {hostname} (facteur) with {}", client.protocol);
+    let line = match sole {
+        Some(to) => format!("Received: from {helo} ({} {address})\r\n\t{by}\r\n\tfor <{to}>; {date}\r\n", client.name),
+        None => format!("Received: from {helo} ({} {address})\r\n\t{by};\r\n\t{date}\r\n", client.name),
+    };
+    header.put_slice(line.as_bytes());
+}
+
+/// An address literal (RFC 5321 section 4.1.3).
+pub fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[IPv6:{address}]") } else { format!("[{address}]") }
+}
+
+/// The recommended line length (RFC 5322 section 2.1.1).
+const FOLD_AT: usize = 78;
+
+/// Writes a header, folded at spaces.
+fn fold(header: &mut BytesMut, name: &str, value: &str) {
+    header.put_slice(name.as_bytes());
+    header.put_slice(b":");
+    let mut column = name.len() + 1;
+    for word in value.split(' ') {
+        if column + 1 + word.len() > FOLD_AT && column > name.len() + 1 && !word.is_empty() {
+            header.put_slice(b"\r\n");
+            column = 0;
+        }
+        header.put_slice(b" ");
+        header.put_slice(word.as_bytes());
+        column += 1 + word.len();
+    }
+    header.put_slice(b"\r\n");
+}
+
+/// How many servers the message has passed.
+///
+/// # Errors
+/// The body can't be read back.
+pub fn hops(content: &dyn Content) -> Result<usize, Unavailable> {
+    let bytes = content.read(0, HEADERS_LOOKED_AT)?;
+    let mut count = 0;
+    for line in bytes.split(|&byte| byte == b'\n') {
+        if line.is_empty() || line == b"\r" {
+            break;
+        }
+        const NAME: &[u8] = b"received:";
+        count += usize::from(line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME)));
+    }
+    Ok(count)
+}
+
+/// A body as policy reads it.
+pub fn content(body: &Body) -> Arc<dyn Content> {
+    Arc::new(BodyContent(body.clone()))
+}
+
+struct BodyContent(Body);
+
+impl Content for BodyContent {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Unavailable> {
+        match &self.0 {
+            Body::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                let end = start.saturating_add(length).min(bytes.len());
+                Ok(bytes[start..end].to_vec())
+            }
+            Body::File { path, size } => {
+                let left = size.saturating_sub(offset);
+                let mut buffer = vec![0; length.min(usize::try_from(left).unwrap_or(usize::MAX))];
+                // A short read from the page cache: the file was written a moment ago.
+                let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut buffer, offset));
+                read.map_err(|error| Unavailable(format!("{}: {error}", path.display())))?;
+                Ok(buffer)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_are_counted_in_the_headers_only() {
+        let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n".to_vec();
+        assert_eq!(hops(&text).unwrap(), 2);
+    }
+
+    #[test]
+    fn headers_are_folded_at_spaces() {
+        let mut header = BytesMut::new();
+        fold(&mut header, "X-Long", &"word ".repeat(40));
+        let text = String::from_utf8(header.to_vec()).unwrap();
+        assert!(text.lines().all(|line| line.len() <= FOLD_AT + 5), "{text}");
+        assert!(text.lines().skip(1).all(|line| line.starts_with(' ') && !line.trim().is_empty()), "{text}");
+        assert!(text.ends_with("\r\n"));
+    }
+}

@@ -1,0 +1,25 @@
+//! facteur, the program, as a library: what the binary and the tests are made of.
+//!
+//! A message goes one way: [`listener`] → [`session`] → [`intake`] → the spool → [`queue`] → [`delivery`]; each step is one module with
+//! one door. Beside the way stand what all steps share ([`mta`], [`live`], [`config`], [`tables`], [`dns`], [`services`]) and the
+//! operator's doors ([`admin`], [`cli`]); [`serve`] starts and stops it all.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod bounce;
+pub mod builtin;
+pub mod cli;
+pub mod config;
+pub mod delivery;
+pub mod dns;
+pub mod intake;
+pub mod listener;
+pub mod live;
+pub mod mta;
+pub mod notice;
+pub mod queue;
+pub mod serve;
+pub mod services;
+pub mod session;
+pub mod tables;

@@ -1,0 +1,116 @@
+//! What is in force: one configuration with its tables, mailboxes and plugins, exchanged as a whole.
+//!
+//! A reload makes a new one beside it and swaps a pointer; sessions under way finish on the old one. If anything of the new one is
+//! wrong, the old one stays and every error is told.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
+
+use crate::builtin;
+use crate::config::{self, Component, Config};
+use crate::dns::Resolver;
+use crate::services::Lent;
+use crate::tables::{Mailboxes, Tables};
+
+/// One configuration in force.
+pub struct Live {
+    /// What the operator wrote.
+    pub config: Config,
+    /// The tables, watched.
+    pub tables: Arc<Tables>,
+    /// Who has a mailbox.
+    pub mailboxes: Arc<Mailboxes>,
+    /// The plugins.
+    pub policy: Arc<Policy>,
+    chains: HashMap<String, Chain>,
+}
+
+/// How strict to be about tables that can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokenTables {
+    /// An error: `facteur check`, and `reload`.
+    Refuse,
+    /// "Try later" until they are good: a start must not fail for a table that comes a second later.
+    Tolerate,
+}
+
+impl Live {
+    /// Opens the tables and loads the plugins.
+    ///
+    /// # Errors
+    /// Everything that is wrong, a line each.
+    pub async fn load(
+        config: Config,
+        runtime: &Runtime,
+        resolver: Arc<Resolver>,
+        before: Option<&Live>,
+        broken: BrokenTables,
+    ) -> Result<Self, Vec<String>> {
+        let mut errors = Vec::new();
+        let (tables, table_errors) = Tables::open(&config.tables, before.map(|live| &*live.tables));
+        for error in table_errors {
+            if broken == BrokenTables::Refuse {
+                errors.push(error.to_string());
+            } else {
+                tracing::error!(%error, "the table is \"try later\" until it is good");
+            }
+        }
+        let mailboxes = Arc::new(Mailboxes::new(&config.mailboxes, tables.clone()));
+        if let Err(error) = mailboxes.check() {
+            errors.push(error);
+        }
+        let mut plugins = Vec::new();
+        for plugin in &config.plugins {
+            match component(plugin) {
+                Ok(wasm) => plugins.push(facteur_policy::PluginConfig {
+                    name: plugin.name.clone(),
+                    wasm,
+                    settings: plugin.settings.clone(),
+                    grants: plugin.grants.clone(),
+                    early: plugin.early,
+                    limits: plugin.limits,
+                    on_error: plugin.on_error,
+                }),
+                Err(error) => errors.push(error),
+            }
+        }
+        let policy = PolicyConfig {
+            plugins,
+            domains: config.domains.clone(),
+            code: Some(config.policy.cache.clone()),
+        };
+        let services = Arc::new(Lent { tables: tables.clone(), mailboxes: mailboxes.clone(), resolver });
+        match Policy::load(runtime, policy, services).await {
+            Ok(policy) if errors.is_empty() => {
+                let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
+                let chains = config.listen.iter().map(chain).collect();
+                Ok(Self { config, tables, mailboxes, policy, chains })
+            }
+            Ok(_) => Err(errors),
+            Err(more) => {
+                errors.extend(more.iter().map(ToString::to_string));
+                Err(errors)
+            }
+        }
+    }
+
+    /// The plugins that this listener asks. A listener that the configuration in force doesn't know any more asks none, and so
+    /// relays nothing: it ends with the next restart.
+    pub fn chain(&self, listener: &str) -> Chain {
+        self.chains.get(listener).cloned().unwrap_or_else(|| self.policy.chain(Some(&[])))
+    }
+}
+
+fn component(plugin: &config::Plugin) -> Result<Cow<'static, [u8]>, String> {
+    match &plugin.component {
+        Component::Builtin(name) => builtin::component(name)
+            .map(Cow::Borrowed)
+            .ok_or_else(|| format!("plugin \"{}\": there is no builtin \"{name}\"", plugin.name)),
+        Component::File(path) => std::fs::read(path)
+            .map(Cow::Owned)
+            .map_err(|error| format!("plugin \"{}\": {}: {error}", plugin.name, path.display())),
+    }
+}

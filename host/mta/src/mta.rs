@@ -1,0 +1,40 @@
+//! What every part of the program shares: the configuration in force, the store, the queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use facteur_spool::Spool;
+use tokio::sync::watch;
+
+use crate::live::Live;
+use crate::queue::Queue;
+
+/// The configuration in force: one pointer, swapped by a reload.
+pub type Lives = Arc<ArcSwap<Live>>;
+
+/// The running program.
+pub struct Mta {
+    /// What is in force.
+    pub lives: Lives,
+    /// The store.
+    pub spool: Spool,
+    /// What is being delivered.
+    pub queue: Queue,
+    /// True once the program is to end: sessions say 421 and go.
+    pub stopping: watch::Receiver<bool>,
+    sessions: AtomicU64,
+}
+
+impl Mta {
+    /// Puts the parts together.
+    pub fn new(lives: Lives, spool: Spool, queue: Queue, stopping: watch::Receiver<bool>) -> Self {
+        Self { lives, spool, queue, stopping, sessions: AtomicU64::new(0) }
+    }
+
+    /// A name for a session, unique in this process and unlikely to come again in the next.
+    pub fn session_id(&self) -> String {
+        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
+        format!("s{:x}-{number:x}", std::process::id())
+    }
+}

@@ -1,0 +1,99 @@
+//! What is delivered together: recipients of one message that share a route and an envelope sender.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use facteur_policy::{Policy, Route, SmtpRoute, Tags};
+use facteur_smtp::Address;
+use facteur_spool::{Message, QueueId, Recipient, RecipientId};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Who shares concurrency, rate and fate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// A next hop.
+    Smtp(SmtpRoute),
+    /// One mailbox: a slow one holds up no other.
+    Mailbox(Address),
+    /// Nothing leaves the program: bounces, deferrals, discards.
+    Internal,
+}
+
+/// A message that is kept in memory from its arrival to its first attempt, and the memory it is allowed.
+#[derive(Debug)]
+pub struct Kept {
+    /// With all its recipients.
+    pub message: Message,
+    /// Given back when the last batch of the message is done.
+    pub room: OwnedSemaphorePermit,
+}
+
+/// One attempt to come.
+#[derive(Debug)]
+pub struct Batch {
+    /// The message.
+    pub message: QueueId,
+    /// Its recipients with their domains: those that the agenda knows them by.
+    pub recipients: Vec<(RecipientId, Arc<str>)>,
+    /// Where they go.
+    pub route: Route,
+    /// Who shares this fate.
+    pub destination: Destination,
+    /// The message itself, if there was room to keep it; otherwise it is read again.
+    pub kept: Option<Arc<Kept>>,
+}
+
+/// Asks for the route of each of these recipients, and puts together those that go together, at most `size` at a time.
+pub async fn batches(
+    policy: &Policy,
+    message: &Message,
+    recipients: &[Recipient],
+    kept: Option<&Arc<Kept>>,
+    size: usize,
+) -> Vec<Batch> {
+    let mut made: Vec<Batch> = Vec::new();
+    let mut open: HashMap<(Route, Option<Address>, Destination), usize> = HashMap::new();
+    for recipient in recipients {
+        let route = route(policy, message, recipient).await;
+        let destination = destination(&route, &recipient.address);
+        let place = (recipient.id, Arc::from(recipient.address.domain()));
+        let sender = recipient.sender.clone().unwrap_or_else(|| message.sender.clone());
+        let key = (route.clone(), sender, destination.clone());
+        if let Some(batch) = open.get(&key).and_then(|&index| made.get_mut(index))
+            && batch.recipients.len() < size
+        {
+            batch.recipients.push(place);
+            continue;
+        }
+        open.insert(key, made.len());
+        made.push(Batch {
+            message: message.queue_id,
+            recipients: vec![place],
+            route,
+            destination,
+            kept: kept.cloned(),
+        });
+    }
+    made
+}
+
+async fn route(policy: &Policy, message: &Message, recipient: &Recipient) -> Route {
+    if let Some(reply) = &recipient.refusal {
+        return Route::Error(reply.clone());
+    }
+    let sender = recipient.sender.as_ref().unwrap_or(&message.sender).as_ref();
+    let tags = Tags::restore(message.tags.clone());
+    match policy.next_hop(sender, &tags, message.utf8, &recipient.address, &recipient.original).await {
+        Ok(route) => route,
+        // Undecided: it waits, and is asked again.
+        Err(later) => Route::Error(later),
+    }
+}
+
+fn destination(route: &Route, address: &Address) -> Destination {
+    match route {
+        Route::Smtp(smtp) => Destination::Smtp(smtp.clone()),
+        Route::Maildir => Destination::Mailbox(address.clone()),
+        Route::Discard | Route::Error(_) => Destination::Internal,
+    }
+}

@@ -1,0 +1,316 @@
+//! Decides what is loaded and what is tried, and does neither: events in, commands out, no I/O and no clock.
+//!
+//! The active queue is a window on the store. The store's recipients are known here by their domain alone: when the first of each
+//! is due. What is loaded counts against its destination; a destination that has its share in the window gets no more, and the domains
+//! that lead to it are parked until it has room, so that one slow destination never takes the window from the others. A
+//! destination with little in the window may always have a little more. So memory is bounded by the window and by the number of
+//! domains and destinations, not by messages.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use facteur_smtp::Reply;
+use facteur_spool::{QueueId, RecipientId, Timestamp};
+
+use super::batch::{Batch, Destination};
+use super::destination::State;
+
+/// How many due recipients of a domain are loaded at a time.
+const LOAD: usize = 500;
+/// What a destination may always have in the window, however full it is.
+const SHARE_AT_LEAST: usize = 20;
+/// The largest part of the window that one destination gets: a fourth.
+const SHARE_AT_MOST: usize = 4;
+/// Loads under way at once: each reads the store and asks plugins.
+const LOADS: usize = 8;
+
+/// `[queue]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Recipients in memory.
+    pub window: usize,
+    /// Attempts at one destination, to begin with.
+    pub initial_concurrency: usize,
+    /// Attempts at one destination.
+    pub concurrency: usize,
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Try this.
+    Start(Batch),
+    /// Defer this with this reply, untried: its destination is dead.
+    Defer(Batch, Reply),
+    /// Read what is due for this domain, at most so many, and give it to [`Scheduler::loaded`].
+    Load(Arc<str>, usize),
+}
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub struct Finished {
+    /// Where.
+    pub destination: Destination,
+    /// Who was tried.
+    pub recipients: Vec<(RecipientId, Arc<str>)>,
+    /// When those that were deferred are tried again.
+    pub deferred: Vec<(Arc<str>, Timestamp)>,
+    /// Whether the destination could be reached, and if not, why and until when it may count as dead.
+    pub unreached: Option<(Reply, Timestamp)>,
+    /// Whether it was tried at all: a deferral of what waited for a dead destination says nothing about it.
+    pub tried: bool,
+}
+
+/// A domain with something in the store.
+#[derive(Debug, Default)]
+struct Domain {
+    /// When to look into the store; also its place in the agenda.
+    due: Option<Timestamp>,
+    loading: bool,
+    /// Recipients in the window.
+    active: usize,
+    /// More is due than was loaded.
+    more: bool,
+}
+
+/// The state of the queue in memory.
+#[derive(Debug)]
+pub struct Scheduler {
+    limits: Limits,
+    destinations: HashMap<Destination, State>,
+    domains: HashMap<Arc<str>, Domain>,
+    agenda: BTreeSet<(Timestamp, Arc<str>)>,
+    window: HashSet<RecipientId>,
+    loads: usize,
+}
+
+impl Scheduler {
+    /// An empty queue.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            destinations: HashMap::new(),
+            domains: HashMap::new(),
+            agenda: BTreeSet::new(),
+            window: HashSet::new(),
+            loads: 0,
+        }
+    }
+
+    /// Something of this domain is due then.
+    pub fn expect(&mut self, domain: &Arc<str>, when: Timestamp) {
+        let state = self.domains.entry(domain.clone()).or_default();
+        if state.due.is_some_and(|due| due <= when) {
+            return;
+        }
+        if let Some(due) = state.due.replace(when) {
+            self.agenda.remove(&(due, domain.clone()));
+        }
+        self.agenda.insert((when, domain.clone()));
+    }
+
+    /// When [`Scheduler::tick`] has something to do next.
+    pub fn next_tick(&self) -> Option<Timestamp> {
+        if self.loads >= LOADS { None } else { self.agenda.first().map(|(when, _)| *when) }
+    }
+
+    /// Looks for domains that are due.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Command> {
+        let mut commands = Vec::new();
+        while self.loads < LOADS {
+            let Some((when, domain)) = self.agenda.first().filter(|(when, _)| *when <= now).cloned() else { break };
+            self.agenda.remove(&(when, domain.clone()));
+            let state = self.domains.entry(domain.clone()).or_default();
+            state.due = None;
+            if state.loading || state.active >= LOAD / 2 {
+                // Looked at again when what is in the window has gone down.
+                state.more = true;
+                continue;
+            }
+            state.loading = true;
+            state.more = false;
+            self.loads += 1;
+            // Those in the window are still due in the store, and will be read again.
+            commands.push(Command::Load(domain, LOAD + state.active));
+        }
+        commands
+    }
+
+    /// What a load brought; `next` is when the first of the rest is due.
+    pub fn loaded(
+        &mut self,
+        domain: &Arc<str>,
+        batches: Vec<Batch>,
+        next: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<Command> {
+        self.loads = self.loads.saturating_sub(1);
+        if let Some(state) = self.domains.get_mut(domain) {
+            state.loading = false;
+        }
+        let commands = self.ready(batches, now);
+        match next {
+            Some(when) if when > now => self.expect(domain, when),
+            Some(_) => self.more(domain, now),
+            None => {}
+        }
+        self.forget_domain(domain);
+        commands
+    }
+
+    /// A load failed: it is tried again then.
+    pub fn load_failed(&mut self, domain: &Arc<str>, again: Timestamp) {
+        self.loads = self.loads.saturating_sub(1);
+        if let Some(state) = self.domains.get_mut(domain) {
+            state.loading = false;
+        }
+        self.expect(domain, again);
+    }
+
+    /// More is due for this domain than was taken: now if there is room, else when there is.
+    fn more(&mut self, domain: &Arc<str>, now: Timestamp) {
+        let state = self.domains.entry(domain.clone()).or_default();
+        if state.active >= LOAD / 2 {
+            state.more = true;
+        } else {
+            self.expect(domain, now);
+        }
+    }
+
+    /// Routed recipients, from arrival or load. What is in the window already is left out.
+    pub fn ready(&mut self, batches: Vec<Batch>, now: Timestamp) -> Vec<Command> {
+        let mut commands = Vec::new();
+        let mut touched: Vec<Destination> = Vec::new();
+        for mut batch in batches {
+            batch.recipients.retain(|(id, _)| !self.window.contains(id));
+            if batch.recipients.is_empty() {
+                continue;
+            }
+            let room = self.limits.window.saturating_sub(self.window.len());
+            let share = (self.limits.window / SHARE_AT_MOST).min(room).max(SHARE_AT_LEAST);
+            let state = self.destinations.entry(batch.destination.clone()).or_default();
+            if state.recipients >= share {
+                state.parked.extend(batch.recipients.iter().map(|(_, domain)| domain.clone()));
+                continue;
+            }
+            state.recipients += batch.recipients.len();
+            for (id, domain) in &batch.recipients {
+                self.window.insert(*id);
+                self.domains.entry(domain.clone()).or_default().active += 1;
+            }
+            if let Some((_, reply)) = state.dead.as_ref().filter(|(until, _)| *until > now) {
+                let reply = reply.clone();
+                state.running += 1;
+                commands.push(Command::Defer(batch, reply));
+                continue;
+            }
+            touched.push(batch.destination.clone());
+            state.ready.push_back(batch);
+        }
+        for destination in touched {
+            self.start(&destination, &mut commands);
+        }
+        commands
+    }
+
+    fn start(&mut self, destination: &Destination, commands: &mut Vec<Command>) {
+        let Some(state) = self.destinations.get_mut(destination) else { return };
+        let initial = if *destination == Destination::Internal { usize::MAX } else { self.limits.initial_concurrency };
+        while state.may_start(initial) {
+            let Some(batch) = state.ready.pop_front() else { break };
+            state.running += 1;
+            commands.push(Command::Start(batch));
+        }
+    }
+
+    /// An attempt has ended and its outcome is in the store.
+    pub fn finished(&mut self, finished: Finished, now: Timestamp) -> Vec<Command> {
+        let mut commands = Vec::new();
+        let Finished { destination, recipients, deferred, unreached, tried } = finished;
+        for (domain, when) in &deferred {
+            self.expect(domain, *when);
+        }
+        for (id, domain) in &recipients {
+            self.window.remove(id);
+            let Some(state) = self.domains.get_mut(domain) else { continue };
+            state.active = state.active.saturating_sub(1);
+            if state.more && state.active < LOAD / 2 {
+                state.more = false;
+                self.expect(domain, now);
+            }
+        }
+        for (_, domain) in &recipients {
+            self.forget_domain(domain);
+        }
+        if let Some(state) = self.destinations.get_mut(&destination) {
+            state.running = state.running.saturating_sub(1);
+            state.recipients = state.recipients.saturating_sub(recipients.len());
+            let (initial, limit) = (self.limits.initial_concurrency, self.limits.concurrency);
+            match unreached {
+                _ if !tried || destination == Destination::Internal => {}
+                None => state.succeeded(initial, limit),
+                Some((reply, until)) => {
+                    if state.failed(initial, until, reply.clone()) {
+                        for batch in std::mem::take(&mut state.ready) {
+                            state.running += 1;
+                            commands.push(Command::Defer(batch, reply.clone()));
+                        }
+                    }
+                }
+            }
+            if state.recipients < self.limits.window / SHARE_AT_MOST / 2 {
+                for domain in std::mem::take(&mut state.parked) {
+                    self.expect(&domain, now);
+                }
+            }
+        }
+        self.start(&destination, &mut commands);
+        if self.destinations.get(&destination).is_some_and(|state| state.is_idle(now)) {
+            self.destinations.remove(&destination);
+        }
+        commands
+    }
+
+    /// Nothing is known of a domain without anything in window, agenda or load.
+    fn forget_domain(&mut self, domain: &Arc<str>) {
+        let idle = |state: &Domain| state.due.is_none() && !state.loading && state.active == 0 && !state.more;
+        if self.domains.get(domain).is_some_and(idle) {
+            self.domains.remove(domain);
+        }
+    }
+
+    /// An operator wants everything tried now: dead destinations get another chance.
+    pub fn revive(&mut self) {
+        for state in self.destinations.values_mut() {
+            state.dead = None;
+        }
+    }
+
+    /// Takes what waits of a message (of all, if none is named) out of the window, untried: it was held or deleted.
+    pub fn withdraw(&mut self, message: Option<QueueId>) {
+        for state in self.destinations.values_mut() {
+            let meant = |batch: &Batch| message.is_none_or(|id| batch.message == id);
+            let (out, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.ready).into_iter().partition(meant);
+            state.ready = stay.into();
+            for batch in out {
+                state.recipients = state.recipients.saturating_sub(batch.recipients.len());
+                for (id, domain) in &batch.recipients {
+                    self.window.remove(id);
+                    if let Some(state) = self.domains.get_mut(domain) {
+                        state.active = state.active.saturating_sub(1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Attempts under way.
+    pub fn running(&self) -> usize {
+        self.destinations.values().map(|state| state.running).sum()
+    }
+
+    /// Recipients in the window.
+    pub fn active(&self) -> usize {
+        self.window.len()
+    }
+}

@@ -1,0 +1,75 @@
+//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use facteur_policy::{DnsError, Found, MailExchanger, Services, TableError, Unavailable};
+use facteur_smtp::Address;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::dns::Resolver;
+use crate::tables::{FindError, Mailboxes, Tables, read_include};
+
+/// The lent parts, of one configuration.
+pub struct Lent {
+    /// The operator's tables.
+    pub tables: Arc<Tables>,
+    /// Who has a mailbox.
+    pub mailboxes: Arc<Mailboxes>,
+    /// The DNS.
+    pub resolver: Arc<Resolver>,
+}
+
+impl Services for Lent {
+    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
+        let found = match self.tables.find(table, keys) {
+            Ok(found) => Ok(found.map(|found| Found { key: found.key, value: found.value })),
+            Err(FindError::Unknown) => Err(TableError::Unknown(table.to_owned())),
+            Err(FindError::Unavailable(why)) => Err(TableError::Unavailable(why)),
+        };
+        std::future::ready(found).boxed()
+    }
+
+    fn generation(&self) -> u64 {
+        self.tables.generation()
+    }
+
+    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        self.resolver.addresses(name).boxed()
+    }
+
+    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+        self.resolver.mail_exchangers(name).boxed()
+    }
+
+    fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
+        self.resolver.texts(name).boxed()
+    }
+
+    fn name_servers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
+        self.resolver.name_servers(name).boxed()
+    }
+
+    fn names_of(&self, address: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
+        self.resolver.names_of(address).boxed()
+    }
+
+    fn mailbox<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        async move {
+            let there = self.mailboxes.exists(address.local(), address.domain()).await;
+            there.map_err(|error| Unavailable(error.0))
+        }
+        .boxed()
+    }
+
+    fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
+        let path: PathBuf = path.to_owned();
+        async move {
+            let read = tokio::task::spawn_blocking(move || read_include(&path).map_err(|e| Unavailable(e.to_string())));
+            read.await.unwrap_or_else(|error| Err(Unavailable(error.to_string())))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,339 @@
+//! One client's session: carries bytes between the socket and the protocol machine, and questions between the machine and policy.
+//!
+//! Nothing is decided here. What the machine wants to know is asked of policy, what policy accepts goes to intake, and what is uncertain
+//! is answered 4yz. An idle session holds no buffer.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use facteur_policy::{Decision, Message, SessionFacts, Transaction};
+use facteur_smtp::{
+    Address, DataError, Event, MailParameters, Path, RcptParameters, Reply, Server, ServerConfig, ServerLimits,
+};
+use facteur_spool::{BodyWriter, SpoolError};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::config::Listen;
+use crate::intake::{self, Accepted};
+use crate::live::Live;
+use crate::mta::Mta;
+
+/// What is read at a time.
+const READ: usize = 64 * 1024;
+/// How long a client that is told to go may take to read it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// One buffer for each thread, used between two awaits only: ten thousand idle sessions need none.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// Serves a client until it goes, is sent away, or the program stops.
+pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client: SocketAddr) {
+    let live = mta.lives.load_full();
+    let trusted = live.config.networks.contains(client.ip().to_canonical());
+    let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
+    tracing::debug!(session = facts.id, client = %client.ip().to_canonical(), listener = listen.name, "connect");
+    // Replies are whole segments already; waiting for more only makes the client wait.
+    let _ = stream.set_nodelay(true);
+    let wire = Server::new(Arc::new(ServerConfig {
+        hostname: live.config.hostname.clone(),
+        limits: ServerLimits {
+            command_line: listen.limits.line,
+            recipients: listen.limits.recipients,
+            message_size: listen.limits.message_size,
+            errors: listen.limits.errors,
+            ..ServerLimits::default()
+        },
+        bare_newline: listen.bare_newline,
+    }));
+    let policy = live.policy.session(live.chain(&listen.name), facts.clone());
+    let session = Session { mta, live, listen, facts: facts.clone(), policy, wire, stream, envelope: None };
+    match Box::pin(session.run()).await {
+        Ok(()) => tracing::debug!(session = facts.id, "disconnect"),
+        Err(error) => tracing::debug!(session = facts.id, %error, "connection lost"),
+    }
+}
+
+struct Session {
+    mta: Arc<Mta>,
+    live: Arc<Live>,
+    listen: Arc<Listen>,
+    facts: Arc<SessionFacts>,
+    policy: facteur_policy::Session,
+    wire: Server,
+    stream: TcpStream,
+    envelope: Option<Box<Envelope>>,
+}
+
+/// The transaction under way.
+struct Envelope {
+    policy: Transaction,
+    sender: Option<Address>,
+    parameters: MailParameters,
+    recipients: Vec<RcptParameters>,
+    body: Option<BodyWriter>,
+    /// Why the body can't be kept; said at its end.
+    failed: Option<SpoolError>,
+}
+
+impl Envelope {
+    fn new(policy: Transaction, sender: Option<Address>, parameters: MailParameters) -> Self {
+        Self { policy, sender, parameters, recipients: Vec::new(), body: None, failed: None }
+    }
+}
+
+impl Session {
+    async fn run(mut self) -> io::Result<()> {
+        match Box::pin(self.policy.connect()).await {
+            Decision::Accept => {
+                let greeting = format!("{} ESMTP facteur", self.live.config.hostname);
+                self.wire.greet(&Reply::new(220, "", greeting));
+            }
+            Decision::Refuse(reply) | Decision::Drop(reply) => {
+                self.log_refusal("connect", &reply);
+                self.wire.greet(&reply);
+            }
+        }
+        let mut stopping = self.mta.stopping.clone();
+        loop {
+            while let Some(event) = self.wire.poll() {
+                // Boxed: what a question needs while it is asked is far larger than an idle session.
+                if Box::pin(self.take(event)).await.is_break() {
+                    return self.last_words().await;
+                }
+            }
+            self.flush().await?;
+            if self.wire.wants_close() {
+                return self.last_words().await;
+            }
+            tokio::select! {
+                ready = self.stream.readable() => ready?,
+                () = tokio::time::sleep(self.listen.limits.timeout) => {
+                    self.go_away("Error: timeout exceeded", "4.4.2");
+                    return self.last_words().await;
+                }
+                _ = stopping.wait_for(|stop| *stop) => {
+                    self.go_away("Service shutting down", "4.3.2");
+                    return self.last_words().await;
+                }
+            }
+            if !self.read()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what has come; false at its end.
+    fn read(&mut self) -> io::Result<bool> {
+        let Self { stream, wire, .. } = self;
+        BUFFER.with_borrow_mut(|buffer| match stream.try_read(buffer) {
+            Ok(0) => Ok(false),
+            Ok(length) => {
+                wire.receive(&buffer[..length]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.wire.output().is_empty() {
+            return Ok(());
+        }
+        let output = self.wire.output().split();
+        let written = tokio::time::timeout(self.listen.limits.timeout, self.stream.write_all(&output)).await;
+        written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn go_away(&mut self, text: &str, status: &str) {
+        let reply = Reply::new(421, status, format!("{} {text}", self.live.config.hostname));
+        self.wire.shut_down(&reply);
+    }
+
+    async fn last_words(&mut self) -> io::Result<()> {
+        let written = tokio::time::timeout(LAST_WORDS, async {
+            self.flush().await?;
+            self.stream.shutdown().await
+        });
+        written.await.unwrap_or(Ok(()))
+    }
+
+    /// Answers one event. Breaks when the session is over.
+    async fn take(&mut self, event: Event) -> std::ops::ControlFlow<()> {
+        let acceptance = event.acceptance();
+        let stage = stage(&event);
+        let answer = match event {
+            Event::Hello { esmtp, name } => self.policy.hello(&name, esmtp).await,
+            Event::Mail { sender, parameters } => self.mail(sender, parameters),
+            Event::Rcpt { path, parameters } => self.rcpt(path, parameters).await,
+            Event::Data => self.data().await,
+            Event::Body(bytes) => {
+                self.body(&bytes).await;
+                return std::ops::ControlFlow::Continue(());
+            }
+            Event::EndOfData(result) => match self.end_of_data(result).await {
+                Ok(reply) => {
+                    self.wire.reply(&reply);
+                    return std::ops::ControlFlow::Continue(());
+                }
+                Err(decision) => decision,
+            },
+            Event::Vrfy(_) => Decision::Accept,
+            Event::Reset => {
+                self.envelope = None;
+                return std::ops::ControlFlow::Continue(());
+            }
+            Event::Quit => return std::ops::ControlFlow::Continue(()),
+        };
+        match answer {
+            Decision::Accept => {
+                if let Some(reply) = acceptance {
+                    self.wire.reply(&reply);
+                }
+            }
+            Decision::Refuse(reply) => {
+                self.log_refusal(stage, &reply);
+                self.wire.reply(&reply);
+            }
+            Decision::Drop(reply) => {
+                self.log_refusal(stage, &reply);
+                self.wire.reply(&reply);
+                return std::ops::ControlFlow::Break(());
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {
+        if let Err(error) = self.mta.spool.space() {
+            return Decision::Refuse(error.reply());
+        }
+        let sender = sender.map(|path| self.live.policy.domains().complete(path.address));
+        let policy = self.policy.begin(sender.clone(), parameters.size, parameters.smtputf8);
+        self.envelope = Some(Box::new(Envelope::new(policy, sender, parameters)));
+        Decision::Accept
+    }
+
+    async fn rcpt(&mut self, path: Path, parameters: RcptParameters) -> Decision {
+        let Some(envelope) = &mut self.envelope else { return out_of_turn() };
+        let decision = envelope.policy.rcpt(path.address, !path.route.is_empty()).await;
+        tarpit(&envelope.policy).await;
+        if decision == Decision::Accept {
+            envelope.recipients.push(parameters);
+        }
+        decision
+    }
+
+    async fn data(&mut self) -> Decision {
+        let Some(envelope) = &mut self.envelope else { return out_of_turn() };
+        let decision = envelope.policy.data().await;
+        tarpit(&envelope.policy).await;
+        if decision == Decision::Accept {
+            envelope.body = Some(self.mta.spool.body());
+        }
+        decision
+    }
+
+    async fn body(&mut self, bytes: &[u8]) {
+        let Some(envelope) = &mut self.envelope else { return };
+        let Some(body) = &mut envelope.body else { return };
+        if let Err(error) = body.write(bytes).await {
+            // The rest is read and thrown away, so that the session stays in step.
+            envelope.body = None;
+            envelope.failed = Some(error);
+        }
+    }
+
+    /// The message's own reply, or what policy decided against it.
+    async fn end_of_data(&mut self, result: Result<(), DataError>) -> Result<Reply, Decision> {
+        let Some(mut envelope) = self.envelope.take() else { return Err(out_of_turn()) };
+        let refuse = |reply: Reply| Err(Decision::Refuse(reply));
+        if let Err(error) = result {
+            return refuse(error.reply());
+        }
+        let body = match (envelope.body.take(), envelope.failed.take()) {
+            (Some(body), None) => body.finish().await,
+            (_, Some(error)) => Err(error),
+            (None, None) => return Err(out_of_turn()),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return refuse(error.reply()),
+        };
+        let content = intake::content(body.body());
+        match intake::hops(&*content) {
+            Ok(hops) if hops > self.live.config.queue.hop_count => {
+                return refuse(Reply::new(554, "5.4.6", "Error: too many hops"));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(session = self.facts.id, %error, "the message can't be read back");
+                return refuse(Reply::new(451, "4.3.0", "Error: queue file read error"));
+            }
+        }
+        let decision = envelope.policy.end_of_data(Message::new(content)).await;
+        tarpit(&envelope.policy).await;
+        if decision != Decision::Accept {
+            return Err(decision);
+        }
+        let outgoing = envelope.policy.finish().await;
+        let accepted = Accepted {
+            session: &self.facts,
+            esmtp: self.facts.esmtp(),
+            sender: envelope.sender,
+            parameters: &envelope.parameters,
+            recipients: &envelope.recipients,
+            outgoing,
+            body,
+        };
+        match intake::accept(&self.mta, accepted).await {
+            Ok(Some(queued)) => Ok(Reply::new(250, "2.0.0", format!("Ok: queued as {}", queued.queue_id))),
+            Ok(None) => Ok(Reply::new(250, "2.0.0", "Ok")),
+            Err(reply) => refuse(reply),
+        }
+    }
+
+    /// One line for each refusal, in the words that the client hears.
+    fn log_refusal(&self, stage: &str, reply: &Reply) {
+        let sender = self.envelope.as_ref().and_then(|envelope| envelope.sender.as_ref());
+        tracing::info!(
+            session = self.facts.id,
+            client = %self.facts.client_ip(),
+            helo = self.facts.helo().unwrap_or_default(),
+            from = sender.map(ToString::to_string).unwrap_or_default(),
+            stage,
+            reply = %reply,
+            "refused"
+        );
+    }
+}
+
+async fn tarpit(policy: &Transaction) {
+    let delay = policy.take_delay();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// The machine keeps the order of commands; if it ever doesn't, nothing is let in.
+fn out_of_turn() -> Decision {
+    Decision::Refuse(Reply::new(451, "4.3.0", "Error: no transaction"))
+}
+
+fn stage(event: &Event) -> &'static str {
+    match event {
+        Event::Hello { .. } => "helo",
+        Event::Mail { .. } => "mail",
+        Event::Rcpt { .. } => "rcpt",
+        Event::Data => "data",
+        Event::EndOfData(_) | Event::Body(_) => "end-of-data",
+        Event::Vrfy(_) => "vrfy",
+        Event::Reset | Event::Quit => "session",
+    }
+}

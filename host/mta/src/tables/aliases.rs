@@ -1,0 +1,53 @@
+//! aliases(5): `name: value`, the name quoted where it needs to be. The value stays as it is: who asks parses it.
+
+use super::index::Index;
+use super::lines::{Remarks, logical_lines, split_unquoted};
+use super::texthash::insert;
+
+pub(super) fn parse(bytes: &[u8], remarks: &mut Remarks) -> Index {
+    let mut index = Index::new();
+    logical_lines(bytes, remarks, |remarks, line, text| {
+        let Ok((name, rest)) = split_unquoted(text, |c| c == ':') else {
+            return remarks.fault(line, "a quotation mark isn't closed");
+        };
+        let Some(value) = rest.map(|rest| rest[1..].trim()) else {
+            return remarks.fault(line, "there is no colon: write `name: value`");
+        };
+        let name = name.trim();
+        if name.is_empty() || name == "\"\"" {
+            return remarks.fault(line, "there is no name before the colon");
+        }
+        if value.is_empty() {
+            return remarks.fault(line, format!("\"{name}\" has no value: write whom it stands for after the colon"));
+        }
+        insert(&mut index, remarks, line, name, value);
+    });
+    index.shrink();
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_postalias_reads_it() {
+        let mut remarks = Remarks::default();
+        let text = b"postmaster:\troot\nPrenom.Nom: louen\nbureau:\tpresident, tresorier,\n\tsecretaire@student.ecp.fr\n\
+            tresorier : \"|/usr/local/bin/ticket\"\n\"jean: du bde\": louen\nannonces: :include:/etc/mail/annonces.list\n";
+        let index = parse(text, &mut remarks);
+        assert!(remarks.faults.is_empty() && remarks.warnings.is_empty(), "{remarks:?}");
+        assert_eq!(index.get("prenom.nom"), Some("louen"));
+        assert_eq!(index.get("bureau"), Some("president, tresorier,\tsecretaire@student.ecp.fr"));
+        assert_eq!(index.get("tresorier"), Some("\"|/usr/local/bin/ticket\""));
+        assert_eq!(index.get("jean: du bde"), Some("louen"));
+        assert_eq!(index.get("annonces"), Some(":include:/etc/mail/annonces.list"));
+    }
+
+    #[test]
+    fn what_is_no_alias_breaks_the_table() {
+        let mut remarks = Remarks::default();
+        parse(b"root louen\n: louen\nroot:\n\"root: x\n", &mut remarks);
+        assert_eq!(remarks.faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    }
+}

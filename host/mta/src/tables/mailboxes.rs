@@ -1,0 +1,216 @@
+//! Mailboxes: whether an address has one, where it is, and whose.
+//!
+//! The system's users are asked through NSS (getpwnam), which may ask a directory service: on a thread that may wait, and kept for
+//! a few seconds. A service that fails is "try later", never "no such user". Root has no mailbox, since mail is never written as root:
+//! an alias says who reads root's mail.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::unistd::User;
+use parking_lot::Mutex;
+
+use super::Tables;
+use crate::config::{self, MailboxPath, Users};
+
+/// How long an answer of the system counts. Short enough that a new user's first mail comes in.
+const FRESH: Duration = Duration::from_secs(5);
+/// Answers that are kept at once: strangers try many names.
+const MAX_KEPT: usize = 10_000;
+
+/// A table of users says nothing of whose the mailboxes are.
+const NO_OWNER: &str =
+    "mail is never written as root: name the user that the mailboxes belong to, with mailboxes.owner";
+
+/// Somebody that can't be asked now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Where mail for an address is put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The Maildir.
+    pub path: PathBuf,
+    /// Whom it belongs to; never root. None: whoever runs facteur.
+    pub owner: Option<Owner>,
+}
+
+/// A user of the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The login name.
+    pub name: String,
+    /// The user's number, never 0.
+    pub uid: u32,
+    /// The number of the user's first group.
+    pub gid: u32,
+    /// The home folder.
+    pub home: PathBuf,
+}
+
+/// `[mailboxes]`, at work.
+pub struct Mailboxes {
+    users: Users,
+    path: MailboxPath,
+    owner: Option<String>,
+    tables: Arc<Tables>,
+    kept: Arc<Mutex<HashMap<String, (Instant, Option<Owner>)>>>,
+}
+
+impl Mailboxes {
+    /// Asks nobody yet.
+    pub fn new(config: &config::Mailboxes, tables: Arc<Tables>) -> Self {
+        let config::Mailboxes { users, path, owner } = config.clone();
+        Self { users, path, owner, tables, kept: Arc::default() }
+    }
+
+    /// Whether there is somebody to own the mailboxes. May wait for the system's user service.
+    ///
+    /// # Errors
+    /// What is wrong, and the mend.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(owner) = &self.owner else {
+            let right = self.users == Users::System || !nix::unistd::geteuid().is_root();
+            return if right { Ok(()) } else { Err(NO_OWNER.to_owned()) };
+        };
+        match ask_system(owner) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(format!(
+                "mailboxes.owner: there is no user \"{owner}\" but root on this system; make one, or name another"
+            )),
+            Err(Unavailable(reason)) => Err(format!("mailboxes.owner: {reason}")),
+        }
+    }
+
+    /// Whether the address has a mailbox.
+    ///
+    /// # Errors
+    /// Whoever knows can't be asked now: try later.
+    pub async fn exists(&self, local: &str, domain: &str) -> Result<bool, Unavailable> {
+        Ok(self.find(local, domain).await?.is_some())
+    }
+
+    /// The mailbox of an address, if it has one. The local part counts in lower case, as in Postfix.
+    ///
+    /// # Errors
+    /// Whoever knows can't be asked now, or the configured owner isn't there: try later.
+    pub async fn find(&self, local: &str, domain: &str) -> Result<Option<Mailbox>, Unavailable> {
+        let user = local.to_lowercase();
+        let Some(path) = self.path.of(&user, domain) else { return Ok(None) };
+        let user = match &self.users {
+            Users::System => match self.system_user(&user).await? {
+                Some(user) => Some(user),
+                None => return Ok(None),
+            },
+            Users::Table(table) => {
+                let keys = [format!("{user}@{domain}"), user];
+                let found = self.tables.find(table, &keys).map_err(|error| Unavailable(error.to_string()))?;
+                if found.is_none() {
+                    return Ok(None);
+                }
+                None
+            }
+        };
+        let owner = match &self.owner {
+            None if user.is_none() && nix::unistd::geteuid().is_root() => return Err(Unavailable(NO_OWNER.to_owned())),
+            None => user,
+            Some(name) => match self.system_user(name).await? {
+                Some(owner) => Some(owner),
+                None => {
+                    return Err(Unavailable(format!(
+                        "the owner of the mailboxes, \"{name}\", is no user of the system"
+                    )));
+                }
+            },
+        };
+        Ok(Some(Mailbox { path, owner }))
+    }
+
+    async fn system_user(&self, name: &str) -> Result<Option<Owner>, Unavailable> {
+        if let Some((at, owner)) = self.kept.lock().get(name)
+            && at.elapsed() < FRESH
+        {
+            return Ok(owner.clone());
+        }
+        let asked = name.to_owned();
+        let answer = tokio::task::spawn_blocking(move || ask_system(&asked)).await;
+        let owner = answer.unwrap_or_else(|error| Err(Unavailable(error.to_string())))?;
+        let mut kept = self.kept.lock();
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(name.to_owned(), (Instant::now(), owner.clone()));
+        Ok(owner)
+    }
+}
+
+/// The user of this name, unless it is root by any name.
+fn ask_system(name: &str) -> Result<Option<Owner>, Unavailable> {
+    let user =
+        User::from_name(name).map_err(|error| Unavailable(format!("the system's users can't be asked: {error}")))?;
+    let owner = |user: User| Owner { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir };
+    Ok(user.filter(|user| !user.uid.is_root()).map(owner))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, TableSource};
+
+    fn mailboxes(section: &str) -> Mailboxes {
+        let text = format!(
+            "hostname = \"x.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[tables.users]\ninline = {{ louen = \"\", \"admin@b.org\" = \"\" }}\n[mailboxes]\n{section}"
+        );
+        let config = Config::parse(Path::new("/etc/facteur.toml"), &text).unwrap();
+        let (tables, errors) = Tables::open(&config.tables, None);
+        assert!(errors.is_empty());
+        Mailboxes::new(&config.mailboxes, tables)
+    }
+
+    #[tokio::test]
+    async fn a_table_vouches_for_its_keys() {
+        let mailboxes = mailboxes("users = \"table:users\"\nowner = \"nobody\"\npath = \"/srv/{domain}/{user}/\"");
+        let found = mailboxes.find("Louen", "a.org").await.unwrap().unwrap();
+        assert_eq!(found.path, Path::new("/srv/a.org/louen/"));
+        assert_eq!(found.owner.unwrap().name, "nobody");
+        assert!(mailboxes.exists("admin", "b.org").await.unwrap());
+        assert!(!mailboxes.exists("admin", "a.org").await.unwrap());
+        assert!(!mailboxes.exists("../louen", "a.org").await.unwrap());
+        assert_eq!(mailboxes.check(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_table_that_cannot_be_asked_is_no_answer() {
+        let sources = BTreeMap::from([(
+            "users".to_owned(),
+            TableSource::File { path: "/nonexistent/users".into(), format: config::Format::Texthash },
+        )]);
+        let mailboxes = Mailboxes { tables: Tables::open(&sources, None).0, ..mailboxes("users = \"table:users\"") };
+        assert!(mailboxes.exists("louen", "a.org").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_system_vouches_for_its_users_but_root() {
+        // Every system has these two.
+        let mailboxes = mailboxes("users = \"system\"");
+        let found = mailboxes.find("nobody", "x.org").await.unwrap().unwrap();
+        assert_eq!(found.path, Path::new("/var/mail/nobody/"));
+        assert_ne!(found.owner.unwrap().uid, 0);
+        assert!(!mailboxes.exists("root", "x.org").await.unwrap());
+        assert!(!mailboxes.exists("no-such-user-here", "x.org").await.unwrap());
+        assert!(mailboxes.kept.lock().contains_key("nobody"));
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_is_not_there_is_try_later() {
+        let mailboxes = mailboxes("users = \"table:users\"\nowner = \"no-such-user-here\"");
+        assert!(mailboxes.find("louen", "x.org").await.is_err());
+        assert!(mailboxes.check().unwrap_err().contains("no-such-user-here"));
+    }
+}

@@ -1,0 +1,307 @@
+//! The operator's tables: named, in memory, and always as their files are.
+//!
+//! Files are watched: a change is in force within two seconds, without a command. A file that is missing or broken leaves the
+//! last good version in force; a table that never was good can't be asked, which means "try later" and never "not there". Asking is a look
+//! into memory and never waits.
+
+mod aliases;
+mod cidr;
+mod include;
+mod index;
+mod lines;
+mod mailboxes;
+mod patterns;
+mod regexp;
+mod texthash;
+mod watch;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::config::{Format, TableSource};
+pub use include::{IncludeError, read_include};
+use lines::Remarks;
+pub use mailboxes::{Mailbox, Mailboxes, Owner, Unavailable};
+use watch::Watched;
+
+/// How often files are looked at. A change is seen by the second look at the latest.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// All tables of one configuration.
+pub struct Tables {
+    tables: HashMap<String, Table>,
+    generation: Arc<AtomicU64>,
+}
+
+/// Where a table's content is.
+enum Table {
+    Inline(Content),
+    File(Arc<Watched>),
+}
+
+/// What a table holds.
+enum Content {
+    Index(index::Index),
+    Regexp(regexp::Regexp),
+    Cidr(cidr::Cidr),
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which of the keys it was, from 0.
+    pub key: usize,
+    /// The value.
+    pub value: String,
+}
+
+/// Why a table gives no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FindError {
+    /// No table has this name.
+    #[error("there is no such table")]
+    Unknown,
+    /// It can't be asked now: try later.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What is wrong with a table's file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("table \"{table}\": {}{}: {reason}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+pub struct TableError {
+    /// The table's name.
+    pub table: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// From 1, where it is about a line.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl Tables {
+    /// Opens all tables, and tells everything that is missing or broken. Those tables can't be asked until their files are good.
+    ///
+    /// `before` are the tables of the configuration that this one takes the place of: what stays the same keeps its last good version,
+    /// and [`Tables::generation`] goes on.
+    pub fn open(sources: &BTreeMap<String, TableSource>, before: Option<&Self>) -> (Arc<Self>, Vec<TableError>) {
+        let generation = before.map(|before| before.generation.clone()).unwrap_or_default();
+        let mut tables = HashMap::new();
+        let mut errors = Vec::new();
+        for (name, source) in sources {
+            let table = match source {
+                TableSource::Inline(entries) => Table::Inline(Content::inline(entries)),
+                TableSource::File { path, format } => {
+                    let same = |watched: &&Arc<Watched>| watched.path == *path && watched.format == *format;
+                    let kept = match before.and_then(|before| before.tables.get(name)) {
+                        Some(Table::File(watched)) => Some(watched).filter(same).cloned(),
+                        _ => None,
+                    };
+                    let watched = kept.unwrap_or_else(|| Watched::new(name, path, *format));
+                    watched.look(false);
+                    errors.extend(watched.trouble());
+                    Table::File(watched)
+                }
+            };
+            tables.insert(name.clone(), table);
+        }
+        generation.fetch_add(1, Ordering::Release);
+        (Arc::new(Self { tables, generation }), errors)
+    }
+
+    /// Starts the thread that watches the files. It ends when nobody else holds these tables.
+    ///
+    /// # Errors
+    /// The thread can't be had.
+    pub fn watch(self: &Arc<Self>) -> std::io::Result<()> {
+        let tables = Arc::downgrade(self);
+        let watch = move || {
+            while let Some(tables) = tables.upgrade() {
+                tables.look();
+                drop(tables);
+                std::thread::sleep(INTERVAL);
+            }
+        };
+        std::thread::Builder::new().name("tables".into()).spawn(watch).map(|_| ())
+    }
+
+    /// Looks at every file once.
+    fn look(&self) {
+        for table in self.tables.values() {
+            if let Table::File(watched) = table
+                && watched.look(true)
+            {
+                // After the exchange: who has seen the new number sees the new table.
+                self.generation.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+
+    /// The first of the keys that the table has. Keys count in lower case. A table of patterns (regexp, cidr) is asked the first
+    /// key only. With no keys it says only whether the table can be asked.
+    ///
+    /// # Errors
+    /// There is no such table, or it can't be asked now.
+    pub fn find<K: AsRef<str>>(&self, name: &str, keys: &[K]) -> Result<Option<Found>, FindError> {
+        match self.tables.get(name) {
+            None => Err(FindError::Unknown),
+            Some(Table::Inline(content)) => Ok(content.find(keys)),
+            Some(Table::File(watched)) => match &*watched.content() {
+                Some(content) => Ok(content.find(keys)),
+                None => Err(FindError::Unavailable(
+                    watched
+                        .trouble()
+                        .first()
+                        .map_or_else(|| format!("table \"{name}\" is being read"), TableError::to_string),
+                )),
+            },
+        }
+    }
+
+    /// A number that grows whenever a table changed: what was made of the tables before is then stale.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}
+
+impl Content {
+    fn parse(format: Format, bytes: &[u8]) -> (Self, Remarks) {
+        let mut remarks = Remarks::default();
+        let content = match format {
+            Format::Texthash => Self::Index(texthash::parse(bytes, &mut remarks)),
+            Format::Aliases => Self::Index(aliases::parse(bytes, &mut remarks)),
+            Format::Regexp => Self::Regexp(regexp::Regexp::parse(bytes, &mut remarks)),
+            Format::Cidr => Self::Cidr(cidr::Cidr::parse(bytes, &mut remarks)),
+        };
+        (content, remarks)
+    }
+
+    fn inline(entries: &[(String, String)]) -> Self {
+        let mut index = index::Index::new();
+        for (key, value) in entries {
+            // The configuration has each key once.
+            index.insert(key, value);
+        }
+        Self::Index(index)
+    }
+
+    fn find<K: AsRef<str>>(&self, keys: &[K]) -> Option<Found> {
+        let first = keys.first()?.as_ref();
+        match self {
+            Self::Index(index) => keys.iter().enumerate().find_map(|(key, text)| {
+                let value = index.get(&lines::lower_case(text.as_ref()))?;
+                Some(Found { key, value: value.to_owned() })
+            }),
+            Self::Regexp(regexp) => regexp.find(first).map(|value| Found { key: 0, value }),
+            Self::Cidr(cidr) => cidr.find(first).map(|value| Found { key: 0, value: value.to_owned() }),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Index(index) => index.len(),
+            Self::Regexp(regexp) => regexp.len(),
+            Self::Cidr(cidr) => cidr.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn file(folder: &tempfile::TempDir, name: &str, text: &str, format: Format) -> (String, TableSource) {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        (name.to_owned(), TableSource::File { path, format })
+    }
+
+    fn found(key: usize, value: &str) -> Result<Option<Found>, FindError> {
+        Ok(Some(Found { key, value: value.to_owned() }))
+    }
+
+    #[test]
+    fn keys_are_tried_in_turn_and_patterns_are_asked_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = BTreeMap::from([
+            file(&folder, "virtual", "@elfic.net contact@elfic.net\n", Format::Texthash),
+            file(&folder, "regexp", "/^b$/ never\n/^(a)@/ <$1>\n", Format::Regexp),
+            file(&folder, "cidr", "192.0.2.0/24 OK\n", Format::Cidr),
+            ("inline".to_owned(), TableSource::Inline(vec![("a".into(), "1".into())])),
+        ]);
+        let (tables, errors) = Tables::open(&sources, None);
+        assert_eq!(errors, []);
+        assert_eq!(tables.find("virtual", &["X@Elfic.net", "@ELFIC.net"]), found(1, "contact@elfic.net"));
+        assert_eq!(tables.find("virtual", &["x@elfic.net"]), Ok(None));
+        assert_eq!(tables.find("regexp", &["a@x", "b"]), found(0, "<a>"));
+        assert_eq!(tables.find("regexp", &["c", "b"]), Ok(None));
+        assert_eq!(tables.find("cidr", &["192.0.2.1"]), found(0, "OK"));
+        assert_eq!(tables.find("inline", &["A"]), found(0, "1"));
+        assert_eq!(tables.find("nothing", &["a"]), Err(FindError::Unknown));
+        assert_eq!(tables.find("cidr", &[] as &[&str]), Ok(None));
+    }
+
+    #[test]
+    fn a_table_that_never_was_good_cannot_be_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = file(&folder, "broken", "a b\nc\n", Format::Texthash);
+        let missing = ("missing".to_owned(), TableSource::File { path: "/nonexistent".into(), format: Format::Cidr });
+        let (tables, errors) = Tables::open(&BTreeMap::from([broken, missing]), None);
+        let path = folder.path().join("broken");
+        let reason =
+            format!("table \"broken\": {}:2: \"c\" has no value: write a key, white space and a value", path.display());
+        assert_eq!(errors.len(), 2);
+        assert_eq!(errors[0].to_string(), reason);
+        assert_eq!(tables.find("broken", &["a"]), Err(FindError::Unavailable(reason)));
+        assert!(matches!(tables.find("missing", &[] as &[&str]), Err(FindError::Unavailable(_))));
+    }
+
+    #[test]
+    fn a_change_is_in_force_within_two_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, source) = file(&folder, "t", "a 1\n", Format::Texthash);
+        let (tables, _) = Tables::open(&BTreeMap::from([(name, source)]), None);
+        tables.watch().unwrap();
+        let before = tables.generation();
+        std::fs::write(folder.path().join("t"), "a 2\n").unwrap();
+        let start = Instant::now();
+        while tables.find("t", &["a"]) != found(0, "2") {
+            assert!(start.elapsed() < Duration::from_secs(2), "the change came too late");
+            std::thread::yield_now();
+        }
+        while tables.generation() == before {
+            assert!(start.elapsed() < Duration::from_secs(2));
+        }
+    }
+
+    #[test]
+    fn the_watcher_ends_with_its_tables() {
+        let (tables, _) = Tables::open(&BTreeMap::new(), None);
+        tables.watch().unwrap();
+        let weak = Arc::downgrade(&tables);
+        drop(tables);
+        let start = Instant::now();
+        while weak.upgrade().is_some() {
+            assert!(start.elapsed() < Duration::from_secs(5));
+        }
+    }
+
+    #[test]
+    fn a_reload_keeps_the_last_good_version_and_goes_on_counting() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, source) = file(&folder, "t", "a 1\n", Format::Texthash);
+        let sources = BTreeMap::from([(name, source)]);
+        let (before, _) = Tables::open(&sources, None);
+        std::fs::write(folder.path().join("t"), "broken\n").unwrap();
+        let (after, errors) = Tables::open(&sources, Some(&before));
+        assert_eq!(errors.len(), 1);
+        assert_eq!(after.find("t", &["a"]), found(0, "1"));
+        assert!(after.generation() > 1);
+    }
+}

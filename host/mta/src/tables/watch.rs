@@ -1,0 +1,261 @@
+//! One table in a file: read when it changed, exchanged when it is good, kept as it was when it isn't.
+//!
+//! Changes are seen by polling `stat`, which works on every file system and for every way to write a file. Invariants: what is in
+//! force was parsed without a fault from bytes that didn't change while they were read; a version that is found faulty is
+//! not read again until it changes; the same trouble is logged once.
+
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use super::{Content, TableError};
+use crate::config::Format;
+
+/// A file that changed as recently as this may change again without a new time stamp: the clock of file systems goes in
+/// steps (4 to 10 ms on Linux), and whoever writes may not be done.
+const RECENT: Duration = Duration::from_millis(100);
+/// How often a file that changes under one's hands is read again before that is left to the next time.
+const ATTEMPTS: usize = 5;
+/// A table must fit into memory, and its text into 32-bit offsets.
+pub(super) const MAX_FILE: u64 = 1 << 30;
+/// Faults of one file that are told; the mend of the first few shows the others.
+const MAX_TOLD: usize = 20;
+
+/// A table in a file.
+pub(super) struct Watched {
+    pub name: String,
+    pub path: PathBuf,
+    pub format: Format,
+    content: ArcSwapOption<Content>,
+    seen: Mutex<Seen>,
+}
+
+/// What was last seen of the file.
+#[derive(Default)]
+struct Seen {
+    /// Of the version that was last parsed, well or not.
+    stamp: Option<Stamp>,
+    /// Whether that version was recent, so that another may hide behind the same stamp.
+    recent: bool,
+    /// What is wrong with the file now.
+    trouble: Vec<TableError>,
+}
+
+/// What tells versions of a file apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    /// Set by the kernel at every write, whatever anyone makes of the other.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    fn is_recent(&self) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let changed = Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+            + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.abs_diff(changed) < RECENT
+    }
+}
+
+impl Watched {
+    pub(super) fn new(name: &str, path: &Path, format: Format) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            format,
+            content: ArcSwapOption::empty(),
+            seen: Mutex::default(),
+        })
+    }
+
+    /// The last good version, if there ever was one.
+    pub(super) fn content(&self) -> arc_swap::Guard<Option<Arc<Content>>> {
+        self.content.load()
+    }
+
+    /// What is wrong with the file now.
+    pub(super) fn trouble(&self) -> Vec<TableError> {
+        self.seen.lock().trouble.clone()
+    }
+
+    /// Looks whether the file changed. True if another version is in force now. `patient`: a version that may still be in the
+    /// making is left to the next time.
+    pub(super) fn look(&self, patient: bool) -> bool {
+        let mut seen = self.seen.lock();
+        let stamp = match std::fs::metadata(&self.path) {
+            Ok(metadata) => Stamp::of(&metadata),
+            Err(error) => {
+                // Whatever comes back is read anew.
+                seen.stamp = None;
+                self.trouble_with(&mut seen, vec![self.error(None, error.to_string())]);
+                return false;
+            }
+        };
+        if (seen.stamp == Some(stamp) && !seen.recent) || (patient && stamp.is_recent()) {
+            return false;
+        }
+        let (bytes, stamp) = match read_whole(&self.path, MAX_FILE) {
+            Ok(read) => read,
+            Err(reason) => {
+                self.trouble_with(&mut seen, vec![self.error(None, reason)]);
+                return false;
+            }
+        };
+        seen.stamp = Some(stamp);
+        seen.recent = stamp.is_recent();
+        let (content, remarks) = Content::parse(self.format, &bytes);
+        if !remarks.faults.is_empty() {
+            let told = remarks.faults.into_iter().take(MAX_TOLD);
+            let errors = told.map(|fault| self.error(Some(fault.line), fault.reason)).collect();
+            self.trouble_with(&mut seen, errors);
+            return false;
+        }
+        for warning in remarks.warnings.into_iter().take(MAX_TOLD) {
+            tracing::warn!("{}", self.error(Some(warning.line), warning.reason));
+        }
+        seen.trouble.clear();
+        tracing::info!(table = self.name, file = %self.path.display(), entries = content.len(), "table read");
+        self.content.store(Some(Arc::new(content)));
+        true
+    }
+
+    /// Notes what is wrong, and logs it if that is new.
+    fn trouble_with(&self, seen: &mut Seen, trouble: Vec<TableError>) {
+        if seen.trouble == trouble {
+            return;
+        }
+        let kept = if self.content.load().is_some() { "the last good version stays" } else { "it can't be asked yet" };
+        for error in &trouble {
+            tracing::error!("{error} ({kept})");
+        }
+        seen.trouble = trouble;
+    }
+
+    fn error(&self, line: Option<usize>, reason: String) -> TableError {
+        TableError { table: self.name.clone(), file: self.path.clone(), line, reason }
+    }
+}
+
+/// The bytes of a file of at most `limit` bytes, all from one version of it, and that version's stamp.
+fn read_whole(path: &Path, limit: u64) -> Result<(Vec<u8>, Stamp), String> {
+    let words = |error: std::io::Error| error.to_string();
+    for _ in 0..ATTEMPTS {
+        let before = std::fs::metadata(path).map_err(words)?;
+        // Looked at before it is opened, since to open a pipe may wait for ever.
+        if !before.is_file() {
+            return Err("this is no regular file".into());
+        }
+        if before.size() > limit {
+            return Err(format!("larger than {limit} bytes"));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(before.size()).unwrap_or_default());
+        let mut file = File::open(path).map_err(words)?.take(limit + 1);
+        file.read_to_end(&mut bytes).map_err(words)?;
+        let stamp = Stamp::of(&before);
+        let is_whole = bytes.len() as u64 == before.size();
+        if is_whole && Stamp::of(&std::fs::metadata(path).map_err(words)?) == stamp {
+            return Ok((bytes, stamp));
+        }
+    }
+    Err("it is being written: it will be read again".into())
+}
+
+/// The bytes of a file that isn't watched.
+pub(super) fn read_once(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    read_whole(path, limit).map(|(bytes, _)| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks until the change is in force. A version counts once it is 100 ms old.
+    fn look_until(watched: &Watched, what: bool) {
+        let start = std::time::Instant::now();
+        while watched.look(true) != what {
+            assert!(start.elapsed() < Duration::from_secs(10), "the change was never seen");
+            std::thread::yield_now();
+        }
+    }
+
+    fn get(watched: &Watched, key: &str) -> Option<String> {
+        watched.content().as_ref().and_then(|content| content.find(&[key])).map(|found| found.value)
+    }
+
+    #[test]
+    fn a_change_counts_and_a_broken_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("virtual");
+        let watched = Watched::new("virtual", &path, Format::Texthash);
+        assert!(!watched.look(false));
+        assert!(watched.content().is_none());
+        assert!(watched.trouble()[0].to_string().contains("virtual"), "{:?}", watched.trouble());
+
+        std::fs::write(&path, "a 1\n").unwrap();
+        assert!(watched.look(false), "at the start nobody waits");
+        assert_eq!(get(&watched, "a").as_deref(), Some("1"));
+
+        std::fs::write(&path, "a 2\nb\n").unwrap();
+        let start = std::time::Instant::now();
+        while watched.trouble().is_empty() {
+            watched.look(true);
+            assert!(start.elapsed() < Duration::from_secs(10));
+        }
+        assert_eq!(watched.trouble()[0].line, Some(2));
+        assert_eq!(get(&watched, "a").as_deref(), Some("1"), "the last good one stays");
+
+        // Same size, another file in its place.
+        std::fs::write(folder.path().join("new"), "a 3\nb 4\n").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        look_until(&watched, true);
+        assert_eq!(get(&watched, "a").as_deref(), Some("3"));
+        assert!(watched.trouble().is_empty());
+
+        std::fs::remove_file(&path).unwrap();
+        assert!(!watched.look(true));
+        assert_eq!(get(&watched, "b").as_deref(), Some("4"));
+        assert_eq!(watched.trouble().len(), 1);
+    }
+
+    #[test]
+    fn a_version_behind_the_same_stamp_is_read_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t");
+        std::fs::write(&path, "a 1\n").unwrap();
+        let watched = Watched::new("t", &path, Format::Texthash);
+        assert!(watched.look(false));
+        // Read while it was recent: it is read once more when it has settled, and then no more.
+        look_until(&watched, true);
+        assert!(!watched.look(true));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        assert_eq!(read_once(Path::new("/dev/null"), 10).unwrap_err(), "this is no regular file");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        std::fs::write(&path, "12345678901").unwrap();
+        assert_eq!(read_once(&path, 10).unwrap_err(), "larger than 10 bytes");
+    }
+}

@@ -1,0 +1,87 @@
+//! Compiled plugins, kept on disk: the second start maps what the first one compiled.
+//!
+//! A file's name holds the engine's compatibility hash and the component's own, so that neither a new facteur nor a new plugin
+//! ever meets old code. The folder belongs to this user alone (0700), and a folder that others can write to is not used: who
+//! can write there can run anything in this process. This is the only module of the program with `unsafe`.
+
+#![allow(unsafe_code, reason = "mapping precompiled code is unsafe by nature; the folder's owner and mode carry the proof")]
+
+use std::fs::{self, DirBuilder, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The folder of compiled code.
+pub(crate) struct CodeCache {
+    directory: Option<PathBuf>,
+}
+
+impl CodeCache {
+    /// Uses the folder if it is, or can be made, private; otherwise everything is compiled anew, and the log says why.
+    pub(crate) fn open(directory: Option<&Path>) -> Self {
+        let directory = directory.and_then(|path| match private_directory(path) {
+            Ok(()) => Some(path.to_owned()),
+            Err(reason) => {
+                tracing::warn!(path = %path.display(), reason, "compiled plugins are not kept");
+                None
+            }
+        });
+        Self { directory }
+    }
+
+    /// The compiled component: from the cache, or compiled now and kept.
+    pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+        let Some(path) = self.directory.as_ref().map(|dir| dir.join(file_name(engine, wasm))) else {
+            return Component::new(engine, wasm);
+        };
+        if path.exists() {
+            // SAFETY: the file lies in a directory that only this user (or root) can write to, checked in `open`, under a name
+            // that only `keep` gives out; it is complete, since `keep` renames it into place. What wasmtime itself can
+            // check (its version, the settings, the target) it checks.
+            match unsafe { Component::deserialize_file(engine, &path) } {
+                Ok(component) => return Ok(component),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "compiled again: what was kept doesn't fit"),
+            }
+        }
+        let component = Component::new(engine, wasm)?;
+        if let Err(error) = component.serialize().and_then(|code| Ok(keep(&path, &code)?)) {
+            tracing::warn!(path = %path.display(), %error, "the compiled plugin can't be kept");
+        }
+        Ok(component)
+    }
+}
+
+fn file_name(engine: &Engine, wasm: &[u8]) -> String {
+    let mut compatibility = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut compatibility);
+    format!("{:x}-{:016x}.cwasm", Sha256::digest(wasm), compatibility.finish())
+}
+
+fn keep(path: &Path, code: &[u8]) -> std::io::Result<()> {
+    let partial = path.with_extension(format!("partial-{}", std::process::id()));
+    let mut file = File::create(&partial)?;
+    file.write_all(code)?;
+    file.sync_all()?;
+    fs::rename(&partial, path)
+}
+
+fn private_directory(path: &Path) -> Result<(), String> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| e.to_string())?;
+    let meta = fs::symlink_metadata(path).map_err(|e| e.to_string())?;
+    if !meta.is_dir() {
+        return Err("it isn't a folder".into());
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if meta.uid() != me && meta.uid() != 0 {
+        return Err("it belongs to another user".into());
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(format!("others may write to it: chmod 700 {}", path.display()));
+    }
+    Ok(())
+}

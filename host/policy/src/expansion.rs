@@ -1,0 +1,320 @@
+//! Alias expansion: what an address at RCPT really stands for.
+//!
+//! The host repeats single steps of the alias plugins. A result that equals one of its ancestors is final (`root: root, admin` is
+//! legal); only depth and count are errors. Results never grant relaying, and are never checked for it. Commands, files and
+//! includes count for class local only, and never come from an include. A list is only checked here; its members are
+//! found when the message is queued.
+
+use std::path::{Path, PathBuf};
+
+use facteur_smtp::{Address, Reply};
+use wasmtime::component::Resource;
+
+use crate::asker::Asker;
+use crate::bindings::RecipientHandle;
+use crate::bindings::alias::exports::facteur::policy::alias;
+use crate::domains::Class;
+use crate::facts::RecipientFacts;
+use crate::imports::checked_address;
+use crate::sandbox::CallError;
+use crate::verdict::{TEXT_LIMIT, check_text};
+
+/// How many steps may follow on each other (Postfix: virtual_alias_recursion_limit is 1,000; nobody means more than a few).
+const DEPTH_LIMIT: usize = 100;
+/// What one address may become (Postfix: virtual_alias_expansion_limit).
+const COUNT_LIMIT: usize = 1_000;
+/// How many members a list may have: each becomes a recipient of one message.
+const LIST_LIMIT: usize = 100_000;
+
+/// What an address stands for.
+#[derive(Debug)]
+pub(crate) struct Expansion {
+    pub results: Vec<Resolved>,
+}
+
+/// One result.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    pub address: Address,
+    pub class: Class,
+    /// The envelope sender of this copy, where it came through a list that has an owner.
+    pub sender: Option<Address>,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// It exists, or is another server's to know.
+    Deliver,
+    /// There is nothing there: whether that is known for sure, the reply says (5yz or 4yz).
+    Refused(Reply),
+    /// A list whose members are to be read from this file.
+    List(PathBuf),
+}
+
+impl Expansion {
+    /// Asks the alias plugins, step by step.
+    pub(crate) async fn of(asker: &Asker, address: Address) -> Self {
+        let mut walk = Walk { asker, results: Vec::new(), limit: COUNT_LIMIT, steps: 0 };
+        walk.run(Step { address, ancestors: Vec::new(), sender: None, in_list: false }).await;
+        Self { results: walk.results }
+    }
+
+    /// Opens the lists: reads their members and expands each.
+    pub(crate) async fn members(asker: &Asker, list: &Resolved, path: &Path) -> Vec<Resolved> {
+        let mut walk = Walk { asker, results: Vec::new(), limit: LIST_LIMIT, steps: 0 };
+        let entries = match asker.policy.services.include(path).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                let reply = Reply::new(451, "4.3.0", format!("the list can't be read: {error}"));
+                return vec![Resolved { outcome: Outcome::Refused(reply), ..list.clone() }];
+            }
+        };
+        for entry in entries {
+            let parsed = match entry.chars().next() {
+                Some('|' | '/' | ':') => Err(Reply::new(550, "5.7.0", "a list holds addresses only")),
+                _ => entry.parse::<Address>().map_err(|error| Reply::new(550, "5.1.3", error.to_string())),
+            };
+            match parsed {
+                Ok(address) => {
+                    let address = asker.policy.domains.complete(address);
+                    let ancestors = vec![list.address.clone()];
+                    walk.run(Step { address, ancestors, sender: list.sender.clone(), in_list: true }).await;
+                }
+                Err(reply) => walk.results.push(Resolved { outcome: Outcome::Refused(reply), ..list.clone() }),
+            }
+        }
+        walk.results
+    }
+
+    /// Whether anything of it can be delivered. If that isn't sure, an error.
+    pub(crate) fn listed(&self) -> Result<bool, CallError> {
+        match self.refusal() {
+            None => Ok(true),
+            Some(reply) if reply.is_permanent() => Ok(false),
+            Some(reply) => Err(CallError::Failure { transient: true, reason: reply.text.clone() }),
+        }
+    }
+
+    /// The reply if every result is refused: the one that may pass before one that won't.
+    pub(crate) fn refusal(&self) -> Option<&Reply> {
+        refusal_of_all(self.results.iter().map(|result| match &result.outcome {
+            Outcome::Refused(reply) => Some(reply),
+            Outcome::Deliver | Outcome::List(_) => None,
+        }))
+    }
+}
+
+/// The reply if every one of them is refused: one that may pass before one that won't.
+pub(crate) fn refusal_of_all<'a>(all: impl Iterator<Item = Option<&'a Reply>>) -> Option<&'a Reply> {
+    let mut chosen: Option<&Reply> = None;
+    for refused in all {
+        let reply = refused?;
+        if chosen.is_none_or(|known| known.is_permanent() && reply.is_transient()) {
+            chosen = Some(reply);
+        }
+    }
+    chosen
+}
+
+struct Walk<'a> {
+    asker: &'a Asker,
+    results: Vec<Resolved>,
+    limit: usize,
+    steps: usize,
+}
+
+struct Step {
+    address: Address,
+    ancestors: Vec<Address>,
+    sender: Option<Address>,
+    in_list: bool,
+}
+
+/// What one step came to.
+enum Answer {
+    NoOpinion,
+    Exists,
+    Targets { targets: Vec<alias::Target>, owner: Option<Address>, plugin: usize },
+    Unknown(Option<String>),
+}
+
+impl Walk<'_> {
+    async fn run(&mut self, first: Step) {
+        // A stack, last in first out and filled in reverse, so that results come in the order they were written in.
+        let mut stack = vec![first];
+        while let Some(step) = stack.pop() {
+            self.steps += 1;
+            let class = self.asker.policy.domains.class_of(&step.address);
+            let too_much = step.ancestors.len() >= DEPTH_LIMIT || self.steps > self.limit;
+            if too_much {
+                // Not a bounce: the tables are wrong, and can be mended.
+                let reply = Reply::new(451, "4.3.5", format!("<{}>: the alias expands too far", step.address));
+                self.push(step, class, Outcome::Refused(reply));
+                stack.clear();
+                return;
+            }
+            let outcome = match self.ask(&step, class).await {
+                Ok(Answer::Targets { targets, owner, plugin }) => {
+                    let sender = owner.or_else(|| step.sender.clone());
+                    let mut ancestors = step.ancestors.clone();
+                    ancestors.push(step.address.clone());
+                    let next = targets.into_iter().rev();
+                    for target in next {
+                        self.target(&mut stack, &step, target, class, plugin, &ancestors, sender.as_ref()).await;
+                    }
+                    continue;
+                }
+                Ok(Answer::Exists) => Outcome::Deliver,
+                Ok(Answer::Unknown(text)) => Outcome::Refused(unknown_user(&step.address, class, text.as_deref())),
+                Ok(Answer::NoOpinion) => self.by_class(&step.address, class).await,
+                Err(error) => Outcome::Refused(undecided(&step.address, &error)),
+            };
+            self.push(step, class, outcome);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the step's parts, taken apart by its only caller")]
+    async fn target(
+        &mut self,
+        stack: &mut Vec<Step>,
+        step: &Step,
+        target: alias::Target,
+        class: Class,
+        plugin: usize,
+        ancestors: &[Address],
+        sender: Option<&Address>,
+    ) {
+        let refuse = |text: String| Outcome::Refused(Reply::new(550, "5.7.0", text));
+        let outcome = match target {
+            alias::Target::Address(raw) => match checked_address(&raw) {
+                Ok(address) => {
+                    let address = self.asker.policy.domains.complete(address);
+                    if !ancestors.contains(&address) {
+                        let (ancestors, sender) = (ancestors.to_vec(), sender.cloned());
+                        stack.push(Step { address, ancestors, sender, in_list: step.in_list });
+                        return;
+                    }
+                    // It stands for itself: final, if it is there at all.
+                    let class = self.asker.policy.domains.class_of(&address);
+                    let outcome = self.by_class(&address, class).await;
+                    self.results.push(Resolved { address, class, sender: sender.cloned(), outcome });
+                    return;
+                }
+                Err(reason) => refuse(reason),
+            },
+            alias::Target::Command(_) => refuse("delivery to a command is not granted".to_owned()),
+            alias::Target::File(_) => refuse("delivery to a file is not granted".to_owned()),
+            alias::Target::Include(path) => {
+                let path = PathBuf::from(path);
+                if step.in_list || class != Class::Local {
+                    refuse("a list can be named by an alias of this machine only".to_owned())
+                } else if self.asker.chain[plugin].grants.include(&path) {
+                    Outcome::List(path)
+                } else {
+                    refuse("the list is not granted".to_owned())
+                }
+            }
+        };
+        self.results.push(Resolved { address: step.address.clone(), class, sender: sender.cloned(), outcome });
+    }
+
+    fn push(&mut self, step: Step, class: Class, outcome: Outcome) {
+        self.results.push(Resolved { address: step.address, class, sender: step.sender, outcome });
+    }
+
+    /// One step, asked of the alias plugins in order.
+    async fn ask(&self, step: &Step, class: Class) -> Result<Answer, CallError> {
+        let asker = self.asker;
+        let Some(envelope) = &asker.envelope else { return Ok(Answer::NoOpinion) };
+        if asker.chain.iter().all(|plugin| plugin.alias.is_none()) {
+            return Ok(Answer::NoOpinion);
+        }
+        let original = step.ancestors.first().unwrap_or(&step.address).clone();
+        let domains = &asker.policy.domains;
+        let number = envelope.add(RecipientFacts::new(domains, step.address.clone(), original, false));
+        for (index, plugin) in asker.chain.iter().enumerate() {
+            let Some(hook) = &plugin.alias else { continue };
+            let answer = asker
+                .ask(index, "alias", async |store, instance| {
+                    let guest = hook.load(&mut *store, instance)?;
+                    let guest = guest.facteur_policy_alias();
+                    let to = Resource::<RecipientHandle>::new_borrow(number);
+                    let expansion = match guest.call_expand(&mut *store, to).await? {
+                        Ok(expansion) => expansion,
+                        Err(failure) => return Ok(Err(failure)),
+                    };
+                    let targets = match expansion {
+                        alias::Expansion::NoOpinion => return Ok(Ok(Answer::NoOpinion)),
+                        alias::Expansion::Exists => return Ok(Ok(Answer::Exists)),
+                        alias::Expansion::Unknown(text) => {
+                            let broken = text.as_deref().map_or(Ok(()), |text| check_text(text, TEXT_LIMIT));
+                            broken.map_err(|broken| wasmtime::Error::msg(broken.0))?;
+                            return Ok(Ok(Answer::Unknown(text)));
+                        }
+                        alias::Expansion::Targets(targets) => targets,
+                    };
+                    if targets.is_empty() || targets.len() > COUNT_LIMIT {
+                        wasmtime::bail!("an expansion to {} targets (1 to {COUNT_LIMIT})", targets.len());
+                    }
+                    let mut owner = None;
+                    if class == Class::Local {
+                        match guest.call_owner(&mut *store, &(&step.address).into()).await? {
+                            Ok(Some(raw)) => {
+                                let address = checked_address(&raw).map_err(wasmtime::Error::msg)?;
+                                owner = Some(domains.complete(address));
+                            }
+                            Ok(None) => {}
+                            Err(failure) => return Ok(Err(failure)),
+                        }
+                    }
+                    Ok(Ok(Answer::Targets { targets, owner, plugin: index }))
+                })
+                .await?;
+            match answer {
+                Ok(Answer::NoOpinion) => {}
+                Ok(answer) => return Ok(answer),
+                Err(failure) => {
+                    let reason = crate::imports::printable(&failure.reason);
+                    tracing::warn!(plugin = plugin.name, address = %step.address, reason, "the alias is undecided");
+                    return Err(CallError::Failure { transient: failure.transient, reason });
+                }
+            }
+        }
+        Ok(Answer::NoOpinion)
+    }
+
+    /// Where no plugin has an opinion, the class says who vouches.
+    async fn by_class(&self, address: &Address, class: Class) -> Outcome {
+        match class {
+            Class::Relay | Class::Other => Outcome::Deliver,
+            Class::VirtualAlias => Outcome::Refused(unknown_user(address, class, None)),
+            Class::Local | Class::VirtualMailbox => match self.asker.policy.services.mailbox(address).await {
+                Ok(true) => Outcome::Deliver,
+                Ok(false) => Outcome::Refused(unknown_user(address, class, None)),
+                Err(error) => {
+                    tracing::warn!(%address, %error, "the mailbox can't be asked for");
+                    Outcome::Refused(Reply::new(451, "4.3.0", format!("<{address}>: Temporary lookup failure")))
+                }
+            },
+        }
+    }
+}
+
+fn unknown_user(address: &Address, class: Class, text: Option<&str>) -> Reply {
+    let table = match class {
+        Class::VirtualAlias => " in virtual alias table",
+        Class::VirtualMailbox => " in virtual mailbox table",
+        Class::Local => " in local recipient table",
+        Class::Relay | Class::Other => "",
+    };
+    let why = text.map_or_else(|| format!("User unknown{table}"), str::to_owned);
+    Reply::new(550, "5.1.1", format!("<{address}>: Recipient address rejected: {why}"))
+}
+
+fn undecided(address: &Address, error: &CallError) -> Reply {
+    match error {
+        CallError::Failure { .. } => Reply::new(451, "4.3.0", format!("<{address}>: Temporary lookup failure")),
+        _ => Reply::new(451, "4.3.5", format!("<{address}>: Policy error, try again later")),
+    }
+}

@@ -1,0 +1,77 @@
+//! What the operator allows a plugin, by name.
+//!
+//! A plugin starts with nothing. A call without its grant is answered with the line of configuration that would give it; it never
+//! stops a load, since some tool chains import a whole world, used or not.
+
+use std::path::{Path, PathBuf};
+
+/// `[plugin.grants]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// May ask the DNS.
+    pub dns: bool,
+    /// May answer `allow-relay`.
+    pub relay: bool,
+    /// The tables it may ask.
+    pub lookup: Vec<String>,
+    /// The files, and folders of files, that its `:include:` targets may name.
+    pub include: Vec<PathBuf>,
+}
+
+impl Grants {
+    /// Whether the table may be asked; otherwise the line to add.
+    pub(crate) fn lookup(&self, plugin: &str, table: &str) -> Result<(), String> {
+        if self.lookup.iter().any(|granted| granted == table) {
+            return Ok(());
+        }
+        let mut tables: Vec<&str> = self.lookup.iter().map(String::as_str).collect();
+        tables.push(table);
+        Err(line_to_add(plugin, &format!("lookup = {tables:?}")))
+    }
+
+    /// Whether the DNS may be asked; otherwise the line to add.
+    pub(crate) fn dns(&self, plugin: &str) -> Result<(), String> {
+        if self.dns { Ok(()) } else { Err(line_to_add(plugin, "dns = true")) }
+    }
+
+    /// Whether relaying may be allowed; otherwise the line to add.
+    pub(crate) fn relay(&self, plugin: &str) -> Result<(), String> {
+        if self.relay { Ok(()) } else { Err(line_to_add(plugin, "relay = true")) }
+    }
+
+    /// Whether a list may be read from this path: it is granted itself, or lies below a granted folder. A path that climbs
+    /// ("..") or isn't absolute is never granted.
+    pub(crate) fn include(&self, path: &Path) -> bool {
+        use std::path::Component;
+        path.is_absolute()
+            && !path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir))
+            && self.include.iter().any(|granted| path.starts_with(granted))
+    }
+}
+
+fn line_to_add(plugin: &str, line: &str) -> String {
+    format!("not granted: under [plugin.grants] of the plugin \"{plugin}\" add: {line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_grant_names_the_line_to_add() {
+        let grants = Grants { lookup: vec!["aliases".into()], ..Grants::default() };
+        assert_eq!(grants.lookup("a", "aliases"), Ok(()));
+        let told = grants.lookup("a", "virtual").unwrap_err();
+        assert!(told.ends_with("add: lookup = [\"aliases\", \"virtual\"]"), "{told}");
+        assert!(grants.dns("a").unwrap_err().contains("dns = true"));
+    }
+
+    #[test]
+    fn an_include_stays_below_what_is_granted() {
+        let grants = Grants { include: vec!["/etc/mail".into()], ..Grants::default() };
+        assert!(grants.include(Path::new("/etc/mail/list")));
+        for path in ["/etc/mail/../shadow", "/etc/mailman/list", "etc/mail/list", "/etc/shadow"] {
+            assert!(!grants.include(Path::new(path)), "{path}");
+        }
+    }
+}

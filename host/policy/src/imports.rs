@@ -1,0 +1,460 @@
+//! The host's half of the contract: what a guest's calls do.
+//!
+//! Every call checks what it is given: a number that stands for nothing, an action outside its place, a text beyond its limit is a
+//! trap. No call blocks a thread; those that wait are async, and end with the plugin's own timeout.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use facteur_smtp::Address;
+use wasmtime::component::Resource;
+use wasmtime::{Result, bail};
+
+use crate::bindings::facteur::policy::{clock, dns, log, lookup, message, session, settings, transaction, types};
+use crate::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
+use crate::domains::Class;
+use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
+use crate::message::Message;
+use crate::sandbox::State;
+use crate::services::{DnsError, TableError};
+use crate::verdict::check_text;
+
+/// The most that `keep` keeps, in bytes.
+const KEPT_LIMIT: usize = 64 * 1024;
+/// The longest log text, in bytes.
+const LOG_TEXT: usize = 1024;
+/// The most keys of one `find`.
+const KEYS_LIMIT: usize = 64;
+/// The most bytes of one `read`.
+const READ_LIMIT: u32 = 64 * 1024;
+/// The most headers of one `headers`.
+const HEADERS_AT_ONCE: usize = 64;
+/// Copies of one message.
+const BCC_LIMIT: usize = 16;
+/// Headers that plugins may add to one message.
+const PREPEND_LIMIT: usize = 32;
+/// The longest value of such a header, in bytes.
+const HEADER_VALUE: usize = 8192;
+/// The longest tarpit for one reply.
+const DELAY_LIMIT: Duration = Duration::from_secs(30);
+
+impl State {
+    fn session(&self) -> Result<&SessionFacts> {
+        self.view.session.as_deref().ok_or_else(|| wasmtime::format_err!("there is no session here"))
+    }
+
+    fn envelope(&self) -> Result<&EnvelopeFacts> {
+        self.view.envelope.as_deref().ok_or_else(|| wasmtime::format_err!("there is no transaction here"))
+    }
+
+    fn acting(&self) -> Result<&EnvelopeFacts> {
+        let envelope = self.envelope()?;
+        if !envelope.acting {
+            bail!("an action in the queue: there is no session that it could be for");
+        }
+        Ok(envelope)
+    }
+
+    fn message(&self) -> Result<&Message> {
+        self.view.message.as_ref().ok_or_else(|| wasmtime::format_err!("there is no message here"))
+    }
+
+    fn recipient(&self, resource: &Resource<RecipientHandle>) -> Result<std::sync::Arc<RecipientFacts>> {
+        let found = self.envelope()?.recipient(resource.rep());
+        found.ok_or_else(|| wasmtime::format_err!("there is no such recipient"))
+    }
+}
+
+impl From<&Address> for types::Address {
+    fn from(address: &Address) -> Self {
+        Self { local: address.local().to_owned(), domain: address.domain().to_owned() }
+    }
+}
+
+/// An address from a plugin, parsed and written anew. A bare name stays bare.
+pub(crate) fn checked_address(raw: &types::Address) -> Result<Address, String> {
+    let made =
+        if raw.domain.is_empty() { Address::bare(&raw.local) } else { Address::new(&raw.local, &raw.domain) };
+    made.map_err(|error| format!("an address that isn't one: {error}"))
+}
+
+impl From<Class> for types::RecipientClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Local => Self::Local,
+            Class::VirtualAlias => Self::VirtualAlias,
+            Class::VirtualMailbox => Self::VirtualMailbox,
+            Class::Relay => Self::Relay,
+            Class::Other => Self::Other,
+        }
+    }
+}
+
+impl types::Host for State {}
+
+impl session::Host for State {}
+
+impl session::HostSession for State {
+    fn id(&mut self, _: Resource<SessionHandle>) -> Result<String> {
+        Ok(self.session()?.id.clone())
+    }
+
+    fn listener(&mut self, _: Resource<SessionHandle>) -> Result<String> {
+        Ok(self.session()?.listener.clone())
+    }
+
+    fn client_address(&mut self, _: Resource<SessionHandle>) -> Result<String> {
+        Ok(self.session()?.client_ip().to_string())
+    }
+
+    fn client_port(&mut self, _: Resource<SessionHandle>) -> Result<u16> {
+        Ok(self.session()?.client.port())
+    }
+
+    async fn client_name(
+        &mut self,
+        _: Resource<SessionHandle>,
+    ) -> Result<std::result::Result<Option<String>, session::LookupFailure>> {
+        let reverse = self.session()?.reverse(&*self.services).await;
+        Ok(reverse.map(|reverse| reverse.verified).map_err(lookup_failure))
+    }
+
+    async fn reverse_name(
+        &mut self,
+        _: Resource<SessionHandle>,
+    ) -> Result<std::result::Result<Option<String>, session::LookupFailure>> {
+        let reverse = self.session()?.reverse(&*self.services).await;
+        Ok(reverse.map(|reverse| reverse.name).map_err(lookup_failure))
+    }
+
+    fn trusted(&mut self, _: Resource<SessionHandle>) -> Result<bool> {
+        Ok(self.session()?.trusted)
+    }
+
+    fn helo(&mut self, _: Resource<SessionHandle>) -> Result<Option<String>> {
+        Ok(self.session()?.helo())
+    }
+
+    fn esmtp(&mut self, _: Resource<SessionHandle>) -> Result<bool> {
+        Ok(self.session()?.esmtp())
+    }
+
+    fn login(&mut self, _: Resource<SessionHandle>) -> Result<Option<String>> {
+        Ok(self.session()?.login.clone())
+    }
+
+    fn tag(&mut self, _: Resource<SessionHandle>, key: String) -> Result<Option<String>> {
+        Ok(self.session()?.tags.lock().get(&key).map(str::to_owned))
+    }
+
+    fn set_tag(&mut self, _: Resource<SessionHandle>, key: String, value: String) -> Result<()> {
+        self.session()?.tags.lock().set(key, value).map_err(wasmtime::Error::msg)
+    }
+
+    fn drop(&mut self, _: Resource<SessionHandle>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn lookup_failure(error: DnsError) -> session::LookupFailure {
+    session::LookupFailure { reason: error.to_string() }
+}
+
+impl transaction::Host for State {}
+
+impl transaction::HostRecipient for State {
+    fn address(&mut self, this: Resource<RecipientHandle>) -> Result<types::Address> {
+        Ok((&self.recipient(&this)?.address).into())
+    }
+
+    fn original(&mut self, this: Resource<RecipientHandle>) -> Result<types::Address> {
+        Ok((&self.recipient(&this)?.original).into())
+    }
+
+    fn address_class(&mut self, this: Resource<RecipientHandle>) -> Result<types::RecipientClass> {
+        Ok(self.recipient(&this)?.class.into())
+    }
+
+    fn routed(&mut self, this: Resource<RecipientHandle>) -> Result<bool> {
+        Ok(self.recipient(&this)?.routed)
+    }
+
+    async fn listed(&mut self, this: Resource<RecipientHandle>) -> Result<std::result::Result<bool, types::Failure>> {
+        let recipient = self.recipient(&this)?;
+        let Some(asker) = self.view.asker.as_ref().and_then(std::sync::Weak::upgrade) else {
+            bail!("listed can't be asked here");
+        };
+        // Boxed: the answer may take another plugin, which is of the same kind as this one.
+        let listed = Box::pin(asker.listed(&recipient)).await;
+        Ok(listed.map_err(|error| types::Failure { transient: true, reason: error.to_string() }))
+    }
+
+    fn drop(&mut self, _: Resource<RecipientHandle>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl transaction::HostTransaction for State {
+    fn sender(&mut self, _: Resource<TransactionHandle>) -> Result<Option<types::Address>> {
+        Ok(self.envelope()?.sender.as_ref().map(Into::into))
+    }
+
+    fn recipients(&mut self, _: Resource<TransactionHandle>) -> Result<Vec<Resource<RecipientHandle>>> {
+        let changing = self.envelope()?.changing.lock();
+        let numbers = changing.accepted.iter().filter_map(|&number| u32::try_from(number).ok());
+        Ok(numbers.map(Resource::new_own).collect())
+    }
+
+    fn declared_size(&mut self, _: Resource<TransactionHandle>) -> Result<Option<u64>> {
+        Ok(self.envelope()?.declared_size)
+    }
+
+    fn utf8(&mut self, _: Resource<TransactionHandle>) -> Result<bool> {
+        Ok(self.envelope()?.utf8)
+    }
+
+    fn tag(&mut self, _: Resource<TransactionHandle>, key: String) -> Result<Option<String>> {
+        Ok(self.envelope()?.changing.lock().tags.get(&key).map(str::to_owned))
+    }
+
+    fn set_tag(&mut self, _: Resource<TransactionHandle>, key: String, value: String) -> Result<()> {
+        self.acting()?.changing.lock().tags.set(key, value).map_err(wasmtime::Error::msg)
+    }
+
+    fn hold(&mut self, _: Resource<TransactionHandle>, reason: String) -> Result<()> {
+        fit(&reason, LOG_TEXT)?;
+        self.acting()?.changing.lock().actions.hold.get_or_insert(reason);
+        Ok(())
+    }
+
+    fn redirect(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
+        let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
+        self.acting()?.changing.lock().actions.redirect = Some(to);
+        Ok(())
+    }
+
+    fn bcc(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
+        let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
+        let mut changing = self.acting()?.changing.lock();
+        if changing.actions.bcc.len() >= BCC_LIMIT {
+            bail!("more than {BCC_LIMIT} copies");
+        }
+        if !changing.actions.bcc.contains(&to) {
+            changing.actions.bcc.push(to);
+        }
+        Ok(())
+    }
+
+    fn prepend_header(&mut self, _: Resource<TransactionHandle>, name: String, value: String) -> Result<()> {
+        let named = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+        if !named {
+            bail!("a header name that isn't one");
+        }
+        if value.len() > HEADER_VALUE || value.contains(['\0', '\r', '\n']) {
+            bail!("a header value that is too long, or has NUL, CR or LF");
+        }
+        let mut changing = self.acting()?.changing.lock();
+        if changing.actions.headers.len() >= PREPEND_LIMIT {
+            bail!("more than {PREPEND_LIMIT} headers");
+        }
+        changing.actions.headers.push((name, value));
+        Ok(())
+    }
+
+    fn delay(&mut self, _: Resource<TransactionHandle>, milliseconds: u32) -> Result<()> {
+        let actions = &mut self.acting()?.changing.lock().actions;
+        actions.delay = DELAY_LIMIT.min(actions.delay + Duration::from_millis(milliseconds.into()));
+        Ok(())
+    }
+
+    fn drop(&mut self, _: Resource<TransactionHandle>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn fit(text: &str, limit: usize) -> Result<()> {
+    check_text(text, limit).map_err(|broken| wasmtime::Error::msg(broken.0))
+}
+
+impl message::Host for State {}
+
+impl message::HostMessage for State {
+    fn size(&mut self, _: Resource<MessageHandle>) -> Result<u64> {
+        Ok(self.message()?.content.size())
+    }
+
+    fn body_offset(&mut self, _: Resource<MessageHandle>) -> Result<u64> {
+        Ok(self.message()?.index()?.body() as u64)
+    }
+
+    fn read(&mut self, _: Resource<MessageHandle>, offset: u64, length: u32) -> Result<Vec<u8>> {
+        Ok(self.message()?.content.read(offset, length.min(READ_LIMIT) as usize)?)
+    }
+
+    fn header(&mut self, _: Resource<MessageHandle>, name: String) -> Result<Vec<Vec<u8>>> {
+        let index = self.message()?.index()?;
+        let named = index.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
+        Ok(named.map(|(_, value)| value.to_vec()).collect())
+    }
+
+    fn headers(&mut self, _: Resource<MessageHandle>, from_index: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let index = self.message()?.index()?;
+        let some = index.iter().skip(from_index as usize).take(HEADERS_AT_ONCE);
+        Ok(some.map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
+    }
+
+    fn drop(&mut self, _: Resource<MessageHandle>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, text: String) -> Result<()> {
+        if self.log_lines == 0 {
+            return Ok(());
+        }
+        self.log_lines -= 1;
+        let plugin = &*self.plugin.name;
+        let session = self.view.session.as_ref().map_or("", |session| &session.id);
+        let text = printable(&text);
+        match level {
+            log::Level::Debug => tracing::debug!(plugin, session, "{text}"),
+            log::Level::Info => tracing::info!(plugin, session, "{text}"),
+            log::Level::Warn => tracing::warn!(plugin, session, "{text}"),
+            log::Level::Error => tracing::error!(plugin, session, "{text}"),
+        }
+        Ok(())
+    }
+}
+
+/// A guest's text for the log: one line, and not a long one.
+pub(crate) fn printable(text: &str) -> String {
+    let mut end = text.len().min(LOG_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+impl settings::Host for State {
+    fn get(&mut self) -> Result<String> {
+        Ok(self.plugin.settings.clone())
+    }
+
+    fn kept(&mut self) -> Result<Vec<u8>> {
+        Ok(match &self.initializing {
+            Some(kept) => kept.clone(),
+            None => self.plugin.kept().to_vec(),
+        })
+    }
+
+    fn keep(&mut self, state: Vec<u8>) -> Result<()> {
+        let Some(kept) = &mut self.initializing else {
+            bail!("keep is for init only");
+        };
+        if state.len() > KEPT_LIMIT {
+            bail!("keep of {} bytes (at most {KEPT_LIMIT})", state.len());
+        }
+        *kept = state;
+        Ok(())
+    }
+}
+
+impl clock::Host for State {
+    fn now(&mut self) -> Result<u64> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl lookup::Host for State {
+    async fn find(
+        &mut self,
+        table: String,
+        mut keys: Vec<String>,
+    ) -> Result<std::result::Result<Option<lookup::Found>, lookup::Error>> {
+        if keys.len() > KEYS_LIMIT {
+            bail!("{} keys in one call (at most {KEYS_LIMIT})", keys.len());
+        }
+        if let Err(line) = self.plugin.grants.lookup(&self.plugin.name, &table) {
+            return Ok(Err(lookup::Error::NotGranted(line)));
+        }
+        for key in &mut keys {
+            if key.chars().any(char::is_uppercase) {
+                *key = key.to_lowercase();
+            }
+        }
+        Ok(match self.services.find(&table, &keys).await {
+            Ok(found) => Ok(found.map(|found| lookup::Found {
+                key: u32::try_from(found.key).unwrap_or(u32::MAX),
+                value: found.value,
+            })),
+            Err(TableError::Unknown(name)) => Err(lookup::Error::UnknownTable(name)),
+            Err(TableError::Unavailable(why)) => Err(lookup::Error::Unavailable(why)),
+        })
+    }
+}
+
+impl From<DnsError> for dns::Error {
+    fn from(error: DnsError) -> Self {
+        match error {
+            DnsError::NoSuchName => Self::NoSuchName,
+            DnsError::NoData => Self::NoData,
+            DnsError::InvalidName => Self::InvalidName,
+            DnsError::Timeout => Self::Timeout,
+            DnsError::ServerFailure => Self::ServerFailure,
+        }
+    }
+}
+
+impl State {
+    fn may_ask_dns(&self) -> std::result::Result<(), dns::Error> {
+        self.plugin.grants.dns(&self.plugin.name).map_err(dns::Error::NotGranted)
+    }
+}
+
+impl dns::Host for State {
+    async fn addresses(&mut self, name: String) -> Result<std::result::Result<Vec<String>, dns::Error>> {
+        if let Err(error) = self.may_ask_dns() {
+            return Ok(Err(error));
+        }
+        let found = self.services.addresses(&name).await;
+        Ok(found.map(|list| list.iter().map(IpAddr::to_string).collect()).map_err(Into::into))
+    }
+
+    async fn mail_exchangers(
+        &mut self,
+        name: String,
+    ) -> Result<std::result::Result<Vec<dns::MailExchanger>, dns::Error>> {
+        if let Err(error) = self.may_ask_dns() {
+            return Ok(Err(error));
+        }
+        let found = self.services.mail_exchangers(&name).await;
+        let raw = |mx: crate::services::MailExchanger| dns::MailExchanger { preference: mx.preference, host: mx.host };
+        Ok(found.map(|list| list.into_iter().map(raw).collect()).map_err(Into::into))
+    }
+
+    async fn texts(&mut self, name: String) -> Result<std::result::Result<Vec<Vec<u8>>, dns::Error>> {
+        if let Err(error) = self.may_ask_dns() {
+            return Ok(Err(error));
+        }
+        Ok(self.services.texts(&name).await.map_err(Into::into))
+    }
+
+    async fn name_servers(&mut self, name: String) -> Result<std::result::Result<Vec<String>, dns::Error>> {
+        if let Err(error) = self.may_ask_dns() {
+            return Ok(Err(error));
+        }
+        Ok(self.services.name_servers(&name).await.map_err(Into::into))
+    }
+
+    async fn names_of(&mut self, address: String) -> Result<std::result::Result<Vec<String>, dns::Error>> {
+        if let Err(error) = self.may_ask_dns() {
+            return Ok(Err(error));
+        }
+        let Ok(address) = address.parse::<IpAddr>() else {
+            return Ok(Err(dns::Error::InvalidName));
+        };
+        Ok(self.services.names_of(address).await.map_err(Into::into))
+    }
+}

@@ -1,0 +1,42 @@
+//! Loads policy plugins, and asks them.
+//!
+//! This is the only crate that knows wasmtime, and it knows no sockets and no queue: what plugins look up comes through
+//! [`Services`], what they decide leaves as a [`Decision`], an [`Outgoing`] envelope or a [`Route`]. What a plugin answers is checked
+//! like hostile input before anything else sees it, and what can't be decided is refused or deferred, never let in.
+//!
+//! The way of a question: [`Policy`] (the plugins in force) → [`Session`] (a connection) → [`Transaction`] (an envelope) → a chain of
+//! plugins, each in a sandbox of its own → a checked verdict.
+
+mod asker;
+mod bindings;
+mod code;
+mod domains;
+mod engine;
+mod expansion;
+mod facts;
+mod grants;
+mod imports;
+mod message;
+mod plugin;
+mod policy;
+mod route;
+mod sandbox;
+mod services;
+mod session;
+mod stage;
+mod tags;
+mod transaction;
+mod verdict;
+
+pub use domains::{Class, Domains, routes_by_itself};
+pub use engine::{EngineError, Runtime};
+pub use facts::{Actions, SessionFacts};
+pub use grants::Grants;
+pub use message::{Content, HEADER_LIMIT, Message};
+pub use plugin::{Limits, LoadError, OnError, Plugin, PluginConfig};
+pub use policy::{Chain, Policy, PolicyConfig};
+pub use route::{Route, SmtpRoute};
+pub use services::{DnsError, Found, MailExchanger, Services, TableError, Unavailable};
+pub use session::{Decision, Session};
+pub use tags::Tags;
+pub use transaction::{FinalRecipient, Outgoing, Transaction};

@@ -1,0 +1,206 @@
+//! Where a recipient goes next: the transport hook, its answer checked, and kept for as long as it may be.
+//!
+//! Asked at RCPT (an error route refuses there) and whenever a recipient becomes active. Every plugin that exports `transport` is
+//! asked in file order, whatever the listener, since the queue has none. An answer is used again for its scope until a table
+//! changes. A plugin that fails defers the recipient: nothing is ever bounced because of it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use facteur_smtp::{Address, Reply};
+use parking_lot::Mutex;
+use wasmtime::component::Resource;
+
+use crate::bindings::transport::exports::facteur::policy::transport;
+use crate::bindings::{RecipientHandle, TransactionHandle};
+use crate::domains::Class;
+use crate::facts::{EnvelopeFacts, RecipientFacts};
+use crate::plugin::Plugin;
+use crate::policy::Policy;
+use crate::sandbox::{CallError, Sandbox, View};
+use crate::tags::Tags;
+use crate::verdict::check_reply;
+
+/// Answers kept: some MiB at most. When it is full it starts anew.
+const KEPT_ROUTES: usize = 20_000;
+
+/// SMTP's port (RFC 5321 section 4.5.4.2).
+const SMTP_PORT: u16 = 25;
+
+/// A checked answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// To another server.
+    Smtp(SmtpRoute),
+    /// Into the recipient's mailbox.
+    Maildir,
+    /// Delivered to nobody.
+    Discard,
+    /// It fails (5yz) or waits (4yz).
+    Error(Reply),
+}
+
+/// The next hop.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SmtpRoute {
+    /// A domain, a host or an address literal in brackets.
+    pub host: String,
+    /// Where it listens.
+    pub port: u16,
+    /// Whether the host's MX records say where; otherwise its own addresses do.
+    pub mx: bool,
+    /// The local address to connect from.
+    pub source: Option<IpAddr>,
+}
+
+/// Answers that may be used again.
+#[derive(Default)]
+pub(crate) struct RouteCache(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    generation: u64,
+    /// By domain, for the scope `domain`.
+    domains: HashMap<String, Route>,
+    /// By address, for the scope `recipient`.
+    recipients: HashMap<Address, Route>,
+}
+
+impl RouteCache {
+    fn get(&self, generation: u64, address: &Address) -> Option<Route> {
+        let mut kept = self.0.lock();
+        if kept.generation != generation {
+            *kept = Kept { generation, ..Kept::default() };
+        }
+        kept.recipients.get(address).or_else(|| kept.domains.get(address.domain())).cloned()
+    }
+
+    fn put(&self, generation: u64, address: &Address, scope: transport::Scope, route: &Route) {
+        let mut kept = self.0.lock();
+        if kept.generation != generation {
+            return;
+        }
+        if kept.domains.len() + kept.recipients.len() >= KEPT_ROUTES {
+            *kept = Kept { generation, ..Kept::default() };
+        }
+        match scope {
+            transport::Scope::Domain => drop(kept.domains.insert(address.domain().to_owned(), route.clone())),
+            transport::Scope::Recipient => drop(kept.recipients.insert(address.clone(), route.clone())),
+            transport::Scope::Message => {}
+        }
+    }
+}
+
+impl Policy {
+    /// The route of one recipient. There is no session: sender, tags and recipient are all there is.
+    ///
+    /// # Errors
+    /// The 4yz to defer the recipient with, if a plugin couldn't say.
+    pub async fn next_hop(
+        &self,
+        sender: Option<&Address>,
+        tags: &Tags,
+        utf8: bool,
+        address: &Address,
+        original: &Address,
+    ) -> Result<Route, Reply> {
+        // Read before the tables are: an answer made of a table that changes meanwhile is not kept.
+        let generation = self.services.generation();
+        if let Some(route) = self.routes.get(generation, address) {
+            return Ok(route);
+        }
+        let class = self.domains.class_of(address);
+        let mut asked: Option<Arc<EnvelopeFacts>> = None;
+        for plugin in &self.routers {
+            let envelope = asked.get_or_insert_with(|| {
+                let facts = EnvelopeFacts { utf8, ..EnvelopeFacts::new(sender.cloned(), false) };
+                facts.changing.lock().tags = tags.clone();
+                facts.add(RecipientFacts::new(&self.domains, address.clone(), original.clone(), false));
+                Arc::new(facts)
+            });
+            match self.ask_router(plugin, envelope.clone(), address).await {
+                Ok(None) => {}
+                Ok(Some((route, scope))) => {
+                    self.routes.put(generation, address, scope, &route);
+                    return Ok(route);
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        plugin = plugin.name(), hook = "transport", recipient = %address, %error, kind = error.label(),
+                        "no route from the plugin"
+                    );
+                    return Err(Reply::new(451, "4.3.5", format!("<{address}>: The route is undecided, try again later")));
+                }
+            }
+        }
+        Ok(default_route(class, address))
+    }
+
+    async fn ask_router(
+        &self,
+        plugin: &Arc<Plugin>,
+        envelope: Arc<EnvelopeFacts>,
+        address: &Address,
+    ) -> Result<Option<(Route, transport::Scope)>, CallError> {
+        let Some(hook) = &plugin.transport else { return Ok(None) };
+        let view = View { envelope: Some(envelope), ..View::default() };
+        let sandbox = Sandbox::new(&self.runtime, plugin, &self.services, view).await?;
+        let (_, answer) = sandbox
+            .ask(async |store, instance| {
+                let guest = hook.load(&mut *store, instance)?;
+                let t = Resource::<TransactionHandle>::new_borrow(0);
+                let to = Resource::<RecipientHandle>::new_borrow(0);
+                match guest.facteur_policy_transport().call_next_hop(&mut *store, t, to).await? {
+                    Ok(answer) => Ok(Ok(check(answer, address).map_err(wasmtime::Error::msg)?)),
+                    Err(failure) => Ok(Err(failure)),
+                }
+            })
+            .await?;
+        answer.map_err(|failure| CallError::Failure {
+            transient: failure.transient,
+            reason: crate::imports::printable(&failure.reason),
+        })
+    }
+}
+
+/// Where mail goes that no plugin has an opinion about.
+fn default_route(class: Class, address: &Address) -> Route {
+    match class {
+        Class::Local | Class::VirtualMailbox => Route::Maildir,
+        Class::VirtualAlias | Class::Relay | Class::Other => {
+            Route::Smtp(SmtpRoute { host: address.domain().to_owned(), port: SMTP_PORT, mx: true, source: None })
+        }
+    }
+}
+
+fn check(answer: transport::Answer, address: &Address) -> Result<Option<(Route, transport::Scope)>, String> {
+    let raw = match answer {
+        transport::Answer::NoOpinion => return Ok(None),
+        transport::Answer::Error((reply, scope)) => {
+            let codes = if reply.code < 500 { 400..=499 } else { 500..=599 };
+            let reply = check_reply(reply, codes).map_err(|broken| broken.0)?;
+            return Ok(Some((Route::Error(reply), scope)));
+        }
+        transport::Answer::Route(raw) => raw,
+    };
+    let route = match raw.transport.as_str() {
+        "maildir" => Route::Maildir,
+        "discard" => Route::Discard,
+        "smtp" | "relay" => {
+            if matches!(raw.tls, Some(level) if !matches!(level, transport::TlsLevel::None | transport::TlsLevel::May)) {
+                return Err("the route asks for TLS, which this facteur doesn't speak yet".into());
+            }
+            let host = raw.host.unwrap_or_else(|| address.domain().to_owned());
+            if host.is_empty() || host.len() > 255 || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+                return Err("a next hop that isn't a host".into());
+            }
+            let source = raw.source.map(|text| text.parse::<IpAddr>()).transpose();
+            let source = source.map_err(|_| "a source that isn't an IP address".to_owned())?;
+            let port = raw.port.unwrap_or(SMTP_PORT);
+            Route::Smtp(SmtpRoute { host: host.to_lowercase(), port, mx: !raw.no_mx, source })
+        }
+        other => return Err(format!("there is no transport {:?}", crate::imports::printable(other))),
+    };
+    Ok(Some((route, raw.scope)))
+}

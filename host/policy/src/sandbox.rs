@@ -1,0 +1,167 @@
+//! One plugin's instance: made fresh, asked some questions, thrown away.
+//!
+//! A sandbox belongs to one transaction (or one question in the queue), so that nothing a plugin saw of one message can leak
+//! into the next. It has a store of its own: a trap, a limit or a deadline of one plugin never touches another's. A trap or a
+//! timeout consumes it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::Instance;
+use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+
+use crate::engine::{Runtime, TICK};
+use crate::facts::{EnvelopeFacts, SessionFacts};
+use crate::message::Message;
+use crate::plugin::Plugin;
+use crate::services::Services;
+use crate::asker::Asker;
+
+/// The most that the guest may make the host copy in one call, in bytes: strings and lists that it passes or returns.
+const COPY_LIMIT: usize = 1024 * 1024;
+
+/// Why a plugin didn't answer. Each is counted and logged under its label, and `on-error` decides what follows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It trapped: ran out of memory or stack, hit unreachable, broke a rule of the contract.
+    #[error("trap: {0}")]
+    Trap(String),
+    /// It took too long, waiting included.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// It computed for too long.
+    #[error("more than {0:?} of computing")]
+    TooMuchCpu(Duration),
+    /// It said that it can't decide.
+    #[error("{reason}")]
+    Failure {
+        /// Whether asking again later may help.
+        transient: bool,
+        /// Its words.
+        reason: String,
+    },
+    /// Every sandbox is in use.
+    #[error("every sandbox is in use")]
+    Busy,
+}
+
+impl CallError {
+    /// The metric label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::Timeout(_) => "timeout",
+            Self::TooMuchCpu(_) => "cpu",
+            Self::Failure { .. } => "failure",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// What a guest's calls into the host can reach.
+pub(crate) struct State {
+    pub plugin: Arc<Plugin>,
+    pub services: Arc<dyn Services>,
+    pub view: View,
+    /// What `keep` gave, and whether it may be called: only in `init`.
+    pub initializing: Option<Vec<u8>>,
+    /// Log lines left in this call.
+    pub log_lines: u32,
+    limits: StoreLimits,
+    ticks_left: u64,
+}
+
+/// What a sandbox may look at. Nothing of it can be exchanged during its life but the message, which comes last.
+#[derive(Clone, Default)]
+pub(crate) struct View {
+    pub session: Option<Arc<SessionFacts>>,
+    pub envelope: Option<Arc<EnvelopeFacts>>,
+    pub message: Option<Message>,
+    /// Who can answer `recipient.listed`. Weak: the transaction owns the sandboxes, not they it.
+    pub asker: Option<Weak<Asker>>,
+}
+
+/// Log lines for one call of a hook; more are dropped.
+pub(crate) const LOG_LINES: u32 = 100;
+
+/// A live instance.
+pub(crate) struct Sandbox {
+    store: Store<State>,
+    instance: Instance,
+    plugin: Arc<Plugin>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Sandbox {
+    /// Waits for a permit, then makes an instance.
+    pub(crate) async fn new(
+        runtime: &Runtime,
+        plugin: &Arc<Plugin>,
+        services: &Arc<dyn Services>,
+        view: View,
+    ) -> Result<Self, CallError> {
+        let permit = runtime.permit().await.ok_or(CallError::Busy)?;
+        let state = State {
+            plugin: plugin.clone(),
+            services: services.clone(),
+            view,
+            initializing: None,
+            log_lines: LOG_LINES,
+            limits: StoreLimitsBuilder::new().memory_size(plugin.limits.memory).trap_on_grow_failure(true).build(),
+            ticks_left: 0,
+        };
+        let mut store = Store::new(&runtime.engine, state);
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(COPY_LIMIT);
+        store.epoch_deadline_callback(|mut context| {
+            let state = context.data_mut();
+            if state.ticks_left == 0 {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            state.ticks_left -= 1;
+            Ok(UpdateDeadline::Yield(1))
+        });
+        refill(&mut store, plugin);
+        let made = timed(plugin.limits.timeout, plugin.instance_pre.instantiate_async(&mut store)).await?;
+        let instance = made.map_err(|error| explain(&store, plugin, &error))?;
+        Ok(Self { store, instance, plugin: plugin.clone(), _permit: permit })
+    }
+
+    /// Asks one question, within the plugin's limits. A question that finds its answer breaking the contract says so as an error,
+    /// which is a trap like any other. Only an answer gives the sandbox back.
+    pub(crate) async fn ask<T>(
+        mut self,
+        question: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
+    ) -> Result<(Self, T), CallError> {
+        refill(&mut self.store, &self.plugin);
+        match timed(self.plugin.limits.timeout, question(&mut self.store, &self.instance)).await? {
+            Ok(answer) => Ok((self, answer)),
+            Err(error) => Err(explain(&self.store, &self.plugin, &error)),
+        }
+    }
+
+    /// What its calls into the host can reach.
+    pub(crate) fn state(&mut self) -> &mut State {
+        self.store.data_mut()
+    }
+}
+
+fn refill(store: &mut Store<State>, plugin: &Plugin) {
+    store.set_epoch_deadline(1);
+    let state = store.data_mut();
+    state.ticks_left = u64::try_from(plugin.limits.cpu.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
+    state.log_lines = LOG_LINES;
+}
+
+async fn timed<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, CallError> {
+    tokio::time::timeout(limit, future).await.map_err(|_| CallError::Timeout(limit))
+}
+
+fn explain(store: &Store<State>, plugin: &Plugin, error: &wasmtime::Error) -> CallError {
+    if store.data().ticks_left == 0 {
+        return CallError::TooMuchCpu(plugin.limits.cpu);
+    }
+    // The chain's last link is the cause; the ones before it are the guest's stack, which says little to an operator.
+    CallError::Trap(error.root_cause().to_string())
+}

@@ -1,0 +1,101 @@
+//! What the program lends to policy: tables, the DNS, mailboxes, lists.
+//!
+//! Policy knows no sockets and no files: it asks through this trait, and tests hand in their own. Each failure is
+//! "try later"; absence is an answer, never an error.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use facteur_smtp::Address;
+use futures_util::future::BoxFuture;
+
+/// Something that can't be asked now. The text names it and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// Why a table gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// No table has this name.
+    #[error("there is no table \"{0}\"")]
+    Unknown(String),
+    /// It can't be asked now.
+    #[error("the table can't be asked: {0}")]
+    Unavailable(String),
+}
+
+/// What a table has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which of the keys it was, from 0.
+    pub key: usize,
+    /// The value.
+    pub value: String,
+}
+
+/// Why the DNS gave no records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DnsError {
+    /// NXDOMAIN.
+    #[error("no such name")]
+    NoSuchName,
+    /// The name has nothing of this type.
+    #[error("no data of this type")]
+    NoData,
+    /// Not a domain name.
+    #[error("not a domain name")]
+    InvalidName,
+    /// No answer in time.
+    #[error("timeout")]
+    Timeout,
+    /// The servers failed.
+    #[error("server failure")]
+    ServerFailure,
+}
+
+impl DnsError {
+    /// Whether asking again later may help.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Timeout | Self::ServerFailure)
+    }
+}
+
+/// An MX record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailExchanger {
+    /// Lowest first.
+    pub preference: u16,
+    /// "." is a null MX (RFC 7505).
+    pub host: String,
+}
+
+/// What policy asks of the program. All calls are bounded in time by the one who answers.
+pub trait Services: Send + Sync + 'static {
+    /// The first of the keys that the table has; see `lookup.find` in the contract.
+    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>>;
+
+    /// Grows whenever any table changed: what was made of the tables before is then stale.
+    fn generation(&self) -> u64;
+
+    /// IPv4 and IPv6 addresses of a name.
+    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
+
+    /// MX records, lowest preference first; never the implicit one.
+    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>>;
+
+    /// TXT records.
+    fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>>;
+
+    /// NS records.
+    fn name_servers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>>;
+
+    /// PTR records, unverified.
+    fn names_of(&self, address: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>>;
+
+    /// Whether the mailbox of this address is there.
+    fn mailbox<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>>;
+
+    /// The entries of a list (`:include:`), as they stand in its file.
+    fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>>;
+}

@@ -1,0 +1,79 @@
+//! Policy's side of one connection: what is asked before there is an envelope.
+//!
+//! By default nothing is: connect and helo wait for the first RCPT, in the transaction's own sandboxes, so that logins,
+//! exemptions and logs work. Only plugins with `early = true` are asked at once, in sandboxes that are thrown away.
+
+use std::sync::Arc;
+
+use facteur_smtp::{Address, Reply};
+
+use crate::asker::Asker;
+use crate::facts::{EnvelopeFacts, Hello, SessionFacts};
+use crate::policy::{Chain, Policy};
+use crate::stage::{self, Outcome, Settled, Stage};
+use crate::transaction::Transaction;
+
+/// What the client is to hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The host's usual yes.
+    Accept,
+    /// This 4yz or 5yz.
+    Refuse(Reply),
+    /// This, and the connection ends.
+    Drop(Reply),
+}
+
+/// One connection.
+pub struct Session {
+    policy: Arc<Policy>,
+    chain: Chain,
+    facts: Arc<SessionFacts>,
+}
+
+impl Session {
+    pub(crate) fn new(policy: Arc<Policy>, chain: Chain, facts: Arc<SessionFacts>) -> Self {
+        Self { policy, chain, facts }
+    }
+
+    /// What is known of the connection.
+    pub fn facts(&self) -> &Arc<SessionFacts> {
+        &self.facts
+    }
+
+    /// The client is there, and has not been greeted yet.
+    pub async fn connect(&self) -> Decision {
+        self.early(Stage::Connect).await
+    }
+
+    /// HELO or EHLO came.
+    pub async fn hello(&self, name: &str, esmtp: bool) -> Decision {
+        *self.facts.hello.lock() = Some(Hello { name: name.to_owned(), esmtp });
+        self.early(Stage::Helo).await
+    }
+
+    async fn early(&self, stage: Stage) -> Decision {
+        if !self.chain.iter().any(|plugin| plugin.early) {
+            return Decision::Accept;
+        }
+        let asker = Asker::new(self.policy.clone(), self.chain.clone(), self.facts.clone(), None);
+        let settled = stage::ask(&asker, stage, |plugin| plugin.early, Settled::default()).await;
+        match settled.outcome {
+            // There is no message to discard yet, and no recipient to relay to.
+            Outcome::Open | Outcome::AllowRelay | Outcome::Discard => Decision::Accept,
+            Outcome::Refuse(reply) => Decision::Refuse(reply),
+            Outcome::Drop(reply) => Decision::Drop(reply),
+        }
+    }
+
+    /// MAIL came. None is the null sender; `declared_size` is in bytes.
+    pub fn begin(&self, sender: Option<Address>, declared_size: Option<u64>, utf8: bool) -> Transaction {
+        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(sender, true) };
+        Transaction::new(Asker::new(
+            self.policy.clone(),
+            self.chain.clone(),
+            self.facts.clone(),
+            Some(Arc::new(envelope)),
+        ))
+    }
+}

@@ -1,0 +1,178 @@
+//! Asks one stage of the restriction chain, and settles what was said.
+//!
+//! Plugins are asked in order until one ends the stage. The two modifiers don't end it: they are gathered here, and settled by
+//! [`Settled::close`] at the end of RCPT, where a refusal beats `defer-if-permit`, and `defer-if-reject` beats a refusal.
+
+use std::sync::Arc;
+
+use facteur_smtp::Reply;
+use wasmtime::component::Resource;
+
+use crate::asker::Asker;
+use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
+use crate::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
+use crate::plugin::{OnError, Plugin};
+use crate::sandbox::CallError;
+use crate::verdict::Verdict;
+
+/// Where in a session a question is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Connect,
+    Helo,
+    Mail,
+    /// The recipient's number.
+    Rcpt(u32),
+    Data,
+    EndOfData,
+}
+
+impl Stage {
+    fn flag(self) -> Stages {
+        match self {
+            Self::Connect => Stages::CONNECT,
+            Self::Helo => Stages::HELO,
+            Self::Mail => Stages::MAIL,
+            Self::Rcpt(_) => Stages::RCPT,
+            Self::Data => Stages::DATA,
+            Self::EndOfData => Stages::END_OF_DATA,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Helo => "helo",
+            Self::Mail => "mail",
+            Self::Rcpt(_) => "rcpt",
+            Self::Data => "data",
+            Self::EndOfData => "end-of-data",
+        }
+    }
+}
+
+/// What a chain said, so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settled {
+    pub outcome: Outcome,
+    pub defer_if_permit: Option<Reply>,
+    pub defer_if_reject: Option<Reply>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nobody minds.
+    #[default]
+    Open,
+    AllowRelay,
+    Refuse(Reply),
+    Drop(Reply),
+    Discard,
+}
+
+impl Settled {
+    /// Whether later stages need not be asked.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self.outcome, Outcome::Open | Outcome::AllowRelay)
+    }
+
+    /// The reply to a refusal, with `defer-if-reject` taken into account.
+    pub(crate) fn refusal(&self, reply: Reply) -> Reply {
+        match &self.defer_if_reject {
+            Some(later) if reply.is_permanent() => later.clone(),
+            _ => reply,
+        }
+    }
+}
+
+/// Asks the plugins that want this stage and pass the filter; goes on from what the stages before said.
+pub(crate) async fn ask(asker: &Asker, stage: Stage, who: impl Fn(&Plugin) -> bool, mut settled: Settled) -> Settled {
+    settled.outcome = Outcome::Open;
+    for number in 0..asker.chain.len() {
+        let plugin = &asker.chain[number];
+        if !plugin.wants(stage.flag()) || !who(plugin) {
+            continue;
+        }
+        let verdict = ask_plugin(asker, number, plugin, stage).await;
+        tracing::debug!(
+            session = asker.session.id,
+            plugin = plugin.name(),
+            stage = stage.word(),
+            verdict = verdict.word(),
+            "asked"
+        );
+        settled.outcome = match verdict {
+            Verdict::Dunno => continue,
+            Verdict::DeferIfPermit(reply) => {
+                settled.defer_if_permit.get_or_insert(reply);
+                continue;
+            }
+            Verdict::DeferIfReject(reply) => {
+                settled.defer_if_reject.get_or_insert(reply);
+                continue;
+            }
+            Verdict::Accept => Outcome::Open,
+            Verdict::AllowRelay => Outcome::AllowRelay,
+            Verdict::Refuse(reply) => Outcome::Refuse(reply),
+            Verdict::Drop(reply) => Outcome::Drop(reply),
+            Verdict::Discard => Outcome::Discard,
+        };
+        break;
+    }
+    settled
+}
+
+async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: Stage) -> Verdict {
+    let Some(hook) = &plugin.restriction else { return Verdict::Dunno };
+    let envelope = asker.envelope.is_some();
+    let answer = asker
+        .ask(number, "restriction", async |store, instance| {
+            let guest = hook.load(&mut *store, instance)?;
+            let guest = guest.facteur_policy_restriction();
+            // Borrows are for one call; the numbers of the session, envelope and message say nothing, since a sandbox has one of each.
+            let s = Resource::<SessionHandle>::new_borrow(0);
+            let t = Resource::<TransactionHandle>::new_borrow(0);
+            let early = envelope.then(|| Resource::<TransactionHandle>::new_borrow(0));
+            let answer = match stage {
+                Stage::Connect => guest.call_connect(&mut *store, s, early).await?,
+                Stage::Helo => guest.call_helo(&mut *store, s, early).await?,
+                Stage::Mail => guest.call_mail(&mut *store, s, t).await?,
+                Stage::Rcpt(to) => {
+                    guest.call_rcpt(&mut *store, s, t, Resource::<RecipientHandle>::new_borrow(to)).await?
+                }
+                Stage::Data => guest.call_data(&mut *store, s, t).await?,
+                Stage::EndOfData => {
+                    guest.call_end_of_data(&mut *store, s, t, Resource::<MessageHandle>::new_borrow(0)).await?
+                }
+            };
+            let verdict = match answer {
+                Ok(raw) => Verdict::check(raw).map_err(|broken| wasmtime::Error::msg(broken.0))?,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            if verdict == Verdict::AllowRelay {
+                if !matches!(stage, Stage::Rcpt(_)) {
+                    wasmtime::bail!("allow-relay is for the stage rcpt only");
+                }
+                plugin.grants.relay(&plugin.name).map_err(wasmtime::Error::msg)?;
+            }
+            Ok(Ok(verdict))
+        })
+        .await;
+    match answer {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(failure)) => {
+            let reason = crate::imports::printable(&failure.reason);
+            tracing::warn!(session = asker.session.id, plugin = plugin.name(), stage = stage.word(), reason, "undecided");
+            on_error(plugin)
+        }
+        Err(CallError::Busy) => Verdict::Refuse(Reply::new(451, "4.3.2", "Too busy to decide, try again later")),
+        Err(_) => on_error(plugin),
+    }
+}
+
+fn on_error(plugin: &Plugin) -> Verdict {
+    Verdict::Refuse(match plugin.on_error {
+        OnError::Defer => Reply::new(451, "4.3.5", "Policy error, try again later"),
+        OnError::Reject => Reply::new(554, "5.3.5", "Policy error"),
+    })
+}

@@ -1,0 +1,295 @@
+//! Policy's side of one envelope: from the first RCPT to the end of data.
+//!
+//! The order at RCPT: what connect, helo and mail said (asked once); the rcpt chain; relaying, which the host refuses unless the
+//! chain said `allow-relay`; whether the recipient exists; whether its route is a dead one; and last the kept
+//! `defer-if-permit`. Nothing but a full pass of all of these accepts a recipient.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use facteur_smtp::{Address, Reply};
+
+use crate::asker::Asker;
+use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
+use crate::domains::Class;
+use crate::expansion::{self, Expansion, Resolved, refusal_of_all};
+use crate::facts::{Actions, EnvelopeFacts, RecipientFacts, SessionFacts};
+use crate::policy::Policy;
+use crate::message::Message;
+use crate::route::Route;
+use crate::session::Decision;
+use crate::stage::{self, Outcome, Settled, Stage};
+
+/// One envelope.
+pub struct Transaction {
+    asker: Arc<Asker>,
+    /// What connect, helo and mail said: applies to each recipient.
+    kept: Option<Settled>,
+    discard: bool,
+    accepted: Vec<(Address, Arc<Expansion>)>,
+}
+
+/// What becomes of an accepted envelope.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// Who really gets it, each once.
+    pub recipients: Vec<FinalRecipient>,
+    /// What plugins want done.
+    pub actions: Actions,
+    /// Notes for the queue.
+    pub tags: Vec<(String, String)>,
+    /// Say yes, and keep nothing.
+    pub discard: bool,
+}
+
+/// One recipient after aliases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalRecipient {
+    /// Where it goes.
+    pub address: Address,
+    /// As accepted at RCPT.
+    pub original: Address,
+    /// Which accepted RCPT it came from, from 0. None: a copy (`bcc`) or a redirection.
+    pub rcpt: Option<usize>,
+    /// The class of `address`.
+    pub class: Class,
+    /// Its own envelope sender, where it came through a list with an owner.
+    pub sender: Option<Address>,
+    /// Refused after all: only to be bounced, with this.
+    pub refusal: Option<Reply>,
+}
+
+impl Policy {
+    /// Who really gets what the program itself sends to this address (a bounce): aliases apply, restrictions don't.
+    pub async fn resolve(self: &Arc<Self>, to: Address) -> Vec<FinalRecipient> {
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let facts = Arc::new(SessionFacts::new("internal".into(), "internal".into(), nobody, true));
+        let envelope = Arc::new(EnvelopeFacts::new(None, false));
+        let asker = Asker::new(self.clone(), self.chain(None), facts, Some(envelope));
+        let mut outgoing = Outgoing::default();
+        Transaction::new(asker).add(&mut outgoing, &mut HashSet::new(), to).await;
+        outgoing.recipients
+    }
+}
+
+impl Transaction {
+    pub(crate) fn new(asker: Arc<Asker>) -> Self {
+        Self { asker, kept: None, discard: false, accepted: Vec::new() }
+    }
+
+    fn envelope(&self) -> &Arc<EnvelopeFacts> {
+        // A transaction's asker is made with an envelope, in `Session::begin` alone.
+        self.asker.envelope.as_ref().unwrap_or_else(|| unreachable!("a transaction has an envelope"))
+    }
+
+    /// RCPT came. The address may be bare ("postmaster"): it gets the origin.
+    pub async fn rcpt(&mut self, address: Address, source_route: bool) -> Decision {
+        let domains = &self.asker.policy.domains;
+        let address = domains.complete(address);
+        let recipient = RecipientFacts::new(domains, address.clone(), address.clone(), source_route);
+        let number = self.envelope().add(recipient);
+        let Some(recipient) = self.envelope().recipient(number) else {
+            return Decision::Refuse(Reply::new(451, "4.3.0", "Too many recipients"));
+        };
+
+        let kept = self.kept().await;
+        let settled = if kept.is_final() { kept } else { self.ask(Stage::Rcpt(number), kept).await };
+        match &settled.outcome {
+            Outcome::Refuse(reply) => return Decision::Refuse(settled.refusal(reply.clone())),
+            Outcome::Drop(reply) => return Decision::Drop(reply.clone()),
+            Outcome::Discard => self.discard = true,
+            Outcome::Open | Outcome::AllowRelay => {}
+        }
+        match self.admit(&recipient, settled.outcome == Outcome::AllowRelay).await {
+            Err(reply) => Decision::Refuse(settled.refusal(reply)),
+            Ok(_) if settled.defer_if_permit.is_some() && !self.discard => {
+                Decision::Refuse(settled.defer_if_permit.unwrap_or_else(|| unreachable!("just seen")))
+            }
+            Ok(expansion) => {
+                self.envelope().changing.lock().accepted.push(number as usize);
+                self.accepted.push((address, expansion));
+                Decision::Accept
+            }
+        }
+    }
+
+    /// The host's own checks, which no verdict skips.
+    async fn admit(&self, recipient: &Arc<RecipientFacts>, allowed: bool) -> Result<Arc<Expansion>, Reply> {
+        let address = &recipient.address;
+        let relayed = recipient.class == Class::Other || recipient.class == Class::Relay && recipient.routed;
+        if relayed && !allowed {
+            return Err(Reply::new(554, "5.7.1", format!("<{address}>: Relay access denied")));
+        }
+        let expansion = self.asker.expansion(recipient).await;
+        if let Some(reply) = expansion.refusal() {
+            return Err(reply.clone());
+        }
+        let mut refused = Vec::new();
+        for result in &expansion.results {
+            refused.push(match &result.outcome {
+                expansion::Outcome::Refused(reply) => Some(reply.clone()),
+                expansion::Outcome::List(_) => None,
+                expansion::Outcome::Deliver => self.dead_route(result, address).await,
+            });
+        }
+        match refusal_of_all(refused.iter().map(Option::as_ref)) {
+            Some(reply) => Err(reply.clone()),
+            None => Ok(expansion),
+        }
+    }
+
+    /// The reply if the route of this result is an error.
+    async fn dead_route(&self, result: &Resolved, original: &Address) -> Option<Reply> {
+        let envelope = self.envelope();
+        let tags = envelope.changing.lock().tags.clone();
+        let policy = &self.asker.policy;
+        match policy.next_hop(envelope.sender.as_ref(), &tags, envelope.utf8, &result.address, original).await {
+            Ok(Route::Error(reply)) => Some(Reply {
+                text: format!("<{original}>: Recipient address rejected: {}", reply.text),
+                ..reply
+            }),
+            Ok(_) => None,
+            Err(later) => Some(later),
+        }
+    }
+
+    async fn kept(&mut self) -> Settled {
+        if let Some(kept) = &self.kept {
+            return kept.clone();
+        }
+        let mut settled = Settled::default();
+        for stage in [Stage::Connect, Stage::Helo, Stage::Mail] {
+            let asked_before = matches!(stage, Stage::Connect | Stage::Helo);
+            if stage == Stage::Helo && self.asker.session.hello.lock().is_none() {
+                continue;
+            }
+            settled = stage::ask(&self.asker, stage, |plugin| !(asked_before && plugin.early), settled).await;
+            if settled.is_final() {
+                break;
+            }
+        }
+        self.kept = Some(settled.clone());
+        settled
+    }
+
+    async fn ask(&self, stage: Stage, settled: Settled) -> Settled {
+        stage::ask(&self.asker, stage, |_| true, settled).await
+    }
+
+    /// DATA came.
+    pub async fn data(&mut self) -> Decision {
+        let decision = self.later_stage(Stage::Data).await;
+        // While the client sends, which may take minutes, only those who will be asked again keep their sandbox.
+        self.asker.retain(|plugin| plugin.wants(Stages::END_OF_DATA));
+        decision
+    }
+
+    /// The last byte came.
+    pub async fn end_of_data(&mut self, message: Message) -> Decision {
+        self.asker.show(message);
+        self.later_stage(Stage::EndOfData).await
+    }
+
+    async fn later_stage(&mut self, stage: Stage) -> Decision {
+        if self.discard {
+            return Decision::Accept;
+        }
+        let settled = self.ask(stage, Settled::default()).await;
+        match &settled.outcome {
+            Outcome::Refuse(reply) => Decision::Refuse(settled.refusal(reply.clone())),
+            Outcome::Drop(reply) => Decision::Drop(reply.clone()),
+            Outcome::Discard => {
+                self.discard = true;
+                Decision::Accept
+            }
+            Outcome::Open | Outcome::AllowRelay => match settled.defer_if_permit {
+                Some(reply) => Decision::Refuse(reply),
+                None => Decision::Accept,
+            },
+        }
+    }
+
+    /// How long plugins want the next reply to wait; the next call starts anew.
+    pub fn take_delay(&self) -> Duration {
+        std::mem::take(&mut self.envelope().changing.lock().actions.delay)
+    }
+
+    /// The envelope as the queue gets it: every recipient after aliases, lists opened, each address once.
+    pub async fn finish(self) -> Outgoing {
+        let (actions, tags) = {
+            let mut changing = self.envelope().changing.lock();
+            (std::mem::take(&mut changing.actions), std::mem::take(&mut changing.tags))
+        };
+        let mut outgoing = Outgoing { recipients: Vec::new(), actions, tags: tags.into_inner(), discard: self.discard };
+        if outgoing.discard {
+            return outgoing;
+        }
+        let mut seen = HashSet::new();
+        if let Some(to) = outgoing.actions.redirect.clone() {
+            self.add(&mut outgoing, &mut seen, to).await;
+        } else {
+            for (rcpt, (original, expansion)) in self.accepted.iter().enumerate() {
+                self.take(&mut outgoing, &mut seen, Some(rcpt), original, &expansion.results).await;
+            }
+        }
+        for to in outgoing.actions.bcc.clone() {
+            self.add(&mut outgoing, &mut seen, to).await;
+        }
+        outgoing
+    }
+
+    /// An address that a plugin added.
+    async fn add(&self, outgoing: &mut Outgoing, seen: &mut HashSet<Address>, to: Address) {
+        let to = self.asker.policy.domains.complete(to);
+        let expansion = Expansion::of(&self.asker, to.clone()).await;
+        self.take(outgoing, seen, None, &to, &expansion.results).await;
+    }
+
+    async fn take(
+        &self,
+        outgoing: &mut Outgoing,
+        seen: &mut HashSet<Address>,
+        rcpt: Option<usize>,
+        original: &Address,
+        results: &[Resolved],
+    ) {
+        for result in results {
+            if let expansion::Outcome::List(path) = &result.outcome {
+                let members = Expansion::members(&self.asker, result, path).await;
+                for member in &members {
+                    keep(outgoing, seen, rcpt, original, member);
+                }
+            } else {
+                keep(outgoing, seen, rcpt, original, result);
+            }
+        }
+    }
+}
+
+fn keep(
+    outgoing: &mut Outgoing,
+    seen: &mut HashSet<Address>,
+    rcpt: Option<usize>,
+    original: &Address,
+    result: &Resolved,
+) {
+    let refusal = match &result.outcome {
+        expansion::Outcome::Refused(reply) => Some(reply.clone()),
+        expansion::Outcome::Deliver => None,
+        expansion::Outcome::List(_) => Some(Reply::new(550, "5.7.0", "a list can't be named by a list")),
+    };
+    // Several refusals may bear the alias's own address, each with its reason; deliveries are one for each address.
+    if refusal.is_none() && !seen.insert(result.address.clone()) {
+        return;
+    }
+    outgoing.recipients.push(FinalRecipient {
+        address: result.address.clone(),
+        original: original.clone(),
+        rcpt,
+        class: result.class,
+        sender: result.sender.clone(),
+        refusal,
+    });
+}

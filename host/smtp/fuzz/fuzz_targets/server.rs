@@ -1,0 +1,60 @@
+//! The server machine: no panic, the same events for any split, content normal, replies well-formed.
+//!
+//! The first octet of the input says how long the pieces are; seeds begin with one.
+#![no_main]
+
+use std::sync::Arc;
+
+use facteur_smtp::{BareNewline, Event, Reply, Server, ServerConfig, ServerLimits};
+use libfuzzer_sys::fuzz_target;
+
+fn play(bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
+    let limits = ServerLimits { message_size: 4096, recipients: 5, ..ServerLimits::default() };
+    let config = ServerConfig { hostname: "mx".into(), limits, bare_newline: BareNewline::Normalize };
+    let mut server = Server::new(Arc::new(config));
+    server.greet(&Reply::new(220, "", "mx"));
+    let mut events: Vec<Event> = Vec::new();
+    for piece in bytes.chunks(piece) {
+        server.receive(piece);
+        while let Some(event) = server.poll() {
+            if let Some(acceptance) = event.acceptance() {
+                let refused = matches!(&event, Event::Rcpt { path, .. } if path.address.is_bare());
+                server.reply(&if refused { Reply::new(550, "5.1.1", "no") } else { acceptance });
+            }
+            match (events.last_mut(), event) {
+                (Some(Event::Body(before)), Event::Body(body)) => *before = [&before[..], &body[..]].concat().into(),
+                (_, event) => events.push(event),
+            }
+        }
+        assert!(server.wants_input() || server.wants_close(), "a host that keeps up is never held up");
+    }
+    // Of a message that can't be taken, or hasn't ended, the split decides how much is given.
+    let ends: Vec<_> = events.iter().skip(1).map(|next| *next == Event::EndOfData(Ok(()))).chain([false]).collect();
+    let mut ends = ends.into_iter();
+    events.retain(|event| ends.next() == Some(true) || !matches!(event, Event::Body(_)));
+    (events, server.output().to_vec())
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((&piece, bytes)) = bytes.split_first() else { return };
+    let (events, output) = play(bytes, usize::from(piece).max(1));
+    assert_eq!((&events, &output), (&play(bytes, 1).0, &play(bytes, 1).1));
+    for event in &events {
+        match event {
+            Event::Body(content) => {
+                for (at, &byte) in content.iter().enumerate() {
+                    assert!(byte != b'\n' || at > 0 && content[at - 1] == b'\r', "a bare LF");
+                    assert!(byte != b'\r' || content.get(at + 1) == Some(&b'\n'), "a bare CR");
+                }
+            }
+            Event::Rcpt { path, .. } | Event::Mail { sender: Some(path), .. } => {
+                assert_eq!(path.address.to_string().parse().as_ref(), Ok(&path.address));
+                assert_eq!(path.to_string().parse().as_ref(), Ok(path));
+            }
+            _ => {}
+        }
+    }
+    for line in output.split_inclusive(|&byte| byte == b'\n') {
+        assert!(line.ends_with(b"\r\n") && line.len() <= 512 && line[..3].iter().all(u8::is_ascii_digit));
+    }
+});

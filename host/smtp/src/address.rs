@@ -1,0 +1,345 @@
+//! A mail address in its one internal form.
+//!
+//! Invariants: the local part is unquoted, not empty and free of control characters; the domain is lower-case with
+//! A-labels decoded to U-labels, or an address literal such as `[192.0.2.1]`, or empty for a bare name; what `Display`
+//! writes parses back to an equal address. Does not know what a domain means (local, relay) nor source routes.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+
+/// Octets of `local@domain` in the internal form: a path is 256 octets with its brackets (RFC 5321 4.5.3.1.3).
+/// The 64 octets that 4.5.3.1.1 names for a local part are not held against anyone: that section asks servers to
+/// impose no limits where they can, and bounce addresses (VERP, SRS, BATV) are longer every day.
+pub const MAX_ADDRESS: usize = 254;
+/// Octets of a domain as ASCII (RFC 5321 4.5.3.1.2 says 255, RFC 1035 2.3.4 leaves 253 without the root's dot).
+pub const MAX_DOMAIN: usize = 253;
+/// Octets of one label as ASCII (RFC 1035 2.3.4).
+pub const MAX_LABEL: usize = 63;
+
+/// What may not come out of the Unicode mapping of a domain: every ASCII character but letters, digits, `-`, `_`, `.`.
+const NOT_IN_DOMAINS: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
+
+/// An address: local part and domain. Cheap to clone (one shared allocation).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// `local@domain`, unquoted; a bare name has no `@domain`.
+    text: Arc<str>,
+    /// Where the local part ends.
+    local: usize,
+}
+
+/// Why a text is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Nothing stands before the `@`.
+    #[error("the local part of the address is empty")]
+    EmptyLocalPart,
+    /// A control character, or one that must be quoted and isn't.
+    #[error("the local part of the address holds {0:?}, which must be quoted or left out")]
+    LocalPart(char),
+    /// A quoted string without its end.
+    #[error("a quotation mark or backslash in the address is not closed")]
+    Unclosed,
+    /// The domain is no host name and no address literal.
+    #[error("the domain of the address is neither a host name nor an address in brackets")]
+    Domain,
+    /// Longer than [`MAX_ADDRESS`].
+    #[error("the address is longer than {MAX_ADDRESS} octets")]
+    TooLong,
+}
+
+impl Address {
+    /// An address of an unquoted local part and a domain in any form (any case, A-labels, literal, final dot).
+    pub fn new(local: &str, domain: &str) -> Result<Self, AddressError> {
+        Self::build(local, Some(&normal_domain(domain)?))
+    }
+
+    /// A bare name, such as `postmaster`: an address without a domain.
+    pub fn bare(local: &str) -> Result<Self, AddressError> {
+        Self::build(local, None)
+    }
+
+    fn build(local: &str, domain: Option<&str>) -> Result<Self, AddressError> {
+        if local.is_empty() {
+            return Err(AddressError::EmptyLocalPart);
+        }
+        if let Some(bad) = local.chars().find(|character| character.is_control()) {
+            return Err(AddressError::LocalPart(bad));
+        }
+        let text: Arc<str> = match domain {
+            Some(domain) => format!("{local}@{domain}").into(),
+            None => local.into(),
+        };
+        if text.len() > MAX_ADDRESS {
+            return Err(AddressError::TooLong);
+        }
+        Ok(Self { text, local: local.len() })
+    }
+
+    /// The local part, unquoted, in the case it came in.
+    pub fn local(&self) -> &str {
+        &self.text[..self.local]
+    }
+
+    /// The domain, lower-case, with U-labels; empty for a bare name.
+    pub fn domain(&self) -> &str {
+        self.text.get(self.local + 1..).unwrap_or("")
+    }
+
+    /// The domain as the DNS and servers without SMTPUTF8 know it, with A-labels.
+    pub fn ascii_domain(&self) -> Cow<'_, str> {
+        let domain = self.domain();
+        if domain.is_ascii() {
+            return Cow::Borrowed(domain);
+        }
+        // Every domain with a U-label was checked to have an ASCII form when the address was made.
+        Uts46::new()
+            .to_ascii(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow, DnsLength::Verify)
+            .unwrap_or(Cow::Borrowed(domain))
+    }
+
+    /// Whether there is no domain.
+    pub fn is_bare(&self) -> bool {
+        self.local == self.text.len()
+    }
+
+    /// Whether a server must offer SMTPUTF8 (RFC 6531) to be told this address. A domain alone has an ASCII form.
+    pub fn needs_smtputf8(&self) -> bool {
+        !self.local().is_ascii()
+    }
+
+    /// The same local part at another domain.
+    pub fn with_domain(&self, domain: &str) -> Result<Self, AddressError> {
+        Self::new(self.local(), domain)
+    }
+
+    /// `local@domain` without quotes: the form under which Postfix looks addresses up in tables. Not for the wire.
+    pub fn as_unquoted(&self) -> &str {
+        &self.text
+    }
+
+    /// Writes the address as it stands between the brackets of a path: quoted where needed, the domain in ASCII.
+    pub(crate) fn write_wire(&self, output: &mut String) {
+        // Writing to a String can't fail.
+        let _ = write_local(self.local(), output);
+        if !self.is_bare() {
+            output.push('@');
+            output.push_str(&self.ascii_domain());
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    /// Parses `a@b`, `"a b"@b`, `bare`. As Postfix, an unquoted `@` in the local part and misplaced dots are taken.
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let mut local = String::with_capacity(text.len());
+        // The last unquoted @: where it stands in the text and how much of the local part came before it.
+        let mut at = None;
+        let mut quoted = false;
+        let mut characters = text.char_indices();
+        while let Some((position, character)) = characters.next() {
+            match character {
+                '"' => {
+                    quoted = !quoted;
+                    continue;
+                }
+                '\\' => {
+                    let (_, escaped) = characters.next().ok_or(AddressError::Unclosed)?;
+                    local.push(escaped);
+                    continue;
+                }
+                _ if quoted => {}
+                '@' => at = Some((position, local.len())),
+                // An address literal: colons and brackets are only right after the last @, judged below.
+                '[' if at.is_some_and(|(last, _)| last + 1 == position) && text.ends_with(']') => break,
+                ' ' | '(' | ')' | '<' | '>' | '[' | ']' | ',' | ';' | ':' => {
+                    return Err(AddressError::LocalPart(character));
+                }
+                _ => {}
+            }
+            local.push(character);
+        }
+        if quoted {
+            return Err(AddressError::Unclosed);
+        }
+        match at {
+            Some((position, length)) => Self::new(&local[..length], &text[position + 1..]),
+            None => Self::bare(&local),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    /// The local part is quoted where RFC 5321 4.1.2 needs it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_local(self.local(), formatter)?;
+        if self.is_bare() { Ok(()) } else { write!(formatter, "@{}", self.domain()) }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "<{self}>")
+    }
+}
+
+/// Writes a local part, as a dot-string where it is one, else quoted.
+fn write_local(local: &str, output: &mut impl fmt::Write) -> fmt::Result {
+    let is_dot_string = local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext));
+    if is_dot_string {
+        return output.write_str(local);
+    }
+    output.write_char('"')?;
+    for character in local.chars() {
+        if matches!(character, '"' | '\\') {
+            output.write_char('\\')?;
+        }
+        output.write_char(character)?;
+    }
+    output.write_char('"')
+}
+
+/// atext (RFC 5322 3.2.3) and what RFC 6531 3.3 adds to it.
+fn is_atext(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character) || !character.is_ascii()
+}
+
+/// The one form of a domain. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and hyphens.
+fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
+    if let Some(literal) = domain.strip_prefix('[') {
+        return literal.strip_suffix(']').and_then(normal_literal).map(Cow::Owned).ok_or(AddressError::Domain);
+    }
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    if !domain.is_ascii() {
+        let uts46 = Uts46::new();
+        let (unicode, result) = uts46.to_unicode(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow);
+        result.map_err(|_| AddressError::Domain)?;
+        let unicode = unicode.strip_suffix('.').unwrap_or(&unicode);
+        uts46
+            .to_ascii(unicode.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow, DnsLength::Verify)
+            .map_err(|_| AddressError::Domain)?;
+        return Ok(Cow::Owned(unicode.to_owned()));
+    }
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    if domain.len() > MAX_DOMAIN || !domain.split('.').all(is_label) {
+        return Err(AddressError::Domain);
+    }
+    let domain = if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(domain.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(domain)
+    };
+    if domain.split('.').any(|label| label.starts_with("xn--")) {
+        // An A-label that decodes to nothing stays as it is: it is still a name the DNS can be asked about.
+        let (unicode, result) = Uts46::new().to_unicode(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow);
+        if result.is_ok() {
+            return Ok(Cow::Owned(unicode.into_owned()));
+        }
+    }
+    Ok(domain)
+}
+
+/// An address literal without its brackets (RFC 5321 4.1.3), in the one form its address has.
+fn normal_literal(literal: &str) -> Option<String> {
+    if let Ok(address) = literal.parse::<Ipv4Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    let (tag, address) = literal.split_at_checked("IPv6:".len())?;
+    let address = address.parse::<Ipv6Addr>().ok().filter(|_| tag.eq_ignore_ascii_case("IPv6:"))?;
+    let mut text = String::new();
+    write!(text, "[IPv6:{address}]").ok()?;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, AddressError};
+
+    fn parse(text: &str) -> Address {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn forms() {
+        for (text, local, domain, written) in [
+            ("a@b", "a", "b", "a@b"),
+            ("Prenom.Nom@Sulfura.VIA.ecp.fr", "Prenom.Nom", "sulfura.via.ecp.fr", "Prenom.Nom@sulfura.via.ecp.fr"),
+            ("\"a b\"@b.", "a b", "b", "\"a b\"@b"),
+            ("\"a\".b@c", "a.b", "c", "a.b@c"),
+            ("a..b@c", "a..b", "c", "\"a..b\"@c"),
+            ("\\a@c", "a", "c", "a@c"),
+            ("postmaster", "postmaster", "", "postmaster"),
+            ("x@elsewhere.org@via.ecp.fr", "x@elsewhere.org", "via.ecp.fr", "\"x@elsewhere.org\"@via.ecp.fr"),
+            ("x%elsewhere.org@via.ecp.fr", "x%elsewhere.org", "via.ecp.fr", "x%elsewhere.org@via.ecp.fr"),
+            ("a@[192.0.2.1]", "a", "[192.0.2.1]", "a@[192.0.2.1]"),
+            ("a@[ipv6:2001:DB8:0::1]", "a", "[IPv6:2001:db8::1]", "a@[IPv6:2001:db8::1]"),
+            ("a@xn--MNCHEN-3ya.de", "a", "münchen.de", "a@münchen.de"),
+            ("a@MÜNCHEN.de", "a", "münchen.de", "a@münchen.de"),
+            ("a@xn--0.de", "a", "xn--0.de", "a@xn--0.de"),
+            ("rené@b", "rené", "b", "rené@b"),
+            ("a@under_score.de", "a", "under_score.de", "a@under_score.de"),
+        ] {
+            let address = parse(text);
+            assert_eq!((address.local(), address.domain()), (local, domain), "{text}");
+            assert_eq!(address.to_string(), written);
+            assert_eq!(parse(&address.to_string()), address);
+        }
+    }
+
+    #[test]
+    fn refused() {
+        for text in [
+            "",
+            "@b",
+            "\"\"@b",
+            "a b@c",
+            "a@b c",
+            "a@",
+            "a@b..c",
+            "a@.b",
+            "a@-\u{0}",
+            "a\r\n@b",
+            "\"a@b",
+            "a\\",
+            "a@[1.2.3]",
+            "a@[IPv6:1]",
+            "a@[192.0.2.1",
+            "<a@b>",
+            "a(comment)@b",
+            "a@b,c@d",
+            "a@x:y",
+            "a@exam＠ple.org",
+            "a@\"b\"",
+        ] {
+            assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+        assert_eq!(format!("{}@b", "a".repeat(253)).parse::<Address>(), Err(AddressError::TooLong));
+        assert!(format!("a@{}", "b".repeat(64)).parse::<Address>().is_err());
+        assert!(Address::bare("a\n").is_err());
+    }
+
+    #[test]
+    fn a_bare_name_with_an_at_sign_stays_bare() {
+        let address = Address::bare("a@b").unwrap();
+        assert_ne!(address, parse("a@b"));
+        assert_eq!(parse(&address.to_string()), address);
+    }
+
+    #[test]
+    fn the_wire_has_ascii_domains() {
+        let address = parse("a@münchen.de");
+        assert_eq!(address.ascii_domain(), "xn--mnchen-3ya.de");
+        assert!(!address.needs_smtputf8());
+        assert!(parse("é@b").needs_smtputf8());
+    }
+}

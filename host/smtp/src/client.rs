@@ -1,0 +1,436 @@
+//! The client's state machine: greeting, EHLO or HELO, then one message after another, then QUIT.
+//!
+//! Invariants: each [`Client::start`] ends in one [`ClientEvent::Finished`] with one reply for each recipient, whatever the
+//! server says; at most [`PIPELINE_WINDOW`] commands wait for their replies; after a 421, a malformed or an unasked
+//! reply the connection is not used again.
+//!
+//! Does not know the time: whoever owns the socket says so by [`Client::fail`] when [`Client::stage`] has taken too long.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::BytesMut;
+
+use crate::capabilities::Capabilities;
+use crate::envelope::Envelope;
+use crate::reply::Reply;
+use crate::reply_parser::ReplyParser;
+use crate::stuffing::Stuffer;
+
+/// Commands sent ahead of their replies at most. So the replies fit into the socket buffers, and a host that writes all the
+/// output before it reads can't wait for a server that does the same.
+pub const PIPELINE_WINDOW: usize = 100;
+
+/// What the machine tells its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The server answered the hello: [`Client::start`] may be called.
+    Ready(Capabilities),
+    /// The server's greeting or its answer to the hello. The connection is of no use.
+    Refused(Reply),
+    /// Content is wanted: [`Client::body`] any number of times, then [`Client::end_of_body`].
+    SendBody,
+    /// The message is done with.
+    Finished(Finished),
+    /// The connection is over outside a message: after QUIT (None), or because of this.
+    Closed(Option<Reply>),
+}
+
+/// How a message fared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// One for each recipient of the envelope, in its order.
+    pub recipients: Vec<Reply>,
+    /// Whether the connection can carry another message.
+    pub reusable: bool,
+}
+
+/// What the machine waits for: to choose a timeout (RFC 5321 4.5.3.2) and to say where a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The greeting; 5 minutes.
+    Greeting,
+    /// The answer to EHLO or HELO; 5 minutes.
+    Hello,
+    /// Nothing: the host may start a message.
+    Ready,
+    /// The answer to RSET.
+    Reset,
+    /// The answer to MAIL; 5 minutes.
+    Mail,
+    /// The answer to RCPT; 5 minutes.
+    Rcpt,
+    /// The answer to DATA; 2 minutes.
+    Data,
+    /// The host, to give content; 3 minutes for each write.
+    Body,
+    /// The answer to the end of data; 10 minutes.
+    EndOfData,
+    /// The answer to QUIT.
+    Quit,
+    /// Nothing: the connection is over.
+    Closed,
+}
+
+impl fmt::Display for Stage {
+    /// As in Postfix's `lost connection with X while …`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Greeting => "receiving the initial server greeting",
+            Self::Hello => "performing the EHLO handshake",
+            Self::Ready => "waiting for a message",
+            Self::Reset => "sending RSET",
+            Self::Mail => "sending MAIL FROM",
+            Self::Rcpt => "sending RCPT TO",
+            Self::Data => "sending DATA command",
+            Self::Body => "sending message body",
+            Self::EndOfData => "sending end of data -- message may be sent more than once",
+            Self::Quit => "sending QUIT",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// A command whose reply is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Greeting,
+    Ehlo,
+    Helo,
+    Reset,
+    Mail,
+    Rcpt(usize),
+    Data,
+    EndOfData,
+    Quit,
+}
+
+enum State {
+    /// Up to the answer to the hello.
+    Opening,
+    Ready,
+    Delivering(Delivery),
+    Closed,
+}
+
+/// The message under way.
+struct Delivery {
+    /// What each recipient's outcome is, where it is known.
+    outcomes: Vec<Option<Reply>>,
+    /// Recipients that the server took.
+    accepted: usize,
+    /// The commands not sent yet, and the lengths of each.
+    queue: VecDeque<(Expected, usize)>,
+    commands: String,
+    /// How much of `commands` was sent.
+    sent: usize,
+    /// The host gives content.
+    in_body: bool,
+    /// MAIL was answered, or may have been: the server may have a transaction open.
+    open: bool,
+}
+
+impl Delivery {
+    /// Gives those whose outcome isn't known this one.
+    fn decide(&mut self, reply: &Reply) {
+        for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
+            *outcome = Some(reply.clone());
+        }
+    }
+}
+
+/// One connection to one server.
+pub struct Client {
+    hello_name: String,
+    input: BytesMut,
+    output: BytesMut,
+    parser: ReplyParser,
+    events: VecDeque<ClientEvent>,
+    expected: VecDeque<Expected>,
+    state: State,
+    capabilities: Capabilities,
+    stuffer: Stuffer,
+    /// The server may still have a transaction open: RSET goes before the next MAIL.
+    needs_reset: bool,
+    replies: u64,
+}
+
+impl Client {
+    /// A connection just made, which will say hello by this name.
+    pub fn new(hello_name: impl Into<String>) -> Self {
+        Self {
+            hello_name: hello_name.into(),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            parser: ReplyParser::default(),
+            events: VecDeque::new(),
+            expected: VecDeque::from([Expected::Greeting]),
+            state: State::Opening,
+            capabilities: Capabilities::default(),
+            stuffer: Stuffer::new(),
+            needs_reset: false,
+            replies: 0,
+        }
+    }
+
+    /// Takes bytes from the wire, split anywhere; [`Self::poll`] looks at them.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Closed) {
+            self.input.extend_from_slice(bytes);
+        }
+    }
+
+    /// What must be written. Take it out (`std::mem::take`) rather than advance it, so that an idle connection holds no buffer.
+    pub fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// The next thing the host must know; None: bytes or the host are awaited. Replies are looked at one by one, so that what
+    /// the host does about one comes before the next.
+    pub fn poll(&mut self) -> Option<ClientEvent> {
+        while self.events.is_empty() && !matches!(self.state, State::Closed) {
+            match self.parser.next(&mut self.input) {
+                None => break,
+                Some(Ok(reply)) => {
+                    self.replies += 1;
+                    self.handle(reply);
+                }
+                Some(Err(malformed)) => self.protocol_error(&format!("malformed reply: {}", malformed.0)),
+            }
+        }
+        if matches!(self.state, State::Closed) || self.input.is_empty() {
+            // An idle connection holds no buffer.
+            self.input = BytesMut::new();
+        }
+        self.events.pop_front()
+    }
+
+    /// What is awaited.
+    pub fn stage(&self) -> Stage {
+        match (&self.state, self.expected.front()) {
+            (State::Closed, _) => Stage::Closed,
+            (_, Some(Expected::Greeting)) => Stage::Greeting,
+            (_, Some(Expected::Ehlo | Expected::Helo)) => Stage::Hello,
+            (_, Some(Expected::Reset)) => Stage::Reset,
+            (_, Some(Expected::Mail)) => Stage::Mail,
+            (_, Some(Expected::Rcpt(_))) => Stage::Rcpt,
+            (_, Some(Expected::Data)) => Stage::Data,
+            (_, Some(Expected::EndOfData)) => Stage::EndOfData,
+            (_, Some(Expected::Quit)) => Stage::Quit,
+            (State::Delivering(_), None) => Stage::Body,
+            (State::Ready | State::Opening, None) => Stage::Ready,
+        }
+    }
+
+    /// How many whole replies came so far: each gives the next one its full time, and a part of one doesn't.
+    pub fn replies(&self) -> u64 {
+        self.replies
+    }
+
+    /// Sends a message. Where the machine isn't ready every recipient gets a 4yz.
+    pub fn start(&mut self, envelope: &Envelope) {
+        let refusal = if !matches!(self.state, State::Ready) || !self.expected.is_empty() {
+            Some(Reply::new(451, "4.3.0", "the connection is not ready for a message"))
+        } else if envelope.needs_smtputf8() && !self.capabilities.smtputf8 {
+            Some(Reply::new(553, "5.6.7", "SMTPUTF8 is required, but was not offered by the server"))
+        } else {
+            let (size, name) = (envelope.size, &self.capabilities.name);
+            self.capabilities.size.filter(|&limit| limit > 0 && size > limit).map(|limit| {
+                Reply::new(552, "5.3.4", format!("message size {size} exceeds size limit {limit} of server {name}"))
+            })
+        };
+        if refusal.is_some() || envelope.recipients.is_empty() {
+            let recipients = refusal.map_or(Vec::new(), |reply| vec![reply; envelope.recipients.len()]);
+            let reusable = matches!(self.state, State::Ready);
+            self.events.push_back(ClientEvent::Finished(Finished { recipients, reusable }));
+            return;
+        }
+        let mut commands = String::new();
+        let mut queue = VecDeque::with_capacity(envelope.recipients.len() + 3);
+        let mut push = |expected, write: &dyn Fn(&mut String)| {
+            let start = commands.len();
+            write(&mut commands);
+            queue.push_back((expected, commands.len() - start));
+        };
+        if self.needs_reset {
+            push(Expected::Reset, &|output| output.push_str("RSET\r\n"));
+        }
+        push(Expected::Mail, &|output| envelope.write_mail(&self.capabilities, output));
+        for (index, recipient) in envelope.recipients.iter().enumerate() {
+            push(Expected::Rcpt(index), &|output| recipient.write_rcpt(&self.capabilities, output));
+        }
+        push(Expected::Data, &|output| output.push_str("DATA\r\n"));
+        self.stuffer = Stuffer::new();
+        self.state = State::Delivering(Delivery {
+            outcomes: vec![None; envelope.recipients.len()],
+            accepted: 0,
+            queue,
+            commands,
+            sent: 0,
+            in_body: false,
+            open: self.needs_reset,
+        });
+        self.advance();
+    }
+
+    /// Sends content, normalised and dot-stuffed on the way; split anywhere. Outside [`ClientEvent::SendBody`] it is dropped.
+    pub fn body(&mut self, content: &[u8]) {
+        if matches!(&self.state, State::Delivering(delivery) if delivery.in_body) {
+            self.stuffer.write(content, &mut self.output);
+        }
+    }
+
+    /// Ends the content.
+    pub fn end_of_body(&mut self) {
+        if let State::Delivering(delivery) = &mut self.state
+            && std::mem::take(&mut delivery.in_body)
+        {
+            self.stuffer.finish(&mut self.output);
+            self.expected.push_back(Expected::EndOfData);
+        }
+    }
+
+    /// Ends the connection politely, where nothing is under way; else as [`Self::fail`].
+    pub fn quit(&mut self) {
+        match self.state {
+            State::Ready if self.expected.is_empty() => {
+                self.output.extend_from_slice(b"QUIT\r\n");
+                self.expected.push_back(Expected::Quit);
+            }
+            State::Ready | State::Closed => {}
+            State::Opening | State::Delivering(_) => {
+                self.fail(&Reply::new(421, "4.4.2", "the connection was given up"));
+            }
+        }
+    }
+
+    /// The connection was lost, or took too long: this becomes the outcome of what was under way.
+    pub fn fail(&mut self, reply: &Reply) {
+        let quitting = self.expected.front() == Some(&Expected::Quit);
+        self.expected.clear();
+        let event = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Closed => return,
+            State::Opening => ClientEvent::Refused(reply.clone()),
+            State::Ready => ClientEvent::Closed((!quitting).then(|| reply.clone())),
+            State::Delivering(mut delivery) => {
+                delivery.decide(reply);
+                ClientEvent::Finished(Finished { recipients: decided(delivery.outcomes), reusable: false })
+            }
+        };
+        self.events.push_back(event);
+    }
+
+    fn protocol_error(&mut self, what: &str) {
+        self.fail(&Reply::new(451, "4.5.0", format!("protocol error: {what}")));
+    }
+
+    fn handle(&mut self, reply: Reply) {
+        if reply.code == 421 && self.expected.front() != Some(&Expected::Quit) {
+            return self.fail(&reply);
+        }
+        let Some(expected) = self.expected.pop_front() else {
+            if reply.is_positive() {
+                self.protocol_error(&format!("unexpected reply: {reply}"));
+            } else {
+                self.fail(&reply);
+            }
+            return;
+        };
+        let accepted = matches!(reply.code, 200..=299);
+        if matches!(reply.code, 300..=399) && expected != Expected::Data || accepted && expected == Expected::Data {
+            return self.protocol_error(&format!("unexpected reply: {reply}"));
+        }
+        match expected {
+            Expected::Greeting if accepted => self.hello("EHLO", Expected::Ehlo),
+            Expected::Ehlo if reply.is_permanent() => self.hello("HELO", Expected::Helo),
+            Expected::Ehlo | Expected::Helo if accepted => {
+                self.capabilities = Capabilities::parse(&reply, expected == Expected::Ehlo);
+                self.state = State::Ready;
+                self.events.push_back(ClientEvent::Ready(self.capabilities.clone()));
+            }
+            Expected::Greeting | Expected::Ehlo | Expected::Helo => self.fail(&reply),
+            Expected::Quit => {
+                self.state = State::Closed;
+                self.events.push_back(ClientEvent::Closed(None));
+            }
+            _ => self.answer(expected, reply, accepted),
+        }
+    }
+
+    fn hello(&mut self, verb: &str, expected: Expected) {
+        self.output.extend_from_slice(format!("{verb} {}\r\n", self.hello_name).as_bytes());
+        self.expected.push_back(expected);
+    }
+
+    /// The reply to a command of the message under way.
+    fn answer(&mut self, expected: Expected, reply: Reply, accepted: bool) {
+        let State::Delivering(delivery) = &mut self.state else { return };
+        match expected {
+            Expected::Reset if accepted => delivery.open = false,
+            Expected::Mail if accepted => delivery.open = true,
+            Expected::Reset | Expected::Mail => {
+                delivery.decide(&reply);
+                delivery.queue.clear();
+            }
+            Expected::Rcpt(_) if accepted => delivery.accepted += 1,
+            Expected::Rcpt(index) => {
+                // After a refused MAIL the outcome is known already, and RCPT's 503 says nothing.
+                if let Some(outcome @ None) = delivery.outcomes.get_mut(index) {
+                    *outcome = Some(reply);
+                }
+            }
+            Expected::Data if reply.is_positive() => {
+                if delivery.outcomes.iter().any(Option::is_none) {
+                    delivery.in_body = true;
+                    self.events.push_back(ClientEvent::SendBody);
+                } else if delivery.accepted > 0 {
+                    // MAIL was refused: an end of data would give these recipients an empty message.
+                    return self.protocol_error("recipients taken without a sender");
+                } else {
+                    // RFC 2920 3.1: DATA was sent ahead and no recipient was taken.
+                    self.output.extend_from_slice(b".\r\n");
+                    self.expected.push_back(Expected::EndOfData);
+                }
+            }
+            Expected::EndOfData => {
+                delivery.open = false;
+                delivery.decide(&reply);
+            }
+            _ => delivery.decide(&reply),
+        }
+        self.advance();
+    }
+
+    /// Sends what may be sent, and finishes the message when nothing is left.
+    fn advance(&mut self) {
+        let State::Delivering(delivery) = &mut self.state else { return };
+        let window = if self.capabilities.pipelining { PIPELINE_WINDOW } else { 1 };
+        while self.expected.len() < window
+            && let Some(&(expected, length)) = delivery.queue.front()
+        {
+            if expected == Expected::Data && self.expected.is_empty() && delivery.accepted == 0 {
+                // No recipient was taken, and DATA wasn't sent ahead.
+                delivery.queue.clear();
+                break;
+            }
+            delivery.queue.pop_front();
+            let end = delivery.sent + length;
+            self.output.extend_from_slice(&delivery.commands.as_bytes()[delivery.sent..end]);
+            delivery.sent = end;
+            self.expected.push_back(expected);
+        }
+        if !self.expected.is_empty() || !delivery.queue.is_empty() || delivery.in_body {
+            return;
+        }
+        self.needs_reset = delivery.open;
+        let outcomes = std::mem::take(&mut delivery.outcomes);
+        self.state = State::Ready;
+        self.events.push_back(ClientEvent::Finished(Finished { recipients: decided(outcomes), reusable: true }));
+    }
+}
+
+/// All outcomes. When a message is done with none is open any more; were one, it would be tried again.
+fn decided(outcomes: Vec<Option<Reply>>) -> Vec<Reply> {
+    let undecided = || Reply::new(451, "4.3.0", "the server gave no outcome");
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(undecided)).collect()
+}

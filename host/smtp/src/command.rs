@@ -1,0 +1,195 @@
+//! The parser of commands: one line to one command, or to the reply that it deserves.
+//!
+//! Checks what can be told from the line and the transaction so far, in Postfix's order (sequence before syntax) and
+//! words. As Postfix with `strict_rfc821_envelopes = no`, addresses may stand without brackets and after spaces.
+//! Counts no errors and changes nothing: that is the server's.
+
+use crate::parameters::{MailParameters, RcptParameters};
+use crate::path::Path;
+use crate::reply::Reply;
+use crate::server::Transaction;
+
+/// A command that may be carried out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Hello { esmtp: bool, name: String },
+    Mail { sender: Option<Path>, parameters: MailParameters },
+    Rcpt { path: Path, parameters: RcptParameters },
+    Data,
+    Bdat { size: u64, last: bool },
+    Reset,
+    Noop,
+    Vrfy(String),
+    Quit,
+}
+
+/// What clients that aren't mail clients say (`smtpd_forbidden_commands`).
+const FORBIDDEN: [&str; 3] = ["CONNECT", "GET", "POST"];
+/// What would break a comment or a Received: header, as Postfix's `NEUTER_CHARACTERS`.
+const UNSAFE_IN_HEADERS: &str = " <>()\\\";@";
+
+/// Parses a line without its end.
+pub(crate) fn parse(line: &[u8], transaction: &Transaction, size_limit: u64) -> Result<Command, Reply> {
+    let Ok(line) = std::str::from_utf8(line) else {
+        return Err(Reply::new(500, "5.5.2", "Error: bad UTF-8 syntax"));
+    };
+    let line = line.trim_ascii_start();
+    let end = line.find(|character: char| character.is_ascii_whitespace()).unwrap_or(line.len());
+    let (verb, arguments) = (&line[..end], line[end..].trim_ascii());
+    if verb.is_empty() {
+        return Err(Reply::new(500, "5.5.2", "Error: bad syntax"));
+    }
+    let is = |name: &str| verb.eq_ignore_ascii_case(name);
+    if is("MAIL") {
+        mail(arguments, transaction, size_limit)
+    } else if is("RCPT") {
+        rcpt(arguments, transaction)
+    } else if is("DATA") {
+        data(arguments, transaction)
+    } else if is("BDAT") {
+        bdat(arguments)
+    } else if is("EHLO") {
+        hello(arguments, true)
+    } else if is("HELO") {
+        hello(arguments, false)
+    } else if is("RSET") {
+        if arguments.is_empty() { Ok(Command::Reset) } else { Err(Reply::new(501, "5.5.4", "Syntax: RSET")) }
+    } else if is("NOOP") {
+        Ok(Command::Noop)
+    } else if is("VRFY") {
+        vrfy(arguments)
+    } else if is("QUIT") {
+        Ok(Command::Quit)
+    } else if is("AUTH") {
+        Err(Reply::new(503, "5.5.1", "Error: authentication not enabled"))
+    } else if is("STARTTLS") {
+        Err(Reply::new(502, "5.5.1", "Error: command not implemented"))
+    } else if FORBIDDEN.into_iter().any(is) || looks_like_header(verb) {
+        Err(Reply::new(221, "2.7.0", "Error: I can break rules, too. Goodbye."))
+    } else {
+        Err(Reply::new(500, "5.5.2", "Error: command not recognized"))
+    }
+}
+
+/// `Subject:` and its like: a message sent without waiting for 354, or a proxy abused.
+fn looks_like_header(verb: &str) -> bool {
+    verb.find(':').is_some_and(|colon| colon > 0)
+}
+
+fn hello(name: &str, esmtp: bool) -> Result<Command, Reply> {
+    if name.is_empty() {
+        return Err(Reply::new(501, "", if esmtp { "Syntax: EHLO hostname" } else { "Syntax: HELO hostname" }));
+    }
+    let unsafe_in_header = |character: char| character.is_control() || UNSAFE_IN_HEADERS.contains(character);
+    let name = name.chars().map(|character| if unsafe_in_header(character) { '?' } else { character }).collect();
+    Ok(Command::Hello { esmtp, name })
+}
+
+fn mail(arguments: &str, transaction: &Transaction, size_limit: u64) -> Result<Command, Reply> {
+    let syntax = || Reply::new(501, "5.1.7", "Bad sender address syntax");
+    if transaction.open {
+        return Err(Reply::new(503, "5.5.1", "Error: nested MAIL command"));
+    }
+    let Some(path) = after_keyword(arguments, "FROM:") else {
+        return Err(Reply::new(501, "5.5.4", "Syntax: MAIL FROM:<address>"));
+    };
+    let (path, rest) = path_word(path).ok_or_else(syntax)?;
+    let sender: Option<Path> = if path.is_empty() { None } else { Some(path.parse().map_err(|_| syntax())?) };
+    let parameters = MailParameters::parse(rest)?;
+    if size_limit > 0 && parameters.size.is_some_and(|size| size > size_limit) {
+        return Err(Reply::new(552, "5.3.4", "Message size exceeds fixed limit"));
+    }
+    check_utf8(path, parameters.smtputf8)?;
+    Ok(Command::Mail { sender, parameters })
+}
+
+fn rcpt(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
+    let syntax = || Reply::new(501, "5.1.3", "Bad recipient address syntax");
+    if !transaction.open {
+        return Err(Reply::new(503, "5.5.1", "Error: need MAIL command"));
+    }
+    if transaction.in_chunks() {
+        return Err(Reply::new(503, "5.5.1", "Error: RCPT after BDAT"));
+    }
+    let Some(path) = after_keyword(arguments, "TO:") else {
+        return Err(Reply::new(501, "5.5.4", "Syntax: RCPT TO:<address>"));
+    };
+    let (path, rest) = path_word(path).ok_or_else(syntax)?;
+    let parsed = path.parse().map_err(|_| syntax())?;
+    let parameters = RcptParameters::parse(rest)?;
+    check_utf8(path, transaction.utf8)?;
+    Ok(Command::Rcpt { path: parsed, parameters })
+}
+
+fn data(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
+    transaction.check_recipients()?;
+    if transaction.in_chunks() {
+        return Err(Reply::new(503, "5.5.1", "Error: DATA after BDAT"));
+    }
+    if !arguments.is_empty() {
+        return Err(Reply::new(501, "5.5.4", "Syntax: DATA"));
+    }
+    Ok(Command::Data)
+}
+
+/// The error ends the session: who knows how many octets that are no commands come now?
+fn bdat(arguments: &str) -> Result<Command, Reply> {
+    let mut words = arguments.split_ascii_whitespace();
+    let size = words.next().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+    let last = words.next();
+    match (size.and_then(|size| size.parse().ok()), words.next()) {
+        (Some(size), None) if last.is_none_or(|last| last.eq_ignore_ascii_case("LAST")) => {
+            Ok(Command::Bdat { size, last: last.is_some() })
+        }
+        _ => Err(Reply::new(521, "5.5.4", "Syntax: BDAT count [LAST]")),
+    }
+}
+
+fn vrfy(arguments: &str) -> Result<Command, Reply> {
+    let (address, utf8) = match arguments.rsplit_once(' ') {
+        Some((address, word)) if word.eq_ignore_ascii_case("SMTPUTF8") => (address.trim_ascii_end(), true),
+        _ => (arguments, false),
+    };
+    if address.is_empty() {
+        return Err(Reply::new(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]"));
+    }
+    let path = path_word(address).filter(|(path, rest)| rest.is_empty() && path.parse::<Path>().is_ok());
+    let (path, _) = path.ok_or_else(|| Reply::new(501, "5.1.3", "Bad recipient address syntax"))?;
+    check_utf8(path, utf8)?;
+    Ok(Command::Vrfy(address.to_owned()))
+}
+
+/// What follows `FROM:` or `TO:` and any spaces; None where the keyword or all after it is missing.
+fn after_keyword<'a>(arguments: &'a str, keyword: &str) -> Option<&'a str> {
+    let (found, rest) = arguments.split_at_checked(keyword.len())?;
+    let rest = rest.trim_ascii_start();
+    (found.eq_ignore_ascii_case(keyword) && !rest.is_empty()).then_some(rest)
+}
+
+/// The path, without its brackets, and what follows it; None where a bracket or quote isn't closed.
+fn path_word(text: &str) -> Option<(&str, &str)> {
+    let bracketed = text.starts_with('<');
+    let mut quoted = false;
+    let mut escaped = false;
+    for (position, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'>' if bracketed => return Some((text[1..position].trim_ascii(), &text[position + 1..])),
+            _ if byte.is_ascii_whitespace() && !bracketed => return Some(text.split_at(position)),
+            _ => {}
+        }
+    }
+    (!bracketed && !quoted).then_some((text, ""))
+}
+
+/// RFC 6531 3.5: an address with UTF-8 needs a transaction that says so.
+fn check_utf8(path: &str, declared: bool) -> Result<(), Reply> {
+    if declared || path.is_ascii() {
+        Ok(())
+    } else {
+        Err(Reply::new(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address"))
+    }
+}

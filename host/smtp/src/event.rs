@@ -1,0 +1,88 @@
+//! What the server machine tells its host.
+
+use bytes::Bytes;
+
+use crate::parameters::{MailParameters, RcptParameters};
+use crate::path::Path;
+use crate::reply::Reply;
+
+/// Something the host must know. While an event owes a reply the machine gives no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// HELO or EHLO. Owes a reply; a positive one is written by the machine, with its keywords.
+    Hello {
+        /// EHLO.
+        esmtp: bool,
+        /// What the client calls itself, unverified; characters that would break a Received: header are `?`.
+        name: String,
+    },
+    /// MAIL. Owes a reply; a positive one opens the transaction.
+    Mail {
+        /// The reverse path; None: `<>`.
+        sender: Option<Path>,
+        /// Its parameters.
+        parameters: MailParameters,
+    },
+    /// RCPT. Owes a reply; a positive one makes it a recipient.
+    Rcpt {
+        /// The forward path.
+        path: Path,
+        /// Its parameters.
+        parameters: RcptParameters,
+    },
+    /// DATA or the first BDAT, with at least one recipient. Owes a reply: 354, or a refusal.
+    Data,
+    /// Content as it will be stored: CRLF line ends only, dots unstuffed. Any number of these, of any size but none.
+    Body(Bytes),
+    /// The content ends. Owes the message's reply. An error says that the message can't be taken and the content given was
+    /// not all: answer with its `reply()`. Whatever the answer, the transaction is over.
+    EndOfData(Result<(), DataError>),
+    /// The transaction, if one is open, is over without a message: RSET, HELO or EHLO inside it, or a failed BDAT LAST.
+    Reset,
+    /// VRFY, with its argument as it came. Owes a reply.
+    Vrfy(String),
+    /// QUIT, or a command that no mail client sends. The session is over when the output is written.
+    Quit,
+}
+
+impl Event {
+    /// Whether the machine waits for [`crate::Server::reply`].
+    pub fn owes_reply(&self) -> bool {
+        !matches!(self, Self::Body(_) | Self::Reset | Self::Quit)
+    }
+
+    /// The reply, in Postfix's words, of a host that has nothing against it; None where none is owed.
+    pub fn acceptance(&self) -> Option<Reply> {
+        Some(match self {
+            Self::Hello { .. } => Reply::new(250, "", ""),
+            Self::Mail { .. } => Reply::new(250, "2.1.0", "Ok"),
+            Self::Rcpt { .. } => Reply::new(250, "2.1.5", "Ok"),
+            Self::Data => Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"),
+            Self::EndOfData(Ok(())) => Reply::new(250, "2.0.0", "Ok"),
+            Self::EndOfData(Err(error)) => error.reply(),
+            Self::Vrfy(address) => Reply::new(252, "2.0.0", address.as_str()),
+            Self::Body(_) | Self::Reset | Self::Quit => return None,
+        })
+    }
+}
+
+/// Why a message can't be taken, known at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// The content is over the message size limit.
+    #[error("the message is larger than the message size limit")]
+    TooLarge,
+    /// A line ended in a bare LF and the listener says `reject`.
+    #[error("the message holds a line that ends in a bare LF")]
+    BareNewline,
+}
+
+impl DataError {
+    /// The final reply, as Postfix's.
+    pub fn reply(self) -> Reply {
+        match self {
+            Self::TooLarge => Reply::new(552, "5.3.4", "Error: message file too big"),
+            Self::BareNewline => Reply::new(550, "5.5.2", "Error: bare <LF> received"),
+        }
+    }
+}

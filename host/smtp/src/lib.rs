@@ -1,0 +1,47 @@
+//! SMTP (RFC 5321) without I/O: bytes in, events and bytes out.
+//!
+//! [`Server`] and [`Client`] are state machines. They know no socket, no clock and no thread; whoever owns the
+//! connection hands them what it read, takes the events, answers those that owe a reply and writes the output.
+//! So both can be tested and fuzzed byte by byte.
+//!
+//! Invariants of the crate:
+//! - No input panics and none makes a machine keep more than a bounded buffer (see [`Server::wants_input`]).
+//! - Message content has CRLF line ends only, on the way in ([`Event::Body`]) and on the way out
+//!   ([`Client::body`]); only CRLF.CRLF ends DATA. So no message can be smuggled through inside another.
+//! - However the bytes are split, the events are the same (runs of [`Event::Body`] joined, and but for how much is given of a
+//!   message that can't be taken).
+//! - Syntax, sequence and limit errors are answered by the machine with the codes and texts of Postfix 3.7.
+//!
+//! What it does not do: TLS, AUTH, timeouts (the owner of the socket has the clock), and any decision.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod address;
+mod bdat;
+mod capabilities;
+mod client;
+mod command;
+mod data;
+mod envelope;
+mod event;
+mod limits;
+mod line;
+mod parameters;
+mod path;
+mod reply;
+mod reply_parser;
+mod server;
+mod stuffing;
+mod xtext;
+
+pub use address::{Address, AddressError, MAX_ADDRESS, MAX_DOMAIN, MAX_LABEL};
+pub use capabilities::Capabilities;
+pub use client::{Client, ClientEvent, Finished, PIPELINE_WINDOW, Stage};
+pub use envelope::{Envelope, EnvelopeRecipient};
+pub use event::{DataError, Event};
+pub use limits::ServerLimits;
+pub use parameters::{BodyType, MailParameters, Notify, RcptParameters, Ret};
+pub use path::Path;
+pub use reply::{Enhanced, EnhancedError, Reply};
+pub use server::{BareNewline, MAX_PENDING_INPUT, Server, ServerConfig};
+pub use stuffing::{MAX_LINE, Stuffer};

@@ -1,0 +1,184 @@
+//! A reply (RFC 5321 4.2) with its enhanced status code (RFC 3463).
+//!
+//! Invariant: whatever the text, what is written is well-formed replies of bounded lines, so that no text can end a
+//! reply early. Does not parse replies: see `reply_parser`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::{BufMut as _, BytesMut};
+
+/// Octets of text on one reply line: 512 with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5). Longer text goes on
+/// in a continuation line.
+const MAX_TEXT_LINE: usize = 490;
+
+/// An enhanced status code, `class.subject.detail`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Enhanced {
+    /// 2 success, 4 transient, 5 permanent.
+    pub class: u8,
+    /// What it is about, 0 to 999.
+    pub subject: u16,
+    /// What of it, 0 to 999.
+    pub detail: u16,
+}
+
+/// The text is no enhanced status code such as `5.1.1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an enhanced status code looks like 5.1.1: a class 2, 4 or 5, and two numbers up to 999")]
+pub struct EnhancedError;
+
+impl FromStr for Enhanced {
+    type Err = EnhancedError;
+
+    fn from_str(text: &str) -> Result<Self, EnhancedError> {
+        let number = |part: Option<&str>| {
+            part.filter(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|part| part.parse().ok())
+                .ok_or(EnhancedError)
+        };
+        let mut parts = text.split('.');
+        let class = match parts.next() {
+            Some("2") => 2,
+            Some("4") => 4,
+            Some("5") => 5,
+            _ => return Err(EnhancedError),
+        };
+        let code = Self { class, subject: number(parts.next())?, detail: number(parts.next())? };
+        if parts.next().is_some() { Err(EnhancedError) } else { Ok(code) }
+    }
+}
+
+impl fmt::Display for Enhanced {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}.{}", self.class, self.subject, self.detail)
+    }
+}
+
+/// One reply.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reply {
+    /// The reply code, 200 to 599.
+    pub code: u16,
+    /// The enhanced status code; replies to HELO and greetings have none.
+    pub enhanced: Option<Enhanced>,
+    /// The text, its lines parted by `\n`.
+    pub text: String,
+}
+
+impl Reply {
+    /// A reply. `enhanced` is a code such as `5.1.1`, or empty; a text that is no code counts as empty.
+    pub fn new(code: u16, enhanced: &str, text: impl Into<String>) -> Self {
+        Self { code, enhanced: enhanced.parse().ok(), text: text.into() }
+    }
+
+    /// 2yz or 3yz: done, or go on.
+    pub fn is_positive(&self) -> bool {
+        matches!(self.code, 200..=399)
+    }
+
+    /// 4yz: the same may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.code, 400..=499)
+    }
+
+    /// 5yz: don't try again.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self.code, 500..=599)
+    }
+
+    /// Writes the wire form: one line for each line of the text, each with the enhanced code (RFC 2034 section 4).
+    /// Control characters become `?`, lines over 512 octets are continued.
+    pub fn write_to(&self, output: &mut BytesMut) {
+        let mut lines = self.text.split('\n').flat_map(wrap).peekable();
+        while let Some(line) = lines.next() {
+            let separator = if lines.peek().is_some() { '-' } else { ' ' };
+            let start = output.len();
+            // Writing to a BytesMut can't fail: it grows.
+            let _ = match self.enhanced {
+                Some(enhanced) => {
+                    fmt::Write::write_fmt(output, format_args!("{:03}{separator}{enhanced} {line}", self.code.min(999)))
+                }
+                None => fmt::Write::write_fmt(output, format_args!("{:03}{separator}{line}", self.code.min(999))),
+            };
+            for byte in &mut output[start..] {
+                if byte.is_ascii_control() {
+                    *byte = b'?';
+                }
+            }
+            output.put_slice(b"\r\n");
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    /// One line for logs and reports: `550 5.1.1 text`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:03}", self.code)?;
+        if let Some(enhanced) = self.enhanced {
+            write!(formatter, " {enhanced}")?;
+        }
+        for line in self.text.split('\n').filter(|line| !line.is_empty()) {
+            write!(formatter, " {}", line.trim_end_matches('\r'))?;
+        }
+        Ok(())
+    }
+}
+
+/// Parts a line of text into pieces of at most [`MAX_TEXT_LINE`] octets, at a space where there is one.
+fn wrap(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line.strip_suffix('\r').unwrap_or(line));
+    std::iter::from_fn(move || {
+        let text = rest?;
+        if text.len() <= MAX_TEXT_LINE {
+            rest = None;
+            return Some(text);
+        }
+        let limit = text.floor_char_boundary(MAX_TEXT_LINE);
+        let (piece, after) = text.split_at(text[..limit].rfind(' ').filter(|&space| space > 0).unwrap_or(limit));
+        rest = Some(after.trim_start_matches(' '));
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Enhanced, Reply};
+    use bytes::BytesMut;
+
+    fn wire(reply: &Reply) -> String {
+        let mut output = BytesMut::new();
+        reply.write_to(&mut output);
+        String::from_utf8(output.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn one_line_and_many() {
+        assert_eq!(wire(&Reply::new(250, "2.0.0", "Ok")), "250 2.0.0 Ok\r\n");
+        assert_eq!(wire(&Reply::new(220, "", "mx ESMTP")), "220 mx ESMTP\r\n");
+        assert_eq!(wire(&Reply::new(550, "5.7.1", "no\nreally")), "550-5.7.1 no\r\n550 5.7.1 really\r\n");
+        assert_eq!(Reply::new(550, "5.7.1", "no\nreally").to_string(), "550 5.7.1 no really");
+    }
+
+    #[test]
+    fn no_text_breaks_out_of_its_reply() {
+        assert_eq!(wire(&Reply::new(550, "", "a\r\n250 ok\rb\0")), "550-a\r\n550 250 ok?b?\r\n");
+    }
+
+    #[test]
+    fn long_lines_are_continued() {
+        let text = format!("{} {} {}", "a".repeat(300), "b".repeat(300), "é".repeat(600));
+        let written = wire(&Reply::new(550, "5.999.999", text.clone()));
+        assert!(written.lines().all(|line| line.len() + 2 <= 512 && line.starts_with("550")));
+        let back: String = written.lines().map(|line| &line[14..]).collect();
+        assert_eq!(back, text.replace(' ', ""));
+    }
+
+    #[test]
+    fn enhanced_codes() {
+        assert_eq!("5.1.10".parse(), Ok(Enhanced { class: 5, subject: 1, detail: 10 }));
+        for text in ["", "5", "5.1", "3.1.1", "5.1.1.1", "5.1000.1", "5.-1.1", "5.1."] {
+            assert!(text.parse::<Enhanced>().is_err(), "{text}");
+        }
+    }
+}

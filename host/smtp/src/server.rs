@@ -1,0 +1,492 @@
+//! The server's state machine.
+//!
+//! Invariants: every command is answered once and in order; an event that owes a reply is the last until it is given;
+//! content reaches the host only between a positive reply to [`Event::Data`] and [`Event::EndOfData`]; after the end
+//! (QUIT, a reply 221, 421 or 521) nothing more is read. An idle machine holds no buffer.
+//!
+//! Does not decide about anything but syntax, sequence and limits.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use crate::bdat::{Chunk, Chunking};
+use crate::command::{self, Command};
+use crate::data::{Decoder, Framing};
+use crate::event::{DataError, Event};
+use crate::limits::ServerLimits;
+use crate::line::{Line, LineFramer};
+use crate::reply::Reply;
+
+/// Octets of input not yet looked at, over which [`Server::wants_input`] says no. When `poll` gave None and no
+/// reply is owed, less than a command line is left, so this only holds up a client that pipelines while the host thinks.
+pub const MAX_PENDING_INPUT: usize = 64 * 1024;
+
+/// What to do with a message that has a bare LF in its content by DATA or BDAT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BareNewline {
+    /// It ends a line and becomes CRLF.
+    #[default]
+    Normalize,
+    /// The message is refused at its end.
+    Reject,
+}
+
+/// What the sessions of a listener share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The server's own name.
+    pub hostname: String,
+    /// Limits.
+    pub limits: ServerLimits,
+    /// Bare LF in content.
+    pub bare_newline: BareNewline,
+}
+
+/// One session with one client.
+pub struct Server {
+    config: Arc<ServerConfig>,
+    input: BytesMut,
+    output: BytesMut,
+    framer: LineFramer,
+    phase: Phase,
+    /// The event whose reply is owed.
+    owed: Option<Owed>,
+    transaction: Transaction,
+    decoder: Decoder,
+    errors: u32,
+    junk_commands: u32,
+    /// The greeting refused the client: all it may do is QUIT (RFC 5321 3.1).
+    denied: bool,
+    farewell: Option<Box<Reply>>,
+}
+
+enum Phase {
+    /// No greeting yet.
+    Silent,
+    Command,
+    Data,
+    Chunk(Chunk),
+    Closed,
+}
+
+#[derive(Clone, Copy)]
+enum Owed {
+    Hello { esmtp: bool },
+    Mail,
+    Rcpt,
+    Data,
+    FirstChunk,
+    EndOfData,
+    Vrfy,
+}
+
+/// The mail transaction so far.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    /// MAIL was accepted.
+    pub(crate) open: bool,
+    /// MAIL said SMTPUTF8.
+    pub(crate) utf8: bool,
+    /// Recipients accepted.
+    recipients: usize,
+    /// Recipients over the limit.
+    overshoot: usize,
+    /// Octets of content so far.
+    size: u64,
+    chunking: Chunking,
+}
+
+impl Transaction {
+    pub(crate) fn in_chunks(&self) -> bool {
+        self.chunking != Chunking::None
+    }
+
+    /// Whether content may come now.
+    pub(crate) fn check_recipients(&self) -> Result<(), Reply> {
+        if self.recipients > 0 {
+            Ok(())
+        } else if self.open {
+            Err(Reply::new(554, "5.5.1", "Error: no valid recipients"))
+        } else {
+            Err(Reply::new(503, "5.5.1", "Error: need RCPT command"))
+        }
+    }
+}
+
+/// How a step of the machine ended.
+enum Step {
+    Event(Event),
+    /// Something was done; there may be more.
+    Again,
+    /// More bytes are needed.
+    Starved,
+}
+
+impl Server {
+    /// A session that says nothing before [`Self::greet`].
+    pub fn new(config: Arc<ServerConfig>) -> Self {
+        Self {
+            config,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            framer: LineFramer::default(),
+            phase: Phase::Silent,
+            owed: None,
+            transaction: Transaction::default(),
+            decoder: Decoder::new(Framing::Dots),
+            errors: 0,
+            junk_commands: 0,
+            denied: false,
+            farewell: None,
+        }
+    }
+
+    /// Opens the session: 220; or 554, after which every command but QUIT is refused; or 421, which ends it.
+    pub fn greet(&mut self, reply: &Reply) {
+        if matches!(self.phase, Phase::Silent) {
+            self.phase = Phase::Command;
+            self.denied = !reply.is_positive();
+            self.send(reply);
+        }
+    }
+
+    /// Takes bytes from the wire, split anywhere, and keeps them all: see [`Self::wants_input`].
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if !matches!(self.phase, Phase::Closed) {
+            self.input.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether to go on reading from the wire. Bounds the memory of the machine to [`MAX_PENDING_INPUT`] and one read.
+    pub fn wants_input(&self) -> bool {
+        !self.wants_close() && self.input.len() < MAX_PENDING_INPUT
+    }
+
+    /// The next thing the host must know. None: a reply is owed first, or more bytes are needed, or the session is over.
+    pub fn poll(&mut self) -> Option<Event> {
+        while self.owed.is_none() {
+            let step = match self.phase {
+                Phase::Silent | Phase::Closed => Step::Starved,
+                Phase::Command => self.command(),
+                Phase::Data => self.data(),
+                Phase::Chunk(_) => self.chunk(),
+            };
+            match step {
+                Step::Event(event) => return Some(event),
+                Step::Again => {}
+                Step::Starved => {
+                    if self.input.is_empty() {
+                        // An idle session holds no buffer.
+                        self.input = BytesMut::new();
+                    }
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Answers the event that owes a reply. Where none is owed nothing happens.
+    pub fn reply(&mut self, reply: &Reply) {
+        let Some(owed) = self.owed.take() else { return };
+        let accepted = reply.is_positive();
+        if !accepted {
+            self.errors += 1;
+        }
+        match (owed, accepted) {
+            (Owed::Hello { esmtp }, true) => return self.send_keywords(esmtp),
+            (Owed::Mail, true) => self.transaction.open = true,
+            (Owed::Mail, false) => self.transaction = Transaction::default(),
+            (Owed::Rcpt, true) => self.transaction.recipients += 1,
+            (Owed::Data, true) => {
+                self.phase = Phase::Data;
+                self.decoder = Decoder::new(Framing::Dots);
+            }
+            (Owed::FirstChunk, true) => {
+                self.decoder = Decoder::new(Framing::Counted);
+                self.transaction.chunking = Chunking::Receiving;
+                return;
+            }
+            (Owed::FirstChunk, false) if !ends_session(reply) => {
+                // The client sends the chunk whatever we say: the answer comes after it.
+                if let Phase::Chunk(chunk) = &mut self.phase {
+                    chunk.refusal = Some(Box::new(reply.clone()));
+                }
+                return;
+            }
+            (Owed::EndOfData, _) => {
+                self.transaction = Transaction::default();
+                self.phase = Phase::Command;
+                if accepted {
+                    self.errors = 0;
+                    self.junk_commands = 0;
+                }
+            }
+            (Owed::Hello { .. } | Owed::Rcpt | Owed::Data | Owed::FirstChunk, false) | (Owed::Vrfy, _) => {}
+        }
+        self.send(reply);
+    }
+
+    /// What must be written. Replies to pipelined commands gather here. Take it out (`std::mem::take`) rather than
+    /// advance it, so that an idle session holds no buffer.
+    pub fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// Whether the session is over: write the output, then close.
+    pub fn wants_close(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// Whether MAIL was accepted and the transaction isn't over.
+    pub fn in_transaction(&self) -> bool {
+        self.transaction.open
+    }
+
+    /// Ends the session with this reply, a 421, at the next command boundary: now, if neither a reply is owed nor
+    /// content coming in.
+    pub fn shut_down(&mut self, reply: &Reply) {
+        self.farewell = Some(Box::new(reply.clone()));
+        if self.owed.is_none() && matches!(self.phase, Phase::Command | Phase::Silent) {
+            self.say_farewell();
+        }
+    }
+
+    fn say_farewell(&mut self) -> bool {
+        let Some(reply) = self.farewell.take() else { return false };
+        self.send(&reply);
+        self.close();
+        true
+    }
+
+    fn send(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.output);
+        if ends_session(reply) {
+            self.close();
+        }
+    }
+
+    /// Answers an error of the client.
+    fn fail(&mut self, reply: &Reply) -> Step {
+        self.errors += 1;
+        self.send(reply);
+        Step::Again
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.owed = None;
+        self.transaction = Transaction::default();
+        self.input = BytesMut::new();
+    }
+
+    /// Gives an event and waits for its reply.
+    fn ask(&mut self, owed: Owed, event: Event) -> Step {
+        self.owed = Some(owed);
+        Step::Event(event)
+    }
+
+    fn send_keywords(&mut self, esmtp: bool) {
+        let hostname = &self.config.hostname;
+        let size = self.config.limits.message_size;
+        // Writing to a BytesMut can't fail: it grows.
+        let _ = if esmtp {
+            write!(
+                self.output,
+                "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n\
+                 250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
+            )
+        } else {
+            write!(self.output, "250 {hostname}\r\n")
+        };
+    }
+
+    fn command(&mut self) -> Step {
+        if self.say_farewell() {
+            return Step::Again;
+        }
+        if self.errors >= self.config.limits.errors {
+            let text = format!("{} Error: too many errors", self.config.hostname);
+            self.send(&Reply::new(421, "4.7.0", text));
+            return Step::Again;
+        }
+        let (length, next) = match self.framer.find(&mut self.input, self.config.limits.command_line) {
+            None => return Step::Starved,
+            Some(Line::TooLong) => return self.fail(&Reply::new(500, "5.5.2", "Error: line too long")),
+            Some(Line::Whole { length, next }) => (length, next),
+        };
+        let command = command::parse(&self.input[..length], &self.transaction, self.config.limits.message_size);
+        if self.transaction.open && matches!(command, Ok(Command::Hello { .. })) {
+            // The line stays, and is found again outside the transaction.
+            self.transaction = Transaction::default();
+            return Step::Event(Event::Reset);
+        }
+        self.input.advance(next);
+        match command {
+            Ok(Command::Quit) => {
+                self.send(&Reply::new(221, "2.0.0", "Bye"));
+                Step::Event(Event::Quit)
+            }
+            _ if self.denied => self.fail(&Reply::new(503, "5.7.0", "Error: access denied")),
+            Ok(command) => self.perform(command),
+            Err(reply) => {
+                self.fail(&reply);
+                // A client that isn't a mail client has gone, as far as the host cares.
+                if reply.code == 221 { Step::Event(Event::Quit) } else { Step::Again }
+            }
+        }
+    }
+
+    fn perform(&mut self, command: Command) -> Step {
+        if matches!(command, Command::Hello { .. } | Command::Reset | Command::Noop | Command::Vrfy(_)) {
+            self.junk_commands += 1;
+            if self.junk_commands > self.config.limits.junk_commands {
+                self.errors += 1;
+            }
+        }
+        match command {
+            Command::Hello { esmtp, name } => self.ask(Owed::Hello { esmtp }, Event::Hello { esmtp, name }),
+            Command::Mail { sender, parameters } => {
+                self.transaction.utf8 = parameters.smtputf8;
+                self.ask(Owed::Mail, Event::Mail { sender, parameters })
+            }
+            Command::Rcpt { path, parameters } => {
+                if self.transaction.recipients < self.config.limits.recipients {
+                    return self.ask(Owed::Rcpt, Event::Rcpt { path, parameters });
+                }
+                self.transaction.overshoot += 1;
+                if self.transaction.overshoot > self.config.limits.recipient_overshoot {
+                    self.errors += 1;
+                }
+                self.send(&Reply::new(452, "4.5.3", "Error: too many recipients"));
+                Step::Again
+            }
+            Command::Data => self.ask(Owed::Data, Event::Data),
+            Command::Bdat { size, last } => self.begin_chunk(Chunk::new(size, last)),
+            Command::Reset => {
+                self.transaction = Transaction::default();
+                self.send(&Reply::new(250, "2.0.0", "Ok"));
+                Step::Event(Event::Reset)
+            }
+            Command::Noop => {
+                self.send(&Reply::new(250, "2.0.0", "Ok"));
+                Step::Again
+            }
+            Command::Vrfy(address) => self.ask(Owed::Vrfy, Event::Vrfy(address)),
+            // Answered before, since it is the one command of a client denied.
+            Command::Quit => Step::Again,
+        }
+    }
+
+    fn data(&mut self) -> Step {
+        if self.decoder.ended() {
+            return self.end_of_data();
+        }
+        if self.input.is_empty() {
+            return Step::Starved;
+        }
+        let available = self.input.len();
+        match self.decoder.decode(&mut self.input, available) {
+            Some(body) => self.content(body),
+            None => Step::Again,
+        }
+    }
+
+    /// Content that may still be taken is given to the host; the rest is only counted.
+    fn content(&mut self, body: Bytes) -> Step {
+        self.transaction.size = self.transaction.size.saturating_add(body.len() as u64);
+        if self.content_error().is_some() { Step::Again } else { Step::Event(Event::Body(body)) }
+    }
+
+    fn content_error(&self) -> Option<DataError> {
+        let limit = self.config.limits.message_size;
+        if limit > 0 && self.transaction.size > limit {
+            Some(DataError::TooLarge)
+        } else if self.decoder.bare_newline() && self.config.bare_newline == BareNewline::Reject {
+            Some(DataError::BareNewline)
+        } else {
+            None
+        }
+    }
+
+    fn end_of_data(&mut self) -> Step {
+        let result = self.content_error().map_or(Ok(()), Err);
+        self.ask(Owed::EndOfData, Event::EndOfData(result))
+    }
+
+    fn begin_chunk(&mut self, mut chunk: Chunk) -> Step {
+        let limit = self.config.limits.message_size;
+        let refusal = if self.transaction.chunking == Chunking::Failed {
+            Some(Reply::new(551, "5.0.0", format!("Discarded {} bytes after earlier error", chunk.size)))
+        } else if let Err(reply) = self.transaction.check_recipients() {
+            Some(reply)
+        } else if limit > 0 && self.transaction.size.saturating_add(chunk.size) > limit {
+            Some(Reply::new(552, "5.3.4", "Chunk exceeds message size limit"))
+        } else if chunk.size == 0 && !chunk.last {
+            Some(Reply::new(551, "5.7.1", "Null BDAT request"))
+        } else {
+            None
+        };
+        let first = self.transaction.chunking == Chunking::None;
+        if refusal.is_some() {
+            self.errors += 1;
+        }
+        let refused = refusal.is_some();
+        chunk.refusal = refusal.map(Box::new);
+        self.phase = Phase::Chunk(chunk);
+        if first && !refused { self.ask(Owed::FirstChunk, Event::Data) } else { Step::Again }
+    }
+
+    fn chunk(&mut self) -> Step {
+        let Phase::Chunk(chunk) = &mut self.phase else { return Step::Again };
+        if chunk.left > 0 {
+            let available = chunk.available(self.input.len());
+            if available == 0 {
+                return Step::Starved;
+            }
+            if chunk.refusal.is_some() {
+                self.input.advance(available);
+                chunk.took(available);
+                return Step::Again;
+            }
+            let before = self.input.len();
+            let body = self.decoder.decode(&mut self.input, available);
+            chunk.took(before - self.input.len());
+            return body.map_or(Step::Again, |body| self.content(body));
+        }
+        if let Some(refusal) = chunk.refusal.take() {
+            return self.end_refused_chunk(&refusal);
+        }
+        let (size, last) = (chunk.size, chunk.last);
+        if !last {
+            self.phase = Phase::Command;
+            self.send(&Reply::new(250, "2.0.0", format!("Ok: {size} bytes")));
+            return Step::Again;
+        }
+        match self.decoder.finish() {
+            Some(body) => self.content(body),
+            None => self.end_of_data(),
+        }
+    }
+
+    /// A refused chunk was skipped: the answer, and the end of the transaction if it was the last.
+    fn end_refused_chunk(&mut self, refusal: &Reply) -> Step {
+        let Phase::Chunk(Chunk { last, .. }) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return Step::Again;
+        };
+        self.transaction.chunking = Chunking::Failed;
+        let was_open = self.transaction.open;
+        if last || !was_open {
+            self.transaction = Transaction::default();
+        }
+        self.send(refusal);
+        if last && was_open { Step::Event(Event::Reset) } else { Step::Again }
+    }
+}
+
+/// The replies that end a session: 221 and 421 by RFC 5321, 521 by RFC 7504; Postfix hangs up after them too.
+fn ends_session(reply: &Reply) -> bool {
+    matches!(reply.code, 221 | 421 | 521)
+}

@@ -1,0 +1,337 @@
+//! Dialogues with the client machine.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+
+use facteur_smtp::{
+    Client, ClientEvent, Envelope, EnvelopeRecipient, Finished, Notify, PIPELINE_WINDOW, Reply, Ret, Stage,
+};
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let recipient = |text: &&str| EnvelopeRecipient { address: text.parse().unwrap(), notify: None, orcpt: None };
+    Envelope {
+        sender: Some("s@b.org".parse().unwrap()),
+        size: 7,
+        utf8: false,
+        eight_bit: false,
+        ret: None,
+        envid: None,
+        recipients: recipients.iter().map(recipient).collect(),
+    }
+}
+
+/// A client and the events that its host hasn't looked at.
+struct Connection {
+    client: Client,
+    events: VecDeque<ClientEvent>,
+}
+
+impl Connection {
+    fn new() -> Self {
+        Self { client: Client::new("me.org"), events: VecDeque::new() }
+    }
+
+    fn poll(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front().or_else(|| self.client.poll())
+    }
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+/// What the server says; gives what the client writes.
+fn hear(client: &mut Connection, text: &str) -> String {
+    client.receive(text.as_bytes());
+    while let Some(event) = client.client.poll() {
+        client.events.push_back(event);
+    }
+    String::from_utf8(std::mem::take(client.output()).to_vec()).unwrap()
+}
+
+/// A client that was told these keywords.
+fn ready(keywords: &str) -> Connection {
+    let mut client = Connection::new();
+    assert_eq!(client.stage(), Stage::Greeting);
+    assert_eq!(hear(&mut client, "220-mx\r\n220 ESMTP\r\n"), "EHLO me.org\r\n");
+    assert_eq!(client.stage(), Stage::Hello);
+    let lines: Vec<_> = std::iter::once("mx.org hi").chain(keywords.split_whitespace()).collect();
+    let mut answer = bytes::BytesMut::new();
+    Reply::new(250, "", lines.join("\n")).write_to(&mut answer);
+    assert_eq!(hear(&mut client, &String::from_utf8_lossy(&answer)), "");
+    let Some(ClientEvent::Ready(capabilities)) = client.poll() else { panic!("not ready") };
+    assert_eq!(capabilities.name, "mx.org");
+    client
+}
+
+fn start(client: &mut Connection, envelope: &Envelope) -> String {
+    client.start(envelope);
+    String::from_utf8(std::mem::take(client.output()).to_vec()).unwrap()
+}
+
+fn finished(client: &mut Connection) -> (Vec<String>, bool) {
+    match client.poll() {
+        // The server spoke again before the host gave content.
+        Some(ClientEvent::SendBody) => finished(client),
+        Some(ClientEvent::Finished(Finished { recipients, reusable })) => {
+            (recipients.iter().map(ToString::to_string).collect(), reusable)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn outcome(replies: &[&str], reusable: bool) -> (Vec<String>, bool) {
+    (replies.iter().map(ToString::to_string).collect(), reusable)
+}
+
+#[test]
+fn pipelined() {
+    let mut client = ready("PIPELINING SIZE 8BITMIME");
+    assert_eq!(
+        start(&mut client, &envelope(&["a@b", "\"c d\"@münchen.de"])),
+        "MAIL FROM:<s@b.org> SIZE=7\r\nRCPT TO:<a@b>\r\nRCPT TO:<\"c d\"@xn--mnchen-3ya.de>\r\nDATA\r\n"
+    );
+    assert_eq!(hear(&mut client, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"), "");
+    assert_eq!((client.stage(), client.poll()), (Stage::Rcpt, None));
+    assert_eq!(hear(&mut client, "550 5.1.1 who?\r\n354 go\r\n"), "");
+    assert_eq!(client.poll(), Some(ClientEvent::SendBody));
+    assert_eq!(client.stage(), Stage::Body);
+    client.body(b"x\r\n.y");
+    client.end_of_body();
+    assert_eq!(hear(&mut client, ""), "x\r\n..y\r\n.\r\n");
+    assert_eq!(client.stage(), Stage::EndOfData);
+    hear(&mut client, "250 2.0.0 Ok: queued as 1\r\n");
+    assert_eq!(finished(&mut client), outcome(&["250 2.0.0 Ok: queued as 1", "550 5.1.1 who?"], true));
+    // The connection is used again.
+    assert!(start(&mut client, &envelope(&["a@b"])).starts_with("MAIL FROM"));
+}
+
+#[test]
+fn one_at_a_time() {
+    let mut client = ready("");
+    assert_eq!(start(&mut client, &envelope(&["a@b", "c@d"])), "MAIL FROM:<s@b.org>\r\n");
+    assert_eq!(hear(&mut client, "250 ok\r\n"), "RCPT TO:<a@b>\r\n");
+    assert_eq!(hear(&mut client, "450 4.2.0 busy\r\n"), "RCPT TO:<c@d>\r\n");
+    assert_eq!(hear(&mut client, "250 ok\r\n"), "DATA\r\n");
+    assert_eq!(hear(&mut client, "354 go\r\n"), "");
+    assert_eq!(client.poll(), Some(ClientEvent::SendBody));
+    client.end_of_body();
+    assert_eq!(hear(&mut client, ""), ".\r\n");
+    hear(&mut client, "554 5.6.0 bad\r\n");
+    assert_eq!(finished(&mut client), outcome(&["450 4.2.0 busy", "554 5.6.0 bad"], true));
+}
+
+#[test]
+fn hello_falls_back() {
+    let mut client = Connection::new();
+    assert_eq!(hear(&mut client, "220 old\r\n"), "EHLO me.org\r\n");
+    assert_eq!(hear(&mut client, "502 what?\r\n"), "HELO me.org\r\n");
+    hear(&mut client, "250 old\r\n");
+    assert!(
+        matches!(client.poll(), Some(ClientEvent::Ready(capabilities)) if !capabilities.esmtp && !capabilities.pipelining)
+    );
+}
+
+#[test]
+fn refused_connections() {
+    for (talk, reply) in [
+        ("554 no\r\n", "554 no"),
+        ("220 x\r\n450 4.7.1 later\r\n", "450 4.7.1 later"),
+        ("220 x\r\n500 a\r\n550 b\r\n", "550 b"),
+        ("220 x\r\n421 bye\r\n", "421 bye"),
+        ("hello\r\n", "451 4.5.0 protocol error: malformed reply: hello"),
+        ("354 x\r\n", "451 4.5.0 protocol error: unexpected reply: 354 x"),
+    ] {
+        let mut client = Connection::new();
+        client.receive(talk.as_bytes());
+        assert!(matches!(client.poll(), Some(ClientEvent::Refused(found)) if found.to_string() == reply), "{talk}");
+        assert_eq!((client.poll(), client.stage()), (None, Stage::Closed));
+    }
+}
+
+#[test]
+fn mail_refused() {
+    for (keywords, replies) in [("PIPELINING", "550 5.7.1 no\r\n503 a\r\n503 b\r\n503 c\r\n"), ("", "550 5.7.1 no\r\n")]
+    {
+        let mut client = ready(keywords);
+        start(&mut client, &envelope(&["a@b", "c@d"]));
+        assert_eq!(hear(&mut client, replies), "");
+        assert_eq!(finished(&mut client), outcome(&["550 5.7.1 no", "550 5.7.1 no"], true));
+        assert!(start(&mut client, &envelope(&["a@b"])).starts_with("MAIL FROM"));
+    }
+}
+
+#[test]
+fn all_recipients_refused() {
+    let mut client = ready("PIPELINING");
+    start(&mut client, &envelope(&["a@b", "c@d"]));
+    assert_eq!(hear(&mut client, "250 ok\r\n550 a\r\n450 b\r\n554 none\r\n"), "");
+    assert_eq!(finished(&mut client), outcome(&["550 a", "450 b"], true));
+    // The transaction of before is ended first.
+    assert!(start(&mut client, &envelope(&["a@b"])).starts_with("RSET\r\nMAIL FROM"));
+    // A server that says 354 all the same is given an end and nothing else.
+    assert_eq!(hear(&mut client, "250 ok\r\n250 ok\r\n550 a\r\n354 go\r\n"), ".\r\n");
+    assert_eq!(client.poll(), None);
+    hear(&mut client, "554 none\r\n");
+    assert_eq!(finished(&mut client), outcome(&["550 a"], true));
+    assert!(start(&mut client, &envelope(&["a@b"])).starts_with("MAIL FROM"));
+}
+
+#[test]
+fn all_recipients_refused_one_at_a_time() {
+    let mut client = ready("");
+    start(&mut client, &envelope(&["a@b"]));
+    hear(&mut client, "250 ok\r\n");
+    assert_eq!(hear(&mut client, "550 a\r\n"), "", "no DATA");
+    assert_eq!(finished(&mut client), outcome(&["550 a"], true));
+    assert_eq!(start(&mut client, &envelope(&["a@b"])), "RSET\r\n");
+}
+
+#[test]
+fn data_refused() {
+    let mut client = ready("PIPELINING");
+    start(&mut client, &envelope(&["a@b", "c@d"]));
+    hear(&mut client, "250 ok\r\n250 ok\r\n550 c\r\n451 4.3.0 no\r\n");
+    assert_eq!(finished(&mut client), outcome(&["451 4.3.0 no", "550 c"], true));
+    assert!(start(&mut client, &envelope(&["a@b"])).starts_with("RSET\r\n"));
+}
+
+#[test]
+fn lost_in_the_middle() {
+    // A 421 at any point, what is no reply, a lost connection: those decided keep their reply, the others get this one.
+    for (end, reply) in [
+        ("421 4.3.2 bye\r\n", "421 4.3.2 bye"),
+        ("nonsense\r\n", "451 4.5.0 protocol error: malformed reply: nonsense"),
+        ("250-a\r\n550 b\r\n", "451 4.5.0 protocol error: malformed reply: 550 b"),
+    ] {
+        for talk in
+            ["250 ok\r\n550 no\r\n", "250 ok\r\n550 no\r\n250 ok\r\n", "250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n"]
+        {
+            let mut client = ready("PIPELINING");
+            start(&mut client, &envelope(&["a@b", "c@d"]));
+            hear(&mut client, &format!("{talk}{end}"));
+            assert_eq!(finished(&mut client), outcome(&["550 no", reply], false), "{talk}{end}");
+            assert_eq!(client.poll(), None);
+            client.body(b"void");
+            client.end_of_body();
+            client.fail(&Reply::new(450, "4.4.2", "again"));
+            assert_eq!((hear(&mut client, "250 ok\r\n").as_str(), client.poll()), ("", None));
+        }
+    }
+    let mut client = ready("PIPELINING");
+    start(&mut client, &envelope(&["a@b"]));
+    hear(&mut client, "250 ok\r\n");
+    let lost = format!("lost connection while {}", client.stage());
+    client.fail(&Reply::new(450, "4.4.2", lost));
+    assert_eq!(finished(&mut client), outcome(&["450 4.4.2 lost connection while sending RCPT TO"], false));
+}
+
+#[test]
+fn unasked_replies_end_the_connection() {
+    let mut client = ready("");
+    hear(&mut client, "421 timeout\r\n");
+    assert_eq!(client.poll(), Some(ClientEvent::Closed(Some(Reply::new(421, "", "timeout")))));
+    let mut client = ready("PIPELINING");
+    start(&mut client, &envelope(&["a@b"]));
+    hear(&mut client, "250 ok\r\n250 ok\r\n354 go\r\n552 5.3.4 too much\r\n");
+    assert_eq!(finished(&mut client), outcome(&["552 5.3.4 too much"], false));
+}
+
+#[test]
+fn recipients_without_a_sender_get_no_empty_message() {
+    let mut client = ready("PIPELINING");
+    start(&mut client, &envelope(&["a@b"]));
+    assert_eq!(hear(&mut client, "550 no\r\n250 ok\r\n354 go\r\n"), "");
+    assert_eq!(finished(&mut client), outcome(&["550 no"], false));
+}
+
+#[test]
+fn smtputf8() {
+    let mut client = ready("");
+    assert_eq!(start(&mut client, &envelope(&["é@b", "c@d"])), "");
+    let (replies, reusable) = finished(&mut client);
+    assert!(reusable && replies.len() == 2 && replies.iter().all(|reply| reply.starts_with("553 5.6.7 ")));
+    let mut client = ready("SMTPUTF8 8BITMIME");
+    let message = Envelope { eight_bit: true, ..envelope(&["é@b"]) };
+    assert_eq!(start(&mut client, &message), "MAIL FROM:<s@b.org> BODY=8BITMIME SMTPUTF8\r\n");
+}
+
+#[test]
+fn a_message_over_the_server_s_limit_is_not_offered() {
+    let mut client = Connection::new();
+    client.receive(b"220 x\r\n250-mx.org\r\n250 SIZE 6\r\n");
+    client.poll();
+    client.output().clear();
+    assert_eq!(start(&mut client, &envelope(&["a@b"])), "");
+    assert_eq!(
+        finished(&mut client),
+        outcome(&["552 5.3.4 message size 7 exceeds size limit 6 of server mx.org"], true)
+    );
+}
+
+#[test]
+fn dsn() {
+    let recipient = EnvelopeRecipient {
+        address: "a@b".parse().unwrap(),
+        notify: Some(Notify { success: true, failure: true, delay: false }),
+        orcpt: Some("rfc822;x=y@b".into()),
+    };
+    let message = Envelope {
+        sender: None,
+        ret: Some(Ret::Headers),
+        envid: Some("a b".into()),
+        recipients: vec![recipient],
+        ..envelope(&[])
+    };
+    assert_eq!(
+        start(&mut ready("DSN PIPELINING"), &message),
+        "MAIL FROM:<> RET=HDRS ENVID=a+20b\r\nRCPT TO:<a@b> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+3Dy@b\r\nDATA\r\n"
+    );
+    assert_eq!(start(&mut ready("PIPELINING"), &message), "MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+}
+
+#[test]
+fn the_window_bounds_what_is_sent_ahead() {
+    let mut client = ready("PIPELINING");
+    let written = start(&mut client, &envelope(&vec!["a@b"; 3 * PIPELINE_WINDOW]));
+    assert_eq!(written.lines().count(), PIPELINE_WINDOW);
+    assert_eq!(hear(&mut client, "250 ok\r\n250 ok\r\n").lines().count(), 2);
+    let rest = hear(&mut client, &"250 ok\r\n".repeat(3 * PIPELINE_WINDOW - 1));
+    assert!(rest.ends_with("DATA\r\n"));
+    hear(&mut client, "354 go\r\n");
+    assert_eq!(client.poll(), Some(ClientEvent::SendBody));
+}
+
+#[test]
+fn quitting() {
+    let mut client = ready("");
+    client.quit();
+    assert_eq!((hear(&mut client, ""), client.stage()), ("QUIT\r\n".into(), Stage::Quit));
+    hear(&mut client, "221 bye\r\n");
+    assert_eq!(client.poll(), Some(ClientEvent::Closed(None)));
+    let mut client = ready("");
+    client.quit();
+    client.fail(&Reply::new(450, "4.4.2", "lost"));
+    assert_eq!(client.poll(), Some(ClientEvent::Closed(None)));
+}
+
+#[test]
+fn no_recipients_and_not_ready() {
+    let mut client = ready("");
+    assert_eq!(start(&mut client, &envelope(&[])), "");
+    assert_eq!(finished(&mut client), outcome(&[], true));
+    let mut client = Connection::new();
+    assert_eq!(start(&mut client, &envelope(&["a@b"])), "");
+    assert_eq!(finished(&mut client), outcome(&["451 4.3.0 the connection is not ready for a message"], false));
+}

@@ -1,0 +1,438 @@
+//! Dialogues with the server machine: replies, events, limits.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use facteur_smtp::{BareNewline, DataError, Event, Reply, Server, ServerConfig, ServerLimits};
+
+/// Plays a session: everything is accepted but what the judge refuses.
+struct Session {
+    server: Server,
+    events: Vec<Event>,
+    judge: fn(&Event) -> Option<Reply>,
+}
+
+impl Session {
+    fn with(config: ServerConfig, judge: fn(&Event) -> Option<Reply>) -> Self {
+        let mut server = Server::new(Arc::new(config));
+        server.greet(&Reply::new(220, "", "mx.example ESMTP"));
+        server.output().clear();
+        Self { server, events: Vec::new(), judge }
+    }
+
+    fn new() -> Self {
+        Self::with(config(), |_| None)
+    }
+
+    /// Sends, and gives what came back.
+    fn say(&mut self, text: impl AsRef<[u8]>) -> String {
+        self.server.receive(text.as_ref());
+        while let Some(event) = self.server.poll() {
+            if let Some(acceptance) = event.acceptance() {
+                assert_eq!(self.server.poll(), None, "a reply is owed first");
+                self.server.reply(&(self.judge)(&event).unwrap_or(acceptance));
+            }
+            self.events.push(event);
+        }
+        String::from_utf8(std::mem::take(self.server.output()).to_vec()).unwrap()
+    }
+
+    /// The content given so far.
+    fn content(&self) -> Vec<u8> {
+        self.events
+            .iter()
+            .filter_map(|event| if let Event::Body(body) = event { Some(&body[..]) } else { None })
+            .collect::<Vec<_>>()
+            .concat()
+    }
+}
+
+fn config() -> ServerConfig {
+    ServerConfig {
+        hostname: "mx.example".into(),
+        limits: ServerLimits::default(),
+        bare_newline: BareNewline::Normalize,
+    }
+}
+
+fn limited(change: impl FnOnce(&mut ServerLimits)) -> ServerConfig {
+    let mut config = config();
+    change(&mut config.limits);
+    config
+}
+
+/// Refuses every recipient whose local part begins with "no".
+fn refuse_no(event: &Event) -> Option<Reply> {
+    match event {
+        Event::Rcpt { path, .. } if path.address.local().starts_with("no") => {
+            Some(Reply::new(550, "5.1.1", format!("<{}>: Recipient address rejected: User unknown", path.address)))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn the_classic_session() {
+    let mut session = Session::new();
+    for (line, reply) in [
+        ("HELO toto.plop.com", "250 mx.example\r\n"),
+        ("MAIL FROM:<a@b.org>", "250 2.1.0 Ok\r\n"),
+        ("RCPT TO:<c@d.org>", "250 2.1.5 Ok\r\n"),
+        ("DATA", "354 End data with <CR><LF>.<CR><LF>\r\n"),
+        ("Subject: x", ""),
+        ("", ""),
+        ("..dot", ""),
+        (".", "250 2.0.0 Ok\r\n"),
+        ("quit", "221 2.0.0 Bye\r\n"),
+    ] {
+        assert_eq!(session.say(format!("{line}\r\n")), reply, "{line}");
+    }
+    assert_eq!(session.content(), b"Subject: x\r\n\r\n.dot\r\n");
+    assert_eq!(session.events.last(), Some(&Event::Quit));
+    assert!(session.server.wants_close() && !session.server.wants_input());
+    assert_eq!(session.say("NOOP\r\n"), "");
+}
+
+#[test]
+fn keywords() {
+    assert_eq!(
+        Session::new().say("EHLO x\r\n"),
+        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
+         250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
+    );
+}
+
+#[test]
+fn sequence_and_syntax_errors_are_postfix_s() {
+    for (lines, reply) in [
+        ("RCPT TO:<a@b>", "503 5.5.1 Error: need MAIL command"),
+        ("DATA", "503 5.5.1 Error: need RCPT command"),
+        ("MAIL FROM:<>|MAIL FROM:<>", "503 5.5.1 Error: nested MAIL command"),
+        ("MAIL FROM:<>|DATA", "554 5.5.1 Error: no valid recipients"),
+        ("MAIL FROM:<>|RCPT TO:<a@b>|DATA now", "501 5.5.4 Syntax: DATA"),
+        ("MAIL", "501 5.5.4 Syntax: MAIL FROM:<address>"),
+        ("MAIL FROM:", "501 5.5.4 Syntax: MAIL FROM:<address>"),
+        ("MAIL FROM <a@b>", "501 5.5.4 Syntax: MAIL FROM:<address>"),
+        ("MAIL TO:<a@b>", "501 5.5.4 Syntax: MAIL FROM:<address>"),
+        ("MAIL FROM:<a@b", "501 5.1.7 Bad sender address syntax"),
+        ("MAIL FROM:<a b@c>", "501 5.1.7 Bad sender address syntax"),
+        ("MAIL FROM:<a@b> SIZE=x", "501 5.5.4 Bad message size syntax"),
+        ("MAIL FROM:<a@b> SIZE=99999999999999999999", "552 5.3.4 Message size exceeds file system imposed limit"),
+        ("MAIL FROM:<a@b> SIZE=10240001", "552 5.3.4 Message size exceeds fixed limit"),
+        ("MAIL FROM:<a@b> FOO=bar", "555 5.5.4 Unsupported option: FOO=bar"),
+        ("MAIL FROM:<a@b> BODY=BINARYMIME", "555 5.5.4 Unsupported option: BODY=BINARYMIME"),
+        ("MAIL FROM:<a@b> AUTH=<>", "555 5.5.4 Unsupported option: AUTH=<>"),
+        ("MAIL FROM:<a@b> RET=half", "501 5.5.4 Bad RET parameter syntax"),
+        ("MAIL FROM:<a@b> ENVID=+0", "501 5.5.4 Bad ENVID parameter syntax"),
+        ("MAIL FROM:<é@b>", "553 5.6.7 Must declare SMTPUTF8 to send unicode address"),
+        ("MAIL FROM:<>|RCPT TO:", "501 5.5.4 Syntax: RCPT TO:<address>"),
+        ("MAIL FROM:<>|RCPT TO:<>", "501 5.1.3 Bad recipient address syntax"),
+        ("MAIL FROM:<>|RCPT TO:<@b>", "501 5.1.3 Bad recipient address syntax"),
+        ("MAIL FROM:<>|RCPT TO:<a@é.fr>", "553 5.6.7 Must declare SMTPUTF8 to send unicode address"),
+        ("MAIL FROM:<>|RCPT TO:<a@b> NOTIFY=NEVER,DELAY", "501 5.5.4 Error: Bad NOTIFY parameter syntax"),
+        ("MAIL FROM:<>|RCPT TO:<a@b> ORCPT=x", "501 5.5.4 Error: Bad ORCPT parameter syntax"),
+        ("EHLO", "501 Syntax: EHLO hostname"),
+        ("HELO ", "501 Syntax: HELO hostname"),
+        ("RSET now", "501 5.5.4 Syntax: RSET"),
+        ("VRFY", "501 5.5.4 Syntax: VRFY address [SMTPUTF8]"),
+        ("VRFY a@", "501 5.1.3 Bad recipient address syntax"),
+        ("VRFY <a@b.org>", "252 2.0.0 <a@b.org>"),
+        ("NOOP whatever", "250 2.0.0 Ok"),
+        ("RSET", "250 2.0.0 Ok"),
+        ("", "500 5.5.2 Error: bad syntax"),
+        ("EXPN list", "500 5.5.2 Error: command not recognized"),
+        ("HELP", "500 5.5.2 Error: command not recognized"),
+        ("ETRN b.org", "500 5.5.2 Error: command not recognized"),
+        ("AUTH PLAIN", "503 5.5.1 Error: authentication not enabled"),
+        ("STARTTLS", "502 5.5.1 Error: command not implemented"),
+        ("GET / HTTP/1.1", "221 2.7.0 Error: I can break rules, too. Goodbye."),
+        ("Subject: hello", "221 2.7.0 Error: I can break rules, too. Goodbye."),
+        ("BDAT x", "521 5.5.4 Syntax: BDAT count [LAST]"),
+        ("BDAT 1 FIRST", "521 5.5.4 Syntax: BDAT count [LAST]"),
+    ] {
+        let mut session = Session::new();
+        let answers: Vec<_> = lines.split('|').map(|line| session.say(format!("{line}\r\n"))).collect();
+        assert_eq!(answers.last().unwrap(), &format!("{reply}\r\n"), "{lines}");
+        assert!(answers[..answers.len() - 1].iter().all(|answer| answer.starts_with("250 ")), "{lines}: {answers:?}");
+        assert_eq!(session.server.wants_close(), reply.starts_with("221") || reply.starts_with("521"), "{lines}");
+    }
+}
+
+#[test]
+fn what_postfix_takes_is_taken() {
+    for (mail, sender) in [
+        ("MAIL FROM:<a@b.org>", Some("a@b.org")),
+        ("mail from: <a@b.org>", Some("a@b.org")),
+        ("MAIL FROM:a@b.org BODY=8BITMIME", Some("a@b.org")),
+        ("MAIL FROM:<postmaster>", Some("postmaster")),
+        ("MAIL FROM:<\"a > b\"@c.org> SIZE=1 SMTPUTF8", Some("\"a > b\"@c.org")),
+        ("MAIL FROM:<@x.org,@y.org:a@b.org>", Some("@x.org,@y.org:a@b.org")),
+        ("MAIL FROM:<é@münchen.de> SMTPUTF8", Some("é@münchen.de")),
+        ("MAIL FROM:<>", None),
+        ("MAIL FROM: <> RET=HDRS ENVID=a+20b", None),
+    ] {
+        let mut session = Session::new();
+        assert_eq!(session.say(format!("{mail}\r\n")), "250 2.1.0 Ok\r\n", "{mail}");
+        let [Event::Mail { sender: found, .. }] = &session.events[..] else { panic!("{mail}: {:?}", session.events) };
+        assert_eq!(found.as_ref().map(ToString::to_string).as_deref(), sender, "{mail}");
+    }
+}
+
+#[test]
+fn parameters_reach_the_host() {
+    let mut session = Session::new();
+    session.say("MAIL FROM:<> SIZE=7 BODY=8BITMIME RET=full ENVID=a+2Bb SMTPUTF8\r\n");
+    session.say("RCPT TO:<é@b.org> NOTIFY=success,DELAY ORCPT=rfc822;x+2Dy@z\r\n");
+    let [Event::Mail { parameters: mail, .. }, Event::Rcpt { parameters: rcpt, .. }] = &session.events[..] else {
+        panic!("{:?}", session.events)
+    };
+    assert_eq!((mail.size, mail.smtputf8, mail.envid.as_deref()), (Some(7), true, Some("a+b")));
+    assert_eq!(mail.body, facteur_smtp::BodyType::EightBitMime);
+    assert_eq!(mail.ret, Some(facteur_smtp::Ret::Full));
+    assert_eq!(rcpt.notify.unwrap().to_string(), "SUCCESS,DELAY");
+    assert_eq!(rcpt.orcpt.as_deref(), Some("rfc822;x-y@z"));
+}
+
+#[test]
+fn pipelined_commands_are_answered_in_order() {
+    let mut session = Session::with(config(), refuse_no);
+    let answers = session.say(
+        "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<no@b>\r\nRCPT TO:<yes@b>\r\nDATA\r\nhello\r\n.\r\nMAIL FROM:<>\r\nQUIT\r\n",
+    );
+    let codes: Vec<_> = answers.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
+    assert_eq!(codes, ["250", "250", "550", "250", "354", "250", "250", "221"]);
+    assert_eq!(session.content(), b"hello\r\n");
+}
+
+#[test]
+fn all_recipients_refused() {
+    let mut session = Session::with(config(), refuse_no);
+    assert_eq!(
+        session.say("MAIL FROM:<a@b>\r\nRCPT TO:<no@b>\r\nDATA\r\n.\r\n"),
+        "250 2.1.0 Ok\r\n550 5.1.1 <no@b>: Recipient address rejected: User unknown\r\n\
+         554 5.5.1 Error: no valid recipients\r\n500 5.5.2 Error: command not recognized\r\n"
+    );
+}
+
+#[test]
+fn a_new_hello_ends_the_transaction() {
+    let mut session = Session::new();
+    session.say("MAIL FROM:<a@b>\r\nEHLO again\r\n");
+    assert!(matches!(&session.events[1..], [Event::Reset, Event::Hello { esmtp: true, name }] if name == "again"));
+    assert!(!session.server.in_transaction());
+    assert_eq!(session.say("RCPT TO:<a@b>\r\n"), "503 5.5.1 Error: need MAIL command\r\n");
+}
+
+#[test]
+fn a_hello_name_cannot_break_a_header() {
+    let mut session = Session::new();
+    session.say("EHLO x)\r\nHELO a b\"\t\\c\r\n");
+    let names: Vec<_> = session
+        .events
+        .iter()
+        .filter_map(|event| if let Event::Hello { name, .. } = event { Some(name.as_str()) } else { None })
+        .collect();
+    assert_eq!(names, ["x?", "a?b???c"]);
+}
+
+#[test]
+fn a_refused_mail_or_hello_changes_nothing() {
+    let mut session = Session::with(config(), |event| match event {
+        Event::Mail { .. } => Some(Reply::new(450, "4.7.1", "later")),
+        Event::Hello { .. } => Some(Reply::new(550, "5.7.1", "who?")),
+        _ => None,
+    });
+    assert_eq!(
+        session.say("EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\n"),
+        "550 5.7.1 who?\r\n450 4.7.1 later\r\n503 5.5.1 Error: need MAIL command\r\n"
+    );
+}
+
+#[test]
+fn a_refused_data_leaves_the_transaction_open() {
+    let mut session = Session::with(config(), |event| (*event == Event::Data).then(|| Reply::new(451, "4.3.0", "no")));
+    session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n");
+    assert_eq!(session.say("DATA\r\nRCPT TO:<c@d>\r\n"), "451 4.3.0 no\r\n250 2.1.5 Ok\r\n");
+}
+
+#[test]
+fn a_refused_greeting_leaves_quit() {
+    let mut server = Server::new(Arc::new(config()));
+    server.receive(b"EHLO x\r\nQUIT\r\n");
+    assert_eq!(server.poll(), None, "nothing is read before the greeting");
+    server.greet(&Reply::new(554, "5.7.1", "no"));
+    assert_eq!(server.poll(), Some(Event::Quit));
+    assert_eq!(&server.output()[..], b"554 5.7.1 no\r\n503 5.7.0 Error: access denied\r\n221 2.0.0 Bye\r\n");
+}
+
+#[test]
+fn too_many_errors() {
+    let mut session = Session::with(limited(|limits| limits.errors = 3), refuse_no);
+    session.say("MAIL FROM:<>\r\nRCPT TO:<no1@b>\r\nRCPT TO:<yes@b>\r\nRCPT TO:<no2@b>\r\n");
+    assert!(!session.server.wants_close());
+    assert_eq!(
+        session.say("FOO\r\nNOOP\r\n"),
+        "500 5.5.2 Error: command not recognized\r\n421 4.7.0 mx.example Error: too many errors\r\n"
+    );
+    assert!(session.server.wants_close());
+}
+
+#[test]
+fn a_message_sets_the_errors_back() {
+    let mut session = Session::with(limited(|limits| limits.errors = 2), |_| None);
+    for _ in 0..5 {
+        assert_eq!(session.say("FOO\r\n"), "500 5.5.2 Error: command not recognized\r\n");
+        session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n.\r\n");
+    }
+    assert!(!session.server.wants_close());
+}
+
+#[test]
+fn junk_commands_become_errors() {
+    let mut session = Session::with(limited(|limits| (limits.junk_commands, limits.errors) = (5, 2)), |_| None);
+    let answers = session.say("NOOP\r\n".repeat(10));
+    assert_eq!(answers.matches("250 2.0.0 Ok").count(), 7);
+    assert!(answers.ends_with("421 4.7.0 mx.example Error: too many errors\r\n"));
+}
+
+#[test]
+fn too_many_recipients() {
+    let config = limited(|limits| (limits.recipients, limits.recipient_overshoot, limits.errors) = (2, 1, 1));
+    let mut session = Session::with(config, |_| None);
+    session.say("MAIL FROM:<>\r\n");
+    let answers = session.say("RCPT TO:<a@b>\r\n".repeat(5));
+    let codes: Vec<_> = answers.lines().map(|line| &line[..9]).collect();
+    assert_eq!(codes, ["250 2.1.5", "250 2.1.5", "452 4.5.3", "452 4.5.3", "421 4.7.0"]);
+}
+
+#[test]
+fn lines_too_long() {
+    let mut session = Session::new();
+    let long = format!("NOOP {}\r\n", "x".repeat(2048 - 5));
+    assert_eq!(session.say(&long), "250 2.0.0 Ok\r\n");
+    assert_eq!(
+        session.say(format!("NOOP {}\r\nNOOP\r\n", "x".repeat(2048 - 4))),
+        "500 5.5.2 Error: line too long\r\n250 2.0.0 Ok\r\n"
+    );
+    for _ in 0..100 {
+        assert_eq!(session.say("x".repeat(1000)), "");
+        assert!(session.server.wants_input());
+    }
+    assert_eq!(session.say("\r\n"), "500 5.5.2 Error: line too long\r\n");
+    assert_eq!(session.say(b"NOOP \xff\r\n"), "500 5.5.2 Error: bad UTF-8 syntax\r\n");
+}
+
+#[test]
+fn messages_too_large() {
+    let mut session = Session::with(limited(|limits| limits.message_size = 10), |_| None);
+    session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+    assert_eq!(session.say("12345678\r\n.\r\n"), "250 2.0.0 Ok\r\n");
+    session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+    assert_eq!(session.say("123456789\r\n.\r\nNOOP\r\n"), "552 5.3.4 Error: message file too big\r\n250 2.0.0 Ok\r\n");
+    assert!(session.events.contains(&Event::EndOfData(Err(DataError::TooLarge))));
+    assert_eq!(session.content(), b"12345678\r\n");
+}
+
+#[test]
+fn bare_newlines() {
+    let message = "MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\na\n.\nb\r\n.\r\nNOOP\r\n";
+    let mut session = Session::new();
+    assert!(session.say(message).ends_with("250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n"));
+    assert_eq!(session.content(), b"a\r\n\r\nb\r\n");
+    let mut session = Session::with(ServerConfig { bare_newline: BareNewline::Reject, ..config() }, |_| None);
+    assert!(session.say(message).ends_with("550 5.5.2 Error: bare <LF> received\r\n250 2.0.0 Ok\r\n"));
+}
+
+#[test]
+fn a_smuggled_message_is_content() {
+    for end in
+        ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\r\n\0.\r\n", "\r\n.\0\r\n", "\r\r\n.\r\r\n"]
+    {
+        let mut session = Session::new();
+        session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+        assert_eq!(
+            session.say(format!("x{end}MAIL FROM:<evil@b>\r\nRCPT TO:<a@b>\r\nDATA\r\ny\r\n.\r\n")),
+            "250 2.0.0 Ok\r\n",
+            "{end:?}"
+        );
+        assert_eq!(session.events.iter().filter(|event| matches!(event, Event::Mail { .. })).count(), 1);
+    }
+}
+
+#[test]
+fn chunks() {
+    let mut session = Session::new();
+    session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n");
+    assert_eq!(session.say("BDAT 5\r\na\r\n.\r"), "250 2.0.0 Ok: 5 bytes\r\n");
+    assert_eq!(session.say("RCPT TO:<c@d>\r\n"), "503 5.5.1 Error: RCPT after BDAT\r\n");
+    assert_eq!(session.say("DATA\r\n"), "503 5.5.1 Error: DATA after BDAT\r\n");
+    assert_eq!(session.say("BDAT 4 last\r\n\nb\ncNOOP\r\n"), "250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n");
+    assert_eq!(session.content(), b"a\r\n.\r\nb\r\nc\r\n");
+    assert_eq!(session.events.iter().filter(|event| **event == Event::Data).count(), 1);
+}
+
+#[test]
+fn an_empty_chunked_message() {
+    let mut session = Session::new();
+    assert!(session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 0 LAST\r\n").ends_with("250 2.0.0 Ok\r\n"));
+    assert!(session.content().is_empty() && !session.server.in_transaction());
+}
+
+#[test]
+fn refused_chunks_are_skipped() {
+    let mut session = Session::new();
+    assert_eq!(
+        session.say("BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n"),
+        "503 5.5.1 Error: need RCPT command\r\n".repeat(2)
+    );
+
+    let mut session = Session::with(limited(|limits| limits.message_size = 10), |_| None);
+    session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n");
+    assert_eq!(
+        session.say("BDAT 6\r\nabcdefBDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nRSET\r\n"),
+        "250 2.0.0 Ok: 6 bytes\r\n552 5.3.4 Chunk exceeds message size limit\r\n\
+         551 5.0.0 Discarded 6 bytes after earlier error\r\n250 2.0.0 Ok\r\n"
+    );
+    assert_eq!(session.events.iter().filter(|event| **event == Event::Reset).count(), 2);
+
+    let refuse = |event: &Event| (*event == Event::Data).then(|| Reply::new(554, "5.7.1", "no"));
+    let mut session = Session::with(config(), refuse);
+    session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n");
+    assert_eq!(session.say("BDAT 6\r\nQUI"), "");
+    assert_eq!(
+        session.say("T\r\nBDAT 1 LAST\r\nxNOOP\r\n"),
+        "554 5.7.1 no\r\n551 5.0.0 Discarded 1 bytes after earlier error\r\n250 2.0.0 Ok\r\n"
+    );
+    assert!(session.content().is_empty());
+}
+
+#[test]
+fn shutting_down_waits_for_the_boundary() {
+    let farewell = Reply::new(421, "4.3.2", "going down");
+    let mut session = Session::new();
+    session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nhel");
+    session.server.shut_down(&farewell);
+    assert_eq!(session.say("lo\r\n.\r\nNOOP\r\n"), "250 2.0.0 Ok\r\n421 4.3.2 going down\r\n");
+    assert!(session.server.wants_close());
+
+    let mut session = Session::new();
+    session.server.shut_down(&farewell);
+    assert_eq!(session.say(""), "421 4.3.2 going down\r\n");
+}
+
+#[test]
+fn a_421_of_the_host_ends_the_session() {
+    let mut session = Session::with(config(), |_| Some(Reply::new(421, "4.7.0", "bye")));
+    assert_eq!(session.say("EHLO x\r\nNOOP\r\n"), "421 4.7.0 bye\r\n");
+    assert!(session.server.wants_close());
+}
+
+#[test]
+fn an_idle_session_is_small() {
+    assert!(size_of::<Server>() < 512, "{}", size_of::<Server>());
+    let mut session = Session::new();
+    session.say("EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+    session.say("x".repeat(100_000));
+    session.say("\r\n.\r\n");
+    assert_eq!(session.server.output().capacity(), 0);
+}

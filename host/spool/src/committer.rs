@@ -1,0 +1,249 @@
+//! The two threads of the spool. The committer takes whatever waits and makes one commit of it; the housekeeper does
+//! what may take long and nobody waits for: checkpoints, unlinks, the reserve.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
+use tokio::sync::{mpsc::UnboundedReceiver, oneshot, watch};
+
+use crate::SpoolError;
+use crate::room::Room;
+use crate::store::{Applied, Store, Write, Written};
+
+/// The most writes in one commit, so that the memory of a transaction is bounded (64 MiB of small bodies).
+const MAX_BATCH: usize = 1024;
+/// What a write adds to the log at least: a few pages of tables and indexes, shared with others of its batch.
+const WRITE_COST: u64 = 8 << 10;
+
+/// What the async side asks of the committer.
+pub(crate) enum Request {
+    Write {
+        write: Write,
+        answer: oneshot::Sender<Result<Written, SpoolError>>,
+    },
+    /// Everything asked before is done when this is answered; nothing is taken after it.
+    Close {
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What the housekeeper is asked.
+pub(crate) enum Chore {
+    Checkpoint,
+    Unlink(Vec<String>),
+    Reserve,
+}
+
+/// What the threads share with the door.
+pub(crate) struct Shared {
+    pub store: Arc<dyn Store>,
+    pub room: Room,
+    pub bodies: Arc<Path>,
+    /// Octets that the log may take, about, before they are moved into the database.
+    pub log: u64,
+    /// The fatal error, once there is one.
+    pub failed: watch::Sender<Option<SpoolError>>,
+    pub commits: AtomicU64,
+    pub writes: AtomicU64,
+}
+
+impl Shared {
+    /// Notes a fatal error; the first one counts.
+    pub(crate) fn note(&self, error: &SpoolError) {
+        if error.is_fatal() {
+            self.failed.send_if_modified(|failed| {
+                let first = failed.is_none();
+                if first {
+                    tracing::error!(%error, "the spool failed");
+                    *failed = Some(error.clone());
+                }
+                first
+            });
+        }
+    }
+
+    /// The fatal error, if there was one.
+    pub(crate) fn failure(&self) -> Option<SpoolError> {
+        self.failed.borrow().clone()
+    }
+}
+
+/// The committer's loop; ends with the channel or a close.
+pub(crate) fn commit(shared: &Shared, mut requests: UnboundedReceiver<Request>, chores: &mpsc::Sender<Chore>) {
+    // Whatever ends this thread, those who wait must not believe that it goes on.
+    let _guard = Guard(shared);
+    let mut logged = 0;
+    let mut waiting = Vec::new();
+    loop {
+        // Takes what is there, waits only for the first.
+        if requests.blocking_recv_many(&mut waiting, MAX_BATCH) == 0 {
+            return;
+        }
+        let mut writes = Vec::with_capacity(waiting.len());
+        let mut answers = Vec::with_capacity(waiting.len());
+        let mut close = None;
+        for request in waiting.drain(..) {
+            match request {
+                Request::Write { write, answer } if close.is_none() => {
+                    writes.push(write);
+                    answers.push(answer);
+                }
+                Request::Write { answer, .. } => {
+                    let _ = answer.send(Err(SpoolError::Closed));
+                }
+                Request::Close { done } => close = Some(done),
+            }
+        }
+        if !writes.is_empty() {
+            logged += writes.iter().map(cost).sum::<u64>();
+            let Applied { answers: results, unlink } = apply(shared, writes, chores);
+            for (answer, result) in answers.into_iter().zip(results) {
+                // Who no longer waits (a client gone meanwhile) has its message queued all the same.
+                let _ = answer.send(result);
+            }
+            // The housekeeper outlives this thread; where it has panicked, the guard of its own has said so.
+            if !unlink.is_empty() {
+                let _ = chores.send(Chore::Unlink(unlink));
+            }
+            if logged >= shared.log {
+                logged = 0;
+                let _ = chores.send(Chore::Checkpoint);
+            }
+        }
+        if let Some(done) = close {
+            requests.close();
+            while let Ok(request) = requests.try_recv() {
+                if let Request::Write { answer, .. } = request {
+                    let _ = answer.send(Err(SpoolError::Closed));
+                }
+            }
+            let _ = done.send(());
+            return;
+        }
+    }
+}
+
+/// About how much a write adds to the log.
+fn cost(write: &Write) -> u64 {
+    let small = |size: u64| if size <= crate::SMALL_BODY as u64 { size } else { 0 };
+    WRITE_COST + write.messages().iter().map(|message| small(message.body.size()) + WRITE_COST).sum::<u64>()
+}
+
+/// Applies the batch. On a full disk what brings in new mail is refused, and the rest done with the reserve.
+fn apply(shared: &Shared, mut writes: Vec<Write>, chores: &mpsc::Sender<Chore>) -> Applied {
+    let first = commit_once(shared, &writes);
+    let Err(SpoolError::Full) = first else { return settle(shared, &writes, first) };
+    shared.room.found_full();
+    let full: Vec<bool> = writes.iter().map(Write::needs_room).collect();
+    writes.retain(|write| !write.needs_room());
+    let mut rest = Err(SpoolError::Full);
+    if !writes.is_empty() {
+        if shared.room.give_up_reserve() {
+            tracing::warn!("the disk is full: the spool's reserve is used for the outcomes of deliveries");
+        }
+        rest = commit_once(shared, &writes);
+    }
+    // It lets the log begin anew, so that the next outcomes need no more room.
+    let _ = chores.send(Chore::Checkpoint);
+    let Applied { answers, unlink } = settle(shared, &writes, rest);
+    let mut answers = answers.into_iter();
+    let answers =
+        full.iter().map(|full| if *full { None } else { answers.next() }.unwrap_or(Err(SpoolError::Full))).collect();
+    Applied { answers, unlink }
+}
+
+fn commit_once(shared: &Shared, writes: &[Write]) -> Result<Applied, SpoolError> {
+    if let Some(failure) = shared.failure() {
+        return Err(failure);
+    }
+    let applied = shared.store.apply(writes)?;
+    shared.commits.fetch_add(1, Ordering::Relaxed);
+    shared.writes.fetch_add(writes.len() as u64, Ordering::Relaxed);
+    Ok(applied)
+}
+
+/// An error of the batch is everyone's. The body files that rows name from now on, or may name, stay.
+fn settle(shared: &Shared, writes: &[Write], result: Result<Applied, SpoolError>) -> Applied {
+    match result {
+        Ok(applied) => {
+            for (write, answer) in writes.iter().zip(&applied.answers) {
+                let Ok(Written::Queued(queued)) = answer else { continue };
+                for (message, queued) in write.messages().iter().zip(queued) {
+                    if !queued.duplicate {
+                        message.body.keep();
+                    }
+                }
+            }
+            applied
+        }
+        Err(error) => {
+            shared.note(&error);
+            if error.is_fatal() {
+                // It may be in the log all the same: the next start finds out, and sweeps the file if it isn't.
+                writes.iter().flat_map(Write::messages).for_each(|message| message.body.keep());
+            }
+            Applied { answers: writes.iter().map(|_| Err(error.clone())).collect(), unlink: Vec::new() }
+        }
+    }
+}
+
+/// The housekeeper's loop; ends with the channel.
+pub(crate) fn keep_house(shared: &Shared, chores: &mpsc::Receiver<Chore>) {
+    let _guard = Guard(shared);
+    for chore in chores {
+        // After a fatal error the files and the database are left for the next start to look at.
+        if shared.failure().is_some() {
+            continue;
+        }
+        let done = match chore {
+            Chore::Checkpoint => checkpoint(shared),
+            Chore::Unlink(names) => {
+                for name in names {
+                    let path = shared.bodies.join(name);
+                    if let Err(error) = std::fs::remove_file(&path) {
+                        tracing::warn!(path = %path.display(), %error, "a body file is left for the next start to sweep");
+                    }
+                }
+                Ok(())
+            }
+            Chore::Reserve => shared.room.make_reserve(),
+        };
+        if let Err(error) = done {
+            shared.note(&error);
+        }
+    }
+}
+
+/// Empties the log into the database. Where the disk is short of room, gives back what the database has to spare. That
+/// a full disk lets neither happen is no error: the log keeps everything, and it is tried again with the next one. The
+/// reserve is left to outcomes.
+pub(crate) fn checkpoint(shared: &Shared) -> Result<(), SpoolError> {
+    match empty_log(shared) {
+        Err(SpoolError::Full) => Ok(()),
+        done => done,
+    }
+}
+
+fn empty_log(shared: &Shared) -> Result<(), SpoolError> {
+    shared.store.checkpoint()?;
+    if shared.room.check().is_err() {
+        while shared.store.reclaim()? {
+            shared.store.checkpoint()?;
+        }
+        shared.store.checkpoint()?;
+    }
+    Ok(())
+}
+
+/// A thread that panics must not look like one that is slow.
+struct Guard<'a>(&'a Shared);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.note(&SpoolError::fatal("a thread of the spool panicked"));
+        }
+    }
+}

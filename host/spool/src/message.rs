@@ -1,0 +1,286 @@
+//! What goes into the store and comes out of it: messages, recipients, outcomes, and the views of the queue.
+
+use bytes::Bytes;
+use facteur_smtp::{Address, Notify, Reply, Ret};
+
+use crate::{Body, MessageId, NewBody, QueueId, RecipientId, Timestamp};
+
+/// What is known about who handed the message in; text for the log, headers and plugins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The network address, without port.
+    pub address: String,
+    /// The verified host name, or "unknown".
+    pub name: String,
+    /// What it called itself.
+    pub helo: String,
+    /// SMTP, ESMTP, …
+    pub protocol: String,
+    /// The login name, if it authenticated.
+    pub login: Option<String>,
+}
+
+/// A message on its way into the store.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// Its identity: a second insert of the same id finds the first.
+    pub id: MessageId,
+    /// The envelope sender; none is the null sender.
+    pub sender: Option<Address>,
+    /// When its data ended; also the first time its recipients are due.
+    pub received_at: Timestamp,
+    /// What intake puts before what was received (Received: and the like), CRLF lines.
+    pub header: Bytes,
+    /// What was received, CRLF lines, not dot-stuffed.
+    pub body: NewBody,
+    /// Who handed it in.
+    pub client: Client,
+    /// SMTPUTF8 was asked for.
+    pub utf8: bool,
+    /// BODY=8BITMIME was declared.
+    pub eight_bit: bool,
+    /// RET of the DSN extension (RFC 3461).
+    pub ret: Option<Ret>,
+    /// ENVID of the DSN extension, xtext decoded.
+    pub envid: Option<String>,
+    /// What plugins noted on the message, in order.
+    pub tags: Vec<(String, String)>,
+    /// Put on hold for this reason: not tried until released.
+    pub hold: Option<String>,
+    /// Its recipients; at most [`crate::MAX_RECIPIENTS`]. With none the message is not stored, which is an error.
+    pub recipients: Vec<NewRecipient>,
+}
+
+/// What a recipient is. More kinds (command, file) come with their deliveries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// A mail address.
+    #[default]
+    Address,
+}
+
+/// One final recipient of a message on its way into the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecipient {
+    /// Where it goes.
+    pub address: Address,
+    /// The address given at RCPT.
+    pub original: Address,
+    /// ORCPT of the DSN extension, xtext decoded: `rfc822;user@example.org`.
+    pub orcpt: Option<String>,
+    /// NOTIFY of the DSN extension; none: not said.
+    pub notify: Option<Notify>,
+    /// An envelope sender of its own (lists): `Some(None)` is the null sender.
+    pub sender: Option<Option<Address>>,
+    /// What kind of recipient this is.
+    pub target: Target,
+    /// What plugins noted on the recipient, in order.
+    pub tags: Vec<(String, String)>,
+    /// The class of its address (local, relay, …), the caller's word.
+    pub class: String,
+    /// Refused at intake with this reply: the queue only bounces it.
+    pub refusal: Option<Reply>,
+}
+
+/// What became of an insert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// The name under which it is queued.
+    pub queue_id: QueueId,
+    /// Its recipients, in the order given. For a duplicate: those still there.
+    pub recipients: Vec<RecipientId>,
+    /// The same message was there already; nothing was written.
+    pub duplicate: bool,
+}
+
+/// Where a recipient stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Tried when its next try has come.
+    Queued,
+    /// Not tried until it is released.
+    Hold,
+    /// What is stored can't be read; not tried until it is released.
+    Corrupt,
+}
+
+impl State {
+    /// The word in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Hold => "hold",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
+/// A message as the store holds it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The name under which it is queued.
+    pub queue_id: QueueId,
+    /// Its identity.
+    pub id: MessageId,
+    /// The envelope sender; none is the null sender.
+    pub sender: Option<Address>,
+    /// When its data ended.
+    pub received_at: Timestamp,
+    /// Octets of header and body.
+    pub size: u64,
+    /// What intake put before the body.
+    pub header: Bytes,
+    /// What was received.
+    pub body: Body,
+    /// Who handed it in.
+    pub client: Client,
+    /// SMTPUTF8 was asked for.
+    pub utf8: bool,
+    /// BODY=8BITMIME was declared.
+    pub eight_bit: bool,
+    /// RET of the DSN extension.
+    pub ret: Option<Ret>,
+    /// ENVID of the DSN extension.
+    pub envid: Option<String>,
+    /// What plugins noted on the message.
+    pub tags: Vec<(String, String)>,
+    /// Why it is on hold or corrupt.
+    pub reason: Option<String>,
+    /// The recipients that were asked for and are still there.
+    pub recipients: Vec<Recipient>,
+}
+
+/// A recipient as the store holds it.
+#[derive(Clone, Debug)]
+pub struct Recipient {
+    /// Its name in the store.
+    pub id: RecipientId,
+    /// Where it goes.
+    pub address: Address,
+    /// The address given at RCPT.
+    pub original: Address,
+    /// ORCPT of the DSN extension.
+    pub orcpt: Option<String>,
+    /// NOTIFY of the DSN extension; none: not said.
+    pub notify: Option<Notify>,
+    /// An envelope sender of its own: `Some(None)` is the null sender.
+    pub sender: Option<Option<Address>>,
+    /// What kind of recipient this is.
+    pub target: Target,
+    /// What plugins noted on the recipient.
+    pub tags: Vec<(String, String)>,
+    /// The class of its address.
+    pub class: String,
+    /// Refused at intake: to be bounced with this reply.
+    pub refusal: Option<Reply>,
+    /// Where it stands.
+    pub state: State,
+    /// When it is due.
+    pub next_try: Timestamp,
+    /// How often it was deferred.
+    pub attempts: u32,
+    /// What the last attempt brought.
+    pub last_reply: Option<Reply>,
+    /// Who said so: the remote server of the last attempt.
+    pub remote: Option<String>,
+}
+
+/// What became of one recipient.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which one; its message is in the id. An outcome for one that is no longer there (deleted meanwhile) is ignored.
+    pub recipient: RecipientId,
+    /// What became of it.
+    pub what: What,
+}
+
+/// The two ends of an attempt as the store sees them.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Nothing more to do: delivered, bounced, discarded. The recipient goes, and with the last one the message.
+    Done,
+    /// To be tried again.
+    Deferred {
+        /// When.
+        next_try: Timestamp,
+        /// Why.
+        reply: Reply,
+        /// Who said so.
+        remote: Option<String>,
+    },
+}
+
+/// A recipient domain with something queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The domain of the recipient's address; empty for bare names.
+    pub domain: String,
+    /// When the first of its recipients is due.
+    pub next_try: Timestamp,
+}
+
+/// A recipient that is due. Found by the index alone; [`crate::Spool::load`] gives the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueRecipient {
+    /// Which one.
+    pub id: RecipientId,
+    /// Its message.
+    pub message: QueueId,
+    /// Since when it is due.
+    pub next_try: Timestamp,
+}
+
+/// A page of what is due at one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// In the order of `next_try`, then id. The last one is the cursor for the next page.
+    pub recipients: Vec<DueRecipient>,
+    /// The `next_try` of the first one not in this page: not after the time asked for if the page was full, later
+    /// otherwise; none if nothing is left.
+    pub next: Option<Timestamp>,
+}
+
+/// Which messages an operator means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Every one in the store.
+    All,
+    /// This one.
+    Message(QueueId),
+}
+
+/// A message in a listing: text only, so that it can be shown whatever is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The name under which it is queued.
+    pub queue_id: QueueId,
+    /// When its data ended.
+    pub received_at: Timestamp,
+    /// Octets of header and body.
+    pub size: u64,
+    /// The envelope sender; empty is the null sender.
+    pub sender: String,
+    /// Why it is on hold or corrupt.
+    pub reason: Option<String>,
+    /// Its first recipients, at most 1,000.
+    pub recipients: Vec<SummaryRecipient>,
+    /// How many it has in all.
+    pub recipient_count: u64,
+}
+
+/// A recipient in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummaryRecipient {
+    /// Where it goes.
+    pub address: String,
+    /// Where it stands: queued, hold, corrupt.
+    pub state: String,
+    /// When it is due.
+    pub next_try: Timestamp,
+    /// How often it was deferred.
+    pub attempts: u32,
+    /// What the last attempt brought, in one line.
+    pub last_reply: Option<String>,
+    /// Who said so.
+    pub remote: Option<String>,
+}

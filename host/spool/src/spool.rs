@@ -1,0 +1,371 @@
+//! The door: what sessions, the queue and the operator ask, from async code.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+
+use crate::body::blocking;
+use crate::committer::{self, Chore, Request, Shared};
+use crate::room::Room;
+use crate::sqlite::Sqlite;
+use crate::store::{Change, Pick, Store, Write, Written};
+use crate::territory::Territory;
+use crate::{
+    BodyWriter, Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued, RecipientId, Selection,
+    SpoolError, Summary, Timestamp,
+};
+
+/// Destinations that are read at once.
+const DESTINATIONS_PAGE: usize = 10_000;
+
+/// Where a spool is and how large things may be.
+#[derive(Clone, Debug)]
+pub struct SpoolConfig {
+    /// Its directory; made where there is none, private to the user.
+    pub path: PathBuf,
+    /// The largest message, in octets: no message is taken unless one and a half of these fit on the disk.
+    pub message_limit: u64,
+    /// Octets kept back so that outcomes can be written on a full disk; at least twice the log, since what is in it
+    /// may have to go into the database.
+    pub reserve: u64,
+    /// Octets, about, that gather in the log before they are moved into the database. More of them means less written
+    /// twice and a longer start after a crash.
+    pub log: u64,
+}
+
+impl SpoolConfig {
+    /// The defaults: messages of 10,240,000 octets, a reserve of 64 MiB, a log of 16 MiB.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), message_limit: 10_240_000, reserve: 64 << 20, log: 16 << 20 }
+    }
+}
+
+/// How much was done since the spool was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Commits, each with one sync.
+    pub commits: u64,
+    /// Writes that they carried.
+    pub writes: u64,
+}
+
+/// The durable queue store. Clones are the same spool; the last one dropped without [`Spool::close`] leaves it like a
+/// crash would, with nothing lost.
+#[derive(Clone)]
+pub struct Spool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    requests: Option<UnboundedSender<Request>>,
+    chores: Mutex<Option<mpsc::Sender<Chore>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Ours until the threads have ended.
+    territory: Territory,
+}
+
+impl Drop for Inner {
+    /// Waits for the writes that were asked for, so that the directory is free when this returns.
+    fn drop(&mut self) {
+        self.requests = None;
+        self.join();
+    }
+}
+
+impl Inner {
+    /// Waits for the threads to end: the committer has no more requests, and the housekeeper gets no more chores.
+    fn join(&self) {
+        self.chores.lock().take();
+        for thread in self.threads.lock().drain(..) {
+            // A panic there has been told as a failure.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spool").field("path", &self.inner.territory.path()).finish_non_exhaustive()
+    }
+}
+
+impl Spool {
+    /// Opens the spool, makes it where there is none, checks it after an unclean end and sweeps what a crash left.
+    /// Blocks; call it before there is traffic.
+    pub fn open(config: &SpoolConfig) -> Result<Self, SpoolError> {
+        let territory = Territory::claim(&config.path)?;
+        let store = Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean())?;
+        Self::with_store(config, territory, Arc::new(store))
+    }
+
+    pub(crate) fn with_store(
+        config: &SpoolConfig,
+        territory: Territory,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, SpoolError> {
+        let swept = territory.sweep(&*store)?;
+        if swept > 0 {
+            tracing::info!(files = swept, "body files that nothing named were removed");
+        }
+        let room = Room::new(territory.reserve(), config.reserve, config.message_limit);
+        room.make_reserve()?;
+        let shared = Arc::new(Shared {
+            store,
+            room,
+            bodies: territory.bodies().clone(),
+            log: config.log,
+            failed: watch::Sender::new(None),
+            commits: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        });
+        let (requests, receiver) = unbounded_channel();
+        let (chores, chore_receiver) = mpsc::channel();
+        let mut threads = Vec::with_capacity(2);
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.into())
+                .spawn(work)
+                .map_err(|error| SpoolError::io(territory.path(), error))
+        };
+        threads.push(spawn("spool-house", {
+            let shared = shared.clone();
+            Box::new(move || committer::keep_house(&shared, &chore_receiver))
+        })?);
+        threads.push(spawn("spool-commit", {
+            let (shared, chores) = (shared.clone(), chores.clone());
+            Box::new(move || committer::commit(&shared, receiver, &chores))
+        })?);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                requests: Some(requests),
+                chores: Mutex::new(Some(chores)),
+                threads: Mutex::new(threads),
+                territory,
+            }),
+        })
+    }
+
+    /// Begins a body.
+    pub fn body(&self) -> BodyWriter {
+        BodyWriter::new(self.shared().bodies.clone())
+    }
+
+    /// Stores a message. Returns when it is on the disk; after an error it isn't there, but for a fatal one, after
+    /// which it may be. The same id again finds the first.
+    ///
+    /// Not cancelled by dropping the future: the message may be queued all the same.
+    pub async fn insert(&self, message: NewMessage) -> Result<Queued, SpoolError> {
+        self.space()?;
+        match self.write(Write::Insert(Box::new(message))).await? {
+            Written::Queued(mut queued) if queued.len() == 1 => Ok(queued.remove(0)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Writes what became of recipients, and the bounces that this causes, in one commit. A message goes with its
+    /// last recipient. One answer for each notice, in order.
+    ///
+    /// This may use the reserve: [`SpoolError::Full`] only comes when that is used up, and nothing was written then.
+    pub async fn record(&self, outcomes: Vec<Outcome>, notices: Vec<NewMessage>) -> Result<Vec<Queued>, SpoolError> {
+        match self.write(Write::Record { outcomes, notices }).await? {
+            Written::Queued(queued) => Ok(queued),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The message with the recipients asked for, all where none are named; none if it is not there. One that can't
+    /// be read gets the state `corrupt` and is kept.
+    pub async fn load(
+        &self,
+        queue_id: QueueId,
+        recipients: Option<Vec<RecipientId>>,
+    ) -> Result<Option<Message>, SpoolError> {
+        let loaded = self.read(move |store| store.load(queue_id, recipients.as_deref())).await;
+        if let Err(SpoolError::Corrupt { queue_id, reason }) = &loaded {
+            tracing::error!(%queue_id, %reason, "a message is corrupt and set aside");
+            self.write(Write::Corrupt { queue_id: *queue_id, reason: reason.to_string() }).await?;
+        }
+        loaded
+    }
+
+    /// The queue id of the message with this id, if it is there.
+    pub async fn find(&self, id: MessageId) -> Result<Option<QueueId>, SpoolError> {
+        self.read(move |store| store.find(id)).await
+    }
+
+    /// Every recipient domain with something queued, and when the first of it is due.
+    pub async fn destinations(&self) -> Result<Vec<Destination>, SpoolError> {
+        let mut all: Vec<Destination> = Vec::new();
+        loop {
+            let after = all.last().map(|last| last.domain.clone());
+            let mut page = self.read(move |store| store.destinations(after.as_deref(), DESTINATIONS_PAGE)).await?;
+            let last = page.len() < DESTINATIONS_PAGE;
+            all.append(&mut page);
+            if last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The recipients of a domain that are due, the longest waiting first; after the cursor, the last one of the
+    /// page before.
+    pub async fn due(
+        &self,
+        domain: &str,
+        now: Timestamp,
+        after: Option<(Timestamp, RecipientId)>,
+        limit: usize,
+    ) -> Result<Due, SpoolError> {
+        let domain = domain.to_owned();
+        self.read(move |store| store.due(&domain, now, after, limit)).await
+    }
+
+    /// A page of the queue, in the order of queue ids.
+    pub async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Summary>, SpoolError> {
+        self.read(move |store| store.list(after, limit)).await
+    }
+
+    /// Puts messages on hold; how many. What is being delivered at the moment goes on.
+    pub async fn hold(&self, selection: Selection, reason: &str) -> Result<u64, SpoolError> {
+        self.change(Change::Hold { reason: reason.to_owned() }, selection).await
+    }
+
+    /// Puts held and corrupt messages back into the queue; how many. A corrupt one that still is so is set aside
+    /// again when it is tried.
+    pub async fn release(&self, selection: Selection) -> Result<u64, SpoolError> {
+        self.change(Change::Release, selection).await
+    }
+
+    /// Makes queued messages due now; how many weren't before.
+    pub async fn flush(&self, selection: Selection) -> Result<u64, SpoolError> {
+        self.change(Change::Flush { now: Timestamp::now() }, selection).await
+    }
+
+    /// Removes messages without a bounce; how many.
+    pub async fn delete(&self, selection: Selection) -> Result<u64, SpoolError> {
+        self.change(Change::Delete, selection).await
+    }
+
+    /// Whether a message may come in: [`SpoolError::Full`] (452 4.3.1) while the disk has too little room. Cheap, and
+    /// at most a second old.
+    pub fn space(&self) -> Result<(), SpoolError> {
+        let shared = self.shared();
+        if let Some(failure) = shared.failure() {
+            return Err(failure);
+        }
+        let room = shared.room.check();
+        if shared.room.wants_reserve()
+            && let Some(chores) = &*self.inner.chores.lock()
+        {
+            let _ = chores.send(Chore::Reserve);
+        }
+        room
+    }
+
+    /// Resolves when the spool has failed: the program must end, without [`Spool::close`].
+    pub async fn failed(&self) -> SpoolError {
+        let mut failed = self.shared().failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(failure) => failure.clone().unwrap_or(SpoolError::Closed),
+            // The sender lives as long as this spool.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether the spool has failed.
+    pub fn is_failed(&self) -> bool {
+        self.shared().failure().is_some()
+    }
+
+    /// How much was done.
+    pub fn counters(&self) -> Counters {
+        let shared = self.shared();
+        Counters { commits: shared.commits.load(Ordering::Relaxed), writes: shared.writes.load(Ordering::Relaxed) }
+    }
+
+    /// Ends well: what waits is written, the log emptied into the database, and the end marked clean, so that the
+    /// next open needs no check. Everything asked later is answered [`SpoolError::Closed`].
+    pub async fn close(&self) -> Result<(), SpoolError> {
+        let (done, closed) = oneshot::channel();
+        self.send(Request::Close { done })?;
+        // Without an answer the committer has ended, by a close or by a failure.
+        closed.await.map_err(|_| self.shared().failure().unwrap_or(SpoolError::Closed))?;
+        let inner = self.inner.clone();
+        blocking(move || {
+            inner.join();
+            let shared = &inner.shared;
+            let end = match shared.failure() {
+                Some(failure) => Err(failure),
+                None => committer::checkpoint(shared).and_then(|()| inner.territory.mark_clean()),
+            };
+            // Without room for the mark the next open looks for damage: that takes time, but is no harm.
+            let end = if matches!(end, Err(SpoolError::Full)) { Ok(()) } else { end };
+            end.inspect_err(|error| shared.note(error))
+        })
+        .await
+    }
+
+    async fn change(&self, change: Change, selection: Selection) -> Result<u64, SpoolError> {
+        let mut pick = Pick::first(selection);
+        let mut total = 0;
+        loop {
+            match self.write(Write::Change { change: change.clone(), pick }).await? {
+                Written::Changed { messages, more_after } => {
+                    total += messages;
+                    match more_after {
+                        Some(last) => pick = Pick::After(Some(last)),
+                        None => return Ok(total),
+                    }
+                }
+                other => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    async fn write(&self, write: Write) -> Result<Written, SpoolError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Write { write, answer })?;
+        answered.await.unwrap_or_else(|_| Err(self.ended()))
+    }
+
+    fn send(&self, request: Request) -> Result<(), SpoolError> {
+        if let Some(failure) = self.shared().failure() {
+            return Err(failure);
+        }
+        let requests = self.inner.requests.as_ref().ok_or(SpoolError::Closed)?;
+        requests.send(request).map_err(|_| self.ended())
+    }
+
+    /// Why the committer answers no more.
+    fn ended(&self) -> SpoolError {
+        self.shared().failure().unwrap_or(SpoolError::Closed)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let shared = self.inner.shared.clone();
+        if let Some(failure) = shared.failure() {
+            return Err(failure);
+        }
+        blocking(move || read(&*shared.store).inspect_err(|error| shared.note(error))).await
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+}
+
+fn unexpected(written: &Written) -> SpoolError {
+    SpoolError::Refused(format!("an answer to another question: {written:?}").into())
+}

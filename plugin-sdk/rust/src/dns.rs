@@ -1,0 +1,75 @@
+//! The DNS, through the operator's resolver and its cache. Needs the grant `dns = true`.
+
+use crate::bindings::facteur::policy::dns as host;
+pub use host::{Error, MailExchanger};
+
+/// The IPv4 and IPv6 addresses of a name.
+///
+/// # Errors
+/// Whatever the DNS said but addresses, or that it isn't granted.
+pub fn addresses(name: &str) -> Result<Vec<String>, Error> {
+    host::addresses(name)
+}
+
+/// The MX records of a domain, lowest preference first. Never the implicit one: a domain without any is [`Error::NoData`].
+///
+/// # Errors
+/// Whatever the DNS said but MX records, or that it isn't granted.
+pub fn mail_exchangers(name: &str) -> Result<Vec<MailExchanger>, Error> {
+    host::mail_exchangers(name)
+}
+
+/// The TXT records of a name, each joined to one.
+///
+/// # Errors
+/// Whatever the DNS said but TXT records, or that it isn't granted.
+pub fn texts(name: &str) -> Result<Vec<Vec<u8>>, Error> {
+    host::texts(name)
+}
+
+/// The name servers of a domain.
+///
+/// # Errors
+/// Whatever the DNS said but NS records, or that it isn't granted.
+pub fn name_servers(name: &str) -> Result<Vec<String>, Error> {
+    host::name_servers(name)
+}
+
+/// The names of an IP address, unverified.
+///
+/// # Errors
+/// Whatever the DNS said but names, or that it isn't granted.
+pub fn names_of(address: &str) -> Result<Vec<String>, Error> {
+    host::names_of(address)
+}
+
+/// Whether the DNS is granted; to be asked in `init`. Asks nothing of the DNS.
+///
+/// # Errors
+/// A text for the operator: the line to add.
+pub fn check() -> Result<(), String> {
+    // The grant is judged before the address, and an empty one asks nobody.
+    match host::names_of("") {
+        Err(Error::NotGranted(line)) => Err(line),
+        _ => Ok(()),
+    }
+}
+
+impl Error {
+    /// Whether asking again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Timeout | Self::ServerFailure)
+    }
+
+    /// A text for the operator: what is wrong. (`Display`, which is generated, shows the bare value.)
+    pub fn explain(&self) -> &str {
+        match self {
+            Self::NotGranted(line) => line,
+            Self::NoSuchName => "no such name",
+            Self::NoData => "no data of this type",
+            Self::InvalidName => "not a name or an address",
+            Self::Timeout => "timeout",
+            Self::ServerFailure => "server failure",
+        }
+    }
+}

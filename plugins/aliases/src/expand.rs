@@ -1,0 +1,237 @@
+//! One step: virtual tables first, then aliases.
+
+use facteur_plugin::lookup::{Error, Found};
+use facteur_plugin::{Address, Expansion, Failure, RecipientClass, Target, extension};
+
+use crate::rhs;
+use crate::settings::Settings;
+use crate::virtual_map::Keys;
+
+/// The contract's limit for one expansion; more would count as a trap.
+const TARGETS_LIMIT: usize = 1_000;
+
+/// What the host lends.
+pub trait Tables {
+    /// [`facteur_plugin::lookup::find_in`].
+    fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error>;
+    /// Tells the operator.
+    fn warn(&self, text: &str);
+}
+
+/// What this address stands for.
+///
+/// # Errors
+/// A table can't be asked, or its entry can't be read: the recipient waits, since tables can be mended.
+pub fn expand(
+    settings: &Settings,
+    tables: &impl Tables,
+    address: &Address,
+    class: RecipientClass,
+) -> Result<Expansion, Failure> {
+    let Some(found) = virtual_targets(settings, tables, address, class)? else {
+        return finish(address, aliases(settings, tables, address, class)?.unwrap_or_default());
+    };
+    // An address that stands for itself, alone or among others, goes on to the aliases.
+    let mut targets = Vec::with_capacity(found.len());
+    for target in found {
+        let alias = if target == *address { aliases(settings, tables, address, class)? } else { None };
+        match alias {
+            Some(alias) => targets.extend(alias),
+            None => targets.push(Target::Address(target)),
+        }
+    }
+    finish(address, targets)
+}
+
+/// The owner of a list: the bare name `owner-list`, if the list is an alias and that is one too.
+///
+/// # Errors
+/// A table can't be asked.
+pub fn owner(settings: &Settings, tables: &impl Tables, of: &Address) -> Result<Option<Address>, Failure> {
+    // What a virtual table turned into something else never came to the aliases.
+    if let Some(found) = virtual_targets(settings, tables, of, RecipientClass::Local)?
+        && !found.contains(of)
+    {
+        return Ok(None);
+    }
+    let names = names(settings, of);
+    let Some(found) = find(tables, &settings.aliases, &names)? else { return Ok(None) };
+    let Some(list) = names.get(found.key as usize) else { return Ok(None) };
+    let owner = format!("owner-{list}");
+    let found = find(tables, &settings.aliases, std::slice::from_ref(&owner))?;
+    Ok(found.map(|_| Address::new(owner, "")))
+}
+
+fn virtual_targets(
+    settings: &Settings,
+    tables: &impl Tables,
+    address: &Address,
+    class: RecipientClass,
+) -> Result<Option<Vec<Address>>, Failure> {
+    if settings.virtual_.is_empty() {
+        return Ok(None);
+    }
+    let keys = Keys::of(settings, address, class);
+    let Some(found) = find(tables, &settings.virtual_, &keys.keys)? else { return Ok(None) };
+    let value = keys.value(address, found.key, &found.value, |text| tables.warn(text));
+    value.map(Some).map_err(|why| Failure::transient(format!("virtual tables: {why}")))
+}
+
+/// Aliases are names of this machine only.
+fn aliases(
+    settings: &Settings,
+    tables: &impl Tables,
+    address: &Address,
+    class: RecipientClass,
+) -> Result<Option<Vec<Target>>, Failure> {
+    if class != RecipientClass::Local || settings.aliases.is_empty() {
+        return Ok(None);
+    }
+    let Some(found) = find(tables, &settings.aliases, &names(settings, address))? else { return Ok(None) };
+    match rhs::parse(&found.value) {
+        Ok(targets) if targets.is_empty() => Err(Failure::transient(format!("alias tables: nothing for {address}"))),
+        Ok(targets) => Ok(Some(targets)),
+        Err(why) => Err(Failure::transient(format!("alias tables: {address}: {why}"))),
+    }
+}
+
+/// `user+foo`, `user`
+fn names(settings: &Settings, address: &Address) -> Vec<String> {
+    let mut names = vec![address.local.clone()];
+    if let Some((user, _)) = extension::split(&address.local, &settings.delimiter) {
+        names.push(user.to_owned());
+    }
+    names
+}
+
+fn find(tables: &impl Tables, of: &[String], keys: &[String]) -> Result<Option<Found>, Failure> {
+    if of.is_empty() {
+        return Ok(None);
+    }
+    tables.find(of, keys).map_err(|error| Failure {
+        transient: error.is_transient(),
+        reason: format!("tables {}: {}", of.join(", "), error.explain()),
+    })
+}
+
+fn finish(address: &Address, targets: Vec<Target>) -> Result<Expansion, Failure> {
+    // Nothing but itself: as if no table had it. A mailbox may vouch for it.
+    if targets.iter().all(|target| matches!(target, Target::Address(other) if other == address)) {
+        return Ok(Expansion::NoOpinion);
+    }
+    if targets.len() > TARGETS_LIMIT {
+        return Err(Failure::transient(format!("{address} stands for {} targets; {TARGETS_LIMIT} at most", targets.len())));
+    }
+    Ok(Expansion::Targets(targets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use facteur_plugin::lookup::first;
+
+    struct Fake(Vec<(&'static str, &'static str, &'static str)>);
+
+    impl Tables for Fake {
+        fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error> {
+            first(tables, keys, |table, keys| {
+                if table == "down" {
+                    return Err(Error::Unavailable("it is broken".into()));
+                }
+                let keys = keys.iter().map(|key| key.to_lowercase()).enumerate();
+                let mut hits = keys.filter_map(|(number, key)| {
+                    let (_, _, value) = self.0.iter().find(|(its, known, _)| *its == table && *known == key)?;
+                    Some(Found { key: u32::try_from(number).unwrap(), value: (*value).to_owned() })
+                });
+                Ok(hits.next())
+            })
+        }
+
+        fn warn(&self, _: &str) {}
+    }
+
+    fn site() -> (Settings, Fake) {
+        let settings = Settings { aliases: vec!["aliases".into()], virtual_: vec!["virtual".into()], delimiter: String::new() };
+        let fake = Fake(vec![
+            ("aliases", "root", "louen, admin"),
+            ("aliases", "prenom.nom", "louen"),
+            ("aliases", "president", "louen"),
+            ("aliases", "annonces", ":include:/etc/mail/annonces.list"),
+            ("aliases", "owner-annonces", "postmaster"),
+            ("aliases", "user", "elsewhere@y.org"),
+            ("aliases", "broken", "\"open"),
+            ("virtual", "prez@elfic.net", "president@student.ecp.fr"),
+            ("virtual", "tresorier@elfic.net", "louen"),
+            ("virtual", "contact@elfic.net", "prez@elfic.net, tresorier@elfic.net"),
+            ("virtual", "@elfic.net", "contact@elfic.net"),
+            ("virtual", "self@x.org", "self@x.org"),
+            ("virtual", "president@here.org", "president@here.org, archive@x.org"),
+            ("virtual", "user@here.org", "other@x.org"),
+        ]);
+        (settings, fake)
+    }
+
+    fn ask(local: &str, domain: &str, class: RecipientClass) -> Expansion {
+        let (settings, fake) = site();
+        expand(&settings, &fake, &Address::new(local, domain), class).unwrap()
+    }
+
+    fn to(list: &[(&str, &str)]) -> Expansion {
+        Expansion::Targets(list.iter().map(|(local, domain)| Target::Address(Address::new(*local, *domain))).collect())
+    }
+
+    use RecipientClass::{Local, Other, VirtualAlias};
+
+    #[test]
+    fn the_site_expands() {
+        assert_eq!(ask("Prenom.Nom", "sulfura.via.ecp.fr", Local), to(&[("louen", "")]));
+        assert_eq!(ask("Prenom.Nom+x", "sulfura.via.ecp.fr", Local), Expansion::NoOpinion);
+        assert_eq!(ask("prez", "elfic.net", VirtualAlias), to(&[("president", "student.ecp.fr")]));
+        assert_eq!(ask("anything", "elfic.net", VirtualAlias), to(&[("contact", "elfic.net")]));
+        assert_eq!(ask("louen", "via.ecp.fr", Other), Expansion::NoOpinion);
+    }
+
+    #[test]
+    fn aliases_are_for_this_machine_only() {
+        assert_eq!(ask("president", "student.ecp.fr", Other), Expansion::NoOpinion);
+        assert_eq!(ask("root", "elsewhere.org", Other), Expansion::NoOpinion);
+    }
+
+    #[test]
+    fn a_virtual_table_that_says_itself_leaves_it_to_the_aliases() {
+        assert_eq!(ask("self", "x.org", Other), Expansion::NoOpinion);
+        assert_eq!(ask("president", "here.org", Local), to(&[("louen", ""), ("archive", "x.org")]));
+        assert_eq!(ask("user", "here.org", Local), to(&[("other", "x.org")]));
+    }
+
+    #[test]
+    fn a_list_has_its_owner() {
+        let (settings, fake) = site();
+        let owner = |local: &str, domain: &str| owner(&settings, &fake, &Address::new(local, domain)).unwrap();
+        assert_eq!(owner("annonces", "here.org"), Some(Address::new("owner-annonces", "")));
+        assert_eq!(owner("Annonces", "here.org"), Some(Address::new("owner-Annonces", "")));
+        assert_eq!(owner("owner-annonces", "here.org"), None);
+        assert_eq!(owner("president", "here.org"), None);
+        assert_eq!(owner("user", "here.org"), None);
+    }
+
+    #[test]
+    fn an_extension_finds_its_user() {
+        let (settings, fake) = site();
+        let settings = Settings { delimiter: "+".into(), ..settings };
+        let ask = |local: &str, domain: &str, class| expand(&settings, &fake, &Address::new(local, domain), class).unwrap();
+        // Aliases don't hand an extension on, virtual tables do.
+        assert_eq!(ask("prenom.nom+x", "here.org", Local), to(&[("louen", "")]));
+        assert_eq!(ask("prez+x", "elfic.net", VirtualAlias), to(&[("president+x", "student.ecp.fr")]));
+    }
+
+    #[test]
+    fn what_cant_be_asked_or_read_waits() {
+        let (settings, fake) = site();
+        let failed = expand(&settings, &fake, &Address::new("broken", "here.org"), Local).unwrap_err();
+        assert!(failed.transient && failed.reason.contains("broken@here.org"), "{failed:?}");
+        let settings = Settings { virtual_: vec!["down".into()], ..settings };
+        let failed = expand(&settings, &fake, &Address::new("root", "here.org"), Local).unwrap_err();
+        assert!(failed.transient && failed.reason.contains("down"), "{failed:?}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Who really gets it, by Postfix's virtual(5) and aliases(5) tables.
+//!
+//! Virtual tables apply to every recipient, aliases to recipients of the class `local` only. This plugin takes one step at a time; the
+//! host repeats it. An address that no table has is nobody's business here: a mailbox may vouch for it.
+//!
+//! Commands, files and includes are told by their type, from aliases only; whether they are delivered to is the host's to
+//! say. It reads no file and runs nothing.
+//!
+//! ```toml
+//! [plugin.settings]
+//! aliases = ["aliases"]
+//! virtual = ["virtual"]
+//! delimiter = "+"
+//! ```
+
+mod expand;
+mod rhs;
+mod settings;
+mod virtual_map;
+mod words;
+
+use facteur_plugin::{Address, Alias, Expansion, Failure, Kept, Recipient, log, lookup};
+
+use expand::Tables;
+use settings::Settings;
+
+static SETTINGS: Kept<Settings> = Kept::new();
+
+struct Aliases;
+
+/// The host's tables.
+struct Host;
+
+impl Tables for Host {
+    fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<lookup::Found>, lookup::Error> {
+        lookup::find_in(tables, keys)
+    }
+
+    fn warn(&self, text: &str) {
+        log::warn(text);
+    }
+}
+
+impl Alias for Aliases {
+    fn init() -> Result<(), String> {
+        let settings: Settings = facteur_plugin::settings::read()?;
+        for table in settings.aliases.iter().chain(&settings.virtual_) {
+            lookup::check(table)?;
+        }
+        SETTINGS.keep(settings)
+    }
+
+    fn expand(to: &Recipient) -> Result<Expansion, Failure> {
+        expand::expand(SETTINGS.get(), &Host, &to.address(), to.address_class())
+    }
+
+    fn owner(of: Address) -> Result<Option<Address>, Failure> {
+        expand::owner(SETTINGS.get(), &Host, &of)
+    }
+}
+
+facteur_plugin::export!(alias: Aliases);

@@ -1,0 +1,80 @@
+//! Puts messages into a spool until it is killed: the program under test of `tests/power_loss.rs`.
+//!
+//! `spool_writer DIRECTORY`: prints `QUEUE-ID NUMBER SIZE` for each message once its insert has returned. Removes
+//! every seventh again, and prints `- NUMBER` before it asks for that.
+
+use std::error::Error;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use facteur_smtp::Address;
+use facteur_spool::{
+    Client, MessageId, NewMessage, NewRecipient, Outcome, Spool, SpoolConfig, Target, Timestamp, What,
+};
+
+#[path = "../tests/content/mod.rs"]
+mod content;
+
+/// Concurrent writers.
+const WRITERS: usize = 8;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let directory = std::env::args().nth(1).ok_or("usage: spool_writer DIRECTORY")?;
+    let mut config = SpoolConfig::new(directory);
+    config.reserve = 1 << 20;
+    // Checkpoints every few commits, so that the kill meets them too.
+    config.log = 256 << 10;
+    let spool = Spool::open(&config)?;
+    let next = Arc::new(AtomicU64::new(0));
+    let writers: Vec<_> = (0..WRITERS).map(|_| tokio::spawn(write(spool.clone(), next.clone()))).collect();
+    for writer in writers {
+        writer.await??;
+    }
+    Ok(())
+}
+
+async fn write(spool: Spool, next: Arc<AtomicU64>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let content = content::content(number);
+        let mut body = spool.body();
+        body.write(&content).await?;
+        let address: Address = format!("user{number}@example.org").parse()?;
+        let queued = spool
+            .insert(NewMessage {
+                id: MessageId::random()?,
+                sender: Some("sender@example.org".parse()?),
+                received_at: Timestamp::now(),
+                header: Bytes::from_static(b"Received: from test\r\n"),
+                body: body.finish().await?,
+                client: Client::default(),
+                utf8: false,
+                eight_bit: false,
+                ret: None,
+                envid: None,
+                tags: Vec::new(),
+                hold: None,
+                recipients: vec![NewRecipient {
+                    address: address.clone(),
+                    original: address,
+                    orcpt: None,
+                    notify: None,
+                    sender: None,
+                    target: Target::Address,
+                    tags: Vec::new(),
+                    class: "local".into(),
+                    refusal: None,
+                }],
+            })
+            .await?;
+        writeln!(std::io::stdout(), "{} {number} {}", queued.queue_id, content.len())?;
+        if number % 7 == 6 {
+            writeln!(std::io::stdout(), "- {number}")?;
+            let outcomes = queued.recipients.iter().map(|id| Outcome { recipient: *id, what: What::Done }).collect();
+            spool.record(outcomes, Vec::new()).await?;
+        }
+    }
+}

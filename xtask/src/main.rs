@@ -1,0 +1,93 @@
+//! `cargo xtask …`: what a fresh checkout needs between `git clone` and a running, tested facteur.
+//!
+//! Everything it makes lies under `target/`; nothing is installed on the machine but, where rustup can do it, rustup's
+//! own WebAssembly target. Each command is idempotent and takes the steps it builds on.
+
+mod apt;
+mod checks;
+mod peers;
+mod plugins;
+mod shell;
+mod toolchain;
+mod tools;
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use shell::Outcome;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup                         make the WebAssembly target for plugins available
+  plugins                       build the plugins into target/plugins, the hostile test guests into target/hostile
+  peers                         fetch the mail programs that the system tests talk to into target/peers
+  run [-- ARGUMENT…]            build facteur and start it on its embedded default (facteur demo ARGUMENT…)
+  test [--long]                 every check and every test; --long: more rounds, ten minutes of fuzzing
+  test [--long] -- FILTER…      only the tests whose names contain one of the filters, without the other checks
+
+environment
+  FACTEUR_GUEST_STD=debian      build the guests' standard library from Debian's packages even where rustup has the target";
+
+/// What the command line asks for.
+enum Request {
+    Help,
+    Setup,
+    Plugins,
+    Peers,
+    Run(Vec<String>),
+    Test { long: bool, filters: Vec<String> },
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match parse(&arguments).and_then(perform) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: &[String]) -> Outcome<Request> {
+    let (own, rest) = match arguments.iter().position(|argument| argument == "--") {
+        Some(at) => (&arguments[..at], arguments[at + 1..].to_vec()),
+        None => (arguments, Vec::new()),
+    };
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    match (own.as_slice(), rest.is_empty()) {
+        ([] | ["help" | "--help" | "-h"], true) => Ok(Request::Help),
+        (["setup"], true) => Ok(Request::Setup),
+        (["plugins"], true) => Ok(Request::Plugins),
+        (["peers"], true) => Ok(Request::Peers),
+        (["run"], _) => Ok(Request::Run(rest)),
+        (["test"], _) => Ok(Request::Test { long: false, filters: rest }),
+        (["test", "--long"], _) => Ok(Request::Test { long: true, filters: rest }),
+        _ => Err(format!("don't know what `{}` means\n\n{USAGE}", arguments.join(" "))),
+    }
+}
+
+fn perform(request: Request) -> Outcome {
+    match request {
+        Request::Help => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Request::Setup => shell::alone(|| toolchain::set_up().map(drop)),
+        Request::Plugins => shell::alone(|| plugins::build(&toolchain::set_up()?)),
+        Request::Peers => shell::alone(peers::fetch),
+        Request::Run(arguments) => run(&arguments),
+        Request::Test { long, filters } => checks::test(long, &filters),
+    }
+}
+
+/// Builds the program and becomes it. Returns only if that failed.
+fn run(arguments: &[String]) -> Outcome {
+    shell::alone(|| plugins::build(&toolchain::set_up()?))?;
+    shell::step("build facteur", || shell::run(shell::cargo().args(["build", "--package", "facteur"])))?;
+    let program = shell::target_directory().join("debug/facteur");
+    let error = Command::new(&program).arg("demo").args(arguments).exec();
+    Err(format!("can't start {}: {error}", program.display()))
+}

@@ -1,0 +1,126 @@
+//! The mail programs that the system tests talk to: Debian's packages, unpacked into `target/peers/<package>` without
+//! being installed, with a script for each program in `target/peers/bin` that sets the library path.
+//!
+//! The tests bring their own configuration: Postfix runs from there as root, with an existing unprivileged user as
+//! `mail_owner`, an existing group as `setgid_group`, `daemon_directory`, `command_directory` and `shlib_directory`
+//! pointing into `target/peers/postfix`, and `LD_LIBRARY_PATH` in `import_environment` (master clears the rest).
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::apt::Apt;
+use crate::shell::{self, Outcome};
+use crate::toolchain::multiarch;
+
+/// Stands in the marker of a complete peer. To be changed when what is below changes: older ones are redone.
+const RECIPE: &str = "peer, recipe 1\n";
+
+/// A package with programs that the tests run.
+struct Peer {
+    package: &'static str,
+    /// Below the package's folder; each gets a script of its name.
+    programs: &'static [&'static str],
+    /// One of the programs with arguments that make it load its libraries and end at once.
+    probe: &'static [&'static str],
+}
+
+const PEERS: [Peer; 3] = [
+    Peer {
+        package: "postfix",
+        programs: &[
+            "usr/sbin/postconf",
+            "usr/sbin/postfix",
+            "usr/sbin/postmap",
+            "usr/sbin/postqueue",
+            "usr/sbin/postsuper",
+            "usr/sbin/smtp-sink",
+            "usr/sbin/smtp-source",
+            "usr/lib/postfix/sbin/master",
+        ],
+        probe: &["postconf", "-d", "mail_version"],
+    },
+    Peer { package: "swaks", programs: &["usr/bin/swaks"], probe: &["swaks", "--version"] },
+    // The tests run in a network namespace of their own and bring its loopback up.
+    Peer { package: "iproute2", programs: &["bin/ip"], probe: &["ip", "-Version"] },
+];
+
+/// Programs that every Debian has or installs easily, and why they are needed.
+const EXPECTED: [(&str, &str); 4] = [
+    ("perl", "swaks is a Perl script: apt-get install perl"),
+    ("python3", "its smtplib is one of the clients tried: apt-get install python3"),
+    ("unshare", "tests run in a network namespace: apt-get install util-linux"),
+    ("ldd", "it finds missing libraries: apt-get install libc-bin"),
+];
+
+/// Fetches what is missing.
+pub fn fetch() -> Outcome {
+    for (program, why) in EXPECTED {
+        if shell::find_program(program).is_none() {
+            return Err(format!("{program} is missing; {why}"));
+        }
+    }
+    let folder = shell::root().join("target/peers");
+    shell::create_directory(&folder.join("bin"))?;
+    let missing: Vec<&Peer> = PEERS.iter().filter(|peer| !peer.is_complete(&folder)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    shell::step("fetch the system tests' peers", || {
+        let apt = Apt::update()?;
+        missing.iter().try_for_each(|peer| peer.make(&apt, &folder))
+    })
+}
+
+impl Peer {
+    fn marker(&self, folder: &Path) -> PathBuf {
+        folder.join(self.package).join("complete")
+    }
+
+    fn is_complete(&self, folder: &Path) -> bool {
+        fs::read_to_string(self.marker(folder)).is_ok_and(|marker| marker == RECIPE)
+    }
+
+    fn make(&self, apt: &Apt, folder: &Path) -> Outcome {
+        let own = folder.join(self.package);
+        apt.unpack(&[self.package], &own)?;
+        if self.lacks_libraries(&own) {
+            let libraries = apt.libraries(self.package)?;
+            let packages: Vec<&str> = [self.package].into_iter().chain(libraries.iter().map(String::as_str)).collect();
+            apt.unpack(&packages, &own)?;
+        }
+        for program in self.programs {
+            let name = Path::new(program).file_name().unwrap_or_default();
+            let script = format!(
+                "#!/bin/sh\n\
+                 peer=$(cd \"$(dirname \"$0\")/../{}\" && pwd)\n\
+                 LD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec \"$peer/{program}\" \"$@\"\n",
+                self.package,
+                self.library_path(Path::new("$peer")),
+            );
+            shell::write_script(&folder.join("bin").join(name), &script)?;
+        }
+        if let [program, arguments @ ..] = self.probe {
+            let answer = shell::capture(Command::new(folder.join("bin").join(program)).args(arguments))?;
+            eprintln!("    {}: {}", self.package, answer.lines().next().unwrap_or_default().trim());
+        }
+        shell::write_file(&self.marker(folder), RECIPE)
+    }
+
+    /// Whether a program of the package needs a library that is neither in it nor on this machine.
+    fn lacks_libraries(&self, own: &Path) -> bool {
+        self.programs.iter().any(|program| {
+            let mut ldd = Command::new("ldd");
+            ldd.arg(own.join(program)).env("LD_LIBRARY_PATH", self.library_path(own)).env("LC_ALL", "C");
+            // Scripts aren't dynamic executables, for which ldd fails.
+            shell::capture(&mut ldd).unwrap_or_default().contains("not found")
+        })
+    }
+
+    fn library_path(&self, own: &Path) -> String {
+        let multiarch = multiarch(env::consts::ARCH);
+        let folders = [format!("usr/lib/{}", self.package), format!("usr/lib/{multiarch}"), format!("lib/{multiarch}")];
+        folders.map(|folder| own.join(folder).display().to_string()).join(":")
+    }
+}

@@ -1,0 +1,100 @@
+//! Guests: the plugins that ship with facteur and the hostile ones of the tests, built to components.
+//!
+//! A guest is a folder of a guest workspace whose package bears the folder's name and makes a `cdylib`; folders without
+//! one are crates that guests share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::shell::{self, Outcome};
+use crate::toolchain::{TARGET, Toolchain};
+
+/// The first bytes of a component: magic number, version 13, layer 1.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A workspace of guests.
+pub struct Guests {
+    /// The workspace, below the repository.
+    pub workspace: &'static str,
+    /// Where the components go, below the repository: `<guest>.wasm`.
+    output: &'static str,
+}
+
+/// Every workspace of guests.
+pub const GUESTS: [Guests; 2] = [
+    Guests { workspace: "plugins", output: "target/plugins" },
+    Guests { workspace: "tests/hostile", output: "target/hostile" },
+];
+
+/// Where cargo builds guests, and their unit tests for the host: one folder, so that what they share is built once.
+pub fn target_directory() -> PathBuf {
+    shell::root().join("target/plugins-build")
+}
+
+impl Guests {
+    fn build(&self, toolchain: &Toolchain) -> Outcome {
+        let workspace = shell::root().join(self.workspace);
+        let names = guests_in(&workspace)?;
+        let target_directory = target_directory();
+        let mut cargo = toolchain.cargo();
+        cargo.current_dir(&workspace).env("CARGO_TARGET_DIR", &target_directory);
+        shell::run(cargo.args(["build", "--release", "--target", TARGET]))?;
+
+        let output = shell::root().join(self.output);
+        shell::create_directory(&output)?;
+        let built = target_directory.join(TARGET).join("release");
+        for name in &names {
+            let from = built.join(format!("{}.wasm", name.replace('-', "_")));
+            install(&from, &output.join(format!("{name}.wasm")))?;
+        }
+        remove_others(&output, &names)
+    }
+}
+
+/// Builds all guests. A component that came out as it was is not touched, so that what embeds it isn't built again.
+pub fn build(toolchain: &Toolchain) -> Outcome {
+    for guests in &GUESTS {
+        shell::step(&format!("build {}", guests.workspace), || guests.build(toolchain))?;
+    }
+    Ok(())
+}
+
+/// The names of the guests of a workspace, sorted.
+fn guests_in(workspace: &Path) -> Outcome<Vec<String>> {
+    let mut names = Vec::new();
+    for folder in shell::list_directory(workspace)? {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        if manifest.contains("\"cdylib\"") {
+            names.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        }
+    }
+    if names.is_empty() {
+        return Err(format!("{} has no crate of type cdylib", workspace.display()));
+    }
+    Ok(names)
+}
+
+fn install(from: &Path, to: &Path) -> Outcome {
+    let component = fs::read(from).map_err(|error| {
+        format!("{}: {error}\na guest's package must bear its folder's name and be a workspace member", from.display())
+    })?;
+    if !component.starts_with(COMPONENT) {
+        return Err(format!("{} is not a component: was it linked by another linker?", from.display()));
+    }
+    if fs::read(to).is_ok_and(|installed| installed == component) {
+        return Ok(());
+    }
+    eprintln!("    {} ({} KiB)", to.display(), component.len().div_ceil(1024));
+    shell::write_file(to, component)
+}
+
+/// Removes the components of guests that are no more.
+fn remove_others(output: &Path, names: &[String]) -> Outcome {
+    for file in shell::list_directory(output)? {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        if !names.iter().any(|known| *known == name) {
+            fs::remove_file(&file).map_err(|error| format!("can't remove {}: {error}", file.display()))?;
+        }
+    }
+    Ok(())
+}
