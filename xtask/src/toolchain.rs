@@ -58,15 +58,15 @@ pub fn set_up() -> Outcome<Toolchain> {
         return Ok(Toolchain { rustc: None });
     }
     if !debian.is_complete() {
-        let refusal = if wanted.is_empty() { Compiler::add_target() } else { Err("not asked to".into()) };
-        match refusal {
-            Ok(()) => return Ok(Toolchain { rustc: None }),
-            Err(refusal) => shell::step("set up Debian's rustc for plugins", || debian.make()).map_err(|error| {
-                format!(
-                    "{error}\n\nbefore that, `rustup target add {TARGET}` was tried and is the simple mend: {refusal}"
-                )
-            })?,
+        let mut refusal = String::new();
+        if wanted.is_empty() {
+            match Compiler::add_target() {
+                Ok(()) => return Ok(Toolchain { rustc: None }),
+                Err(error) => refusal = format!("\n\nthe simple mend, rustup target add {TARGET}, failed too: {error}"),
+            }
         }
+        shell::step("set up Debian's rustc for plugins", || debian.make())
+            .map_err(|error| format!("{error}{refusal}"))?;
     }
     debian.link_tools()?;
     Ok(Toolchain { rustc: Some(debian.wrapper()) })
@@ -108,7 +108,7 @@ impl Compiler {
             return Err("there is no rustup here".into());
         }
         shell::progress(&format!("rustup target add {TARGET}"), || {
-            shell::capture(Command::new("rustup").args(["target", "add", TARGET]))
+            shell::capture(Command::new("rustup").args(["target", "add", TARGET]).env("RUST_BACKTRACE", "0"))
         })?;
         if Self::has_target()? { Ok(()) } else { Err("it succeeded, but rustc still lacks the target".into()) }
     }

@@ -1,6 +1,7 @@
 //! Asks the plugins of a chain on behalf of one transaction, each in one fresh sandbox for as long as the transaction lasts.
 //!
-//! Sandboxes are made when first needed, and dropped when no later stage can need them. Questions come one after the
+//! Sandboxes are made when first needed, and dropped when no later stage can need them, or when they run short: the contract
+//! doesn't promise that a plugin's memory lasts from one question to the next. Questions come one after the
 //! other; the one that comes within another (a restriction asks `listed`, which asks the alias hook, perhaps of the same plugin) finds
 //! its sandbox taken, and gets one of its own.
 
@@ -84,7 +85,9 @@ impl Asker {
         };
         sandbox.state().view.message.clone_from(&self.message.lock());
         let (sandbox, answer) = sandbox.ask(question).await?;
-        *self.sandboxes[number].lock() = Some(sandbox);
+        if !self.policy.runtime.is_short() {
+            *self.sandboxes[number].lock() = Some(sandbox);
+        }
         Ok(answer)
     }
 

@@ -43,6 +43,7 @@ pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Arc<Linker<State>>,
     permits: Arc<Semaphore>,
+    sandboxes: usize,
     _ticker: Arc<Ticker>,
 }
 
@@ -66,8 +67,15 @@ impl Runtime {
             engine,
             linker: Arc::new(linker),
             permits: Arc::new(Semaphore::new(sandboxes as usize)),
+            sandboxes: sandboxes as usize,
             _ticker: Arc::new(ticker),
         })
+    }
+
+    /// Whether more than half of the sandboxes are in use. Then none is kept between two questions: idle clients in the
+    /// middle of a transaction, however many, never take the other half from those with something to decide.
+    pub(crate) fn is_short(&self) -> bool {
+        self.permits.available_permits() < self.sandboxes / 2
     }
 
     /// The right to have one sandbox, or none if all stay in use for too long.

@@ -131,6 +131,21 @@ struct Step {
     in_list: bool,
 }
 
+/// What is still to be done, in the order it was written.
+enum Work {
+    Ask(Step),
+    Known(Resolved),
+}
+
+/// Where a target comes from.
+struct From<'a> {
+    step: &'a Step,
+    class: Class,
+    plugin: usize,
+    ancestors: &'a [Address],
+    sender: Option<&'a Address>,
+}
+
 /// What one step came to.
 enum Answer {
     NoOpinion,
@@ -142,8 +157,15 @@ enum Answer {
 impl Walk<'_> {
     async fn run(&mut self, first: Step) {
         // A stack, last in first out and filled in reverse, so that results come in the order they were written in.
-        let mut stack = vec![first];
-        while let Some(step) = stack.pop() {
+        let mut stack = vec![Work::Ask(first)];
+        while let Some(work) = stack.pop() {
+            let step = match work {
+                Work::Ask(step) => step,
+                Work::Known(result) => {
+                    self.results.push(result);
+                    continue;
+                }
+            };
             self.steps += 1;
             let class = self.asker.policy.domains.class_of(&step.address);
             let too_much = step.ancestors.len() >= DEPTH_LIMIT || self.steps > self.limit;
@@ -159,9 +181,9 @@ impl Walk<'_> {
                     let sender = owner.or_else(|| step.sender.clone());
                     let mut ancestors = step.ancestors.clone();
                     ancestors.push(step.address.clone());
-                    let next = targets.into_iter().rev();
-                    for target in next {
-                        self.target(&mut stack, &step, target, class, plugin, &ancestors, sender.as_ref()).await;
+                    let from = From { step: &step, class, plugin, ancestors: &ancestors, sender: sender.as_ref() };
+                    for target in targets.into_iter().rev() {
+                        stack.push(self.target(&from, target).await);
                     }
                     continue;
                 }
@@ -174,32 +196,22 @@ impl Walk<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the step's parts, taken apart by its only caller")]
-    async fn target(
-        &mut self,
-        stack: &mut Vec<Step>,
-        step: &Step,
-        target: alias::Target,
-        class: Class,
-        plugin: usize,
-        ancestors: &[Address],
-        sender: Option<&Address>,
-    ) {
+    async fn target(&self, from: &From<'_>, target: alias::Target) -> Work {
         let refuse = |text: String| Outcome::Refused(Reply::new(550, "5.7.0", text));
+        let sender = from.sender.cloned();
         let outcome = match target {
             alias::Target::Address(raw) => match checked_address(&raw) {
                 Ok(address) => {
-                    let address = self.asker.policy.domains.complete(address);
-                    if !ancestors.contains(&address) {
-                        let (ancestors, sender) = (ancestors.to_vec(), sender.cloned());
-                        stack.push(Step { address, ancestors, sender, in_list: step.in_list });
-                        return;
+                    let domains = &self.asker.policy.domains;
+                    let address = domains.complete(address);
+                    if !from.ancestors.contains(&address) {
+                        let ancestors = from.ancestors.to_vec();
+                        return Work::Ask(Step { address, ancestors, sender, in_list: from.step.in_list });
                     }
                     // It stands for itself: final, if it is there at all.
-                    let class = self.asker.policy.domains.class_of(&address);
+                    let class = domains.class_of(&address);
                     let outcome = self.by_class(&address, class).await;
-                    self.results.push(Resolved { address, class, sender: sender.cloned(), outcome });
-                    return;
+                    return Work::Known(Resolved { address, class, sender, outcome });
                 }
                 Err(reason) => refuse(reason),
             },
@@ -207,16 +219,16 @@ impl Walk<'_> {
             alias::Target::File(_) => refuse("delivery to a file is not granted".to_owned()),
             alias::Target::Include(path) => {
                 let path = PathBuf::from(path);
-                if step.in_list || class != Class::Local {
+                if from.step.in_list || from.class != Class::Local {
                     refuse("a list can be named by an alias of this machine only".to_owned())
-                } else if self.asker.chain[plugin].grants.include(&path) {
+                } else if self.asker.chain[from.plugin].grants.include(&path) {
                     Outcome::List(path)
                 } else {
                     refuse("the list is not granted".to_owned())
                 }
             }
         };
-        self.results.push(Resolved { address: step.address.clone(), class, sender: sender.cloned(), outcome });
+        Work::Known(Resolved { address: from.step.address.clone(), class: from.class, sender, outcome })
     }
 
     fn push(&mut self, step: Step, class: Class, outcome: Outcome) {

@@ -133,7 +133,7 @@ mod tests {
         let index = index("Subject: a\r\n b\r\nX-Empty:\r\n\r\nbody\r\n");
         let all: Vec<_> = index.iter().collect();
         assert_eq!(all, [(&b"Subject"[..], &b"a\r\n b"[..]), (b"X-Empty", b"")]);
-        assert_eq!(index.body(), 27);
+        assert_eq!(index.body(), 28);
     }
 
     #[test]

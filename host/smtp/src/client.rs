@@ -7,7 +7,6 @@
 //! Does not know the time: whoever owns the socket says so by [`Client::fail`] when [`Client::stage`] has taken too long.
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use bytes::BytesMut;
 
@@ -15,6 +14,7 @@ use crate::capabilities::Capabilities;
 use crate::envelope::Envelope;
 use crate::reply::Reply;
 use crate::reply_parser::ReplyParser;
+use crate::stage::Stage;
 use crate::stuffing::Stuffer;
 
 /// Commands sent ahead of their replies at most. So the replies fit into the socket buffers, and a host that writes all the
@@ -43,52 +43,6 @@ pub struct Finished {
     pub recipients: Vec<Reply>,
     /// Whether the connection can carry another message.
     pub reusable: bool,
-}
-
-/// What the machine waits for: to choose a timeout (RFC 5321 4.5.3.2) and to say where a connection was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The greeting; 5 minutes.
-    Greeting,
-    /// The answer to EHLO or HELO; 5 minutes.
-    Hello,
-    /// Nothing: the host may start a message.
-    Ready,
-    /// The answer to RSET.
-    Reset,
-    /// The answer to MAIL; 5 minutes.
-    Mail,
-    /// The answer to RCPT; 5 minutes.
-    Rcpt,
-    /// The answer to DATA; 2 minutes.
-    Data,
-    /// The host, to give content; 3 minutes for each write.
-    Body,
-    /// The answer to the end of data; 10 minutes.
-    EndOfData,
-    /// The answer to QUIT.
-    Quit,
-    /// Nothing: the connection is over.
-    Closed,
-}
-
-impl fmt::Display for Stage {
-    /// As in Postfix's `lost connection with X while …`.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Greeting => "receiving the initial server greeting",
-            Self::Hello => "performing the EHLO handshake",
-            Self::Ready => "waiting for a message",
-            Self::Reset => "sending RSET",
-            Self::Mail => "sending MAIL FROM",
-            Self::Rcpt => "sending RCPT TO",
-            Self::Data => "sending DATA command",
-            Self::Body => "sending message body",
-            Self::EndOfData => "sending end of data -- message may be sent more than once",
-            Self::Quit => "sending QUIT",
-            Self::Closed => "closed",
-        })
-    }
 }
 
 /// A command whose reply is awaited.

@@ -7,7 +7,7 @@
 use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
-use crate::server::Transaction;
+use crate::transaction::Transaction;
 
 /// A command that may be carried out.
 #[derive(Debug, PartialEq, Eq)]

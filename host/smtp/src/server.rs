@@ -13,36 +13,16 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::bdat::{Chunk, Chunking};
 use crate::command::{self, Command};
+use crate::config::{BareNewline, ServerConfig};
 use crate::data::{Decoder, Framing};
 use crate::event::{DataError, Event};
-use crate::limits::ServerLimits;
 use crate::line::{Line, LineFramer};
 use crate::reply::Reply;
+use crate::transaction::Transaction;
 
 /// Octets of input not yet looked at, over which [`Server::wants_input`] says no. When `poll` gave None and no
 /// reply is owed, less than a command line is left, so this only holds up a client that pipelines while the host thinks.
 pub const MAX_PENDING_INPUT: usize = 64 * 1024;
-
-/// What to do with a message that has a bare LF in its content by DATA or BDAT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BareNewline {
-    /// It ends a line and becomes CRLF.
-    #[default]
-    Normalize,
-    /// The message is refused at its end.
-    Reject,
-}
-
-/// What the sessions of a listener share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// The server's own name.
-    pub hostname: String,
-    /// Limits.
-    pub limits: ServerLimits,
-    /// Bare LF in content.
-    pub bare_newline: BareNewline,
-}
 
 /// One session with one client.
 pub struct Server {
@@ -80,39 +60,6 @@ enum Owed {
     FirstChunk,
     EndOfData,
     Vrfy,
-}
-
-/// The mail transaction so far.
-#[derive(Debug, Default)]
-pub(crate) struct Transaction {
-    /// MAIL was accepted.
-    pub(crate) open: bool,
-    /// MAIL said SMTPUTF8.
-    pub(crate) utf8: bool,
-    /// Recipients accepted.
-    recipients: usize,
-    /// Recipients over the limit.
-    overshoot: usize,
-    /// Octets of content so far.
-    size: u64,
-    chunking: Chunking,
-}
-
-impl Transaction {
-    pub(crate) fn in_chunks(&self) -> bool {
-        self.chunking != Chunking::None
-    }
-
-    /// Whether content may come now.
-    pub(crate) fn check_recipients(&self) -> Result<(), Reply> {
-        if self.recipients > 0 {
-            Ok(())
-        } else if self.open {
-            Err(Reply::new(554, "5.5.1", "Error: no valid recipients"))
-        } else {
-            Err(Reply::new(503, "5.5.1", "Error: need RCPT command"))
-        }
-    }
 }
 
 /// How a step of the machine ended.

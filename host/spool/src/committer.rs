@@ -33,7 +33,8 @@ pub(crate) enum Request {
 pub(crate) enum Chore {
     Checkpoint,
     Unlink(Vec<String>),
-    Reserve,
+    /// Gives back what the database has to spare, and makes the reserve where it is missing.
+    MakeRoom,
 }
 
 /// What the threads share with the door.
@@ -208,7 +209,7 @@ pub(crate) fn keep_house(shared: &Shared, chores: &mpsc::Receiver<Chore>) {
                 }
                 Ok(())
             }
-            Chore::Reserve => shared.room.make_reserve(),
+            Chore::MakeRoom => checkpoint(shared).and_then(|()| shared.room.make_reserve()),
         };
         if let Err(error) = done {
             shared.note(&error);
@@ -228,7 +229,7 @@ pub(crate) fn checkpoint(shared: &Shared) -> Result<(), SpoolError> {
 
 fn empty_log(shared: &Shared) -> Result<(), SpoolError> {
     shared.store.checkpoint()?;
-    if shared.room.check().is_err() {
+    if !shared.room.check()?.enough {
         while shared.store.reclaim()? {
             shared.store.checkpoint()?;
         }

@@ -26,6 +26,15 @@ pub(crate) struct Room {
     looked: Mutex<Looked>,
 }
 
+/// What a look at the file system found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// A message may come in.
+    pub enough: bool,
+    /// This was a look of its own, and something should be done for more room or for the reserve.
+    pub wants_more: bool,
+}
+
 #[derive(Debug)]
 struct Looked {
     at: Option<Instant>,
@@ -47,19 +56,14 @@ impl Room {
     }
 
     /// Whether a message may come in; at most a second old.
-    pub(crate) fn check(&self) -> Result<(), SpoolError> {
+    pub(crate) fn check(&self) -> Result<Look, SpoolError> {
         let mut looked = self.looked.lock();
-        if looked.at.is_none_or(|at| at.elapsed() >= FRESH) {
+        let fresh = looked.at.is_none_or(|at| at.elapsed() >= FRESH);
+        if fresh {
             looked.enough = self.free()? >= self.floor.saturating_add(self.missing(&looked));
             looked.at = Some(Instant::now());
         }
-        if looked.enough { Ok(()) } else { Err(SpoolError::Full) }
-    }
-
-    /// Whether the reserve was given up and there is room to make it anew.
-    pub(crate) fn wants_reserve(&self) -> bool {
-        let looked = self.looked.lock();
-        !looked.reserved && looked.enough
+        Ok(Look { enough: looked.enough, wants_more: fresh && !(looked.enough && looked.reserved) })
     }
 
     /// A write found the disk full: nothing comes in until the next look.

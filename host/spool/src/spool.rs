@@ -262,13 +262,13 @@ impl Spool {
         if let Some(failure) = shared.failure() {
             return Err(failure);
         }
-        let room = shared.room.check();
-        if shared.room.wants_reserve()
+        let look = shared.room.check()?;
+        if look.wants_more
             && let Some(chores) = &*self.inner.chores.lock()
         {
-            let _ = chores.send(Chore::Reserve);
+            let _ = chores.send(Chore::MakeRoom);
         }
-        room
+        if look.enough { Ok(()) } else { Err(SpoolError::Full) }
     }
 
     /// Resolves when the spool has failed: the program must end, without [`Spool::close`].

@@ -1,0 +1,335 @@
+//! Chains, verdicts, aliases and routes, with a guest that says what the test wants.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use common::{Memory, policy, probe, rcpt, refused, relaying, transaction, users};
+use facteur_policy::{Decision, FinalRecipient, Grants, Message, Route, Tags};
+
+const ACCEPTED: Decision = Decision::Accept;
+
+async fn chain_of(settings: &[&str], to: &str) -> Decision {
+    let plugins = settings.iter().enumerate().map(|(n, one)| relaying(probe(&format!("p{n}"), one))).collect();
+    rcpt(&policy(plugins, users()).await, to).await
+}
+
+#[tokio::test]
+async fn no_plugin_at_all_is_a_safe_server() {
+    let policy = policy(vec![], users()).await;
+    assert_eq!(rcpt(&policy, "louen@local.test").await, ACCEPTED);
+    assert_eq!(refused(&rcpt(&policy, "x@elsewhere.test").await), "554 5.7.1 <x@elsewhere.test>: Relay access denied");
+    assert_eq!(
+        refused(&rcpt(&policy, "nobody@local.test").await),
+        "550 5.1.1 <nobody@local.test>: Recipient address rejected: User unknown in local recipient table"
+    );
+    assert_eq!(
+        refused(&rcpt(&policy, "nobody@alias.test").await),
+        "550 5.1.1 <nobody@alias.test>: Recipient address rejected: User unknown in virtual alias table"
+    );
+    assert_eq!(rcpt(&policy, "anyone@relay.test").await, ACCEPTED);
+    assert!(refused(&rcpt(&policy, "broken@local.test").await).starts_with("451 4.3.0"));
+}
+
+#[tokio::test]
+async fn an_accept_never_grants_relaying_nor_vouches() {
+    assert!(refused(&chain_of(&[r#"{"rcpt": "accept"}"#], "x@elsewhere.test").await).starts_with("554 5.7.1"));
+    assert!(refused(&chain_of(&[r#"{"rcpt": "accept"}"#], "nobody@local.test").await).starts_with("550 5.1.1"));
+    assert!(refused(&chain_of(&[r#"{"rcpt": "allow-relay"}"#], "nobody@local.test").await).starts_with("550 5.1.1"));
+}
+
+#[tokio::test]
+async fn addresses_that_route_by_themselves_are_not_relayed() {
+    for to in ["x%elsewhere.test@relay.test", "\"x@elsewhere.test\"@relay.test", "elsewhere.test!x@relay.test"] {
+        assert!(refused(&chain_of(&[], to).await).ends_with("Relay access denied"), "{to}");
+    }
+    let policy = policy(vec![], users()).await;
+    let routed = transaction(&policy).await.rcpt("x@relay.test".parse().unwrap(), true).await;
+    assert!(refused(&routed).ends_with("Relay access denied"));
+}
+
+#[tokio::test]
+async fn the_first_verdict_ends_the_chain_of_its_stage() {
+    let louen = "louen@local.test";
+    assert_eq!(chain_of(&[r#"{"rcpt": "accept"}"#, r#"{"rcpt": "reject"}"#], louen).await, ACCEPTED);
+    let decision = chain_of(&[r#"{"rcpt": "dunno"}"#, r#"{"rcpt": "reject"}"#, r#"{"rcpt": "defer"}"#], louen).await;
+    assert_eq!(refused(&decision), "550 5.7.1 rejected at rcpt");
+    // An accept at one stage says nothing about the next.
+    let decision = chain_of(&[r#"{"connect": "accept", "mail": "reject"}"#], louen).await;
+    assert_eq!(refused(&decision), "550 5.7.1 rejected at mail");
+}
+
+#[tokio::test]
+async fn modifiers_wait_for_the_end_of_rcpt() {
+    let louen = "louen@local.test";
+    let if_permit = r#"{"helo": "defer-if-permit"}"#;
+    assert_eq!(refused(&chain_of(&[if_permit], louen).await), "450 4.7.1 if permit");
+    assert_eq!(refused(&chain_of(&[if_permit, r#"{"rcpt": "accept"}"#], louen).await), "450 4.7.1 if permit");
+    assert_eq!(
+        refused(&chain_of(&[if_permit, r#"{"rcpt": "reject"}"#], louen).await),
+        "550 5.7.1 rejected at rcpt",
+        "a reject beats it"
+    );
+    let if_reject = r#"{"rcpt": "defer-if-reject"}"#;
+    assert_eq!(chain_of(&[if_reject], louen).await, ACCEPTED);
+    assert_eq!(refused(&chain_of(&[if_reject, r#"{"rcpt": "reject"}"#], louen).await), "450 4.7.1 if reject");
+    assert_eq!(refused(&chain_of(&[if_reject], "nobody@local.test").await), "450 4.7.1 if reject");
+}
+
+#[tokio::test]
+async fn connect_helo_and_mail_are_asked_once_and_apply_to_each_recipient() {
+    let policy = policy(vec![probe("p", r#"{"mail": ["tag:seen", "defer"]}"#)], users()).await;
+    let mut transaction = transaction(&policy).await;
+    for to in ["louen@local.test", "admin@local.test"] {
+        let decision = transaction.rcpt(to.parse().unwrap(), false).await;
+        assert_eq!(refused(&decision), "450 4.7.1 deferred at mail");
+    }
+}
+
+#[tokio::test]
+async fn early_plugins_are_asked_at_once() {
+    let mut early = probe("early", r#"{"helo": "drop", "connect": "dunno"}"#);
+    early.early = true;
+    let policy = policy(vec![early], users()).await;
+    let facts = facteur_policy::SessionFacts::new("s".into(), "l".into(), "203.0.113.1:1".parse().unwrap(), false);
+    let session = policy.session(policy.chain(None), Arc::new(facts));
+    assert_eq!(session.connect().await, ACCEPTED);
+    assert!(matches!(session.hello("x", true).await, Decision::Drop(reply) if reply.code == 521));
+}
+
+#[tokio::test]
+async fn a_missing_grant_is_told_with_the_line_to_add() {
+    let memory = Memory { tables: HashMap::from([("t".into(), HashMap::new())]), ..users() };
+    let plugin = probe("asks", r#"{"rcpt": "find:t:key"}"#);
+    let policy = policy(vec![plugin], memory).await;
+    let told = refused(&rcpt(&policy, "louen@local.test").await);
+    assert!(told.contains("add: lookup = ["), "{told}");
+}
+
+#[tokio::test]
+async fn tables_are_asked_in_lower_case() {
+    let memory = Memory {
+        tables: HashMap::from([("t".into(), HashMap::from([("key".into(), "value".into())]))]),
+        ..users()
+    };
+    let mut plugin = probe("asks", r#"{"rcpt": "find:t:KEY"}"#);
+    plugin.grants = Grants { lookup: vec!["t".into()], ..Grants::default() };
+    let policy = policy(vec![plugin], memory).await;
+    let told = refused(&rcpt(&policy, "louen@local.test").await);
+    assert!(told.contains("value: \"value\""), "{told}");
+}
+
+/// What an envelope to this one address becomes.
+async fn expand(settings: &str, memory: Memory, to: &str) -> Vec<FinalRecipient> {
+    let mut plugin = probe("aliases", settings);
+    plugin.grants.include = vec!["/lists".into()];
+    let policy = policy(vec![plugin], memory).await;
+    let mut transaction = transaction(&policy).await;
+    assert_eq!(transaction.rcpt(to.parse().unwrap(), false).await, ACCEPTED);
+    transaction.finish().await.recipients
+}
+
+fn addresses(list: &[FinalRecipient]) -> Vec<String> {
+    let shown = |one: &FinalRecipient| match &one.refusal {
+        None => one.address.to_string(),
+        Some(reply) => format!("{} refused {reply}", one.address),
+    };
+    list.iter().map(shown).collect()
+}
+
+#[tokio::test]
+async fn aliases_expand_step_by_step_in_order_and_once_each() {
+    let settings = r#"{"alias": {
+        "all@local.test": ["team@local.test", "louen@local.test", "x@elsewhere.test"],
+        "team@local.test": ["louen@local.test", "admin"]
+    }}"#;
+    let found = expand(settings, users(), "all@local.test").await;
+    assert_eq!(addresses(&found), ["louen@local.test", "admin@origin.test", "x@elsewhere.test"]);
+    assert!(found.iter().all(|one| one.original.to_string() == "all@local.test" && one.rcpt == Some(0)));
+}
+
+#[tokio::test]
+async fn an_alias_that_names_itself_is_final() {
+    let settings = r#"{"alias": {"admin@local.test": ["admin@local.test", "louen@local.test"]}}"#;
+    assert_eq!(addresses(&expand(settings, users(), "admin@local.test").await), ["admin@local.test", "louen@local.test"]);
+    // Final doesn't mean there: without a mailbox it is refused, singly.
+    let settings = r#"{"alias": {"root@local.test": ["root@local.test", "louen@local.test"]}}"#;
+    let found = expand(settings, users(), "root@local.test").await;
+    assert!(addresses(&found)[0].starts_with("root@local.test refused 550 5.1.1"), "{found:?}");
+    assert_eq!(found.len(), 2);
+}
+
+#[tokio::test]
+async fn commands_and_files_are_refused_one_by_one() {
+    let settings = r#"{"alias": {"mixed@local.test": ["|ticket", "/var/mail/x", "louen@local.test"]}}"#;
+    let found = addresses(&expand(settings, users(), "mixed@local.test").await);
+    assert_eq!(
+        found,
+        [
+            "mixed@local.test refused 550 5.7.0 delivery to a command is not granted",
+            "mixed@local.test refused 550 5.7.0 delivery to a file is not granted",
+            "louen@local.test"
+        ]
+    );
+    // Where nothing good is left, RCPT is refused.
+    let policy = policy(vec![probe("a", r#"{"alias": {"pipe@local.test": ["|x"]}}"#)], users()).await;
+    assert!(refused(&rcpt(&policy, "pipe@local.test").await).contains("delivery to a command is not granted"));
+}
+
+#[tokio::test]
+async fn a_list_is_opened_at_the_end_and_its_owner_is_the_sender() {
+    let settings = r#"{
+        "alias": {"list@local.test": [":include:/lists/one"], "sub@local.test": [":include:/lists/two"]},
+        "owner": {"list@local.test": "owner-list"}
+    }"#;
+    let entries = ["louen@local.test", "\"jean du bde\"@elsewhere.test", "|cmd", "sub@local.test", "not an address@"];
+    let lists = HashMap::from([
+        ("/lists/one".to_owned(), entries.map(str::to_owned).to_vec()),
+        ("/lists/two".to_owned(), vec!["x@elsewhere.test".to_owned()]),
+    ]);
+    let found = expand(settings, Memory { lists, ..users() }, "list@local.test").await;
+    let shown = addresses(&found);
+    assert_eq!(shown[0], "louen@local.test");
+    assert_eq!(shown[1], "\"jean du bde\"@elsewhere.test");
+    assert!(shown[2].contains("a list holds addresses only"), "{shown:?}");
+    assert!(shown[3].contains("refused 550 5.7.0"), "a list in a list: {shown:?}");
+    assert!(found[0].sender.as_ref().is_some_and(|sender| sender.to_string() == "owner-list@origin.test"));
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_granted_is_refused() {
+    let policy = policy(vec![probe("a", r#"{"alias": {"l@local.test": [":include:/etc/shadow"]}}"#)], users()).await;
+    assert!(refused(&rcpt(&policy, "l@local.test").await).contains("the list is not granted"));
+}
+
+#[tokio::test]
+async fn an_expansion_that_grows_for_ever_is_deferred() {
+    let policy = policy(vec![probe("a", "{}")], users()).await;
+    let told = refused(&rcpt(&policy, "grow@local.test").await);
+    assert!(told.starts_with("451 4.3.5") && told.ends_with("the alias expands too far"), "{told}");
+}
+
+#[tokio::test]
+async fn an_alias_that_fails_is_451_and_never_unknown() {
+    let settings = r#"{"alias": {"a@local.test": "fail", "b@local.test": "trap", "c@local.test": "unknown"}}"#;
+    let policy = policy(vec![probe("a", settings)], users()).await;
+    assert_eq!(refused(&rcpt(&policy, "a@local.test").await), "451 4.3.0 <a@local.test>: Temporary lookup failure");
+    assert!(refused(&rcpt(&policy, "b@local.test").await).starts_with("451 4.3.5"));
+    assert!(refused(&rcpt(&policy, "c@local.test").await).starts_with("550 5.1.1 <c@local.test>: Recipient address rejected: moved away"));
+}
+
+#[tokio::test]
+async fn listed_asks_the_alias_hook_even_of_the_same_plugin() {
+    let settings = r#"{"rcpt": "reject-unlisted", "alias": {"known@local.test": ["louen@local.test"]}}"#;
+    let policy = policy(vec![probe("both", settings)], users()).await;
+    assert_eq!(rcpt(&policy, "known@local.test").await, ACCEPTED);
+    assert_eq!(refused(&rcpt(&policy, "nobody@local.test").await), "550 5.1.1 not listed");
+}
+
+#[tokio::test]
+async fn a_dead_route_is_refused_at_rcpt() {
+    let settings = r#"{"transport": {"relay.test": "error:550 5.1.2 gone"}}"#;
+    let policy = policy(vec![probe("t", settings)], users()).await;
+    assert_eq!(
+        refused(&rcpt(&policy, "x@relay.test").await),
+        "550 5.1.2 <x@relay.test>: Recipient address rejected: gone"
+    );
+}
+
+async fn route(settings: &str, to: &str) -> Result<Route, String> {
+    let policy = policy(vec![probe("t", settings)], users()).await;
+    let to = to.parse().unwrap();
+    policy.next_hop(None, &Tags::default(), false, &to, &to).await.map_err(|reply| reply.to_string())
+}
+
+#[tokio::test]
+async fn routes_are_checked_and_fall_back_to_the_class() {
+    let smtp = |route| match route {
+        Ok(Route::Smtp(smtp)) => (smtp.host, smtp.port, smtp.mx),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(smtp(route("{}", "x@elsewhere.test").await), ("elsewhere.test".into(), 25, true));
+    assert_eq!(route("{}", "louen@local.test").await, Ok(Route::Maildir));
+    let settings = r#"{"transport": {"a.test": "smtp:[next.test]:2525", "b.test": "uucp:x", "c.test": "trap"}}"#;
+    assert_eq!(smtp(route(settings, "x@a.test").await), ("next.test".into(), 2525, false));
+    for undecided in ["x@b.test", "x@c.test"] {
+        assert!(route(settings, undecided).await.unwrap_err().starts_with("451 4.3.5"), "{undecided}");
+    }
+}
+
+#[tokio::test]
+async fn actions_add_up_and_tags_pass_on() {
+    let settings = [
+        r#"{"rcpt": ["hold", "header:X-One: 1", "bcc:admin@local.test", "tag:x", "delay:60000"]}"#,
+        r#"{"rcpt": ["header:X-Two: 2"], "data": "reject-if-tagged"}"#,
+    ];
+    let plugins = settings.iter().enumerate().map(|(n, one)| probe(&format!("p{n}"), one)).collect();
+    let policy = policy(plugins, users()).await;
+    let mut transaction = transaction(&policy).await;
+    assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+    assert_eq!(transaction.take_delay().as_secs(), 30, "at most half a minute");
+    assert_eq!(refused(&transaction.data().await), "550 5.7.1 tagged");
+    let outgoing = transaction.finish().await;
+    assert_eq!(outgoing.actions.hold.as_deref(), Some("probed"));
+    assert_eq!(outgoing.actions.headers, [("X-One".into(), "1".into()), ("X-Two".into(), "2".into())]);
+    assert_eq!(addresses(&outgoing.recipients), ["louen@local.test", "admin@local.test"]);
+    assert_eq!(outgoing.recipients[1].rcpt, None);
+    assert_eq!(outgoing.tags, [("probe".into(), "x".into())]);
+}
+
+#[tokio::test]
+async fn a_redirection_replaces_every_recipient() {
+    let policy = policy(vec![probe("p", r#"{"rcpt": "redirect:admin@local.test"}"#)], users()).await;
+    let mut transaction = transaction(&policy).await;
+    assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+    assert_eq!(addresses(&transaction.finish().await.recipients), ["admin@local.test"]);
+}
+
+#[tokio::test]
+async fn the_message_is_seen_at_the_end_of_data_only() {
+    let policy = policy(vec![probe("p", r#"{"end-of-data": "reject-subject:spam"}"#)], users()).await;
+    for (subject, passes) in [("ham", true), ("spam", false)] {
+        let mut transaction = transaction(&policy).await;
+        assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+        assert_eq!(transaction.data().await, ACCEPTED);
+        let text = format!("From: x\r\nSUBJECT: {subject}\r\n\r\nSubject: body\r\n");
+        let decision = transaction.end_of_data(Message::new(Arc::new(text.into_bytes()))).await;
+        assert_eq!(decision == ACCEPTED, passes, "{decision:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_discarded_message_has_no_recipients() {
+    let policy = policy(vec![probe("p", r#"{"data": "discard"}"#)], users()).await;
+    let mut transaction = transaction(&policy).await;
+    assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+    assert_eq!(transaction.data().await, ACCEPTED);
+    let outgoing = transaction.finish().await;
+    assert!(outgoing.discard && outgoing.recipients.is_empty());
+}
+
+#[tokio::test]
+async fn a_bounces_recipient_is_expanded_too() {
+    let policy = policy(vec![probe("a", r#"{"alias": {"old@local.test": ["louen@local.test"]}}"#)], users()).await;
+    let found = policy.resolve("old@local.test".parse().unwrap()).await;
+    assert_eq!(addresses(&found), ["louen@local.test"]);
+}
+
+#[tokio::test]
+async fn an_expansion_is_asked_once_for_a_transaction() {
+    let memory = Memory { tables: HashMap::from([("t".into(), HashMap::new())]), ..users() };
+    let before = memory.finds.load(Ordering::Relaxed);
+    assert_eq!(before, 0);
+    let settings = r#"{"rcpt": "reject-unlisted", "alias": {"known@local.test": ["louen@local.test"]}}"#;
+    let policy = policy(vec![probe("both", settings)], memory).await;
+    let mut transaction = transaction(&policy).await;
+    for _ in 0..3 {
+        assert_eq!(transaction.rcpt("known@local.test".parse().unwrap(), false).await, ACCEPTED);
+    }
+    // One copy, however often the client names it.
+    assert_eq!(transaction.finish().await.recipients.len(), 1);
+}

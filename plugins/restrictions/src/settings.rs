@@ -1,0 +1,157 @@
+//! The settings, and what is kept of them.
+
+use facteur_plugin::Stages;
+use serde::{Deserialize, Serialize};
+
+use crate::restriction::{Key, Restriction, Rule, parse};
+
+/// As the operator writes them: lists of restrictions as in `main.cf`.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct Written {
+    /// `smtpd_client_restrictions`
+    client: List,
+    /// `smtpd_helo_restrictions`
+    helo: List,
+    /// `smtpd_sender_restrictions`
+    sender: List,
+    /// `smtpd_relay_restrictions`
+    relay: List,
+    /// `smtpd_recipient_restrictions`
+    recipient: List,
+    /// `smtpd_data_restrictions`
+    data: List,
+    /// `smtpd_end_of_data_restrictions`
+    end_of_data: List,
+    /// Characters that part a user from an extension. None by default.
+    delimiter: String,
+}
+
+type List = Vec<String>;
+
+/// As they are kept.
+#[derive(Debug, Serialize, Deserialize, Default)]
+pub struct Settings {
+    pub client: Vec<Rule>,
+    pub helo: Vec<Rule>,
+    pub sender: Vec<Rule>,
+    pub relay: Vec<Rule>,
+    pub recipient: Vec<Rule>,
+    pub data: Vec<Rule>,
+    pub end_of_data: Vec<Rule>,
+    pub delimiter: String,
+    /// `relay` or `recipient` refuses what nobody permits. Only then a permit that isn't about the client itself may grant relaying:
+    /// Postfix doesn't even start without such a list.
+    pub guarded: bool,
+}
+
+impl Settings {
+    /// From the host.
+    ///
+    /// # Errors
+    /// A text for the operator that names the setting.
+    pub fn read() -> Result<Self, String> {
+        Self::check(facteur_plugin::settings::read()?)
+    }
+
+    fn check(written: Written) -> Result<Self, String> {
+        let list = |setting: &str, texts: List, bare| {
+            parse(texts.iter().map(String::as_str), bare).map_err(|why| format!("setting \"{setting}\": {why}"))
+        };
+        let relay = list("relay", written.relay, Some(Key::Recipient))?;
+        let recipient = list("recipient", written.recipient, Some(Key::Recipient))?;
+        Ok(Self {
+            client: list("client", written.client, Some(Key::Client))?,
+            helo: list("helo", written.helo, Some(Key::Helo))?,
+            sender: list("sender", written.sender, Some(Key::Sender))?,
+            data: list("data", written.data, None)?,
+            end_of_data: list("end-of-data", written.end_of_data, None)?,
+            guarded: refuses_strangers(&relay) || refuses_strangers(&recipient),
+            relay,
+            recipient,
+            delimiter: written.delimiter,
+        })
+    }
+
+    /// The stages that have a list.
+    pub fn stages(&self) -> Stages {
+        let mut stages = Stages::empty();
+        for (stage, asked) in [
+            (Stages::CONNECT, !self.client.is_empty()),
+            (Stages::HELO, !self.helo.is_empty()),
+            (Stages::MAIL, !self.sender.is_empty()),
+            (Stages::RCPT, !self.relay.is_empty() || !self.recipient.is_empty()),
+            (Stages::DATA, !self.data.is_empty()),
+            (Stages::END_OF_DATA, !self.end_of_data.is_empty()),
+        ] {
+            if asked {
+                stages = stages | stage;
+            }
+        }
+        stages
+    }
+
+    /// Every rule, with the name of its setting.
+    pub fn rules(&self) -> impl Iterator<Item = (&'static str, &Rule)> {
+        let lists = [
+            ("client", &self.client),
+            ("helo", &self.helo),
+            ("sender", &self.sender),
+            ("relay", &self.relay),
+            ("recipient", &self.recipient),
+            ("data", &self.data),
+            ("end-of-data", &self.end_of_data),
+        ];
+        lists.into_iter().flat_map(|(setting, list)| list.iter().map(move |rule| (setting, rule)))
+    }
+}
+
+/// Whether the list has what Postfix asks for: something that refuses, in force, and not behind a `permit` for everyone.
+fn refuses_strangers(rules: &[Rule]) -> bool {
+    let reached = rules.iter().take_while(|rule| rule.restriction != Restriction::Permit);
+    reached.filter(|rule| !rule.warn).any(|rule| {
+        matches!(
+            rule.restriction,
+            Restriction::RejectUnauthDestination
+                | Restriction::DeferUnauthDestination
+                | Restriction::Reject
+                | Restriction::Defer
+                | Restriction::DeferIfPermit
+        )
+    })
+}
+
+/// The settings of a JSON text.
+#[cfg(test)]
+pub fn of(json: &str) -> Result<Settings, String> {
+    Settings::check(facteur_plugin::settings::parse(json)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_stages_with_a_list_are_asked() {
+        assert!(of("{}").unwrap().stages() == Stages::empty());
+        let settings = of(r#"{"relay": ["reject"], "end-of-data": ["permit"]}"#).unwrap();
+        assert!(settings.stages() == Stages::RCPT | Stages::END_OF_DATA);
+    }
+
+    #[test]
+    fn an_error_names_the_setting() {
+        let told = of(r#"{"helo": ["reject_invalid_helo"]}"#).unwrap_err();
+        assert!(told.starts_with("setting \"helo\": there is no restriction reject_invalid_helo"), "{told}");
+        assert!(of(r#"{"recipients": []}"#).unwrap_err().contains("recipients"));
+    }
+
+    #[test]
+    fn a_guard_counts_only_where_it_is_in_force() {
+        let guarded = |list: &str| of(&format!(r#"{{"recipient": ["{list}"]}}"#)).unwrap().guarded;
+        assert!(guarded("permit_mynetworks reject_unauth_destination"));
+        assert!(guarded("check_sender_access table:x, reject"));
+        assert!(!guarded("permit_mynetworks"));
+        assert!(!guarded("permit, reject_unauth_destination"));
+        assert!(!guarded("warn_if_reject reject_unauth_destination"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Replies as Postfix words them: `<name>: Sender address rejected: why`.
+
+use facteur_plugin::{Reply, Verdict, status};
+
+/// The longest text that is told, in bytes. Postfix cuts the whole reply at 510; the contract allows 512 of text.
+const TEXT_LIMIT: usize = 500;
+
+/// What a refusal is about: the stage's own subject, or that of an access table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Client,
+    Helo,
+    Sender,
+    Recipient,
+    Data,
+    EndOfData,
+}
+
+impl What {
+    /// Postfix's word for it.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Client => "Client host",
+            Self::Helo => "Helo command",
+            Self::Sender => "Sender address",
+            Self::Recipient => "Recipient address",
+            Self::Data => "Data command",
+            Self::EndOfData => "End-of-data",
+        }
+    }
+}
+
+/// A reply. The class of the status follows from the code. Control characters become spaces.
+pub fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
+    Reply::new(code, status::in_class(enhanced, code), clean(text, TEXT_LIMIT))
+}
+
+/// What Postfix says when its own settings or tables are at fault.
+pub fn server_error() -> Reply {
+    reply(451, "4.3.5", "Server configuration error")
+}
+
+/// A text on one line, of at most `limit` bytes.
+pub fn clean(text: &str, limit: usize) -> String {
+    let mut cleaned = String::with_capacity(text.len().min(limit));
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if cleaned.len() + c.len_utf8() > limit {
+            break;
+        }
+        cleaned.push(c);
+    }
+    cleaned
+}
+
+/// The verdict of a refusal: 421 and 521 end the session, as from Postfix.
+pub fn refusal(reply: Reply) -> Verdict {
+    match reply.code {
+        421 | 521 => Verdict::Drop(reply),
+        400..=499 => Verdict::Defer(reply),
+        _ => Verdict::Reject(reply),
+    }
+}
+
+/// The status code of an access table, which may be read for any subject: an address status (x.1.x) is turned into that
+/// of a sender, of a recipient, or of neither.
+pub fn fitting_status(status: &str, what: What) -> &str {
+    let Some(detail) = status.split_once('.').and_then(|(_, rest)| rest.strip_prefix("1.")) else { return status };
+    match (what, detail) {
+        (What::Sender, "2" | "8") => "4.1.8",
+        (What::Sender, "3" | "7") => "4.1.7",
+        (What::Recipient, "1") => "4.1.1",
+        (What::Recipient, "2" | "8") => "4.1.2",
+        (What::Recipient, "3" | "7") => "4.1.3",
+        (What::Recipient, "4") => "4.1.4",
+        (What::Recipient, "5") => "4.1.5",
+        (What::Recipient, "6") => "4.1.6",
+        (What::Sender | What::Recipient, _) => "4.1.0",
+        _ => "4.0.0",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_clean_and_short() {
+        assert_eq!(clean("a\r\nb", 10), "a  b");
+        assert_eq!(clean("ééé", 5), "éé");
+        assert_eq!(reply(554, "4.7.1", "no"), Reply::new(554, "5.7.1", "no"));
+    }
+
+    #[test]
+    fn an_address_status_fits_its_subject() {
+        assert_eq!(fitting_status("5.1.1", What::Sender), "4.1.0");
+        assert_eq!(fitting_status("5.1.8", What::Recipient), "4.1.2");
+        assert_eq!(fitting_status("5.1.1", What::Client), "4.0.0");
+        assert_eq!(fitting_status("5.7.1", What::Client), "5.7.1");
+        assert_eq!(fitting_status("5.1.1", What::Recipient), "4.1.1");
+    }
+}
