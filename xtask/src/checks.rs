@@ -3,7 +3,8 @@
 //!
 //! What a check needs and can't get is a failure, never left out silently.
 
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use crate::peers;
 use crate::plugins::{self, GUESTS};
@@ -106,8 +107,12 @@ fn fuzz(seconds: u64) -> Outcome {
     let share = (seconds / targets.len() as u64).max(1);
     for target in targets {
         shell::step(&format!("fuzz {target} for {share} s"), || {
+            // New inputs go to the first folder; the seeds are kept in the repository.
+            let inputs = [folder.join("corpus").join(target), folder.join("seeds").join(target)];
+            inputs.iter().try_for_each(|inputs| shell::create_directory(inputs))?;
             let limit = format!("-max_total_time={share}");
-            shell::run(fuzz(&["run", target]).args(["--", &limit, "-print_final_stats=1", "-verbosity=0"]))
+            let mut run = fuzz(&["run", target]);
+            shell::run(run.args(inputs).args(["--", &limit, "-print_final_stats=1", "-verbosity=0"]))
         })?;
     }
     Ok(())
@@ -124,7 +129,8 @@ fn nightly() -> Outcome {
     })
 }
 
-/// The tests; nothing may be printed after their summary.
+/// The tests. The process becomes the test runner, so that the last lines and the exit code are the runner's. Returns
+/// only if that failed.
 fn tests(long: bool, filters: &[String]) -> Outcome {
     // The system tests start the program itself, which building the tests alone would not renew.
     shell::step("build facteur", || shell::run(shell::cargo().args(["build", "--workspace", "--bins"])))?;
@@ -142,5 +148,6 @@ fn tests(long: bool, filters: &[String]) -> Outcome {
         }
         cargo.args(["test", "--workspace", "--lib", "--bins", "--tests"]).args(filters);
     }
-    shell::run(&mut cargo)
+    let error = cargo.stdin(Stdio::null()).exec();
+    Err(format!("can't start cargo: {error}"))
 }

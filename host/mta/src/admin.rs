@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::mta::Mta;
+use crate::mta::{Mta, told_to_stop};
 use crate::serve::Control;
 
 /// A request is short.
@@ -284,7 +284,7 @@ impl Door {
         loop {
             let accepted = tokio::select! {
                 accepted = self.0.accept() => accepted,
-                _ = stopping.wait_for(|stop| *stop) => return,
+                () = told_to_stop(&mut stopping) => return,
             };
             if let Ok((stream, _)) = accepted {
                 let (mta, control) = (mta.clone(), control.clone());

@@ -3,7 +3,7 @@
 //! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no table shows.
 
 use bytes::{BufMut, BytesMut};
-use facteur_policy::{Content, Outgoing, SessionFacts, Unavailable};
+use facteur_policy::{Content, FinalRecipient, Outgoing, SessionFacts, Unavailable};
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
 use facteur_spool::{
     Body, Client, Message, MessageId, NewBody, NewMessage, NewRecipient, Queued, Recipient, State, Target, Timestamp,
@@ -72,7 +72,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         envid: parameters.envid.clone(),
         tags: outgoing.tags,
         hold,
-        recipients: outgoing.recipients.into_iter().map(|one| recipient(one, recipients)).collect(),
+        recipients: outgoing.recipients.into_iter().map(|one| received_recipient(one, recipients)).collect(),
     };
     let queued = store(mta, new).await.map_err(|error| {
         tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
@@ -107,7 +107,7 @@ pub fn log_queued(message: &Message, queued: &Queued) {
 
 /// The message as the store will give it back, but for the names that the store gives.
 pub fn as_stored(new: &NewMessage) -> Message {
-    let recipient = |one: &NewRecipient| Recipient {
+    let stored = |one: &NewRecipient| Recipient {
         // Replaced by `with_ids`: a message that was never stored is never tried.
         id: facteur_spool::RecipientId::default(),
         address: one.address.clone(),
@@ -140,7 +140,7 @@ pub fn as_stored(new: &NewMessage) -> Message {
         envid: new.envid.clone(),
         tags: new.tags.clone(),
         reason: new.hold.clone(),
-        recipients: new.recipients.iter().map(recipient).collect(),
+        recipients: new.recipients.iter().map(stored).collect(),
     }
 }
 
@@ -153,12 +153,11 @@ pub fn with_ids(mut message: Message, queued: &Queued) -> Message {
     message
 }
 
-fn recipient(one: facteur_policy::FinalRecipient, parameters: &[RcptParameters]) -> NewRecipient {
-    let given = one.rcpt.and_then(|number| parameters.get(number));
+/// A final recipient as the store takes it.
+pub fn recipient(one: FinalRecipient, notify: Option<Notify>, orcpt: Option<String>) -> NewRecipient {
     NewRecipient {
-        orcpt: given.and_then(|given| given.orcpt.clone()),
-        // A copy that a plugin added is nobody's to be told about.
-        notify: if one.rcpt.is_some() { given.and_then(|given| given.notify) } else { Some(Notify::NEVER) },
+        orcpt,
+        notify,
         // What comes through a list with an owner is the owner's to hear about.
         sender: one.sender.map(Some),
         target: Target::Address,
@@ -167,6 +166,15 @@ fn recipient(one: facteur_policy::FinalRecipient, parameters: &[RcptParameters])
         refusal: one.refusal,
         address: one.address,
         original: one.original,
+    }
+}
+
+/// The same with what the client said at the RCPT that it came from.
+fn received_recipient(one: FinalRecipient, parameters: &[RcptParameters]) -> NewRecipient {
+    match one.rcpt.and_then(|number| parameters.get(number)) {
+        Some(given) => recipient(one, given.notify, given.orcpt.clone()),
+        // A copy that a plugin added is nobody's to be told about.
+        None => recipient(one, Some(Notify::NEVER), None),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::Listen;
-use crate::mta::Mta;
+use crate::mta::{Mta, told_to_stop};
 use crate::session;
 
 /// Clients that may wait for accept.
@@ -63,7 +63,7 @@ impl Listener {
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                _ = stopping.wait_for(|stop| *stop) => break,
+                () = told_to_stop(&mut stopping) => break,
                 Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
             };
             match accepted {

@@ -26,6 +26,12 @@ pub struct Mta {
     sessions: AtomicU64,
 }
 
+/// Waits until the program is to end.
+pub async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
+    // An error means that who would tell is gone: the program is ending all the same.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
 impl Mta {
     /// Puts the parts together.
     pub fn new(lives: Lives, spool: Spool, queue: Queue, stopping: watch::Receiver<bool>) -> Self {

@@ -16,8 +16,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::admin;
-use crate::config::{self, Config, ConfigError};
-use crate::delivery::Deliverer;
+use crate::config::{Config, ConfigError};
+use crate::delivery::{self, Deliverer};
 use crate::dns::Resolver;
 use crate::listener::Listener;
 use crate::live::{BrokenTables, Live};
@@ -60,6 +60,7 @@ pub struct Control {
     runtime: Runtime,
     resolver: Arc<Resolver>,
     lives: Lives,
+    deliverer: Arc<Deliverer>,
     /// One reload at a time.
     reloading: Arc<Mutex<()>>,
 }
@@ -88,6 +89,7 @@ impl Control {
         }
         let live = Live::load(config, &self.runtime, self.resolver.clone(), Some(&before), BrokenTables::Refuse).await?;
         live.tables.watch().map_err(|error| vec![error.to_string()])?;
+        self.deliverer.configure(delivery_settings(&live, &self.resolver));
         self.lives.store(Arc::new(live));
         Ok(())
     }
@@ -118,7 +120,6 @@ fn lines(errors: &[ConfigError]) -> Vec<String> {
 pub async fn check(config: Config) -> Result<(), ServeError> {
     let runtime = runtime(&config)?;
     let resolver = resolver(&config)?;
-    let config = Config { policy: config::PolicySettings { ..config.policy.clone() }, ..config };
     Live::load(config, &runtime, resolver, None, BrokenTables::Refuse).await.map_err(ServeError::Setup)?;
     Ok(())
 }
@@ -150,11 +151,10 @@ pub async fn serve(
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let door = admin::Door::open(&config.admin.socket);
     let door = door.map_err(ServeError::system(config.admin.socket.display().to_string()))?;
-    let deliverer = Arc::new(Deliverer::new(&config, resolver.clone()));
-
     let live = Live::load(config, &runtime, resolver.clone(), None, BrokenTables::Tolerate).await;
     let live = live.map_err(ServeError::Setup)?;
     live.tables.watch().map_err(ServeError::system("watching the tables"))?;
+    let deliverer = Arc::new(Deliverer::new(delivery_settings(&live, &resolver)));
     let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
     let queue = Queue::start(parts(&spool, &lives, &deliverer)).await?;
 
@@ -165,6 +165,7 @@ pub async fn serve(
         runtime,
         resolver,
         lives,
+        deliverer: deliverer.clone(),
         reloading: Arc::default(),
     };
     let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.address().ok()).collect();
@@ -203,6 +204,16 @@ async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
     let opened = tokio::task::spawn_blocking(move || Spool::open(&settings)).await;
     let opened = opened.map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
     Ok(opened?)
+}
+
+fn delivery_settings(live: &Live, resolver: &Arc<Resolver>) -> delivery::Settings {
+    delivery::Settings {
+        hostname: live.config.hostname.clone(),
+        listening: live.config.listen.iter().map(|listen| listen.address).collect(),
+        smtp: live.config.smtp.clone(),
+        mailboxes: live.mailboxes.clone(),
+        names: resolver.clone(),
+    }
 }
 
 fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>) -> queue::Parts {

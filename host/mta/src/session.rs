@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use crate::config::Listen;
 use crate::intake::{self, Accepted};
 use crate::live::Live;
-use crate::mta::Mta;
+use crate::mta::{Mta, told_to_stop};
 
 /// What is read at a time.
 const READ: usize = 64 * 1024;
@@ -117,7 +117,7 @@ impl Session {
                     self.go_away("Error: timeout exceeded", "4.4.2");
                     return self.last_words().await;
                 }
-                _ = stopping.wait_for(|stop| *stop) => {
+                () = told_to_stop(&mut stopping) => {
                     self.go_away("Service shutting down", "4.3.2");
                     return self.last_words().await;
                 }

@@ -21,7 +21,7 @@ pub const MAX_RECIPIENTS: usize = 1 << RECIPIENT_BITS;
 ///
 /// Made from the clock (microseconds, modulo 2^40: it comes round after 12 days), so that new messages are appended
 /// at one place of the table. Printed as ten upper-case hexadecimal digits (`6FEE36C37B`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(u64);
 
 impl QueueId {
@@ -66,7 +66,7 @@ impl QueueId {
     }
 
     /// The recipient with this number within the message; callers have checked it against [`MAX_RECIPIENTS`].
-    pub(crate) fn recipient(self, index: usize) -> RecipientId {
+    pub fn recipient(self, index: usize) -> RecipientId {
         debug_assert!(index < MAX_RECIPIENTS);
         RecipientId((self.key() << RECIPIENT_BITS) | index as i64)
     }
@@ -143,7 +143,7 @@ impl fmt::Debug for MessageId {
 }
 
 /// One recipient of one message in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecipientId(i64);
 
 impl RecipientId {

@@ -11,7 +11,6 @@ use std::process::{Command, Stdio};
 use facteur_lossyfs::{IMAGE, LIE, ROOT, library, restore, snapshot};
 use facteur_spool::{QueueId, Spool, SpoolConfig, SpoolError};
 
-#[allow(clippy::cast_possible_truncation, reason = "small numbers")]
 mod content;
 
 /// What a run of the writer said before it was killed.

@@ -109,7 +109,6 @@ impl Connection {
                 // As Postfix's smtp_skip_5xx_greeting: a server that talks to nobody says nothing about the recipients.
                 let said = reply.enhanced.map_or("4.3.0".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
                 let text = format!("host {} refused to talk to me: {}", connection.peer, bounded(reply));
-                connection.leave();
                 Err(Unreachable(Reply::new(450, &said, text)))
             }
             _ => Err(Unreachable(connection.loss.unwrap_or_else(no_outcome))),

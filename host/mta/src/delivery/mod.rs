@@ -20,7 +20,7 @@ use facteur_policy::Route;
 use facteur_smtp::{Address, Reply};
 use facteur_spool::{Message, Recipient};
 
-use crate::config;
+use crate::config::SmtpClient;
 use crate::dns::Names;
 use crate::tables::Mailboxes;
 
@@ -31,7 +31,7 @@ pub struct Settings {
     /// Where this program listens: a next hop that is one of these is ourselves.
     pub listening: Vec<SocketAddr>,
     /// `[smtp]`.
-    pub smtp: config::SmtpClient,
+    pub smtp: SmtpClient,
     /// Where mailboxes are and whose.
     pub mailboxes: Arc<Mailboxes>,
     /// The DNS.
@@ -49,6 +49,12 @@ pub struct Attempt<'a> {
     pub recipients: &'a [&'a Recipient],
     /// How.
     pub route: &'a Route,
+}
+
+impl Attempt<'_> {
+    fn all(&self, outcome: &Outcome, reached: bool) -> Attempted {
+        Attempted { outcomes: vec![outcome.clone(); self.recipients.len()], reached }
+    }
 }
 
 /// What became of one recipient. `remote` is the server that said so, as `host[address]:port`; none: the words are ours.
@@ -123,12 +129,6 @@ pub struct Attempted {
     pub reached: bool,
 }
 
-impl Attempted {
-    fn all(outcome: &Outcome, attempt: &Attempt<'_>, reached: bool) -> Self {
-        Self { outcomes: vec![outcome.clone(); attempt.recipients.len()], reached }
-    }
-}
-
 /// Does the attempts; keeps connections from one to the next.
 pub struct Deliverer {
     settings: ArcSwap<Settings>,
@@ -141,7 +141,7 @@ impl Deliverer {
         Self { settings: ArcSwap::from_pointee(settings), smtp: smtp::Smtp::default() }
     }
 
-    /// Puts another configuration in force, for the attempts that begin from now on.
+    /// Puts other settings in force, for the attempts that begin from now on.
     pub fn configure(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
     }
@@ -150,22 +150,19 @@ impl Deliverer {
     pub async fn attempt(&self, attempt: &Attempt<'_>) -> Attempted {
         let settings = self.settings.load_full();
         match attempt.route {
-            Route::Smtp(route) => {
-                let own = targets::Own { hostname: &settings.hostname, listening: &settings.listening };
-                self.smtp.attempt(&settings.smtp, &own, &*settings.names, attempt, route).await
-            }
+            Route::Smtp(route) => self.smtp.attempt(&settings, attempt, route).await,
             Route::Maildir => {
                 let mut outcomes = Vec::with_capacity(attempt.recipients.len());
                 for recipient in attempt.recipients {
-                    outcomes.push(maildir::deliver(&settings.hostname, &settings.mailboxes, attempt, recipient).await);
+                    outcomes.push(maildir::deliver(&settings, attempt, recipient).await);
                 }
                 Attempted { outcomes, reached: true }
             }
             Route::Discard => {
                 let reply = Reply::new(250, "2.0.0", "discarded");
-                Attempted::all(&Outcome::Delivered { reply, remote: None, duty: Duty::None }, attempt, true)
+                attempt.all(&Outcome::Delivered { reply, remote: None, duty: Duty::None }, true)
             }
-            Route::Error(reply) => Attempted::all(&Outcome::refused(reply.clone(), None), attempt, true),
+            Route::Error(reply) => attempt.all(&Outcome::refused(reply.clone(), None), true),
         }
     }
 

@@ -14,9 +14,8 @@ use facteur_spool::Recipient;
 use super::connection::{Connection, Sent, Unreachable};
 use super::pool::{Key, Pool};
 use super::targets::{self, Own, Target};
-use super::{Attempt, Attempted, Duty, Outcome};
+use super::{Attempt, Attempted, Duty, Outcome, Settings};
 use crate::config::SmtpClient;
-use crate::dns::Names;
 
 /// Servers that are talked to in one attempt (Postfix's `smtp_mx_session_limit`).
 const SESSION_LIMIT: usize = 2;
@@ -42,7 +41,7 @@ struct Talk {
     sent: Sent,
     /// `host[address]:port`.
     peer: String,
-    /// What it owes the sender for a success.
+    /// Who owes the sender the notice of a success.
     duty: Duty,
 }
 
@@ -50,21 +49,18 @@ impl Smtp {
     /// Tries it.
     pub async fn attempt(
         &self,
-        settings: &SmtpClient,
-        own: &Own<'_>,
-        names: &dyn Names,
+        settings: &Settings,
         attempt: &Attempt<'_>,
         route: &SmtpRoute,
     ) -> Attempted {
-        let mut targets = match targets::find(route, own, names).await {
+        let own = Own { hostname: &settings.hostname, listening: &settings.listening };
+        let mut targets = match targets::find(route, &own, &*settings.names).await {
             Ok(targets) => targets,
-            Err(nowhere) => {
-                return Attempted::all(&Outcome::refused(nowhere.reply, None), attempt, nowhere.definite);
-            }
+            Err(nowhere) => return attempt.all(&Outcome::refused(nowhere.reply, None), nowhere.definite),
         };
         // Among equals, those that a connection is open to come first.
         targets.sort_by_key(|target| {
-            (target.preference, !self.pool.has(&(target.address, source(settings, route, target))))
+            (target.preference, !self.pool.has(&(target.address, source(&settings.smtp, route, target))))
         });
         let best = targets.first().map(|target| target.preference);
         let mut outcomes =
@@ -77,7 +73,7 @@ impl Smtp {
                 break;
             }
             let envelope = envelope(attempt, open.iter().map(|&index| attempt.recipients[index]));
-            let talk = match self.talk(settings, route, &target, attempt, &envelope, own).await {
+            let talk = match self.talk(settings, route, &target, attempt, &envelope).await {
                 Ok(talk) => talk,
                 Err(Silent::Unreachable(reply)) => {
                     open.iter().for_each(|&index| outcomes[index] = Outcome::refused(reply.clone(), None));
@@ -117,14 +113,13 @@ impl Smtp {
     /// Gives the message to one server, by a connection that is kept or by a new one.
     async fn talk(
         &self,
-        settings: &SmtpClient,
+        settings: &Settings,
         route: &SmtpRoute,
         target: &Target,
         attempt: &Attempt<'_>,
         envelope: &Envelope,
-        own: &Own<'_>,
     ) -> Result<Talk, Silent> {
-        let source = source(settings, route, target);
+        let source = source(&settings.smtp, route, target);
         let key = (target.address, source);
         if let Some(connection) = self.pool.take(&key) {
             let talk = self.send(settings, key, connection, attempt, envelope).await;
@@ -134,9 +129,9 @@ impl Smtp {
                 return Ok(talk);
             }
         }
-        let opened = Connection::open(target, source, &settings.helo, &settings.timeouts).await;
+        let opened = Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
         let connection = opened.map_err(|Unreachable(reply)| Silent::Unreachable(reply))?;
-        if route.port == SMTP_PORT && connection.capabilities().name.eq_ignore_ascii_case(own.hostname) {
+        if route.port == SMTP_PORT && connection.capabilities().name.eq_ignore_ascii_case(&settings.hostname) {
             let peer = connection.peer().to_owned();
             connection.leave();
             return Err(Silent::Ourselves(peer));
@@ -146,7 +141,7 @@ impl Smtp {
 
     async fn send(
         &self,
-        settings: &SmtpClient,
+        settings: &Settings,
         key: Key,
         mut connection: Connection,
         attempt: &Attempt<'_>,
@@ -156,7 +151,7 @@ impl Smtp {
         let peer = connection.peer().to_owned();
         let duty = if connection.capabilities().dsn { Duty::HandedOn } else { Duty::Relayed };
         if sent.reusable {
-            self.pool.give(key, connection, settings.idle_connection);
+            self.pool.give(key, connection, settings.smtp.idle_connection);
         }
         Talk { sent, peer, duty }
     }

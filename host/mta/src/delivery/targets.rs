@@ -92,7 +92,7 @@ fn is_local(address: IpAddr) -> bool {
 /// Finds the addresses to try, best first, at most [`ADDRESS_LIMIT`] of them.
 pub async fn find(route: &SmtpRoute, own: &Own<'_>, names: &dyn Names) -> Result<Vec<Target>, Nowhere> {
     let (host, mx) = match literal(&route.host) {
-        Literal::Address(address) => return at(&route.host, [address], route, own),
+        Literal::Address(address) => return at(&address.to_string(), [address], route, own),
         Literal::Host(host) => (host, false),
         Literal::None => (&*route.host, route.mx),
     };

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::Reply;
+use facteur_smtp::{Address, Reply};
 use facteur_spool::{Message, NewMessage, Recipient, Timestamp, What};
 
 use super::batch::Batch;
 use super::scheduler::Finished;
 use super::{Parts, Queue};
-use crate::bounce;
-use crate::delivery::{Attempt, Outcome};
+use crate::bounce::{self, News};
+use crate::delivery::{Attempt, Duty, Outcome};
 use crate::intake;
+use crate::notice::Action;
 
 /// Tries the batch (or defers it untried, with this reply), and records what came of it.
 pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>) -> Finished {
@@ -29,13 +30,15 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
     let (outcomes, reached) = match dead {
         Some(reply) => (vec![Outcome::Deferred { reply, remote: None }; recipients.len()], true),
         None => {
-            let attempt = Attempt { message: message.clone(), recipients: recipients.clone(), route: batch.route.clone() };
+            let recipients: Vec<&Recipient> = recipients.iter().collect();
+            let sender = recipients.first().and_then(|first| sender(&message, first).as_ref());
+            let attempt = Attempt { message: &message, sender, recipients: &recipients, route: &batch.route };
             let attempted = parts.deliverer.attempt(&attempt).await;
             (attempted.outcomes, attempted.reached)
         }
     };
-    if !reached && let Some(Outcome::Deferred { reply, .. } | Outcome::Failed { reply, .. }) = outcomes.first() {
-        finished.unreached = Some((reply.clone(), parts.backoff.revive(now)));
+    if !reached && let Some(outcome) = outcomes.first() {
+        finished.unreached = Some((outcome.reply().clone(), parts.backoff.revive(now)));
     }
     let settled = settle(parts, &message, &recipients, outcomes, now);
     finished.deferred = settled
@@ -97,11 +100,15 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
     }
 }
 
+/// The envelope sender of a recipient: its own, where it came through a list.
+fn sender<'a>(message: &'a Message, recipient: &'a Recipient) -> &'a Option<Address> {
+    recipient.sender.as_ref().unwrap_or(&message.sender)
+}
+
 struct Settled {
     outcomes: Vec<facteur_spool::Outcome>,
-    /// Those that the sender is to be told about.
-    failed: Vec<(Recipient, Reply, Option<String>)>,
-    delivered: Vec<(Recipient, Reply, Option<String>)>,
+    /// What the sender is to be told, where it wants to be.
+    news: Vec<News>,
 }
 
 /// What each outcome means for the store, and one log line each.
@@ -112,29 +119,34 @@ fn settle(
     outcomes: Vec<Outcome>,
     now: Timestamp,
 ) -> Settled {
-    let mut settled = Settled { outcomes: Vec::new(), failed: Vec::new(), delivered: Vec::new() };
+    let mut settled = Settled { outcomes: Vec::new(), news: Vec::new() };
+    let mut tell = |recipient: &Recipient, action, reply, remote| {
+        settled.news.push(News { recipient: recipient.clone(), action, reply, remote });
+    };
     for (recipient, outcome) in recipients.iter().zip(outcomes) {
         let what = match outcome {
-            Outcome::Delivered { reply, remote, notified } => {
+            Outcome::Delivered { reply, remote, duty } => {
                 log(message, recipient, "sent", &reply, remote.as_deref(), now);
-                if !notified {
-                    settled.delivered.push((recipient.clone(), reply, remote));
+                match duty {
+                    Duty::Delivered => tell(recipient, Action::Delivered, reply, remote),
+                    Duty::Relayed => tell(recipient, Action::Relayed, reply, remote),
+                    Duty::HandedOn | Duty::None => {}
                 }
                 What::Done
             }
             Outcome::Failed { reply, remote } => {
                 log(message, recipient, "bounced", &reply, remote.as_deref(), now);
-                settled.failed.push((recipient.clone(), reply, remote));
+                tell(recipient, Action::Failed, reply, remote);
                 What::Done
             }
             Outcome::Deferred { reply, remote } => {
-                let sender = recipient.sender.as_ref().unwrap_or(&message.sender);
-                if let Some(next_try) = parts.backoff.next_try(message.received_at, now, sender.is_none()) {
+                let null_sender = sender(message, recipient).is_none();
+                if let Some(next_try) = parts.backoff.next_try(message.received_at, now, null_sender) {
                     log(message, recipient, "deferred", &reply, remote.as_deref(), now);
                     What::Deferred { next_try, reply, remote }
                 } else {
                     log(message, recipient, "expired", &reply, remote.as_deref(), now);
-                    settled.failed.push((recipient.clone(), reply, remote));
+                    tell(recipient, Action::Failed, reply, remote);
                     What::Done
                 }
             }
@@ -161,18 +173,16 @@ fn log(message: &Message, recipient: &Recipient, status: &str, reply: &Reply, re
 
 /// Commits outcomes and bounces, and hands the bounces to the queue. False: nothing was recorded.
 async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settled) -> bool {
-    let live = parts.lives.load_full();
-    let mut notices: Vec<NewMessage> = Vec::new();
-    for (action, list) in [(bounce::Kind::Failed, settled.failed), (bounce::Kind::Delivered, settled.delivered)] {
-        match bounce::notices(&live, message, action, list).await {
-            Ok(more) => notices.extend(more),
-            Err(error) => {
-                // Nothing is recorded: the recipients are tried again, and a duplicate is better than a loss.
-                tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
-                return false;
-            }
+    let sender = settled.news.first().and_then(|news| sender(message, &news.recipient).clone());
+    let notice = match bounce::notice(&parts.spool, &parts.lives.load_full(), message, sender.as_ref(), &settled.news).await {
+        Ok(notice) => notice,
+        Err(error) => {
+            // Nothing is recorded: the recipients are tried again, and a duplicate is better than a loss.
+            tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
+            return false;
         }
-    }
+    };
+    let notices: Vec<NewMessage> = notice.into_iter().collect();
     let messages: Vec<Message> = notices.iter().map(intake::as_stored).collect();
     match parts.spool.record(settled.outcomes, notices).await {
         Ok(queued) => {

@@ -25,7 +25,7 @@ pub struct Kept {
     /// With all its recipients.
     pub message: Message,
     /// Given back when the last batch of the message is done.
-    pub room: OwnedSemaphorePermit,
+    pub _room: OwnedSemaphorePermit,
 }
 
 /// One attempt to come.

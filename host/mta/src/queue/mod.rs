@@ -103,7 +103,7 @@ impl Queue {
             let size = queue.recipients_per_delivery;
             let made = match queue.keep.clone().try_acquire_many_owned(kib) {
                 Ok(room) => {
-                    let kept = Arc::new(Kept { message, room });
+                    let kept = Arc::new(Kept { message, _room: room });
                     let recipients = &kept.message.recipients;
                     batches(&policy, &kept.message, recipients, Some(&kept), size).await
                 }

@@ -308,9 +308,149 @@ impl Scheduler {
     pub fn running(&self) -> usize {
         self.destinations.values().map(|state| state.running).sum()
     }
+}
 
-    /// Recipients in the window.
-    pub fn active(&self) -> usize {
-        self.window.len()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use facteur_policy::{Route, SmtpRoute};
+
+    const LIMITS: Limits = Limits { window: 400, initial_concurrency: 5, concurrency: 20 };
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn hop(host: &str) -> SmtpRoute {
+        SmtpRoute { host: host.into(), port: 25, mx: true, source: None }
+    }
+
+    /// One recipient of one message; `number` makes both.
+    fn batch(number: u64, domain: &str) -> Batch {
+        batch_for(number, domain, domain)
+    }
+
+    fn batch_for(number: u64, domain: &str, host: &str) -> Batch {
+        let message = QueueId::new(number).unwrap();
+        Batch {
+            message,
+            recipients: vec![(message.recipient(0), domain.into())],
+            route: Route::Smtp(hop(host)),
+            destination: Destination::Smtp(hop(host)),
+            kept: None,
+        }
+    }
+
+    fn batches(numbers: std::ops::Range<u64>, domain: &str) -> Vec<Batch> {
+        numbers.map(|number| batch(number, domain)).collect()
+    }
+
+    fn started(commands: &[Command]) -> Vec<QueueId> {
+        let start = |command: &Command| match command {
+            Command::Start(batch) => Some(batch.message),
+            _ => None,
+        };
+        commands.iter().filter_map(start).collect()
+    }
+
+    fn finished(number: u64, domain: &str, unreached: bool) -> Finished {
+        let batch = batch(number, domain);
+        let reply = Reply::new(451, "4.4.1", "connection refused");
+        Finished {
+            destination: batch.destination,
+            recipients: batch.recipients,
+            deferred: if unreached { vec![(domain.into(), Timestamp(NOW.0 + 300_000))] } else { Vec::new() },
+            unreached: unreached.then(|| (reply, Timestamp(NOW.0 + 300_000))),
+            tried: true,
+        }
+    }
+
+    #[test]
+    fn concurrency_starts_small_and_grows_with_success() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        let first = scheduler.ready(batches(0..50, "a.test"), NOW);
+        assert_eq!(started(&first).len(), 5);
+        assert_eq!(started(&scheduler.finished(finished(0, "a.test", false), NOW)).len(), 2, "one for it, one more");
+        for number in 1..40 {
+            scheduler.finished(finished(number, "a.test", false), NOW);
+        }
+        assert!(scheduler.running() <= LIMITS.concurrency);
+    }
+
+    #[test]
+    fn a_dead_destination_defers_what_waits_for_it_untried() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        scheduler.ready(batches(0..20, "dead.test"), NOW);
+        let mut commands = Vec::new();
+        for number in 0..5 {
+            commands = scheduler.finished(finished(number, "dead.test", true), NOW);
+        }
+        let deferred = commands.iter().filter(|command| matches!(command, Command::Defer(..))).count();
+        assert_eq!(deferred, 15, "{commands:?}");
+        // What comes later is deferred too, until the time is over.
+        let later = scheduler.ready(batches(100..101, "dead.test"), NOW);
+        assert!(matches!(later[..], [Command::Defer(..)]), "{later:?}");
+        let after = scheduler.ready(batches(101..102, "dead.test"), Timestamp(NOW.0 + 300_001));
+        assert_eq!(started(&after).len(), 1);
+    }
+
+    #[test]
+    fn a_slow_destination_takes_its_share_and_no_more() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        scheduler.ready(batches(0..1000, "slow.test"), NOW);
+        assert!(scheduler.window.len() <= LIMITS.window / SHARE_AT_MOST + 1, "{}", scheduler.window.len());
+        let other = scheduler.ready(batches(2000..2001, "fast.test"), NOW);
+        assert_eq!(started(&other).len(), 1);
+    }
+
+    #[test]
+    fn a_full_window_still_takes_a_little_of_everything() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        for slow in 0..10 {
+            scheduler.ready(batches(slow * 1000..slow * 1000 + 500, &format!("slow{slow}.test")), NOW);
+        }
+        let other = scheduler.ready(batches(50_000..50_001, "fast.test"), NOW);
+        assert_eq!(started(&other).len(), 1);
+    }
+
+    #[test]
+    fn what_was_turned_away_is_looked_for_when_there_is_room() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        scheduler.ready(batches(0..200, "a.test"), NOW);
+        assert_eq!(scheduler.next_tick(), None, "parked, not polled");
+        for number in 0..90 {
+            scheduler.finished(finished(number, "a.test", false), NOW);
+        }
+        assert_eq!(scheduler.next_tick(), Some(NOW));
+        let commands = scheduler.tick(NOW);
+        assert!(matches!(&commands[..], [Command::Load(domain, _)] if &**domain == "a.test"), "{commands:?}");
+    }
+
+    #[test]
+    fn what_is_loaded_twice_is_tried_once() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        assert_eq!(started(&scheduler.ready(vec![batch(1, "a.test")], NOW)).len(), 1);
+        assert_eq!(started(&scheduler.ready(vec![batch(1, "a.test")], NOW)).len(), 0);
+    }
+
+    #[test]
+    fn a_domain_is_loaded_when_due_and_forgotten_when_done() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        let domain: Arc<str> = "a.test".into();
+        scheduler.expect(&domain, Timestamp(NOW.0 + 10));
+        assert!(scheduler.tick(NOW).is_empty());
+        assert_eq!(scheduler.tick(Timestamp(NOW.0 + 10)).len(), 1);
+        scheduler.loaded(&domain, vec![batch(1, "a.test")], None, NOW);
+        scheduler.finished(finished(1, "a.test", false), NOW);
+        assert!(scheduler.domains.is_empty() && scheduler.destinations.is_empty() && scheduler.agenda.is_empty());
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_not_tried() {
+        let mut scheduler = Scheduler::new(LIMITS);
+        scheduler.ready(batches(0..10, "a.test"), NOW);
+        scheduler.withdraw(Some(QueueId::new(7).unwrap()));
+        let mut seen = Vec::new();
+        for number in 0..7 {
+            seen.extend(started(&scheduler.finished(finished(number, "a.test", false), NOW)));
+        }
+        assert!(!seen.contains(&QueueId::new(7).unwrap()) && seen.contains(&QueueId::new(8).unwrap()), "{seen:?}");
     }
 }

@@ -43,11 +43,11 @@ async fn a_failed_checkpoint_is_the_end() {
     let mut config = config(directory.path());
     config.log = 1;
     let fails = |()| Err(SpoolError::fatal("disk I/O error"));
-    let (spool, _fake) = open_fake(&config, Box::new(|_| Ok(())), Box::new(fails));
+    let (spool, fake) = open_fake(&config, Box::new(|_| Ok(())), Box::new(fails));
     let queued = spool.insert(message(&["a@example.org"])).await.unwrap();
     assert!(spool.failed().await.is_fatal());
     assert!(spool.insert(message(&["b@example.org"])).await.unwrap_err().is_fatal());
-    drop((spool, _fake));
+    drop((spool, fake));
     let spool = Spool::open(&config).unwrap();
     assert!(spool.load(queued.queue_id, None).await.unwrap().is_some());
 }

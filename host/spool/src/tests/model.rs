@@ -273,7 +273,9 @@ async fn compare(spool: &Spool, model: &Model) {
             }
         }
     }
-    queued.values_mut().for_each(|recipients| recipients.sort_unstable());
+    for recipients in queued.values_mut() {
+        recipients.sort_unstable();
+    }
     let destinations: Vec<_> =
         spool.destinations().await.unwrap().into_iter().map(|it| (it.domain, it.next_try.0)).collect();
     let expected: Vec<_> = queued.iter().map(|(domain, ids)| ((*domain).to_owned(), ids[0].0)).collect();

@@ -1,0 +1,300 @@
+//! Delivery into a Maildir, as its user.
+//!
+//! The file is written and synced under `tmp`, renamed into `new`, and `new` is synced, all before the recipient counts as
+//! delivered: a crash leaves a whole message or none. Lines end in LF there, as local mail's do on Unix. Like Postfix's
+//! virtual(8) it begins with Return-Path:, X-Original-To: and Delivered-To:, and mail that already was delivered to this
+//! address is a loop.
+
+use std::fmt::Write as _;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use facteur_smtp::Reply;
+use facteur_spool::{Body, Recipient};
+use rustix::fs::OFlags;
+
+use super::connection::reason;
+use super::credentials::run_as;
+use super::{Attempt, Duty, Outcome, Settings};
+use crate::tables::{Mailbox, Owner};
+
+/// How far into the content its headers are looked at for a loop: more than any honest header is long.
+const HEADERS_LOOKED_AT: u64 = 256 * 1024;
+/// Read from a body's file at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Puts the message into the mailbox of one recipient.
+pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Recipient) -> Outcome {
+    let address = &recipient.address;
+    let mailbox = match settings.mailboxes.find(address.local(), address.domain()).await {
+        Ok(Some(mailbox)) => mailbox,
+        Ok(None) => {
+            let reply = Reply::new(550, "5.1.1", format!("<{address}>: Recipient address rejected: User unknown"));
+            return Outcome::refused(reply, None);
+        }
+        Err(error) => {
+            return Outcome::refused(Reply::new(451, "4.3.0", format!("mailbox lookup for <{address}>: {error}")), None);
+        }
+    };
+    let message = attempt.message;
+    let mut head = String::new();
+    // Writing to a String can't fail.
+    let _ = match attempt.sender {
+        Some(sender) => writeln!(head, "Return-Path: <{sender}>"),
+        None => writeln!(head, "Return-Path: <>"),
+    };
+    let _ = write!(head, "X-Original-To: {}\nDelivered-To: {address}\n", recipient.original);
+    let letter = Letter {
+        address: [address.to_string(), address.as_unquoted().to_owned()],
+        head,
+        header: message.header.clone(),
+        body: message.body.clone(),
+        name: unique_name(&settings.hostname),
+    };
+    match put(letter, mailbox).await {
+        Ok(()) => Outcome::Delivered { reply: Reply::new(250, "2.0.0", "delivered to maildir"), remote: None, duty: Duty::Delivered },
+        Err(failure) => Outcome::refused(failure.reply(address.as_unquoted()), None),
+    }
+}
+
+async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
+    let Mailbox { path, owner } = mailbox;
+    // The store's files are ours alone: opened before, read by the user's thread.
+    let source = open(letter.body.clone()).await.map_err(Failure::Content)?;
+    let letter = std::sync::Arc::new(letter);
+    let work = |letter: std::sync::Arc<Letter>, source: Source, maildir: PathBuf| {
+        move || letter.write(source, &maildir)
+    };
+    let again = source.try_clone().map_err(Failure::Content)?;
+    match run_as(owner.as_ref(), work(letter.clone(), source, path.clone())).await? {
+        Err(Failure::Folder { error, .. })
+            if error.kind() == io::ErrorKind::PermissionDenied && rustix::process::geteuid().is_root() =>
+        {
+            // A spool such as /var/mail is root's: the folder is made for the user, and is the user's from then on.
+            let (maildir, to) = (path.clone(), owner.clone());
+            let made = tokio::task::spawn_blocking(move || to.map_or(Ok(()), |to| make_for(&maildir, &to))).await;
+            let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
+            made.map_err(|error| Failure::Folder { path: path.clone(), error })?;
+            run_as(owner.as_ref(), work(letter, again, path)).await?
+        }
+        done => done,
+    }
+}
+
+/// Why it isn't in the mailbox.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("mail forwarding loop")]
+    Loop,
+    #[error("the message can't be read from the queue: {0}")]
+    Content(io::Error),
+    #[error("create maildir {}: {}", path.display(), reason(error))]
+    Folder { path: PathBuf, error: io::Error },
+    #[error("create maildir file {}: {}", path.display(), reason(error))]
+    File { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Credentials(#[from] super::credentials::CredentialsError),
+}
+
+impl Failure {
+    fn reply(&self, address: &str) -> Reply {
+        match self {
+            Self::Loop => Reply::new(554, "5.4.6", format!("mail forwarding loop for {address}")),
+            Self::Content(_) => Reply::new(451, "4.3.0", self.to_string()),
+            Self::Credentials(_) => Reply::new(451, "4.3.5", self.to_string()),
+            Self::Folder { error, .. } | Self::File { error, .. } => match error.kind() {
+                io::ErrorKind::QuotaExceeded => Reply::new(452, "4.2.2", self.to_string()),
+                io::ErrorKind::StorageFull => Reply::new(452, "4.3.1", self.to_string()),
+                _ => Reply::new(450, "4.2.0", self.to_string()),
+            },
+        }
+    }
+}
+
+/// A message on its way into one mailbox.
+struct Letter {
+    /// As it stands in Delivered-To:, quoted and unquoted.
+    address: [String; 2],
+    /// What is put before the message, LF lines.
+    head: String,
+    header: Bytes,
+    body: Body,
+    name: String,
+}
+
+impl Letter {
+    /// Writes it. Runs as the user.
+    fn write(&self, mut source: Source, maildir: &Path) -> Result<(), Failure> {
+        let start = source.start().map_err(Failure::Content)?;
+        if self.was_delivered(&start) {
+            return Err(Failure::Loop);
+        }
+        let (draft, delivered) = (maildir.join("tmp").join(&self.name), maildir.join("new").join(&self.name));
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| Failure::File { path, error }
+        };
+        let mut file = match create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(maildir).map_err(|error| Failure::Folder { path: maildir.to_owned(), error })?;
+                create()
+            }
+            opened => opened,
+        }
+        .map_err(failed(&draft))?;
+        let written = self.fill(&mut file, source).and_then(|()| {
+            file.sync_all().map_err(failed(&draft))?;
+            std::fs::rename(&draft, &delivered).map_err(failed(&delivered))
+        });
+        if let Err(failure) = written {
+            // Nobody reads it there; a Maildir's reader sweeps `tmp` after some days.
+            let _ = std::fs::remove_file(&draft);
+            return Err(failure);
+        }
+        let new = maildir.join("new");
+        sync_folder(&new).map_err(|error| Failure::File { path: new, error })
+    }
+
+    fn fill(&self, file: &mut File, mut source: Source) -> Result<(), Failure> {
+        let failed = |error| Failure::File { path: self.name.clone().into(), error };
+        let mut lines = self.head.clone().into_bytes();
+        append_unix(&self.header, &mut lines);
+        while let Some(chunk) = source.next().map_err(Failure::Content)? {
+            append_unix(&chunk, &mut lines);
+            file.write_all(&lines).map_err(failed)?;
+            lines.clear();
+        }
+        file.write_all(&lines).map_err(failed)
+    }
+
+    /// Whether a Delivered-To: with this address is among the headers.
+    fn was_delivered(&self, start: &[u8]) -> bool {
+        let header_lines = self.header.split(|&byte| byte == b'\n');
+        let lines = header_lines.chain(start.split(|&byte| byte == b'\n').take_while(|line| !line.trim_ascii().is_empty()));
+        lines.map(<[u8]>::trim_ascii).any(|line| {
+            const NAME: &[u8] = b"delivered-to:";
+            let Some((name, value)) = line.split_at_checked(NAME.len()) else { return false };
+            name.eq_ignore_ascii_case(NAME)
+                && std::str::from_utf8(value.trim_ascii()).is_ok_and(|value| {
+                    self.address.iter().any(|address| address.to_lowercase() == value.to_lowercase())
+                })
+        })
+    }
+}
+
+/// Where the content comes from, opened.
+enum Source {
+    Memory(Option<Bytes>),
+    File { file: File, left: u64, size: u64 },
+}
+
+async fn open(body: Body) -> io::Result<Source> {
+    match body {
+        Body::Memory(bytes) => Ok(Source::Memory(Some(bytes))),
+        Body::File { path, size } => {
+            let opened = tokio::task::spawn_blocking(move || File::open(path)).await;
+            Ok(Source::File { file: opened.map_err(io::Error::other)??, left: size, size })
+        }
+    }
+}
+
+impl Source {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Memory(bytes) => Self::Memory(bytes.clone()),
+            Self::File { file, size, .. } => Self::File { file: file.try_clone()?, left: *size, size: *size },
+        })
+    }
+
+    /// The beginning, of which nothing is used up.
+    fn start(&mut self) -> io::Result<Bytes> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.clone().unwrap_or_default()),
+            Self::File { file, size, .. } => {
+                let mut start = Vec::new();
+                file.rewind()?;
+                io::Read::by_ref(file).take(HEADERS_LOOKED_AT.min(*size)).read_to_end(&mut start)?;
+                file.rewind()?;
+                Ok(start.into())
+            }
+        }
+    }
+
+    /// The next part. A file shorter than the store says is an error, never a short message.
+    fn next(&mut self) -> io::Result<Option<Bytes>> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.take()),
+            Self::File { left: 0, .. } => Ok(None),
+            Self::File { file, left, .. } => {
+                let length = CHUNK.min(usize::try_from(*left).unwrap_or(CHUNK));
+                let mut chunk = vec![0; length];
+                file.read_exact(&mut chunk)?;
+                *left -= length as u64;
+                Ok(Some(chunk.into()))
+            }
+        }
+    }
+}
+
+/// Appends content with LF line ends. The store holds CR only as a part of CRLF.
+fn append_unix(content: &[u8], lines: &mut Vec<u8>) {
+    for piece in content.split(|&byte| byte == b'\r') {
+        lines.extend_from_slice(piece);
+    }
+}
+
+/// Makes a Maildir and what leads to it, as the user.
+fn make(maildir: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    for folder in ["tmp", "new", "cur"] {
+        builder.create(maildir.join(folder))?;
+    }
+    sync_folder(maildir)?;
+    match maildir.parent().map_or(Ok(()), sync_folder) {
+        // The user may enter the folder above and not list it, and it wasn't made here then.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Makes the folder of a Maildir, as root, and gives it to its user. Only the last step of the path is made.
+fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(maildir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(io::ErrorKind::PermissionDenied.into()),
+        made => made?,
+    }
+    let no_follow = i32::try_from((OFlags::NOFOLLOW | OFlags::DIRECTORY).bits()).unwrap_or(0);
+    let folder = OpenOptions::new().read(true).custom_flags(no_follow).open(maildir)?;
+    // Whoever may write to the folder above could have put another in its place, which must not change hands.
+    let (made, ourselves) = (folder.metadata()?, rustix::process::geteuid());
+    if made.uid() != ourselves.as_raw() || std::fs::read_dir(maildir)?.next().is_some() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    std::os::unix::fs::fchown(&folder, Some(owner.uid), Some(owner.gid))?;
+    folder.sync_all()?;
+    maildir.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// `time.MusecPpidQcount.hostname`, as maildir(5) has it: unique among all that is ever delivered by any process.
+fn unique_name(hostname: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let host = hostname.replace('/', "\\057").replace(':', "\\072");
+    format!("{}.M{}P{}Q{count}.{host}", now.as_secs(), now.subsec_micros(), std::process::id())
+}
+
+#[cfg(test)]
+#[path = "maildir_tests.rs"]
+mod tests;

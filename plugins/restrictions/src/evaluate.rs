@@ -1,0 +1,506 @@
+//! Goes through the lists: from rules and facts to a verdict.
+//!
+//! As in Postfix, temporary errors and the `defer_if_…` restrictions don't end a list; the first of each kind is kept, and settled
+//! with what the list comes to.
+
+use facteur_plugin::lookup::Found;
+use facteur_plugin::{Address, RecipientClass, Reply, Verdict, dns};
+
+use crate::access::{self, Answer};
+use crate::facts::Facts;
+use crate::hostname::{is_address, is_address_literal, is_fqdn, is_hostname, without_final_dot};
+use crate::restriction::{Key, Restriction, Rule, parse};
+use crate::settings::Settings;
+use crate::texts::{What, clean, fitting_status, refusal, reply, server_error};
+
+/// How deep the values of tables may name restrictions. They can't name tables, so that one step is all there is.
+const DEPTH_LIMIT: u8 = 1;
+/// The longest reason for a hold, in bytes (the contract's limit is that of a log line).
+const REASON_LIMIT: usize = 1_000;
+
+/// What a rule or a list came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing: the next one is asked.
+    Dunno,
+    Permit(By),
+    Refuse(Reply),
+    Discard,
+}
+
+/// Who is permitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The client itself: trusted or logged in.
+    Client,
+    /// Whatever a rule or a table says.
+    Rule,
+}
+
+/// The verdict of a stage that has one list.
+pub fn stage(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) -> Verdict {
+    let mut evaluation = Evaluation::new(facts, settings);
+    match evaluation.list(rules, of, false, 0) {
+        Step::Refuse(reply) => refusal(reply),
+        Step::Discard => Verdict::Discard,
+        // What `defer_if_reject` says ends with its stage (Postfix forgets it before the next one).
+        step => match evaluation.defer_if_permit {
+            Some(later) if evaluation.defer_if_reject.is_some() => Verdict::Defer(later),
+            Some(later) => Verdict::DeferIfPermit(later),
+            None if matches!(step, Step::Permit(_)) => Verdict::Accept,
+            None => Verdict::Dunno,
+        },
+    }
+}
+
+/// The verdict about a recipient: `relay` first, then `recipient`. A permit ends its own list only.
+pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
+    let mut evaluation = Evaluation::new(facts, settings);
+    let mut permitted = false;
+    let mut relaying = false;
+    for rules in [&settings.relay, &settings.recipient] {
+        match evaluation.list(rules, What::Recipient, false, 0) {
+            Step::Refuse(reply) => return refusal(reply),
+            Step::Discard => return Verdict::Discard,
+            Step::Permit(by) => {
+                permitted = true;
+                relaying |= by == By::Client || settings.guarded;
+            }
+            Step::Dunno => {}
+        }
+    }
+    let relaying = relaying && (facts.class() == RecipientClass::Other || facts.routed());
+    match (evaluation.defer_if_permit, evaluation.defer_if_reject) {
+        // Nothing can follow that isn't "later".
+        (Some(later), Some(_)) => Verdict::Defer(later),
+        // The verdict can't grant relaying and keep a deferral, but it can say what both together come to.
+        (Some(later), None) if relaying => Verdict::Defer(later),
+        (Some(later), None) => Verdict::DeferIfPermit(later),
+        (None, _) if relaying => Verdict::AllowRelay,
+        (None, Some(later)) => Verdict::DeferIfReject(later),
+        (None, None) if permitted => Verdict::Accept,
+        (None, None) => Verdict::Dunno,
+    }
+}
+
+struct Evaluation<'a, F> {
+    facts: &'a F,
+    settings: &'a Settings,
+    defer_if_permit: Option<Reply>,
+    defer_if_reject: Option<Reply>,
+}
+
+/// What the DNS says about a name.
+enum Known {
+    Yes,
+    No,
+    /// It takes no mail (RFC 7505).
+    NullMx,
+    /// It can't say now.
+    Later,
+    /// It isn't granted.
+    NotAsked(String),
+}
+
+impl<'a, F: Facts> Evaluation<'a, F> {
+    fn new(facts: &'a F, settings: &'a Settings) -> Self {
+        Self { facts, settings, defer_if_permit: None, defer_if_reject: None }
+    }
+
+    /// `warn`: a refusal is only told to the log.
+    fn list(&mut self, rules: &[Rule], of: What, warn: bool, depth: u8) -> Step {
+        for rule in rules {
+            match self.rule(&rule.restriction, of, warn || rule.warn, depth) {
+                Step::Dunno if self.defer_if_permit.is_some() && self.defer_if_reject.is_some() => break,
+                Step::Dunno => {}
+                step => return step,
+            }
+        }
+        Step::Dunno
+    }
+
+    fn rule(&mut self, restriction: &Restriction, of: What, warn: bool, depth: u8) -> Step {
+        let facts = self.facts;
+        match restriction {
+            Restriction::Permit => Step::Permit(By::Rule),
+            Restriction::Reject => self.reject(of, warn, 554, "5.7.1", "Access denied"),
+            Restriction::Defer => self.reject(of, warn, 450, "4.3.2", "Try again later"),
+            Restriction::DeferIfPermit => self.defer_if_permit(of, warn, "4.7.0", "defer_if_permit requested"),
+            Restriction::DeferIfReject => self.defer_if_reject(of, warn, "4.7.0", "defer_if_reject requested"),
+            Restriction::PermitMynetworks => permit_if(facts.trusted(), By::Client),
+            Restriction::PermitSaslAuthenticated => permit_if(facts.logged_in(), By::Client),
+            Restriction::PermitAuthDestination => permit_if(self.is_ours().unwrap_or(false), By::Rule),
+            Restriction::RejectUnauthDestination => self.unauth_destination(warn, 554),
+            Restriction::DeferUnauthDestination => self.unauth_destination(warn, 454),
+            Restriction::RejectUnknownClientHostname => match facts.client_name() {
+                Some(_) => Step::Dunno,
+                None => self.no_hostname(warn, "4.7.25", "hostname"),
+            },
+            Restriction::RejectUnknownReverseClientHostname => match facts.reverse_name() {
+                Some(_) => Step::Dunno,
+                None => self.no_hostname(warn, "4.7.1", "reverse hostname"),
+            },
+            Restriction::RejectInvalidHeloHostname
+            | Restriction::RejectNonFqdnHeloHostname
+            | Restriction::RejectUnknownHeloHostname => self.helo(restriction, warn),
+            Restriction::RejectNonFqdnSender => self.non_fqdn_address(facts.sender(), What::Sender, warn),
+            Restriction::RejectNonFqdnRecipient => self.non_fqdn_address(facts.recipient(), What::Recipient, warn),
+            Restriction::RejectUnknownSenderDomain => self.unknown_domain(facts.sender(), What::Sender, warn),
+            Restriction::RejectUnknownRecipientDomain => match facts.class() {
+                RecipientClass::Relay | RecipientClass::Other => {
+                    self.unknown_domain(facts.recipient(), What::Recipient, warn)
+                }
+                // What ends here need not be in the DNS.
+                _ => Step::Dunno,
+            },
+            Restriction::RejectUnlistedRecipient => self.unlisted(warn),
+            Restriction::RejectMultiRecipientBounce => {
+                let one = usize::from(matches!(of, What::Data | What::EndOfData));
+                let bounce = facts.in_transaction() && facts.sender().is_none();
+                if bounce && facts.accepted() > one {
+                    return self.reject(of, warn, 550, "5.5.3", "Multi-recipient bounce");
+                }
+                Step::Dunno
+            }
+            Restriction::Access(key, table) => self.access(*key, table, warn, depth),
+        }
+    }
+
+    /// What a reply is about, as it stands in its angle brackets.
+    fn name(&self, of: What) -> String {
+        let facts = self.facts;
+        let address = |address: Option<Address>| address.map(|address| address.to_string()).unwrap_or_default();
+        match of {
+            What::Client => {
+                let name = facts.client_name();
+                format!("{}[{}]", name.as_deref().unwrap_or("unknown"), facts.client_address())
+            }
+            What::Helo => facts.helo().unwrap_or_default(),
+            What::Sender => address(facts.sender()),
+            What::Recipient => address(facts.recipient()),
+            What::Data => "DATA".to_owned(),
+            What::EndOfData => "END-OF-DATA".to_owned(),
+        }
+    }
+
+    fn worded(&self, of: What, code: u16, status: &str, why: &str) -> Reply {
+        reply(code, status, &format!("<{}>: {} rejected: {why}", self.name(of), of.class()))
+    }
+
+    fn reject(&mut self, of: What, warn: bool, code: u16, status: &str, why: &str) -> Step {
+        let reply = self.worded(of, code, status, why);
+        self.refuse(reply, warn)
+    }
+
+    fn refuse(&mut self, reply: Reply, warn: bool) -> Step {
+        if warn {
+            let status = reply.status.as_deref().unwrap_or_default();
+            self.facts.warn(&format!("reject_warning: {} {status} {}", reply.code, reply.text));
+            return Step::Dunno;
+        }
+        match self.defer_if_reject.take() {
+            Some(later) if reply.code >= 500 => Step::Refuse(later),
+            kept => {
+                self.defer_if_reject = kept;
+                Step::Refuse(reply)
+            }
+        }
+    }
+
+    /// The operator's settings or tables are at fault: told to the log, and never turned into a warning.
+    fn misconfigured(&self, why: &str) -> Step {
+        self.facts.warn(why);
+        Step::Refuse(server_error())
+    }
+
+    fn defer_if_permit(&mut self, of: What, warn: bool, status: &str, why: &str) -> Step {
+        let reply = self.worded(of, 450, status, why);
+        if warn {
+            return self.refuse(reply, warn);
+        }
+        self.defer_if_permit.get_or_insert(reply);
+        Step::Dunno
+    }
+
+    fn defer_if_reject(&mut self, of: What, warn: bool, status: &str, why: &str) -> Step {
+        if !warn && self.defer_if_reject.is_none() {
+            self.defer_if_reject = Some(self.worded(of, 450, status, why));
+        }
+        Step::Dunno
+    }
+
+    /// Whether the recipient is one that everyone may send to. None: there is no recipient.
+    fn is_ours(&self) -> Option<bool> {
+        self.facts.recipient()?;
+        Some(self.facts.class() != RecipientClass::Other && !self.facts.routed())
+    }
+
+    fn unauth_destination(&mut self, warn: bool, code: u16) -> Step {
+        if self.is_ours().unwrap_or(true) {
+            return Step::Dunno;
+        }
+        let denied = format!("<{}>: Relay access denied", self.name(What::Recipient));
+        self.refuse(reply(code, "5.7.1", &denied), warn)
+    }
+
+    fn no_hostname(&mut self, warn: bool, status: &str, what: &str) -> Step {
+        let text = format!("Client host rejected: cannot find your {what}, [{}]", self.facts.client_address());
+        self.refuse(reply(450, status, &text), warn)
+    }
+
+    fn helo(&mut self, restriction: &Restriction, warn: bool) -> Step {
+        let Some(helo) = self.facts.helo() else { return Step::Dunno };
+        let of = What::Helo;
+        if helo.starts_with('[') {
+            if is_address_literal(&helo) {
+                return Step::Dunno;
+            }
+            return self.reject(of, warn, 501, "5.5.2", "invalid ip address");
+        }
+        let name = without_final_dot(&helo);
+        match restriction {
+            Restriction::RejectInvalidHeloHostname => {
+                if is_hostname(name, false) || is_address(name) {
+                    return Step::Dunno;
+                }
+                self.reject(of, warn, 501, "5.5.2", "Invalid name")
+            }
+            Restriction::RejectNonFqdnHeloHostname => {
+                if is_fqdn(name, self.facts.utf8()) {
+                    return Step::Dunno;
+                }
+                self.reject(of, warn, 504, "5.5.2", "need fully-qualified hostname")
+            }
+            _ => match self.known_host(name) {
+                Known::Yes | Known::NullMx => Step::Dunno,
+                Known::No => self.reject(of, warn, 450, "4.7.1", "Host not found"),
+                Known::Later => self.defer_if_permit(of, warn, "4.7.1", "Host not found"),
+                Known::NotAsked(why) => self.misconfigured(&why),
+            },
+        }
+    }
+
+    fn non_fqdn_address(&mut self, address: Option<Address>, of: What, warn: bool) -> Step {
+        let Some(address) = address else { return Step::Dunno };
+        let literal = address.domain.starts_with('[') && address.domain.ends_with(']');
+        if literal || is_fqdn(without_final_dot(&address.domain), true) {
+            return Step::Dunno;
+        }
+        self.reject(of, warn, 504, "5.5.2", "need fully-qualified address")
+    }
+
+    fn unknown_domain(&mut self, address: Option<Address>, of: What, warn: bool) -> Step {
+        let Some(Address { domain, .. }) = address else { return Step::Dunno };
+        if domain.starts_with('[') && domain.ends_with(']') {
+            return Step::Dunno;
+        }
+        let (status, null_mx) = if of == What::Sender { ("4.1.8", (550, "5.7.27")) } else { ("4.1.2", (556, "5.1.10")) };
+        match self.known_domain(&domain) {
+            Known::Yes => Step::Dunno,
+            Known::No => self.reject(of, warn, 450, status, "Domain not found"),
+            Known::Later => self.defer_if_permit(of, warn, status, "Domain not found"),
+            Known::NullMx => {
+                let why = format!("Domain {domain} does not accept mail (nullMX)");
+                self.reject(of, warn, null_mx.0, null_mx.1, &why)
+            }
+            Known::NotAsked(why) => self.misconfigured(&why),
+        }
+    }
+
+    /// A mail domain has an MX record or an address. A failure counts unless the other question is answered.
+    fn known_domain(&self, name: &str) -> Known {
+        match mx(self.facts.mail_exchangers(name)) {
+            Known::No => addresses(self.facts.addresses(name)),
+            Known::Later => match addresses(self.facts.addresses(name)) {
+                Known::No => Known::Later,
+                known => known,
+            },
+            known => known,
+        }
+    }
+
+    /// A host has an address or an MX record.
+    fn known_host(&self, name: &str) -> Known {
+        match addresses(self.facts.addresses(name)) {
+            Known::No => mx(self.facts.mail_exchangers(name)),
+            Known::Later => match mx(self.facts.mail_exchangers(name)) {
+                Known::No => Known::Later,
+                known => known,
+            },
+            known => known,
+        }
+    }
+
+    fn unlisted(&mut self, warn: bool) -> Step {
+        let table = match self.facts.class() {
+            RecipientClass::Local => "local recipient",
+            RecipientClass::VirtualAlias => "virtual alias",
+            RecipientClass::VirtualMailbox => "virtual mailbox",
+            RecipientClass::Relay => "relay recipient",
+            RecipientClass::Other => return Step::Dunno,
+        };
+        match self.facts.listed() {
+            Ok(true) => Step::Dunno,
+            Ok(false) => self.reject(What::Recipient, warn, 550, "5.1.1", &format!("User unknown in {table} table")),
+            Err(why) => {
+                self.facts.warn(&format!("reject_unlisted_recipient: {why}"));
+                let text = format!("<{}>: Temporary lookup failure", self.name(What::Recipient));
+                Step::Refuse(reply(451, "4.3.0", &text))
+            }
+        }
+    }
+
+    fn access(&mut self, key: Key, table: &str, warn: bool, depth: u8) -> Step {
+        let of = key.what();
+        let found = match self.find(key, table) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Step::Dunno,
+            Err(why) => {
+                self.facts.warn(&format!("table \"{table}\": {why}"));
+                return self.reject(of, warn, 451, "4.3.5", "Server configuration error");
+            }
+        };
+        let step = self.found(&found.value, table, of, warn, depth);
+        // A recipient that routes by itself is too suspicious for an OK.
+        match step {
+            Step::Permit(_) if key == Key::Recipient && self.facts.routed() => Step::Dunno,
+            step => step,
+        }
+    }
+
+    fn find(&self, key: Key, table: &str) -> Result<Option<Found>, String> {
+        let facts = self.facts;
+        let ask = |keys: Vec<String>| {
+            if keys.is_empty() {
+                return Ok(None);
+            }
+            facts.find(table, &keys).map_err(|error| error.explain())
+        };
+        match key {
+            Key::Client => {
+                // Two questions: a table of patterns is asked the first key only, and it may hold names or addresses.
+                let name = facts.client_name();
+                match ask(access::name_keys(name.as_deref().unwrap_or("unknown")))? {
+                    Some(found) => Ok(Some(found)),
+                    None => ask(access::address_keys(&facts.client_address())),
+                }
+            }
+            Key::Helo => ask(facts.helo().map(|helo| access::name_keys(&helo)).unwrap_or_default()),
+            Key::Sender if !facts.in_transaction() => Ok(None),
+            Key::Sender => ask(match facts.sender() {
+                Some(sender) => access::mail_keys(&sender, &self.settings.delimiter),
+                None => vec![access::NULL_SENDER.to_owned()],
+            }),
+            Key::Recipient => {
+                let keys = facts.recipient().map(|to| access::mail_keys(&to, &self.settings.delimiter));
+                ask(keys.unwrap_or_default())
+            }
+        }
+    }
+
+    /// What the value of a table comes to.
+    fn found(&mut self, value: &str, table: &str, of: What, warn: bool, depth: u8) -> Step {
+        let or = |text: &'_ str, usual: &'static str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
+        match access::answer(value) {
+            Answer::Permit => Step::Permit(By::Rule),
+            Answer::Dunno => Step::Dunno,
+            Answer::Refuse(code, status, text) => {
+                self.reject(of, warn, code, fitting_status(status, of), &or(text, "Access denied"))
+            }
+            Answer::DeferIfPermit(status, text) => {
+                self.defer_if_permit(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
+            }
+            Answer::DeferIfReject(status, text) => {
+                self.defer_if_reject(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
+            }
+            Answer::Restrictions(value) => {
+                let rules = if depth < DEPTH_LIMIT { parse([value], None) } else { Err("it goes too deep".to_owned()) };
+                match rules {
+                    Ok(rules) if rules.iter().any(|rule| rule.restriction.table().is_some()) => {
+                        self.misconfigured(&format!("table \"{table}\": an entry names a table: {value}"))
+                    }
+                    Ok(rules) => self.list(&rules, of, warn, depth + 1),
+                    Err(why) => self.misconfigured(&format!("table \"{table}\": {value}: {why}")),
+                }
+            }
+            Answer::Broken(why) => {
+                self.facts.warn(&format!("table \"{table}\": {why}: {value}"));
+                Step::Dunno
+            }
+            Answer::Info(text) => {
+                self.facts.info(&format!("<{}>: {}: {text}", self.name(of), of.class()));
+                Step::Dunno
+            }
+            Answer::Warn(text) => {
+                self.facts.warn(&format!("<{}>: {}: {text}", self.name(of), of.class()));
+                Step::Dunno
+            }
+            _ if !self.facts.in_transaction() => {
+                self.facts.warn(&format!("table \"{table}\": there is no message yet to act on: {value}"));
+                Step::Dunno
+            }
+            action => self.act(&action, of, table),
+        }
+    }
+
+    /// An action on the message; none but `DISCARD` ends a list.
+    fn act(&self, action: &Answer<'_>, of: What, table: &str) -> Step {
+        let facts = self.facts;
+        let told = |text: &str, usual: &str| {
+            let text = if text.is_empty() { usual } else { text };
+            clean(&format!("<{}>: {} {text}", self.name(of), of.class()), REASON_LIMIT)
+        };
+        match action {
+            Answer::Hold(text) => facts.hold(&told(text, "triggers HOLD action")),
+            Answer::Redirect(to) => {
+                facts.info(&told("", &format!("triggers REDIRECT {to}")));
+                facts.redirect(to.clone());
+            }
+            Answer::Bcc(to) => {
+                facts.info(&told("", &format!("triggers BCC {to}")));
+                facts.bcc(to.clone());
+            }
+            Answer::Prepend(..) if of == What::EndOfData => {
+                facts.warn(&format!("table \"{table}\": PREPEND comes too late at end-of-data"));
+            }
+            Answer::Prepend(name, value) => facts.prepend(name, value),
+            Answer::Discard(text) => {
+                facts.info(&told(text, "triggers DISCARD action"));
+                return Step::Discard;
+            }
+            _ => {}
+        }
+        Step::Dunno
+    }
+}
+
+fn permit_if(yes: bool, by: By) -> Step {
+    if yes { Step::Permit(by) } else { Step::Dunno }
+}
+
+fn mx(answer: Result<Vec<dns::MailExchanger>, dns::Error>) -> Known {
+    match answer {
+        Ok(records) => match records.as_slice() {
+            [] => Known::No,
+            [only] if only.host == "." => Known::NullMx,
+            _ => Known::Yes,
+        },
+        Err(error) => failed(&error),
+    }
+}
+
+fn addresses(answer: Result<Vec<String>, dns::Error>) -> Known {
+    match answer {
+        Ok(found) if found.is_empty() => Known::No,
+        Ok(_) => Known::Yes,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dns::Error) -> Known {
+    match error {
+        dns::Error::NotGranted(line) => Known::NotAsked(line.clone()),
+        error if error.is_transient() => Known::Later,
+        _ => Known::No,
+    }
+}
