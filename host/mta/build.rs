@@ -17,7 +17,7 @@ fn main() {
             println!("cargo::error=the plugin {name} isn't built yet: run `cargo xtask plugins` first");
         }
         // Writing to a String can't fail.
-        let _ = write!(list, "({name:?}, include_bytes!({path:?}) as &[u8]), ");
+        let _ = write!(list, "({name:?}, include_bytes!({:?}) as &[u8]), ", path.display().to_string());
     }
     list.push(']');
     let out = std::env::var_os("OUT_DIR").unwrap_or_default();

@@ -11,7 +11,7 @@ use facteur_spool::{Spool, SpoolConfig};
 
 use crate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::config::{self, Config, LogFormat};
-use crate::serve;
+use crate::{demo, serve};
 
 /// Where the configuration is looked for.
 const DEFAULT_CONFIG: &str = "/etc/facteur/facteur.toml";
@@ -95,7 +95,7 @@ pub fn main() -> ExitCode {
         Command::Check => load(&arguments.config).and_then(check),
         Command::Queue { command } => load(&arguments.config).and_then(|config| queue(&config, command)),
         Command::Reload => load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain)),
-        Command::Demo { folder } => demo(&folder),
+        Command::Demo { folder } => try_out(&folder),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -149,29 +149,17 @@ fn log_to_stderr(config: &Config, level: tracing::Level) {
     }
 }
 
-fn demo(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
-    let folder = folder.canonicalize()?;
-    let config = Config::demo(&folder).map_err(|errors| told(&errors))?;
+fn try_out(folder: &Path) -> Result<(), Failure> {
+    let prepared = demo::prepare(folder).map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
+    let (folder, config) = prepared;
+    let config = config.map_err(|errors| told(&errors))?;
     log_to_stderr(&config, tracing::Level::INFO);
-    let told = |addresses: &[std::net::SocketAddr]| {
-        let Some(address) = addresses.first() else { return };
-        println!("{}", what_to_try(&folder, *address));
+    let ready = |addresses: &[std::net::SocketAddr]| {
+        if let Some(address) = addresses.first() {
+            println!("{}", demo::what_to_try(&folder, *address));
+        }
     };
-    Ok(runtime()?.block_on(serve::serve(config, None, told))?)
-}
-
-fn what_to_try(folder: &Path, address: std::net::SocketAddr) -> String {
-    let (host, port) = (address.ip(), address.port());
-    let folder = folder.display();
-    format!(
-        "\nfacteur takes mail on {address} for the domain localhost; mailboxes are Maildirs under {folder}/mail.\n\
-         Try, in another terminal:\n\n\
-         \x20 printf 'Subject: hello\\n\\nIt works.\\n' | curl -s smtp://{host}:{port} --mail-from me@localhost --mail-rcpt you@localhost -T -\n\
-         \x20 ls {folder}/mail/you/new\n\
-         \x20 curl -s smtp://{host}:{port} --mail-from me@localhost --mail-rcpt nobody-here@localhost -T /dev/null; echo refused: $?\n\n\
-         Ctrl-C stops it.\n"
-    )
+    Ok(runtime()?.block_on(serve::serve(config, None, ready))?)
 }
 
 fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ pub mod builtin;
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod demo;
 pub mod dns;
 pub mod intake;
 pub mod listener;

@@ -287,13 +287,6 @@ pub fn date(at: Timestamp, zone: &TimeZone) -> String {
     jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
 }
 
-/// The headers at the start of a message, with their last line end, without the empty line.
-pub fn headers_of(content: &Bytes) -> Bytes {
-    let end = content.windows(4).position(|window| window == b"\r\n\r\n").map_or(content.len(), |end| end + 2);
-    // A message may begin with its empty line: it has no headers then.
-    if content.starts_with(b"\r\n") { Bytes::new() } else { content.slice(..end) }
-}
-
 fn encoding(eight_bit: bool) -> &'static str {
     if eight_bit { "8bit" } else { "7bit" }
 }

@@ -189,7 +189,13 @@ impl Spool {
         queue_id: QueueId,
         recipients: Option<Vec<RecipientId>>,
     ) -> Result<Option<Message>, SpoolError> {
-        let loaded = self.read(move |store| store.load(queue_id, recipients.as_deref())).await;
+        let shared = self.shared();
+        if let Some(failure) = shared.failure() {
+            return Err(failure);
+        }
+        // On the caller's thread: two look-ups by key, most of them of what was just written, take a few microseconds,
+        // and a thread of their own several times that.
+        let loaded = shared.store.load(queue_id, recipients.as_deref()).inspect_err(|error| shared.note(error));
         if let Err(SpoolError::Corrupt { queue_id, reason }) = &loaded {
             tracing::error!(%queue_id, %reason, "a message is corrupt and set aside");
             self.write(Write::Corrupt { queue_id: *queue_id, reason: reason.to_string() }).await?;

@@ -102,7 +102,8 @@ mod tests {
             std::fs::write(&secret, "of root").unwrap();
             std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
             let path = mine.clone();
-            let read = run_as(Some(&owner(4711, 4712)), move || {
+            let user = owner(4711, 4712);
+            let read = run_as(Some(&user), move || {
                 std::fs::write(path, "x").unwrap();
                 std::fs::read(secret).map_err(|error| error.kind())
             });

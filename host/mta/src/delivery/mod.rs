@@ -7,6 +7,8 @@
 
 mod connection;
 mod credentials;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod maildir;
 mod pool;
 mod smtp;
@@ -171,6 +173,3 @@ impl Deliverer {
         self.smtp.close().await;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -193,3 +193,7 @@ fn original(recipient: &Recipient) -> Option<String> {
     let original = &recipient.original;
     (!original.is_bare() && original.as_unquoted().is_ascii()).then(|| format!("rfc822;{original}"))
 }
+
+#[cfg(test)]
+#[path = "smtp_tests.rs"]
+mod tests;

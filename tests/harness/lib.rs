@@ -1,0 +1,53 @@
+//! The harness of the whole-system tests: a machine of the test's own, with its own network, users and DNS, on which the real
+//! binary runs and is spoken to over real sockets.
+//!
+//! ```no_run
+//! use facteur_tests::{Client, Dns, Facteur, machine};
+//!
+//! // In a file of tests/system, below #[test]:
+//! fn strangers_may_not_relay() {
+//!     machine(|machine| {
+//!         machine.addresses(&["192.0.2.1", "203.0.113.25"]);
+//!         let _dns = Dns::start("127.0.0.1", "mail.example.org A 192.0.2.1");
+//!         let config = machine.write("/etc/facteur/facteur.toml", "hostname = …");
+//!         let _facteur = Facteur::start(machine, &config);
+//!         let mut client = Client::connect("203.0.113.25", "192.0.2.1:25");
+//!         assert_eq!(client.send("NOOP"), "250 2.0.0 Ok");
+//!     });
+//! }
+//! ```
+//!
+//! A test waits for what it needs by asking until a deadline ([`until`]), never by sleeping a guessed time. Whatever goes wrong in
+//! here is a panic that says what was missing, which is how a test fails.
+
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "the harness panics to fail the test that uses it"
+)]
+
+mod client;
+mod dns;
+mod facteur;
+mod machine;
+mod mail;
+mod postfix;
+mod process;
+mod programs;
+mod site;
+mod sink;
+mod smtp_sink;
+mod wait;
+
+pub use client::{Client, Reply};
+pub use dns::Dns;
+pub use facteur::{Entry, EntryRecipient, Facteur, run_facteur};
+pub use machine::{Machine, machine, machine_within};
+pub use mail::{Mail, crlf, letter, maildir};
+pub use postfix::Postfix;
+pub use process::{Output, Process, output_of};
+pub use programs::{facteur_binary, peer, postfix_folder};
+pub use sink::Sink;
+pub use site::{SATELLITE, SITE, Site, TRUSTED, STRANGER, SULFURA};
+pub use smtp_sink::SmtpSink;
+pub use wait::{PATIENCE, until, within};

@@ -1,0 +1,207 @@
+//! A next hop whose every octet and every answer is the test's: what smtp-sink can't show or do.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::mail::Mail;
+use crate::wait::until;
+
+/// A listening next hop. Content is kept octet by octet, but for the dots that SMTP doubles; only CRLF.CRLF ends it, and only
+/// CRLF ends a line.
+pub struct Sink {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    mail: Mutex<Vec<Mail>>,
+    answers: Mutex<Vec<(String, String)>>,
+    connections: Mutex<Vec<TcpStream>>,
+    keywords: Mutex<Vec<String>>,
+    stopped: AtomicBool,
+}
+
+impl Sink {
+    /// Listens on `ADDRESS:PORT`. Offers PIPELINING, 8BITMIME and SMTPUTF8.
+    pub fn start(address: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let shared = Arc::new(Shared::default());
+        *shared.keywords.lock().unwrap() = ["PIPELINING", "8BITMIME", "SMTPUTF8"].map(str::to_owned).to_vec();
+        let to = shared.clone();
+        let listening = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if to.stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                if let Ok(again) = stream.try_clone() {
+                    to.connections.lock().unwrap().push(again);
+                }
+                let to = to.clone();
+                // A client that goes away ends its session, and nothing else.
+                std::thread::spawn(move || to.session(&stream));
+            }
+        });
+        Self { address, shared, listening: Some(listening) }
+    }
+
+    /// From now on a command that begins so (in any case; `.` is the end of data, `` the greeting) is answered with this.
+    pub fn answer(&self, command: &str, reply: &str) {
+        let mut answers = self.shared.answers.lock().unwrap();
+        answers.retain(|(old, _)| old != command);
+        answers.push((command.to_owned(), reply.to_owned()));
+    }
+
+    /// From now on the usual answers.
+    pub fn answer_as_usual(&self) {
+        self.shared.answers.lock().unwrap().clear();
+    }
+
+    /// The keywords of EHLO.
+    pub fn keywords(&self, keywords: &[&str]) {
+        *self.shared.keywords.lock().unwrap() = keywords.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// How many messages were taken.
+    pub fn count(&self) -> usize {
+        self.shared.mail.lock().unwrap().len()
+    }
+
+    /// Waits for so many messages; fails if there are more.
+    pub fn mail(&self, count: usize) -> Vec<Mail> {
+        let what = format!("{count} messages at {}", self.address);
+        until(&what, || {
+            let mail = self.shared.mail.lock().unwrap();
+            assert!(mail.len() <= count, "{} messages instead of {count} at {}: {mail:#?}", mail.len(), self.address);
+            (mail.len() == count).then(|| mail.clone())
+        })
+    }
+
+    /// The one message that comes.
+    pub fn one(&self) -> Mail {
+        self.mail(1).remove(0)
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the listener.
+        let _ = TcpStream::connect(self.address);
+        if let Some(listening) = self.listening.take() {
+            let _ = listening.join();
+        }
+        for connection in self.shared.connections.lock().unwrap().iter() {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    fn session(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut out = stream;
+        let mut input = BufReader::new(stream);
+        let mut say = |usual: &str, command: &str| -> io::Result<bool> {
+            let answer = self.scripted(command);
+            let reply = answer.as_deref().unwrap_or(usual);
+            out.write_all(format!("{reply}\r\n").as_bytes())?;
+            Ok(reply.starts_with(['2', '3']))
+        };
+        say("220 sink ESMTP", "")?;
+        let mut mail: Option<Mail> = None;
+        while let Some(line) = line(&mut input)? {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let upper = line.to_ascii_uppercase();
+            if upper.starts_with("EHLO") {
+                let mut reply = String::new();
+                let keywords = self.keywords.lock().unwrap().clone();
+                for keyword in &keywords {
+                    reply.push_str(&format!("250-{keyword}\r\n"));
+                }
+                say(&format!("250-sink\r\n{reply}250 HELP"), &line)?;
+            } else if upper.starts_with("MAIL FROM:") {
+                if say("250 2.1.0 Ok", &line)? {
+                    mail = Some(Mail {
+                        sender: address(&line),
+                        recipients: Vec::new(),
+                        arguments: vec![line[10..].to_owned()],
+                        content: Vec::new(),
+                    });
+                }
+            } else if upper.starts_with("RCPT TO:") {
+                if say("250 2.1.5 Ok", &line)? && let Some(mail) = &mut mail {
+                    mail.recipients.push(address(&line));
+                    mail.arguments.push(line[8..].to_owned());
+                }
+            } else if upper == "DATA" {
+                let empty = mail.as_ref().is_none_or(|mail| mail.recipients.is_empty());
+                let usual = if empty { "503 5.5.1 nobody to send it to" } else { "354 go on" };
+                if !say(usual, &line)? {
+                    continue;
+                }
+                let Some(mut whole) = mail.take() else { continue };
+                whole.content = content(&mut input)?;
+                if self.scripted(".").is_none() {
+                    // Before the answer: whoever heard it may look.
+                    self.mail.lock().unwrap().push(whole);
+                }
+                say("250 2.0.0 taken", ".")?;
+            } else if upper == "QUIT" {
+                say("221 2.0.0 bye", &line)?;
+                return Ok(());
+            } else {
+                if upper == "RSET" {
+                    mail = None;
+                }
+                say("250 2.0.0 Ok", &line)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn scripted(&self, command: &str) -> Option<String> {
+        let answers = self.answers.lock().unwrap();
+        let begins = |start: &str| match start {
+            "" | "." => command == start,
+            _ => command.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+        };
+        answers.iter().find(|(start, _)| begins(start)).map(|(_, reply)| reply.clone())
+    }
+}
+
+/// A line without its CRLF; none at the end.
+fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line)? > 0 {
+        if line.ends_with(b"\r\n") {
+            line.truncate(line.len() - 2);
+            return Ok(Some(line));
+        }
+    }
+    Ok(None)
+}
+
+fn content(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    while let Some(line) = line(input)? {
+        match line.strip_prefix(b".") {
+            Some(b"") => return Ok(content),
+            Some(rest) => content.extend_from_slice(rest),
+            None => content.extend_from_slice(&line),
+        }
+        content.extend_from_slice(b"\r\n");
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// `MAIL FROM:<a@b> SIZE=1` → `a@b`.
+fn address(line: &str) -> String {
+    let inner = line.split_once('<').and_then(|(_, rest)| rest.rsplit_once('>'));
+    inner.map_or(line, |(address, _)| address).to_owned()
+}

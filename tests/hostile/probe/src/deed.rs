@@ -1,0 +1,64 @@
+//! What is no answer: most of it never comes back.
+
+use std::hint::black_box;
+
+use facteur_plugin::bindings::facteur::policy::settings::keep;
+use facteur_plugin::{dns, log, lookup};
+
+/// Does it, if the word names one of these. Whether it did, for those that come back.
+pub fn commit(word: &str) -> bool {
+    match word {
+        "loop" => forever(|_| ()),
+        "memory" => forever(|_| {
+            black_box(Vec::<u8>::leak(vec![1; 1 << 20]));
+        }),
+        "recurse" => {
+            black_box(recurse(0));
+        }
+        "trap" => trap(),
+        "panic" => panic!("the guest panics"),
+        "flood-log" => forever(|number| log::info(format!("flood {number}"))),
+        "flood-lookup" => forever(|number| {
+            black_box(lookup::find("flood", &[format!("key{number}")]).is_ok());
+        }),
+        "flood-dns" => forever(|number| {
+            black_box(dns::addresses(&format!("flood{number}.test")).is_ok());
+        }),
+        // Hands the host more than it wants to copy, or keeps, or takes at once.
+        "huge-log" => log::info("x".repeat(MEGABYTES)),
+        "large" => keep(&vec![0; 65_537]),
+        "many-keys" => {
+            let keys: Vec<String> = (0..=lookup::KEYS_LIMIT).map(|number| number.to_string()).collect();
+            black_box(lookup::find("flood", &keys).is_ok());
+        }
+        // Allowed in `init` only.
+        "keep" => keep(b"other"),
+        _ => return false,
+    }
+    true
+}
+
+/// More than any answer may have.
+pub const MEGABYTES: usize = 8 << 20;
+
+/// The compiler may not see that nothing comes of it.
+fn forever(mut step: impl FnMut(u64)) {
+    let mut number = 0;
+    while black_box(true) {
+        step(black_box(number));
+        number += 1;
+    }
+}
+
+/// Each call needs its frame, so that it can't be made a loop.
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    recurse(black_box(depth + 1)).wrapping_add(black_box(frame)[0])
+}
+
+/// `unreachable`, where there is such an instruction.
+fn trap() {
+    #[cfg(target_arch = "wasm32")]
+    std::arch::wasm32::unreachable();
+}
