@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{getegid, geteuid};
@@ -22,6 +22,10 @@ use crate::wait::within;
 const INSIDE: &str = "FACTEUR_TEST_MACHINE";
 /// How long a test may take unless it says otherwise.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// What the second run writes.
+const OWN_LOG: &str = "test.log";
+/// The end of a log that is shown when a test fails, in bytes.
+const SHOWN: usize = 64 * 1024;
 /// The users of every machine, with their numbers: two people, and Postfix's.
 const USERS: [(&str, u32); 3] = [("louen", 2001), ("admin", 2002), ("postfix", 2003)];
 /// A group that Postfix asks for.
@@ -61,7 +65,7 @@ fn outside(name: &str, deadline: Duration) {
     let parent = target_folder().join("system-tests");
     fs::create_dir_all(&parent).expect("target/ can be written");
     let folder = tempfile::Builder::new().prefix("test-").tempdir_in(&parent).expect("target/ can be written");
-    let written = folder.path().join("test.log");
+    let written = folder.path().join(OWN_LOG);
     let file = fs::File::create(&written).expect("the test's folder can be written");
     let mut command = Command::new("unshare");
     if !geteuid().is_root() {
@@ -80,13 +84,33 @@ fn outside(name: &str, deadline: Duration) {
         within(deadline, &what, || child.0.try_wait().expect("a child can be asked for"))
     }));
     drop(child);
-    let text = read();
+    let mut text = read();
+    if !waited.as_ref().is_ok_and(ExitStatus::success) {
+        text.push_str(&logs(folder.path()));
+    }
     match waited {
         // A name that no test has would run nothing, and succeed.
         Ok(status) if status.success() && text.contains("1 passed") => {}
         Ok(status) => panic!("on the test's machine ({status}):\n{text}"),
         Err(_) => panic!("not done after {deadline:?}:\n{text}"),
     }
+}
+
+/// What the programs on the machine wrote, for the one who looks why the test failed.
+fn logs(folder: &Path) -> String {
+    let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = names(folder).filter(|path| path.extension().is_some_and(|ext| ext == "log")).collect();
+    // Postfix logs into its queue.
+    files.extend(names(&folder.join("var-spool")).map(|path| path.join("log")));
+    files.sort();
+    let mut text = String::new();
+    for file in files.iter().filter(|file| !file.ends_with(OWN_LOG)) {
+        let Ok(log) = fs::read(file) else { continue };
+        let shown = &log[log.len().saturating_sub(SHOWN)..];
+        let name = file.strip_prefix(folder).unwrap_or(file).display();
+        text.push_str(&format!("──── {name}\n{}", String::from_utf8_lossy(shown)));
+    }
+    text
 }
 
 /// A child that doesn't outlive this: with `--kill-child` neither does anything on its machine.

@@ -43,7 +43,7 @@ scache    unix  -  -  n  -     1  scache
 postlog   unix-dgram n - n -   1  postlogd
 ";
 
-/// A running Postfix.
+/// A running Postfix. Its daemons end with their master, or with the machine.
 pub struct Postfix {
     process: Process,
     config: PathBuf,
@@ -110,15 +110,6 @@ impl Postfix {
     /// Runs one of its commands, such as `postqueue`, with its configuration.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
         output_of(Command::new(peer(program)).arg("-c").arg(&self.config).args(arguments))
-    }
-}
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("──── Postfix logged:\n{}────", self.log());
-        }
-        // Its daemons go with their master's end, or with the machine.
     }
 }
 

@@ -8,10 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::until;
 
-/// The end of a log that is shown when a test fails, in bytes.
-const SHOWN: usize = 64 * 1024;
-
-/// A running program. Killed when dropped; if the test is failing just then, what it wrote is shown.
+/// A running program. Killed when dropped. What it wrote is shown if the test fails.
 pub struct Process {
     name: String,
     child: Child,
@@ -78,14 +75,6 @@ impl Drop for Process {
         // Not `kill`, which may panic: no test needs two.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = self.log();
-            let mut start = log.len().saturating_sub(SHOWN);
-            while !log.is_char_boundary(start) {
-                start += 1;
-            }
-            eprintln!("──── {} wrote:\n{}────", self.name, &log[start..]);
-        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The first minutes: an embedded configuration that needs nothing, with everything below one folder.
 //!
-//! The configuration is a real one (`config/demo.toml`), read by the same code. Only whose the mailboxes are is settled here: mail
-//! is never written as root, so root lends them to `nobody`.
+//! The configuration is a real one (`config/demo.toml`), read by the same code.
 
 use std::fs;
 use std::io;
@@ -9,14 +8,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::User;
 
 use crate::config::{Config, ConfigError};
 
-/// Who owns the demo's mailboxes where root starts it.
-const OWNER: &str = "nobody";
-
-/// Makes the folder and the configuration that lives in it.
+/// Makes the folder, with mailboxes that belong to who will write them, and the configuration that lives in it.
 ///
 /// # Errors
 /// The folder can't be made, or the embedded configuration is wrong.
@@ -24,12 +20,9 @@ pub fn prepare(folder: &Path) -> io::Result<(PathBuf, Result<Config, Vec<ConfigE
     let mail = folder.join("mail");
     fs::create_dir_all(&mail)?;
     let folder = folder.canonicalize()?;
-    let mut config = Config::demo(&folder);
-    if geteuid().is_root()
-        && let Ok(config) = &mut config
-        && let Some(owner) = User::from_name(OWNER)?
-    {
-        config.mailboxes.owner = Some(OWNER.to_owned());
+    let config = Config::demo(&folder);
+    let owner = config.as_ref().ok().and_then(|config| config.mailboxes.owner.as_deref());
+    if let Some(owner) = owner.map(User::from_name).transpose()?.flatten() {
         chown(&mail, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))?;
     }
     Ok((folder, config))

@@ -135,8 +135,12 @@ impl Resolver {
             }
             Err(_) => return Err(DnsError::Timeout),
         };
-        let records: Vec<_> =
-            answer.answers().iter().filter(|record| record.record_type() == kind).map(|record| record.data.clone()).collect();
+        let records: Vec<_> = answer
+            .answers()
+            .iter()
+            .filter(|record| record.record_type() == kind)
+            .map(|record| record.data.clone())
+            .collect();
         if records.is_empty() { Err(absence(answer.message().response_code)) } else { Ok(records) }
     }
 }

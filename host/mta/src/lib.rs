@@ -5,6 +5,7 @@
 //! operator's doors ([`admin`], [`cli`]); [`serve`] starts and stops it all.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod admin;
 pub mod bounce;

@@ -117,9 +117,11 @@ impl Notice<'_> {
         let (text, status) = (self.text(), self.status(utf8));
         let (kind, title, original) = match &self.returned {
             Returned::Whole(bytes) => (if utf8 { "message/global" } else { "message/rfc822" }, "Your message", bytes),
-            Returned::Headers(bytes) => {
-                (if utf8 { "message/global-headers" } else { "text/rfc822-headers" }, "The headers of your message", bytes)
-            }
+            Returned::Headers(bytes) => (
+                if utf8 { "message/global-headers" } else { "text/rfc822-headers" },
+                "The headers of your message",
+                bytes,
+            ),
         };
         let charset = if text.is_ascii() { "us-ascii" } else { "utf-8" };
         let delivery_status = if utf8 { "message/global-delivery-status" } else { "message/delivery-status" };

@@ -25,7 +25,7 @@ struct Heap {
 
 /// The size of the block for so many bytes at this alignment: none if there is no such power of two.
 fn block_size(bytes: usize, align: usize) -> Option<usize> {
-    bytes.max(align).max(SMALLEST).checked_next_power_of_two().filter(|size| size.trailing_zeros() < CLASSES as u32)
+    bytes.max(align).max(SMALLEST).checked_next_power_of_two().filter(|size| (size.trailing_zeros() as usize) < CLASSES)
 }
 
 impl Heap {
@@ -118,7 +118,11 @@ mod global {
                 let pages = bytes.div_ceil(PAGE);
                 let before = memory_grow(0, pages);
                 // All ones: the host refused.
-                if before == usize::MAX { None } else { (before + pages).checked_mul(PAGE).or(Some(usize::MAX & !(PAGE - 1))) }
+                if before == usize::MAX {
+                    None
+                } else {
+                    (before + pages).checked_mul(PAGE).or(Some(usize::MAX & !(PAGE - 1)))
+                }
             };
             heap.take(size, layout.align(), link, grow).map_or(null_mut(), with_exposed_provenance_mut)
         }
@@ -183,8 +187,7 @@ mod tests {
 
     #[test]
     fn blocks_are_aligned_and_never_overlap() {
-        let mut memory =
-            Memory { heap: Heap::new(1_003, 65_536), links: HashMap::new(), limit: 16 * 65_536 };
+        let mut memory = Memory { heap: Heap::new(1_003, 65_536), links: HashMap::new(), limit: 16 * 65_536 };
         let mut live: Vec<(usize, usize)> = Vec::new();
         let mut seed = 1_u32;
         for _ in 0..20_000 {

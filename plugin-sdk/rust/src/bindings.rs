@@ -1,7 +1,14 @@
 //! What `wit/0.1` says, as Rust: generated. The imports once, the hooks as worlds of their own, so that a plugin exports
 //! only those that it has.
 
-#![allow(missing_docs, unsafe_code, unused_qualifications, clippy::pedantic, clippy::unwrap_used, reason = "generated code")]
+#![allow(
+    missing_docs,
+    unsafe_code,
+    unused_qualifications,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    reason = "generated code"
+)]
 
 wit_bindgen::generate!({
     path: "../../wit/0.1",

@@ -132,7 +132,7 @@ macro_rules! export_hook {
             #[cfg(not(target_arch = "wasm32"))]
             const _: Export = Export;
             #[cfg(target_arch = "wasm32")]
-            bindings::export_restriction!(Export with_types_in bindings);
+    bindings::export_restriction!(Export with_types_in bindings);
         };
     };
     (alias: $plugin:ty) => {
@@ -157,7 +157,7 @@ macro_rules! export_hook {
             #[cfg(not(target_arch = "wasm32"))]
             const _: Export = Export;
             #[cfg(target_arch = "wasm32")]
-            bindings::export_alias!(Export with_types_in bindings);
+    bindings::export_alias!(Export with_types_in bindings);
         };
     };
     (transport: $plugin:ty) => {
@@ -179,7 +179,7 @@ macro_rules! export_hook {
             #[cfg(not(target_arch = "wasm32"))]
             const _: Export = Export;
             #[cfg(target_arch = "wasm32")]
-            bindings::export_transport!(Export with_types_in bindings);
+    bindings::export_transport!(Export with_types_in bindings);
         };
     };
     (content: $plugin:ty) => {
@@ -201,7 +201,7 @@ macro_rules! export_hook {
             #[cfg(not(target_arch = "wasm32"))]
             const _: Export = Export;
             #[cfg(target_arch = "wasm32")]
-            bindings::export_content!(Export with_types_in bindings);
+    bindings::export_content!(Export with_types_in bindings);
         };
     };
     (authenticate: $plugin:ty) => {
@@ -223,7 +223,7 @@ macro_rules! export_hook {
             #[cfg(not(target_arch = "wasm32"))]
             const _: Export = Export;
             #[cfg(target_arch = "wasm32")]
-            bindings::export_authenticate!(Export with_types_in bindings);
+    bindings::export_authenticate!(Export with_types_in bindings);
         };
     };
     (delivery: $plugin:ty) => {
@@ -245,7 +245,7 @@ macro_rules! export_hook {
             #[cfg(not(target_arch = "wasm32"))]
             const _: Export = Export;
             #[cfg(target_arch = "wasm32")]
-            bindings::export_delivery!(Export with_types_in bindings);
+    bindings::export_delivery!(Export with_types_in bindings);
         };
     };
 }

@@ -72,7 +72,7 @@ fn virtual_targets(
         return Ok(None);
     }
     let keys = Keys::of(settings, address, class);
-    let Some(found) = find(tables, &settings.virtual_, &keys.keys)? else { return Ok(None) };
+    let Some(found) = find(tables, &settings.virtual_, &keys.all)? else { return Ok(None) };
     let value = keys.value(address, found.key, &found.value, |text| tables.warn(text));
     value.map(Some).map_err(|why| Failure::transient(format!("virtual tables: {why}")))
 }
@@ -120,7 +120,10 @@ fn finish(address: &Address, targets: Vec<Target>) -> Result<Expansion, Failure>
         return Ok(Expansion::NoOpinion);
     }
     if targets.len() > TARGETS_LIMIT {
-        return Err(Failure::transient(format!("{address} stands for {} targets; {TARGETS_LIMIT} at most", targets.len())));
+        return Err(Failure::transient(format!(
+            "{address} stands for {} targets; {TARGETS_LIMIT} at most",
+            targets.len()
+        )));
     }
     Ok(Expansion::Targets(targets))
 }
@@ -151,7 +154,8 @@ mod tests {
     }
 
     fn site() -> (Settings, Fake) {
-        let settings = Settings { aliases: vec!["aliases".into()], virtual_: vec!["virtual".into()], delimiter: String::new() };
+        let settings =
+            Settings { aliases: vec!["aliases".into()], virtual_: vec!["virtual".into()], delimiter: String::new() };
         let fake = Fake(vec![
             ("aliases", "root", "louen, admin"),
             ("aliases", "prenom.nom", "louen"),
@@ -219,7 +223,8 @@ mod tests {
     fn an_extension_finds_its_user() {
         let (settings, fake) = site();
         let settings = Settings { delimiter: "+".into(), ..settings };
-        let ask = |local: &str, domain: &str, class| expand(&settings, &fake, &Address::new(local, domain), class).unwrap();
+        let ask =
+            |local: &str, domain: &str, class| expand(&settings, &fake, &Address::new(local, domain), class).unwrap();
         // Aliases don't hand an extension on, virtual tables do.
         assert_eq!(ask("prenom.nom+x", "here.org", Local), to(&[("louen", "")]));
         assert_eq!(ask("prez+x", "elfic.net", VirtualAlias), to(&[("president+x", "student.ecp.fr")]));

@@ -92,10 +92,11 @@ fn target(item: &Item) -> Result<Target, String> {
         if local.is_empty() || domain.is_empty() {
             return Err(format!("not an address: {text}"));
         }
-        return Ok(Target::Address(Address::new(local, domain.to_lowercase())));
+        return Ok(Target::Address(Address::new(local, domain.to_ascii_lowercase())));
     }
     if let Some(command) = text.strip_prefix('|') {
-        let arguments = words::split(command).ok_or_else(|| format!("a command with a quote that is not closed: {text}"))?;
+        let arguments =
+            words::split(command).ok_or_else(|| format!("a command with a quote that is not closed: {text}"))?;
         if arguments.is_empty() {
             return Err("an empty command".to_owned());
         }

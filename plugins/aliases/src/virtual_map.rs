@@ -7,7 +7,7 @@ use crate::settings::Settings;
 
 /// The keys of an address, best first, each with whether the extension was left over.
 pub struct Keys {
-    pub keys: Vec<String>,
+    pub all: Vec<String>,
     /// Which of them match the address without its extension.
     unmatched: Vec<bool>,
     extension: String,
@@ -18,9 +18,9 @@ impl Keys {
     pub fn of(settings: &Settings, address: &Address, class: RecipientClass) -> Self {
         let Address { local, domain } = address;
         let split = extension::split(local, &settings.delimiter);
-        let mut made = Self { keys: Vec::with_capacity(5), unmatched: Vec::with_capacity(5), extension: String::new() };
+        let mut made = Self { all: Vec::with_capacity(5), unmatched: Vec::with_capacity(5), extension: String::new() };
         let mut add = |key: String, unmatched: bool| {
-            made.keys.push(key);
+            made.all.push(key);
             made.unmatched.push(unmatched);
         };
         add(format!("{local}@{domain}"), false);
@@ -54,7 +54,7 @@ impl Keys {
         let rest = match first.trim().strip_prefix('@') {
             Some(domain) => {
                 let user = address.local.strip_suffix(extension).unwrap_or(&address.local);
-                found.push(Address::new(user, domain.to_lowercase()));
+                found.push(Address::new(user, domain.to_ascii_lowercase()));
                 rest
             }
             None => value,
@@ -86,12 +86,12 @@ mod tests {
     #[test]
     fn keys_are_in_postfix_order() {
         let address = Address::new("user+foo", "x.org");
-        assert_eq!(keys(&address, RecipientClass::VirtualAlias).keys, ["user+foo@x.org", "user@x.org", "@x.org"]);
+        assert_eq!(keys(&address, RecipientClass::VirtualAlias).all, ["user+foo@x.org", "user@x.org", "@x.org"]);
         assert_eq!(
-            keys(&address, RecipientClass::Local).keys,
+            keys(&address, RecipientClass::Local).all,
             ["user+foo@x.org", "user@x.org", "user+foo", "user", "@x.org"]
         );
-        assert_eq!(keys(&Address::new("u", "x.org"), RecipientClass::Other).keys, ["u@x.org", "@x.org"]);
+        assert_eq!(keys(&Address::new("u", "x.org"), RecipientClass::Other).all, ["u@x.org", "@x.org"]);
     }
 
     #[test]

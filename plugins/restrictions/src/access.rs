@@ -113,7 +113,8 @@ pub fn answer(value: &str) -> Answer<'_> {
     } else if is("BCC") {
         mail_address(text).map_or(Answer::Broken("BCC needs user@domain"), Answer::Bcc)
     } else if is("PREPEND") {
-        header(text).map_or(Answer::Broken("PREPEND needs a header: text"), |(name, value)| Answer::Prepend(name, value))
+        header(text)
+            .map_or(Answer::Broken("PREPEND needs a header: text"), |(name, value)| Answer::Prepend(name, value))
     } else if is("OK") || is("RELAY") || value.bytes().all(|byte| byte.is_ascii_digit()) {
         // All digits: a time stamp that some tools write. So is nothing at all, as from the dark ages.
         Answer::Permit
@@ -134,7 +135,7 @@ fn mail_address(text: &str) -> Option<Address> {
     let text = text.trim().trim_start_matches('<').trim_end_matches('>');
     let (local, domain) = text.rsplit_once('@')?;
     let whole = !local.is_empty() && !domain.is_empty() && !text.contains([' ', '\t']);
-    whole.then(|| Address::new(local, domain.to_lowercase()))
+    whole.then(|| Address::new(local, domain.to_ascii_lowercase()))
 }
 
 /// The contract's limits for a header.
@@ -161,7 +162,10 @@ mod tests {
         assert_eq!(address_keys("2001:db8::1"), ["2001:db8::1", "2001:db8:", "2001:db8", "2001"]);
         assert_eq!(address_keys("::1"), ["::1", ":"]);
         let address = Address::new("user+foo", "b.org");
-        assert_eq!(mail_keys(&address, "+"), ["user+foo@b.org", "user@b.org", "b.org", ".org", "org", "user+foo@", "user@"]);
+        assert_eq!(
+            mail_keys(&address, "+"),
+            ["user+foo@b.org", "user@b.org", "b.org", ".org", "org", "user+foo@", "user@"]
+        );
         assert_eq!(mail_keys(&address, ""), ["user+foo@b.org", "b.org", ".org", "org", "user+foo@"]);
         assert_eq!(mail_keys(&Address::new("u", "[192.0.2.1]"), ""), ["u@[192.0.2.1]", "[192.0.2.1]", "u@"]);
     }

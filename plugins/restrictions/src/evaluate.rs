@@ -3,20 +3,20 @@
 //! As in Postfix, temporary errors and the `defer_if_…` restrictions don't end a list; the first of each kind is kept, and settled
 //! with what the list comes to.
 
-use facteur_plugin::lookup::Found;
-use facteur_plugin::{Address, RecipientClass, Reply, Verdict, dns};
+mod table;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
 
-use crate::access::{self, Answer};
+use facteur_plugin::{Address, RecipientClass, Reply, Verdict};
+
 use crate::facts::Facts;
 use crate::hostname::{is_address, is_address_literal, is_fqdn, is_hostname, without_final_dot};
-use crate::restriction::{Key, Restriction, Rule, parse};
+use crate::known::{self, Known};
+use crate::restriction::{Restriction, Rule};
 use crate::settings::Settings;
-use crate::texts::{What, clean, fitting_status, refusal, reply, server_error};
-
-/// How deep the values of tables may name restrictions. They can't name tables, so that one step is all there is.
-const DEPTH_LIMIT: u8 = 1;
-/// The longest reason for a hold, in bytes (the contract's limit is that of a log line).
-const REASON_LIMIT: usize = 1_000;
+use crate::texts::{What, refusal, reply, server_error};
 
 /// What a rule or a list came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,18 +88,6 @@ struct Evaluation<'a, F> {
     settings: &'a Settings,
     defer_if_permit: Option<Reply>,
     defer_if_reject: Option<Reply>,
-}
-
-/// What the DNS says about a name.
-enum Known {
-    Yes,
-    No,
-    /// It takes no mail (RFC 7505).
-    NullMx,
-    /// It can't say now.
-    Later,
-    /// It isn't granted.
-    NotAsked(String),
 }
 
 impl<'a, F: Facts> Evaluation<'a, F> {
@@ -249,7 +237,8 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     }
 
     fn helo(&mut self, restriction: &Restriction, warn: bool) -> Step {
-        let Some(helo) = self.facts.helo() else { return Step::Dunno };
+        let facts = self.facts;
+        let Some(helo) = facts.helo() else { return Step::Dunno };
         let of = What::Helo;
         if helo.starts_with('[') {
             if is_address_literal(&helo) {
@@ -266,12 +255,12 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 self.reject(of, warn, 501, "5.5.2", "Invalid name")
             }
             Restriction::RejectNonFqdnHeloHostname => {
-                if is_fqdn(name, self.facts.utf8()) {
+                if is_fqdn(name, facts.utf8()) {
                     return Step::Dunno;
                 }
                 self.reject(of, warn, 504, "5.5.2", "need fully-qualified hostname")
             }
-            _ => match self.known_host(name) {
+            _ => match known::host(facts, name) {
                 Known::Yes | Known::NullMx => Step::Dunno,
                 Known::No => self.reject(of, warn, 450, "4.7.1", "Host not found"),
                 Known::Later => self.defer_if_permit(of, warn, "4.7.1", "Host not found"),
@@ -294,8 +283,9 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         if domain.starts_with('[') && domain.ends_with(']') {
             return Step::Dunno;
         }
-        let (status, null_mx) = if of == What::Sender { ("4.1.8", (550, "5.7.27")) } else { ("4.1.2", (556, "5.1.10")) };
-        match self.known_domain(&domain) {
+        let (status, null_mx) =
+            if of == What::Sender { ("4.1.8", (550, "5.7.27")) } else { ("4.1.2", (556, "5.1.10")) };
+        match known::mail_domain(self.facts, &domain) {
             Known::Yes => Step::Dunno,
             Known::No => self.reject(of, warn, 450, status, "Domain not found"),
             Known::Later => self.defer_if_permit(of, warn, status, "Domain not found"),
@@ -304,30 +294,6 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 self.reject(of, warn, null_mx.0, null_mx.1, &why)
             }
             Known::NotAsked(why) => self.misconfigured(&why),
-        }
-    }
-
-    /// A mail domain has an MX record or an address. A failure counts unless the other question is answered.
-    fn known_domain(&self, name: &str) -> Known {
-        match mx(self.facts.mail_exchangers(name)) {
-            Known::No => addresses(self.facts.addresses(name)),
-            Known::Later => match addresses(self.facts.addresses(name)) {
-                Known::No => Known::Later,
-                known => known,
-            },
-            known => known,
-        }
-    }
-
-    /// A host has an address or an MX record.
-    fn known_host(&self, name: &str) -> Known {
-        match addresses(self.facts.addresses(name)) {
-            Known::No => mx(self.facts.mail_exchangers(name)),
-            Known::Later => match mx(self.facts.mail_exchangers(name)) {
-                Known::No => Known::Later,
-                known => known,
-            },
-            known => known,
         }
     }
 
@@ -349,158 +315,8 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             }
         }
     }
-
-    fn access(&mut self, key: Key, table: &str, warn: bool, depth: u8) -> Step {
-        let of = key.what();
-        let found = match self.find(key, table) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Step::Dunno,
-            Err(why) => {
-                self.facts.warn(&format!("table \"{table}\": {why}"));
-                return self.reject(of, warn, 451, "4.3.5", "Server configuration error");
-            }
-        };
-        let step = self.found(&found.value, table, of, warn, depth);
-        // A recipient that routes by itself is too suspicious for an OK.
-        match step {
-            Step::Permit(_) if key == Key::Recipient && self.facts.routed() => Step::Dunno,
-            step => step,
-        }
-    }
-
-    fn find(&self, key: Key, table: &str) -> Result<Option<Found>, String> {
-        let facts = self.facts;
-        let ask = |keys: Vec<String>| {
-            if keys.is_empty() {
-                return Ok(None);
-            }
-            facts.find(table, &keys).map_err(|error| error.explain())
-        };
-        match key {
-            Key::Client => {
-                // Two questions: a table of patterns is asked the first key only, and it may hold names or addresses.
-                let name = facts.client_name();
-                match ask(access::name_keys(name.as_deref().unwrap_or("unknown")))? {
-                    Some(found) => Ok(Some(found)),
-                    None => ask(access::address_keys(&facts.client_address())),
-                }
-            }
-            Key::Helo => ask(facts.helo().map(|helo| access::name_keys(&helo)).unwrap_or_default()),
-            Key::Sender if !facts.in_transaction() => Ok(None),
-            Key::Sender => ask(match facts.sender() {
-                Some(sender) => access::mail_keys(&sender, &self.settings.delimiter),
-                None => vec![access::NULL_SENDER.to_owned()],
-            }),
-            Key::Recipient => {
-                let keys = facts.recipient().map(|to| access::mail_keys(&to, &self.settings.delimiter));
-                ask(keys.unwrap_or_default())
-            }
-        }
-    }
-
-    /// What the value of a table comes to.
-    fn found(&mut self, value: &str, table: &str, of: What, warn: bool, depth: u8) -> Step {
-        let or = |text: &'_ str, usual: &'static str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
-        match access::answer(value) {
-            Answer::Permit => Step::Permit(By::Rule),
-            Answer::Dunno => Step::Dunno,
-            Answer::Refuse(code, status, text) => {
-                self.reject(of, warn, code, fitting_status(status, of), &or(text, "Access denied"))
-            }
-            Answer::DeferIfPermit(status, text) => {
-                self.defer_if_permit(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
-            }
-            Answer::DeferIfReject(status, text) => {
-                self.defer_if_reject(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
-            }
-            Answer::Restrictions(value) => {
-                let rules = if depth < DEPTH_LIMIT { parse([value], None) } else { Err("it goes too deep".to_owned()) };
-                match rules {
-                    Ok(rules) if rules.iter().any(|rule| rule.restriction.table().is_some()) => {
-                        self.misconfigured(&format!("table \"{table}\": an entry names a table: {value}"))
-                    }
-                    Ok(rules) => self.list(&rules, of, warn, depth + 1),
-                    Err(why) => self.misconfigured(&format!("table \"{table}\": {value}: {why}")),
-                }
-            }
-            Answer::Broken(why) => {
-                self.facts.warn(&format!("table \"{table}\": {why}: {value}"));
-                Step::Dunno
-            }
-            Answer::Info(text) => {
-                self.facts.info(&format!("<{}>: {}: {text}", self.name(of), of.class()));
-                Step::Dunno
-            }
-            Answer::Warn(text) => {
-                self.facts.warn(&format!("<{}>: {}: {text}", self.name(of), of.class()));
-                Step::Dunno
-            }
-            _ if !self.facts.in_transaction() => {
-                self.facts.warn(&format!("table \"{table}\": there is no message yet to act on: {value}"));
-                Step::Dunno
-            }
-            action => self.act(&action, of, table),
-        }
-    }
-
-    /// An action on the message; none but `DISCARD` ends a list.
-    fn act(&self, action: &Answer<'_>, of: What, table: &str) -> Step {
-        let facts = self.facts;
-        let told = |text: &str, usual: &str| {
-            let text = if text.is_empty() { usual } else { text };
-            clean(&format!("<{}>: {} {text}", self.name(of), of.class()), REASON_LIMIT)
-        };
-        match action {
-            Answer::Hold(text) => facts.hold(&told(text, "triggers HOLD action")),
-            Answer::Redirect(to) => {
-                facts.info(&told("", &format!("triggers REDIRECT {to}")));
-                facts.redirect(to.clone());
-            }
-            Answer::Bcc(to) => {
-                facts.info(&told("", &format!("triggers BCC {to}")));
-                facts.bcc(to.clone());
-            }
-            Answer::Prepend(..) if of == What::EndOfData => {
-                facts.warn(&format!("table \"{table}\": PREPEND comes too late at end-of-data"));
-            }
-            Answer::Prepend(name, value) => facts.prepend(name, value),
-            Answer::Discard(text) => {
-                facts.info(&told(text, "triggers DISCARD action"));
-                return Step::Discard;
-            }
-            _ => {}
-        }
-        Step::Dunno
-    }
 }
 
 fn permit_if(yes: bool, by: By) -> Step {
     if yes { Step::Permit(by) } else { Step::Dunno }
-}
-
-fn mx(answer: Result<Vec<dns::MailExchanger>, dns::Error>) -> Known {
-    match answer {
-        Ok(records) => match records.as_slice() {
-            [] => Known::No,
-            [only] if only.host == "." => Known::NullMx,
-            _ => Known::Yes,
-        },
-        Err(error) => failed(&error),
-    }
-}
-
-fn addresses(answer: Result<Vec<String>, dns::Error>) -> Known {
-    match answer {
-        Ok(found) if found.is_empty() => Known::No,
-        Ok(_) => Known::Yes,
-        Err(error) => failed(&error),
-    }
-}
-
-fn failed(error: &dns::Error) -> Known {
-    match error {
-        dns::Error::NotGranted(line) => Known::NotAsked(line.clone()),
-        error if error.is_transient() => Known::Later,
-        _ => Known::No,
-    }
 }

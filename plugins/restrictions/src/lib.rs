@@ -18,11 +18,14 @@ mod evaluate;
 mod facts;
 mod host;
 mod hostname;
+mod known;
 mod restriction;
 mod settings;
 mod texts;
 
-use facteur_plugin::{Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction, Verdict, dns, lookup};
+use facteur_plugin::{
+    Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction, Verdict, dns, lookup,
+};
 
 use host::Host;
 use settings::Settings;

@@ -146,7 +146,8 @@ pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>, bare: Option<Key>) ->
             let table = words.next().ok_or_else(|| format!("{name} needs a table: write \"{name} table:NAME\""))?;
             Restriction::Access(*key, table_name(table)?)
         } else if word.contains(':') {
-            let key = bare.ok_or_else(|| format!("write check_client_access (or another check_…_access) before {word}"))?;
+            let key =
+                bare.ok_or_else(|| format!("write check_client_access (or another check_…_access) before {word}"))?;
             Restriction::Access(key, table_name(word)?)
         } else {
             let known = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
@@ -255,7 +256,8 @@ mod tests {
 
     #[test]
     fn a_list_is_read_as_in_main_cf() {
-        let list = ["permit_mynetworks, warn_if_reject  reject_unknown_client", "check_sender_access", "table:x,REJECT"];
+        let list =
+            ["permit_mynetworks, warn_if_reject  reject_unknown_client", "check_sender_access", "table:x,REJECT"];
         assert_eq!(
             parse(list, None).unwrap(),
             [
@@ -278,9 +280,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let told = |text| parse([text], None).unwrap_err();
-        assert_eq!(told("permit_mynetwork"), "there is no restriction permit_mynetwork; did you mean permit_mynetworks?");
+        assert_eq!(
+            told("permit_mynetwork"),
+            "there is no restriction permit_mynetwork; did you mean permit_mynetworks?"
+        );
         assert_eq!(told("xyzzy"), "there is no restriction xyzzy");
-        assert!(told("reject_rbl_client zen.example").starts_with("the restriction reject_rbl_client is not supported"));
+        assert!(
+            told("reject_rbl_client zen.example").starts_with("the restriction reject_rbl_client is not supported")
+        );
         assert!(told("check_client_access").contains("table:NAME"));
         assert!(told("check_client_access hash:/etc/postfix/x").contains("[tables.NAME]"));
         assert!(told("table:x").contains("check_client_access"));

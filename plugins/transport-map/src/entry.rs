@@ -42,7 +42,9 @@ impl Entry {
             // What a client hears from Postfix at RCPT: its own error agent would say 5.0.0 later.
             "error" => Self::Error(reply(550, "5.1.1", rest)),
             "retry" => Self::Error(reply(450, "4.0.0", rest)),
-            other => return Err(format!("there is no transport \"{other}\" (smtp, relay, maildir, discard, error, retry)")),
+            other => {
+                return Err(format!("there is no transport \"{other}\" (smtp, relay, maildir, discard, error, retry)"));
+            }
         })
     }
 }

@@ -41,7 +41,8 @@ impl Settings {
 
     fn check(written: Written) -> Result<Self, String> {
         let relayhost = written.relayhost.map(|text| {
-            NextHop::parse(&text).map_err(|why| format!("setting \"relayhost\": {why}; write \"[host]:port\" or \"domain\""))
+            NextHop::parse(&text)
+                .map_err(|why| format!("setting \"relayhost\": {why}; write \"[host]:port\" or \"domain\""))
         });
         Ok(Self {
             tables: written.tables,

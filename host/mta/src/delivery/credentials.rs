@@ -19,7 +19,9 @@ pub enum CredentialsError {
     #[error("the mailbox belongs to root, as whom nothing is ever written: give root's mail to a user by an alias")]
     Root,
     /// Only root may become somebody else.
-    #[error("the mailbox belongs to {user}, who this process can't become ({error}): start facteur as root, or as {user}")]
+    #[error(
+        "the mailbox belongs to {user}, who this process can't become ({error}): start facteur as root, or as {user}"
+    )]
     Denied {
         /// Whose it is.
         user: String,

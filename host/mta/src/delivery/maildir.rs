@@ -10,6 +10,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,7 +39,10 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
             return Outcome::refused(reply, None);
         }
         Err(error) => {
-            return Outcome::refused(Reply::new(451, "4.3.0", format!("mailbox lookup for <{address}>: {error}")), None);
+            return Outcome::refused(
+                Reply::new(451, "4.3.0", format!("mailbox lookup for <{address}>: {error}")),
+                None,
+            );
         }
     };
     let message = attempt.message;
@@ -57,7 +61,11 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
         name: unique_name(&settings.hostname),
     };
     match put(letter, mailbox).await {
-        Ok(()) => Outcome::Delivered { reply: Reply::new(250, "2.0.0", "delivered to maildir"), remote: None, duty: Duty::Delivered },
+        Ok(()) => Outcome::Delivered {
+            reply: Reply::new(250, "2.0.0", "delivered to maildir"),
+            remote: None,
+            duty: Duty::Delivered,
+        },
         Err(failure) => Outcome::refused(failure.reply(address.as_unquoted()), None),
     }
 }
@@ -66,10 +74,8 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
     let Mailbox { path, owner } = mailbox;
     // The store's files are ours alone: opened before, read by the user's thread.
     let source = open(letter.body.clone()).await.map_err(Failure::Content)?;
-    let letter = std::sync::Arc::new(letter);
-    let work = |letter: std::sync::Arc<Letter>, source: Source, maildir: PathBuf| {
-        move || letter.write(source, &maildir)
-    };
+    let letter = Arc::new(letter);
+    let work = |letter: Arc<Letter>, source: Source, maildir: PathBuf| move || letter.write(source, &maildir);
     let again = source.try_clone().map_err(Failure::Content)?;
     match run_as(owner.as_ref(), work(letter.clone(), source, path.clone())).await? {
         Err(Failure::Folder { error, .. })
@@ -176,7 +182,8 @@ impl Letter {
     /// Whether a Delivered-To: with this address is among the headers.
     fn was_delivered(&self, start: &[u8]) -> bool {
         let header_lines = self.header.split(|&byte| byte == b'\n');
-        let lines = header_lines.chain(start.split(|&byte| byte == b'\n').take_while(|line| !line.trim_ascii().is_empty()));
+        let lines =
+            header_lines.chain(start.split(|&byte| byte == b'\n').take_while(|line| !line.trim_ascii().is_empty()));
         lines.map(<[u8]>::trim_ascii).any(|line| {
             const NAME: &[u8] = b"delivered-to:";
             let Some((name, value)) = line.split_at_checked(NAME.len()) else { return false };
@@ -267,7 +274,9 @@ fn make(maildir: &Path) -> io::Result<()> {
 /// Makes the folder of a Maildir, as root, and gives it to its user. Only the last step of the path is made.
 fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(maildir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(io::ErrorKind::PermissionDenied.into()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         made => made?,
     }
     let no_follow = i32::try_from((OFlags::NOFOLLOW | OFlags::DIRECTORY).bits()).unwrap_or(0);

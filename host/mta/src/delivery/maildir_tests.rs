@@ -96,7 +96,8 @@ async fn mail_that_was_delivered_here_before_loops() {
         let outcome = deliver(spool.path(), &again, "louen@here.example").await;
         assert_refused(&outcome, "554 5.4.6", "mail forwarding loop for louen@here.example");
     }
-    let other = message("s@there.example", "Delivered-To: lea@here.example\r\n\r\nDelivered-To: louen@here.example\r\n");
+    let other =
+        message("s@there.example", "Delivered-To: lea@here.example\r\n\r\nDelivered-To: louen@here.example\r\n");
     let outcome = deliver(spool.path(), &other, "louen@here.example").await;
     assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome:?}");
 }

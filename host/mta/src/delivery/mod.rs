@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 use facteur_policy::Route;
 use facteur_smtp::{Address, Reply};
 use facteur_spool::{Message, Recipient};
+use tokio::sync::Semaphore;
 
 use crate::config::SmtpClient;
 use crate::dns::Names;
@@ -116,7 +117,9 @@ impl Outcome {
     /// Who said so.
     pub fn remote(&self) -> Option<&str> {
         match self {
-            Self::Delivered { remote, .. } | Self::Deferred { remote, .. } | Self::Failed { remote, .. } => remote.as_deref(),
+            Self::Delivered { remote, .. } | Self::Deferred { remote, .. } | Self::Failed { remote, .. } => {
+                remote.as_deref()
+            }
         }
     }
 }
@@ -131,16 +134,24 @@ pub struct Attempted {
     pub reached: bool,
 }
 
+/// Mailboxes that are written at once: each takes a thread, and waits for the disk.
+const MAILBOX_WRITERS: usize = 32;
+
 /// Does the attempts; keeps connections from one to the next.
 pub struct Deliverer {
     settings: ArcSwap<Settings>,
     smtp: smtp::Smtp,
+    writers: Semaphore,
 }
 
 impl Deliverer {
     /// A deliverer without connections.
     pub fn new(settings: Settings) -> Self {
-        Self { settings: ArcSwap::from_pointee(settings), smtp: smtp::Smtp::default() }
+        Self {
+            settings: ArcSwap::from_pointee(settings),
+            smtp: smtp::Smtp::default(),
+            writers: Semaphore::new(MAILBOX_WRITERS),
+        }
     }
 
     /// Puts other settings in force, for the attempts that begin from now on.
@@ -156,6 +167,8 @@ impl Deliverer {
             Route::Maildir => {
                 let mut outcomes = Vec::with_capacity(attempt.recipients.len());
                 for recipient in attempt.recipients {
+                    // It is never closed, so this is no error.
+                    let _turn = self.writers.acquire().await;
                     outcomes.push(maildir::deliver(&settings, attempt, recipient).await);
                 }
                 Attempted { outcomes, reached: true }

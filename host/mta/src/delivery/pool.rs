@@ -18,7 +18,7 @@ const IDLE_LIMIT: usize = 500;
 /// Messages that one connection carries: many servers stop at some hundred.
 const MESSAGE_LIMIT: u32 = 100;
 /// How long one connection is used (Postfix's `smtp_connection_reuse_time_limit`).
-const AGE_LIMIT: Duration = Duration::from_secs(300);
+const AGE_LIMIT: Duration = Duration::from_mins(5);
 /// How long the end of the program waits for servers to answer QUIT.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -47,12 +47,7 @@ struct Talk {
 
 impl Smtp {
     /// Tries it.
-    pub async fn attempt(
-        &self,
-        settings: &Settings,
-        attempt: &Attempt<'_>,
-        route: &SmtpRoute,
-    ) -> Attempted {
+    pub async fn attempt(&self, settings: &Settings, attempt: &Attempt<'_>, route: &SmtpRoute) -> Attempted {
         let own = Own { hostname: &settings.hostname, listening: &settings.listening };
         let mut targets = match targets::find(route, &own, &*settings.names).await {
             Ok(targets) => targets,
@@ -63,8 +58,10 @@ impl Smtp {
             (target.preference, !self.pool.has(&(target.address, source(&settings.smtp, route, target))))
         });
         let best = targets.first().map(|target| target.preference);
-        let mut outcomes =
-            vec![Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None); attempt.recipients.len()];
+        let mut outcomes = vec![
+            Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None);
+            attempt.recipients.len()
+        ];
         // Who has no final outcome yet; their outcome so far is a deferral.
         let mut open: Vec<usize> = (0..outcomes.len()).collect();
         let (mut reached, mut sessions) = (false, 0);
@@ -76,7 +73,7 @@ impl Smtp {
             let talk = match self.talk(settings, route, &target, attempt, &envelope).await {
                 Ok(talk) => talk,
                 Err(Silent::Unreachable(reply)) => {
-                    open.iter().for_each(|&index| outcomes[index] = Outcome::refused(reply.clone(), None));
+                    all(&mut outcomes, &open, &reply);
                     continue;
                 }
                 Err(Silent::Ourselves(peer)) => {
@@ -85,7 +82,7 @@ impl Smtp {
                     } else {
                         Reply::new(450, "4.4.6", format!("mailer {peer} has my own name"))
                     };
-                    open.iter().for_each(|&index| outcomes[index] = Outcome::refused(reply.clone(), None));
+                    all(&mut outcomes, &open, &reply);
                     return Attempted { outcomes, reached: true };
                 }
             };
@@ -162,10 +159,21 @@ impl Smtp {
     }
 }
 
+/// The same for all that are open, in our words.
+fn all(outcomes: &mut [Outcome], open: &[usize], reply: &Reply) {
+    for &index in open {
+        outcomes[index] = Outcome::refused(reply.clone(), None);
+    }
+}
+
 /// The local address to connect from: the route's, or the configured one of this kind.
 fn source(settings: &SmtpClient, route: &SmtpRoute, target: &Target) -> Option<IpAddr> {
     route.source.or_else(|| {
-        if target.address.is_ipv4() { settings.source_ipv4.map(IpAddr::V4) } else { settings.source_ipv6.map(IpAddr::V6) }
+        if target.address.is_ipv4() {
+            settings.source_ipv4.map(IpAddr::V4)
+        } else {
+            settings.source_ipv6.map(IpAddr::V6)
+        }
     })
 }
 

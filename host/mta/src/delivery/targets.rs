@@ -223,12 +223,7 @@ async fn exchange(
 }
 
 /// The addresses of a host that can be connected to from where the route says.
-fn usable(
-    host: &str,
-    preference: u16,
-    addresses: impl IntoIterator<Item = IpAddr>,
-    route: &SmtpRoute,
-) -> Vec<Target> {
+fn usable(host: &str, preference: u16, addresses: impl IntoIterator<Item = IpAddr>, route: &SmtpRoute) -> Vec<Target> {
     addresses
         .into_iter()
         .map(|address| address.to_canonical())

@@ -81,7 +81,10 @@ pub fn next_hop(settings: &Settings, t: &Transaction, to: &Recipient) -> Result<
                 let (code, text) = rest.split_once(' ').unwrap_or((rest, ""));
                 let (status, text) = status::split(text);
                 let status = status.map(str::to_owned);
-                return Ok(Answer::Error((Reply { code: code.parse().unwrap_or(0), status, text: text.to_owned() }, scope)));
+                return Ok(Answer::Error((
+                    Reply { code: code.parse().unwrap_or(0), status, text: text.to_owned() },
+                    scope,
+                )));
             }
             let no_mx = rest.starts_with('[');
             let (host, port) = match rest.rsplit_once(':') {

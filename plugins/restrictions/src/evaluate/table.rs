@@ -1,0 +1,139 @@
+//! The restrictions that ask an access table: what to ask, and what follows from its answer.
+
+use facteur_plugin::lookup::Found;
+
+use super::{By, Evaluation, Step};
+use crate::access::{self, Answer};
+use crate::facts::Facts;
+use crate::restriction::{Key, parse};
+use crate::texts::{What, clean, fitting_status};
+
+/// How deep the values of tables may name restrictions. They can't name tables, so that one step is all there is.
+const DEPTH_LIMIT: u8 = 1;
+/// The longest reason for a hold, in bytes (the contract's limit is that of a log line).
+const REASON_LIMIT: usize = 1_000;
+
+impl<F: Facts> Evaluation<'_, F> {
+    pub(super) fn access(&mut self, key: Key, table: &str, warn: bool, depth: u8) -> Step {
+        let of = key.what();
+        let found = match self.find(key, table) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Step::Dunno,
+            Err(why) => {
+                self.facts.warn(&format!("table \"{table}\": {why}"));
+                return self.reject(of, warn, 451, "4.3.5", "Server configuration error");
+            }
+        };
+        let step = self.found(&found.value, table, of, warn, depth);
+        // A recipient that routes by itself is too suspicious for an OK.
+        match step {
+            Step::Permit(_) if key == Key::Recipient && self.facts.routed() => Step::Dunno,
+            step => step,
+        }
+    }
+
+    fn find(&self, key: Key, table: &str) -> Result<Option<Found>, String> {
+        let facts = self.facts;
+        let ask = |keys: Vec<String>| {
+            if keys.is_empty() {
+                return Ok(None);
+            }
+            facts.find(table, &keys).map_err(|error| error.explain())
+        };
+        match key {
+            Key::Client => {
+                // Two questions: a table of patterns is asked the first key only, and it may hold names or addresses.
+                let name = facts.client_name();
+                match ask(access::name_keys(name.as_deref().unwrap_or("unknown")))? {
+                    Some(found) => Ok(Some(found)),
+                    None => ask(access::address_keys(&facts.client_address())),
+                }
+            }
+            Key::Helo => ask(facts.helo().map(|helo| access::name_keys(&helo)).unwrap_or_default()),
+            Key::Sender if !facts.in_transaction() => Ok(None),
+            Key::Sender => ask(match facts.sender() {
+                Some(sender) => access::mail_keys(&sender, &self.settings.delimiter),
+                None => vec![access::NULL_SENDER.to_owned()],
+            }),
+            Key::Recipient => {
+                let keys = facts.recipient().map(|to| access::mail_keys(&to, &self.settings.delimiter));
+                ask(keys.unwrap_or_default())
+            }
+        }
+    }
+
+    /// What the value of a table comes to.
+    fn found(&mut self, value: &str, table: &str, of: What, warn: bool, depth: u8) -> Step {
+        let or = |text: &'_ str, usual: &'static str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
+        match access::answer(value) {
+            Answer::Permit => Step::Permit(By::Rule),
+            Answer::Dunno => Step::Dunno,
+            Answer::Refuse(code, status, text) => {
+                self.reject(of, warn, code, fitting_status(status, of), &or(text, "Access denied"))
+            }
+            Answer::DeferIfPermit(status, text) => {
+                self.defer_if_permit(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
+            }
+            Answer::DeferIfReject(status, text) => {
+                self.defer_if_reject(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
+            }
+            Answer::Restrictions(value) => {
+                let rules = if depth < DEPTH_LIMIT { parse([value], None) } else { Err("it goes too deep".to_owned()) };
+                match rules {
+                    Ok(rules) if rules.iter().any(|rule| rule.restriction.table().is_some()) => {
+                        self.misconfigured(&format!("table \"{table}\": an entry names a table: {value}"))
+                    }
+                    Ok(rules) => self.list(&rules, of, warn, depth + 1),
+                    Err(why) => self.misconfigured(&format!("table \"{table}\": {value}: {why}")),
+                }
+            }
+            Answer::Broken(why) => {
+                self.facts.warn(&format!("table \"{table}\": {why}: {value}"));
+                Step::Dunno
+            }
+            Answer::Info(text) => {
+                self.facts.info(&format!("<{}>: {}: {text}", self.name(of), of.class()));
+                Step::Dunno
+            }
+            Answer::Warn(text) => {
+                self.facts.warn(&format!("<{}>: {}: {text}", self.name(of), of.class()));
+                Step::Dunno
+            }
+            _ if !self.facts.in_transaction() => {
+                self.facts.warn(&format!("table \"{table}\": there is no message yet to act on: {value}"));
+                Step::Dunno
+            }
+            action => self.act(&action, of, table),
+        }
+    }
+
+    /// An action on the message; none but `DISCARD` ends a list.
+    fn act(&self, action: &Answer<'_>, of: What, table: &str) -> Step {
+        let facts = self.facts;
+        let told = |text: &str, usual: &str| {
+            let text = if text.is_empty() { usual } else { text };
+            clean(&format!("<{}>: {} {text}", self.name(of), of.class()), REASON_LIMIT)
+        };
+        match action {
+            Answer::Hold(text) => facts.hold(&told(text, "triggers HOLD action")),
+            Answer::Redirect(to) => {
+                facts.info(&told("", &format!("triggers REDIRECT {to}")));
+                facts.redirect(to.clone());
+            }
+            Answer::Bcc(to) => {
+                facts.info(&told("", &format!("triggers BCC {to}")));
+                facts.bcc(to.clone());
+            }
+            Answer::Prepend(..) if of == What::EndOfData => {
+                facts.warn(&format!("table \"{table}\": PREPEND comes too late at end-of-data"));
+            }
+            Answer::Prepend(name, value) => facts.prepend(name, value),
+            Answer::Discard(text) => {
+                facts.info(&told(text, "triggers DISCARD action"));
+                return Step::Discard;
+            }
+            _ => {}
+        }
+        Step::Dunno
+    }
+}

@@ -1,0 +1,348 @@
+//! The lists against made-up facts; replies as Postfix 3.7 gives them.
+
+use facteur_plugin::{Address, RecipientClass, Reply, Verdict, dns};
+
+use super::world::World;
+use super::{rcpt, stage};
+use crate::settings::{self, Settings};
+use crate::texts::What;
+
+fn lists(relay: &str, recipient: &str) -> Settings {
+    settings::of(&format!(r#"{{"relay": ["{relay}"], "recipient": ["{recipient}"]}}"#)).unwrap()
+}
+
+/// The verdict of this recipient list.
+fn ask(world: &World, recipient: &str) -> Verdict {
+    rcpt(world, &lists("", recipient))
+}
+
+fn reply(code: u16, status: &str, text: &str) -> Reply {
+    Reply::new(code, status, text)
+}
+
+fn rejected(code: u16, status: &str, text: &str) -> Verdict {
+    Verdict::Reject(reply(code, status, text))
+}
+
+fn deferred(code: u16, status: &str, text: &str) -> Verdict {
+    Verdict::Defer(reply(code, status, text))
+}
+
+const GUARDED: &str = "permit_mynetworks permit_sasl_authenticated reject_unauth_destination";
+
+#[test]
+fn who_may_relay() {
+    let stranger = World::default();
+    assert_eq!(ask(&stranger, GUARDED), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+    assert_eq!(ask(&World { trusted: true, ..World::default() }, GUARDED), Verdict::AllowRelay);
+    assert_eq!(ask(&World { login: true, ..World::default() }, GUARDED), Verdict::AllowRelay);
+    let ours = World::recipient("louen", "here.org", RecipientClass::Local);
+    assert_eq!(ask(&ours, GUARDED), Verdict::Dunno);
+    assert_eq!(ask(&World { trusted: true, ..ours }, GUARDED), Verdict::Accept);
+    let routed = World { routed: true, ..World::recipient("x%y.org", "here.org", RecipientClass::Relay) };
+    assert_eq!(ask(&routed, GUARDED), rejected(554, "5.7.1", "<x%y.org@here.org>: Relay access denied"));
+    assert_eq!(ask(&World { trusted: true, ..routed }, GUARDED), Verdict::AllowRelay);
+    assert_eq!(
+        ask(&stranger, "defer_unauth_destination"),
+        deferred(454, "4.7.1", "<x@elsewhere.org>: Relay access denied")
+    );
+}
+
+#[test]
+fn no_list_without_a_guard_opens_the_relay() {
+    let stranger = World::default();
+    for open in ["permit", "permit, reject_unauth_destination", "warn_if_reject reject_unauth_destination, permit"] {
+        assert_eq!(ask(&stranger, open), Verdict::Accept, "{open}");
+    }
+    assert_eq!(ask(&stranger, "permit_auth_destination"), Verdict::Dunno);
+    assert_eq!(ask(&World { trusted: true, ..World::default() }, "permit_mynetworks"), Verdict::AllowRelay);
+    let known = World { table: vec![("a@b.org", "OK")], ..World::default() };
+    assert_eq!(ask(&known, "check_sender_access table:t"), Verdict::Accept);
+    assert_eq!(ask(&known, "check_sender_access table:t, reject_unauth_destination"), Verdict::AllowRelay);
+}
+
+#[test]
+fn a_permit_ends_its_own_list_only() {
+    let trusted = World { trusted: true, ..World::default() };
+    let settings = lists("permit_mynetworks, reject_unauth_destination", "reject");
+    assert_eq!(
+        rcpt(&trusted, &settings),
+        rejected(554, "5.7.1", "<x@elsewhere.org>: Recipient address rejected: Access denied")
+    );
+    let settings = lists("permit_mynetworks, reject_unauth_destination", "reject_non_fqdn_recipient");
+    assert_eq!(rcpt(&trusted, &settings), Verdict::AllowRelay);
+    assert_eq!(rcpt(&World::default(), &settings), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+    // What `recipient` permits is refused by `relay` all the same.
+    let settings = lists("reject_unauth_destination", "permit");
+    assert_eq!(rcpt(&World::default(), &settings), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+}
+
+#[test]
+fn clients_without_a_name() {
+    let nameless = World { name: None, ..World::default() };
+    let ask = |list: &str| {
+        let settings = settings::of(&format!(r#"{{"client": ["{list}"]}}"#)).unwrap();
+        stage(&nameless, &settings, &settings.client, What::Client)
+    };
+    assert_eq!(
+        ask("reject_unknown_client_hostname"),
+        deferred(450, "4.7.25", "Client host rejected: cannot find your hostname, [203.0.113.25]")
+    );
+    assert_eq!(
+        ask("reject_unknown_reverse_client_hostname"),
+        deferred(450, "4.7.1", "Client host rejected: cannot find your reverse hostname, [203.0.113.25]")
+    );
+    assert_eq!(ask("reject"), rejected(554, "5.7.1", "<unknown[203.0.113.25]>: Client host rejected: Access denied"));
+    assert_eq!(ask("defer"), deferred(450, "4.3.2", "<unknown[203.0.113.25]>: Client host rejected: Try again later"));
+}
+
+fn helo(name: &'static str, restriction: &str, world: World) -> Verdict {
+    let settings = settings::of(&format!(r#"{{"helo": ["{restriction}"]}}"#)).unwrap();
+    stage(&World { helo: Some(name), ..world }, &settings, &settings.helo, What::Helo)
+}
+
+#[test]
+fn helo_names() {
+    let plain = |name, restriction| helo(name, restriction, World::default());
+    assert_eq!(
+        plain("x y", "reject_invalid_helo_hostname"),
+        rejected(501, "5.5.2", "<x y>: Helo command rejected: Invalid name")
+    );
+    assert_eq!(
+        plain("x", "reject_non_fqdn_helo_hostname"),
+        rejected(504, "5.5.2", "<x>: Helo command rejected: need fully-qualified hostname")
+    );
+    assert_eq!(
+        plain("[300.1.1.1]", "reject_unknown_helo_hostname"),
+        rejected(501, "5.5.2", "<[300.1.1.1]>: Helo command rejected: invalid ip address")
+    );
+    assert_eq!(
+        plain("x.org", "reject_unknown_helo_hostname"),
+        deferred(450, "4.7.1", "<x.org>: Helo command rejected: Host not found")
+    );
+    for restriction in ["reject_invalid_helo_hostname", "reject_non_fqdn_helo_hostname", "reject_unknown_helo_hostname"]
+    {
+        let known = World { addresses: Ok(vec!["192.0.2.1".into()]), ..World::default() };
+        assert_eq!(helo("x.org.", restriction, known), Verdict::Dunno, "{restriction}");
+        assert_eq!(plain("[192.0.2.1]", restriction), Verdict::Dunno, "{restriction}");
+        let settings = settings::of(&format!(r#"{{"helo": ["{restriction}"]}}"#)).unwrap();
+        let silent = World { helo: None, ..World::default() };
+        assert_eq!(stage(&silent, &settings, &settings.helo, What::Helo), Verdict::Dunno);
+    }
+    assert_eq!(plain("192.0.2.1", "reject_invalid_helo_hostname"), Verdict::Dunno);
+}
+
+#[test]
+fn addresses_in_full() {
+    let sender = |domain: &str| World { sender: Some(Address::new("a", domain)), ..World::default() };
+    assert_eq!(
+        ask(&sender("b"), "reject_non_fqdn_sender"),
+        rejected(504, "5.5.2", "<a@b>: Sender address rejected: need fully-qualified address")
+    );
+    assert_eq!(ask(&sender("b.org"), "reject_non_fqdn_sender"), Verdict::Dunno);
+    assert_eq!(ask(&sender("[192.0.2.1]"), "reject_non_fqdn_sender"), Verdict::Dunno);
+    assert_eq!(ask(&World { sender: None, ..World::default() }, "reject_non_fqdn_sender"), Verdict::Dunno);
+    assert_eq!(
+        ask(&World::recipient("x", "y", RecipientClass::Other), "reject_non_fqdn_recipient"),
+        rejected(504, "5.5.2", "<x@y>: Recipient address rejected: need fully-qualified address")
+    );
+}
+
+#[test]
+fn domains_in_the_dns() {
+    let list = "reject_unknown_sender_domain";
+    let text = "<a@b.org>: Sender address rejected: Domain not found";
+    assert_eq!(ask(&World::default(), list), deferred(450, "4.1.8", text));
+    let timeout = || World { mx: Err(dns::Error::Timeout), ..World::default() };
+    assert_eq!(ask(&timeout(), list), Verdict::DeferIfPermit(reply(450, "4.1.8", text)));
+    assert_eq!(ask(&World { addresses: Ok(vec!["192.0.2.1".into()]), ..timeout() }, list), Verdict::Dunno);
+    let mx = |host: &str| Ok(vec![dns::MailExchanger { preference: 0, host: host.into() }]);
+    assert_eq!(ask(&World { mx: mx("mx.b.org"), ..World::default() }, list), Verdict::Dunno);
+    assert_eq!(
+        ask(&World { mx: mx("."), ..World::default() }, list),
+        rejected(550, "5.7.27", "<a@b.org>: Sender address rejected: Domain b.org does not accept mail (nullMX)")
+    );
+    let list = "reject_unknown_recipient_domain";
+    assert_eq!(
+        ask(&World::default(), list),
+        deferred(450, "4.1.2", "<x@elsewhere.org>: Recipient address rejected: Domain not found")
+    );
+    assert_eq!(
+        ask(&World { mx: mx("."), ..World::default() }, list),
+        rejected(
+            556,
+            "5.1.10",
+            "<x@elsewhere.org>: Recipient address rejected: Domain elsewhere.org does not accept mail (nullMX)"
+        )
+    );
+    assert_eq!(ask(&World::recipient("x", "here.org", RecipientClass::Local), list), Verdict::Dunno);
+    let ungranted = World { mx: Err(dns::Error::NotGranted("add: dns = true".into())), ..World::default() };
+    assert_eq!(ask(&ungranted, list), deferred(451, "4.3.5", "Server configuration error"));
+    assert!(ungranted.done.borrow()[0].contains("dns = true"));
+}
+
+#[test]
+fn temporary_errors_wait_for_the_end() {
+    let timeout = || World { mx: Err(dns::Error::ServerFailure), ..World::default() };
+    let later = reply(450, "4.1.8", "<a@b.org>: Sender address rejected: Domain not found");
+    let list = "reject_unknown_sender_domain, permit_mynetworks, reject_unauth_destination";
+    // A refusal beats it.
+    assert_eq!(ask(&timeout(), list), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+    // Relaying that was permitted waits.
+    assert_eq!(ask(&World { trusted: true, ..timeout() }, list), Verdict::Defer(later.clone()));
+    let local = World { class: RecipientClass::Local, trusted: true, ..timeout() };
+    assert_eq!(ask(&local, list), Verdict::DeferIfPermit(later));
+}
+
+#[test]
+fn defer_if_reject_softens_a_refusal() {
+    let wait = "<x@elsewhere.org>: Recipient address rejected: defer_if_reject requested";
+    let world = World::default();
+    assert_eq!(ask(&world, "defer_if_reject, reject"), deferred(450, "4.7.0", wait));
+    assert_eq!(ask(&world, "defer_if_reject"), Verdict::DeferIfReject(reply(450, "4.7.0", wait)));
+    // Both together can only come to "later".
+    let permit = "<x@elsewhere.org>: Recipient address rejected: defer_if_permit requested";
+    assert_eq!(ask(&world, "defer_if_reject, defer_if_permit, reject"), deferred(450, "4.7.0", permit));
+    // At an earlier stage it is forgotten with the stage.
+    let settings = settings::of(r#"{"helo": ["defer_if_reject"]}"#).unwrap();
+    assert_eq!(stage(&world, &settings, &settings.helo, What::Helo), Verdict::Dunno);
+    // A deferral needs no softening.
+    assert_eq!(
+        ask(&world, "defer_if_reject, defer"),
+        deferred(450, "4.3.2", "<x@elsewhere.org>: Recipient address rejected: Try again later")
+    );
+}
+
+#[test]
+fn warn_if_reject_tells_the_log_and_goes_on() {
+    let world = World::default();
+    assert_eq!(ask(&world, "warn_if_reject reject, warn_if_reject reject_unknown_sender_domain"), Verdict::Dunno);
+    assert_eq!(
+        *world.done.borrow(),
+        [
+            "warn reject_warning: 554 5.7.1 <x@elsewhere.org>: Recipient address rejected: Access denied",
+            "warn reject_warning: 450 4.1.8 <a@b.org>: Sender address rejected: Domain not found"
+        ]
+    );
+    // For the next restriction only.
+    assert!(matches!(ask(&world, "warn_if_reject reject, reject"), Verdict::Reject(_)));
+}
+
+#[test]
+fn unlisted_recipients() {
+    let list = "reject_unlisted_recipient";
+    let unlisted = |class| World { listed: Ok(false), ..World::recipient("x", "here.org", class) };
+    for (class, table) in [
+        (RecipientClass::Local, "local recipient"),
+        (RecipientClass::VirtualAlias, "virtual alias"),
+        (RecipientClass::VirtualMailbox, "virtual mailbox"),
+        (RecipientClass::Relay, "relay recipient"),
+    ] {
+        let text = format!("<x@here.org>: Recipient address rejected: User unknown in {table} table");
+        assert_eq!(ask(&unlisted(class), list), rejected(550, "5.1.1", &text));
+    }
+    assert_eq!(ask(&unlisted(RecipientClass::Other), list), Verdict::Dunno);
+    let broken = World { listed: Err("down".into()), ..World::recipient("x", "here.org", RecipientClass::Local) };
+    assert_eq!(ask(&broken, list), deferred(451, "4.3.0", "<x@here.org>: Temporary lookup failure"));
+}
+
+#[test]
+fn bounces_have_one_recipient() {
+    let bounce = |accepted| World { sender: None, accepted, ..World::default() };
+    let list = "reject_multi_recipient_bounce";
+    assert_eq!(ask(&bounce(0), list), Verdict::Dunno);
+    assert_eq!(
+        ask(&bounce(1), list),
+        rejected(550, "5.5.3", "<x@elsewhere.org>: Recipient address rejected: Multi-recipient bounce")
+    );
+    let settings = settings::of(&format!(r#"{{"data": ["{list}"]}}"#)).unwrap();
+    let data = |accepted| stage(&bounce(accepted), &settings, &settings.data, What::Data);
+    assert_eq!(data(1), Verdict::Dunno);
+    assert_eq!(data(2), rejected(550, "5.5.3", "<DATA>: Data command rejected: Multi-recipient bounce"));
+    assert_eq!(ask(&World { accepted: 5, ..World::default() }, list), Verdict::Dunno);
+}
+
+#[test]
+fn access_tables_refuse_in_their_own_words() {
+    let world = |key, value| World { table: vec![(key, value)], ..World::default() };
+    assert_eq!(
+        ask(&world("client.example.net", "REJECT"), "check_client_access table:t"),
+        rejected(554, "5.7.1", "<client.example.net[203.0.113.25]>: Client host rejected: Access denied")
+    );
+    assert_eq!(
+        ask(&world("203.0", "550 5.1.1 not you"), "check_client_access table:t"),
+        rejected(550, "5.0.0", "<client.example.net[203.0.113.25]>: Client host rejected: not you")
+    );
+    assert_eq!(
+        ask(&world("b.org", "REJECT 5.1.1 go away"), "check_sender_access table:t"),
+        rejected(550 + 4, "5.1.0", "<a@b.org>: Sender address rejected: go away")
+    );
+    assert_eq!(
+        ask(&world("example.net", "450 wait"), "check_helo_access table:t"),
+        deferred(450, "4.7.1", "<helo.example.net>: Helo command rejected: wait")
+    );
+    assert_eq!(
+        ask(&world("x@", "521 bye"), "table:t"),
+        Verdict::Drop(reply(521, "5.7.1", "<x@elsewhere.org>: Recipient address rejected: bye"))
+    );
+    let bounce = World { sender: None, ..world("<>", "REJECT no bounces") };
+    assert_eq!(
+        ask(&bounce, "check_sender_access table:t"),
+        rejected(554, "5.7.1", "<>: Sender address rejected: no bounces")
+    );
+    assert_eq!(
+        ask(&world("", ""), "check_sender_access table:down"),
+        deferred(451, "4.3.5", "<a@b.org>: Sender address rejected: Server configuration error")
+    );
+}
+
+#[test]
+fn an_ok_for_a_routed_recipient_is_none() {
+    let world = World { table: vec![("x@elsewhere.org", "OK")], routed: true, ..World::default() };
+    assert_eq!(
+        ask(&world, "check_recipient_access table:t, reject_unauth_destination"),
+        rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied")
+    );
+}
+
+#[test]
+fn access_tables_act_on_the_message() {
+    let world = |value| World { table: vec![("b.org", value)], ..World::default() };
+    for (value, done) in [
+        ("HOLD", "hold <a@b.org>: Sender address triggers HOLD action"),
+        ("HOLD look at it", "hold <a@b.org>: Sender address look at it"),
+        ("REDIRECT c@d.org", "redirect c@d.org"),
+        ("BCC c@d.org", "bcc c@d.org"),
+        ("PREPEND X-A: b", "prepend X-A=b"),
+        ("WARN hm", "warn <a@b.org>: Sender address: hm"),
+        ("INFO hm", "info <a@b.org>: Sender address: hm"),
+    ] {
+        let world = world(value);
+        assert_eq!(ask(&world, "check_sender_access table:t"), Verdict::Dunno);
+        assert_eq!(world.done.borrow().last().map(String::as_str), Some(done));
+        // Without a message there is nothing to act on.
+        let early =
+            World { transaction: false, helo: Some("b.org"), table: vec![("b.org", value)], ..World::default() };
+        assert_eq!(ask(&early, "check_helo_access table:t"), Verdict::Dunno);
+        assert!(early.done.borrow().iter().all(|done| done.starts_with("warn") || done.starts_with("info")));
+    }
+    assert_eq!(ask(&world("DISCARD"), "check_sender_access table:t, reject"), Verdict::Discard);
+}
+
+#[test]
+fn access_tables_may_name_restrictions() {
+    let world = |value| World { table: vec![("b.org", value)], ..World::default() };
+    let list = "check_sender_access table:t, reject_unauth_destination";
+    assert_eq!(
+        ask(&world("permit_mynetworks, reject"), list),
+        rejected(554, "5.7.1", "<a@b.org>: Sender address rejected: Access denied")
+    );
+    assert_eq!(ask(&World { trusted: true, ..world("permit_mynetworks, reject") }, list), Verdict::AllowRelay);
+    for wrong in ["nonsense", "FILTER smtp:x", "check_sender_access table:t"] {
+        let world = world(wrong);
+        assert_eq!(ask(&world, list), deferred(451, "4.3.5", "Server configuration error"), "{wrong}");
+        assert!(world.done.borrow()[0].contains("table \"t\""));
+    }
+    // A mistake is no refusal that could be turned into a warning.
+    assert!(matches!(ask(&world("nonsense"), "warn_if_reject check_sender_access table:t"), Verdict::Defer(_)));
+}
