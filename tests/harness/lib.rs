@@ -20,11 +20,7 @@
 //! A test waits for what it needs by asking until a deadline ([`until`]), never by sleeping a guessed time. Whatever goes wrong in
 //! here is a panic that says what was missing, which is how a test fails.
 
-#![allow(
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    reason = "the harness panics to fail the test that uses it"
-)]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "the harness panics to fail the test that uses it")]
 
 mod client;
 mod dns;
@@ -34,8 +30,8 @@ mod mail;
 mod postfix;
 mod process;
 mod programs;
-mod site;
 mod sink;
+mod site;
 mod smtp_sink;
 mod wait;
 
@@ -48,6 +44,6 @@ pub use postfix::Postfix;
 pub use process::{Output, Process, output_of};
 pub use programs::{facteur_binary, peer, postfix_folder};
 pub use sink::Sink;
-pub use site::{SATELLITE, SITE, Site, TRUSTED, STRANGER, SULFURA};
+pub use site::{SATELLITE, SITE, STRANGER, SULFURA, Site, TRUSTED};
 pub use smtp_sink::SmtpSink;
 pub use wait::{PATIENCE, until, within};

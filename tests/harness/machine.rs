@@ -99,7 +99,8 @@ fn outside(name: &str, deadline: Duration) {
 /// What the programs on the machine wrote, for the one who looks why the test failed.
 fn logs(folder: &Path) -> String {
     let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = names(folder).filter(|path| path.extension().is_some_and(|ext| ext == "log")).collect();
+    let mut files: Vec<PathBuf> =
+        names(folder).filter(|path| path.extension().is_some_and(|ext| ext == "log")).collect();
     // Postfix logs into its queue.
     files.extend(names(&folder.join("var-spool")).map(|path| path.join("log")));
     files.sort();
@@ -172,7 +173,8 @@ impl Machine {
 
     fn ip(&self, arguments: &[&str]) {
         let _ = self;
-        let installed = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].iter().map(PathBuf::from).find(|path| path.exists());
+        let installed =
+            ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].iter().map(PathBuf::from).find(|path| path.exists());
         let program = installed.unwrap_or_else(|| peer("ip"));
         output_of(Command::new(program).args(arguments)).success();
     }

@@ -60,6 +60,8 @@ impl Postfix {
         let config = PathBuf::from("/etc").join(name);
         let queue = Path::new("/var/spool").join(name);
         let data = Path::new("/var/spool").join(format!("{name}-data"));
+        // It takes the addresses of its interfaces for itself, and they are the next hops' too.
+        let interface = listen.rsplit_once(':').map_or(listen, |(address, _)| address);
         let libraries = peer_libraries(&postfix);
         machine.write(
             &config.join("main.cf").display().to_string(),
@@ -74,11 +76,14 @@ impl Postfix {
                  mail_owner = postfix\n\
                  setgid_group = postdrop\n\
                  default_privs = nobody\n\
-                 import_environment = LD_LIBRARY_PATH={libraries}\n\
+                 import_environment = MAIL_CONFIG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME LD_LIBRARY_PATH={libraries}\n\
                  maillog_file = {queue}/log\n\
                  maillog_file_prefixes = /var/spool\n\
                  smtputf8_enable = no\n\
                  inet_protocols = all\n\
+                 inet_interfaces = {interface}\n\
+                 alias_maps =\n\
+                 alias_database =\n\
                  {main}\n",
                 queue = queue.display(),
                 data = data.display(),
@@ -116,7 +121,8 @@ impl Postfix {
 fn peer_libraries(postfix: &Path) -> String {
     let folders = fs::read_dir(postfix.join("usr/lib")).into_iter().flatten().flatten().map(|entry| entry.path());
     let more = fs::read_dir(postfix.join("lib")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let folders: Vec<String> = folders.chain(more).filter(|path| path.is_dir()).map(|p| p.display().to_string()).collect();
+    let folders: Vec<String> =
+        folders.chain(more).filter(|path| path.is_dir()).map(|p| p.display().to_string()).collect();
     folders.join(":")
 }
 

@@ -135,7 +135,9 @@ impl Shared {
                     });
                 }
             } else if upper.starts_with("RCPT TO:") {
-                if say("250 2.1.5 Ok", &line)? && let Some(mail) = &mut mail {
+                if say("250 2.1.5 Ok", &line)?
+                    && let Some(mail) = &mut mail
+                {
                     mail.recipients.push(address(&line));
                     mail.arguments.push(line[8..].to_owned());
                 }

@@ -47,7 +47,12 @@ impl SmtpSink {
             let files: Vec<_> = files.map(|file| file.expect("a folder can be listed").path()).collect();
             let all: Option<Vec<Mail>> = files.iter().map(|file| parse(&fs::read(file).ok()?)).collect();
             let all = all?;
-            assert!(all.len() <= count, "{} messages instead of {count} in {}: {all:#?}", all.len(), self.folder.display());
+            assert!(
+                all.len() <= count,
+                "{} messages instead of {count} in {}: {all:#?}",
+                all.len(),
+                self.folder.display()
+            );
             (all.len() == count).then_some(all)
         });
         mail.sort_by_cached_key(|mail| (mail.header("Subject"), mail.recipients.clone()));

@@ -1,6 +1,6 @@
 //! What the other tests stand on.
 
-use facteur_tests::{Client, Postfix, Site, Sink, SmtpSink, letter, machine};
+use facteur_tests::{Client, Postfix, Sink, Site, SmtpSink, letter, machine};
 
 #[test]
 fn a_machine_has_addresses_users_and_ports_of_its_own() {
@@ -40,8 +40,8 @@ fn postfix_relays() {
         let site = Site::new(machine);
         let sink = site.hop("mx2.example.org");
         let main = "myhostname = postfix.example.net\nmynetworks = 127.0.0.0/8\nmydestination =\n";
-        let postfix = Postfix::start(machine, "pf", "127.0.0.2:25", main, "");
-        let mut client = Client::connect("127.0.0.1", "127.0.0.2:25");
+        let postfix = Postfix::start(machine, "pf", "192.0.2.39:25", main, "");
+        let mut client = Client::connect("127.0.0.1", "192.0.2.39:25");
         client.expect("EHLO x", 250);
         client.deliver("a@example.net", &["b@example.org"], &letter("one"));
         let mail = sink.one();

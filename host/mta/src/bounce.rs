@@ -86,6 +86,7 @@ pub async fn notice(
     let resolved = live.policy.resolve(sender.clone()).await;
     Ok(Some(NewMessage {
         id,
+        queue_id: spool.queue_id(),
         sender: None,
         received_at: now,
         header: Bytes::new(),

@@ -315,7 +315,8 @@ fn describe(entry: &Entry) -> String {
 
 fn time(milliseconds: u64) -> String {
     let moment = i64::try_from(milliseconds).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    moment.map_or_else(|| "?".into(), |moment| {
-        moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-    })
+    moment.map_or_else(
+        || "?".into(),
+        |moment| moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
 }

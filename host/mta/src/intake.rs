@@ -6,7 +6,8 @@ use bytes::{BufMut, BytesMut};
 use facteur_policy::{Content, FinalRecipient, Outgoing, SessionFacts, Unavailable};
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
 use facteur_spool::{
-    Body, Client, Message, MessageId, NewBody, NewMessage, NewRecipient, Queued, Recipient, State, Target, Timestamp,
+    Body, Client, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued, Recipient, State, Target,
+    Timestamp,
 };
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -57,10 +58,12 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
     for (name, value) in &outgoing.actions.headers {
         fold(&mut header, name, value);
     }
-    received(&mut header, &client, &live.config.hostname, sole);
+    let queue_id = mta.spool.queue_id();
+    received(&mut header, &client, &live.config.hostname, queue_id, sole);
     let hold = outgoing.actions.hold.clone();
     let new = NewMessage {
         id: MessageId::random().map_err(|error| error.reply())?,
+        queue_id,
         sender,
         received_at: Timestamp::now(),
         header: header.freeze(),
@@ -126,7 +129,7 @@ pub fn as_stored(new: &NewMessage) -> Message {
         remote: None,
     };
     Message {
-        queue_id: facteur_spool::QueueId::default(),
+        queue_id: new.queue_id,
         id: new.id,
         sender: new.sender.clone(),
         received_at: new.received_at,
@@ -192,21 +195,21 @@ fn shown(sender: Option<&Address>) -> String {
 }
 
 /// Trace information (RFC 5321 section 4.4).
-fn received(header: &mut BytesMut, client: &Client, hostname: &str, sole: Option<&Address>) {
+fn received(header: &mut BytesMut, client: &Client, hostname: &str, id: QueueId, sole: Option<&Address>) {
     let now = jiff::Zoned::now();
     let date = now.strftime("%a, %d %b %Y %H:%M:%S %z (%Z)");
     let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
     let address = bracketed(&client.address);
-    let by = format!("by {hostname} (facteur) with {}", client.protocol);
-    let line = match sole {
-        Some(to) => format!("Received: from {helo} ({} {address})\r\n\t{by}\r\n\tfor <{to}>; {date}\r\n", client.name),
-        None => format!("Received: from {helo} ({} {address})\r\n\t{by};\r\n\t{date}\r\n", client.name),
-    };
+    let recipient = sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{to}>; "));
+    let line = format!(
+        "Received: from {helo} ({} {address})\r\n\tby {hostname} (facteur) with {} id {id}{recipient}{date}\r\n",
+        client.name, client.protocol
+    );
     header.put_slice(line.as_bytes());
 }
 
 /// An address literal (RFC 5321 section 4.1.3).
-pub fn bracketed(address: &str) -> String {
+fn bracketed(address: &str) -> String {
     if address.contains(':') { format!("[IPv6:{address}]") } else { format!("[{address}]") }
 }
 

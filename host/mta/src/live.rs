@@ -77,11 +77,7 @@ impl Live {
                 Err(error) => errors.push(error),
             }
         }
-        let policy = PolicyConfig {
-            plugins,
-            domains: config.domains.clone(),
-            code: Some(config.policy.cache.clone()),
-        };
+        let policy = PolicyConfig { plugins, domains: config.domains.clone(), code: Some(config.policy.cache.clone()) };
         let services = Arc::new(Lent { tables: tables.clone(), mailboxes: mailboxes.clone(), resolver });
         match Policy::load(runtime, policy, services).await {
             Ok(policy) if errors.is_empty() => {

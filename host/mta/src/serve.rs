@@ -87,7 +87,8 @@ impl Control {
         if let Some(what) = needs_restart(&before.config, &config) {
             return Err(vec![format!("{what} has changed: that needs a restart")]);
         }
-        let live = Live::load(config, &self.runtime, self.resolver.clone(), Some(&before), BrokenTables::Refuse).await?;
+        let live =
+            Live::load(config, &self.runtime, self.resolver.clone(), Some(&before), BrokenTables::Refuse).await?;
         live.tables.watch().map_err(|error| vec![error.to_string()])?;
         self.deliverer.configure(delivery_settings(&live, &self.resolver));
         self.lives.store(Arc::new(live));
@@ -145,9 +146,10 @@ pub async fn serve(
     let runtime = runtime(&config)?;
     let resolver = resolver(&config)?;
     let spool = open_spool(&config).await?;
-    let listeners = config.listen.iter().map(|listen| {
-        Listener::bind(listen.clone()).map_err(ServeError::system(format!("listen on {}", listen.name)))
-    });
+    let listeners = config
+        .listen
+        .iter()
+        .map(|listen| Listener::bind(listen.clone()).map_err(ServeError::system(format!("listen on {}", listen.name))));
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let door = admin::Door::open(&config.admin.socket);
     let door = door.map_err(ServeError::system(config.admin.socket.display().to_string()))?;
@@ -238,10 +240,7 @@ fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>) -> queue::Par
 }
 
 /// Waits for a signal to stop, reloading on SIGHUP; or for the store to fail.
-async fn until_told_to_stop(
-    spool: &Spool,
-    control: &Control,
-) -> Result<Option<facteur_spool::SpoolError>, ServeError> {
+async fn until_told_to_stop(spool: &Spool, control: &Control) -> Result<Option<facteur_spool::SpoolError>, ServeError> {
     let on = |kind| signal(kind).map_err(ServeError::system("signals"));
     let (mut term, mut int, mut hup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);

@@ -4,7 +4,10 @@
 //! ever meets old code. The folder belongs to this user alone (0700), and a folder that others can write to is not used: who
 //! can write there can run anything in this process. This is the only module of the program with `unsafe`.
 
-#![allow(unsafe_code, reason = "mapping precompiled code is unsafe by nature; the folder's owner and mode carry the proof")]
+#![allow(
+    unsafe_code,
+    reason = "mapping precompiled code is unsafe by nature; the folder's owner and mode carry the proof"
+)]
 
 use std::fs::{self, DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -45,7 +48,9 @@ impl CodeCache {
             // check (its version, the settings, the target) it checks.
             match unsafe { Component::deserialize_file(engine, &path) } {
                 Ok(component) => return Ok(component),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "compiled again: what was kept doesn't fit"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "compiled again: what was kept doesn't fit")
+                }
             }
         }
         let component = Component::new(engine, wasm)?;

@@ -73,8 +73,7 @@ impl From<&Address> for types::Address {
 
 /// An address from a plugin, parsed and written anew. A bare name stays bare.
 pub(crate) fn checked_address(raw: &types::Address) -> Result<Address, String> {
-    let made =
-        if raw.domain.is_empty() { Address::bare(&raw.local) } else { Address::new(&raw.local, &raw.domain) };
+    let made = if raw.domain.is_empty() { Address::bare(&raw.local) } else { Address::new(&raw.local, &raw.domain) };
     made.map_err(|error| format!("an address that isn't one: {error}"))
 }
 
@@ -385,10 +384,8 @@ impl lookup::Host for State {
             }
         }
         Ok(match self.services.find(&table, &keys).await {
-            Ok(found) => Ok(found.map(|found| lookup::Found {
-                key: u32::try_from(found.key).unwrap_or(u32::MAX),
-                value: found.value,
-            })),
+            Ok(found) => Ok(found
+                .map(|found| lookup::Found { key: u32::try_from(found.key).unwrap_or(u32::MAX), value: found.value })),
             Err(TableError::Unknown(name)) => Err(lookup::Error::UnknownTable(name)),
             Err(TableError::Unavailable(why)) => Err(lookup::Error::Unavailable(why)),
         })

@@ -130,7 +130,11 @@ impl Policy {
                         plugin = plugin.name(), hook = "transport", recipient = %address, %error, kind = error.label(),
                         "no route from the plugin"
                     );
-                    return Err(Reply::new(451, "4.3.5", format!("<{address}>: The route is undecided, try again later")));
+                    return Err(Reply::new(
+                        451,
+                        "4.3.5",
+                        format!("<{address}>: The route is undecided, try again later"),
+                    ));
                 }
             }
         }
@@ -188,7 +192,8 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Option<(Route, 
         "maildir" => Route::Maildir,
         "discard" => Route::Discard,
         "smtp" | "relay" => {
-            if matches!(raw.tls, Some(level) if !matches!(level, transport::TlsLevel::None | transport::TlsLevel::May)) {
+            if matches!(raw.tls, Some(level) if !matches!(level, transport::TlsLevel::None | transport::TlsLevel::May))
+            {
                 return Err("the route asks for TLS, which this facteur doesn't speak yet".into());
             }
             let host = raw.host.unwrap_or_else(|| address.domain().to_owned());

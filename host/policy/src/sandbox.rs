@@ -11,12 +11,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::Instance;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
+use crate::asker::Asker;
 use crate::engine::{Runtime, TICK};
 use crate::facts::{EnvelopeFacts, SessionFacts};
 use crate::message::Message;
 use crate::plugin::Plugin;
 use crate::services::Services;
-use crate::asker::Asker;
 
 /// The most that the guest may make the host copy in one call, in bytes: strings and lists that it passes or returns.
 const COPY_LIMIT: usize = 1024 * 1024;

@@ -162,7 +162,13 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
         Ok(Ok(verdict)) => verdict,
         Ok(Err(failure)) => {
             let reason = crate::imports::printable(&failure.reason);
-            tracing::warn!(session = asker.session.id, plugin = plugin.name(), stage = stage.word(), reason, "undecided");
+            tracing::warn!(
+                session = asker.session.id,
+                plugin = plugin.name(),
+                stage = stage.word(),
+                reason,
+                "undecided"
+            );
             on_error(plugin)
         }
         Err(CallError::Busy) => Verdict::Refuse(Reply::new(451, "4.3.2", "Too busy to decide, try again later")),

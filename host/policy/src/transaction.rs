@@ -16,8 +16,8 @@ use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
 use crate::domains::Class;
 use crate::expansion::{self, Expansion, Resolved, refusal_of_all};
 use crate::facts::{Actions, EnvelopeFacts, RecipientFacts, SessionFacts};
-use crate::policy::Policy;
 use crate::message::Message;
+use crate::policy::Policy;
 use crate::route::Route;
 use crate::session::Decision;
 use crate::stage::{self, Outcome, Settled, Stage};
@@ -146,10 +146,9 @@ impl Transaction {
         let tags = envelope.changing.lock().tags.clone();
         let policy = &self.asker.policy;
         match policy.next_hop(envelope.sender.as_ref(), &tags, envelope.utf8, &result.address, original).await {
-            Ok(Route::Error(reply)) => Some(Reply {
-                text: format!("<{original}>: Recipient address rejected: {}", reply.text),
-                ..reply
-            }),
+            Ok(Route::Error(reply)) => {
+                Some(Reply { text: format!("<{original}>: Recipient address rejected: {}", reply.text), ..reply })
+            }
             Ok(_) => None,
             Err(later) => Some(later),
         }

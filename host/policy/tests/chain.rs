@@ -112,10 +112,8 @@ async fn a_missing_grant_is_told_with_the_line_to_add() {
 
 #[tokio::test]
 async fn tables_are_asked_in_lower_case() {
-    let memory = Memory {
-        tables: HashMap::from([("t".into(), HashMap::from([("key".into(), "value".into())]))]),
-        ..users()
-    };
+    let memory =
+        Memory { tables: HashMap::from([("t".into(), HashMap::from([("key".into(), "value".into())]))]), ..users() };
     let mut plugin = probe("asks", r#"{"rcpt": "find:t:KEY"}"#);
     plugin.grants = Grants { lookup: vec!["t".into()], ..Grants::default() };
     let policy = policy(vec![plugin], memory).await;
@@ -155,7 +153,10 @@ async fn aliases_expand_step_by_step_in_order_and_once_each() {
 #[tokio::test]
 async fn an_alias_that_names_itself_is_final() {
     let settings = r#"{"alias": {"admin@local.test": ["admin@local.test", "louen@local.test"]}}"#;
-    assert_eq!(addresses(&expand(settings, users(), "admin@local.test").await), ["admin@local.test", "louen@local.test"]);
+    assert_eq!(
+        addresses(&expand(settings, users(), "admin@local.test").await),
+        ["admin@local.test", "louen@local.test"]
+    );
     // Final doesn't mean there: without a mailbox it is refused, singly.
     let settings = r#"{"alias": {"root@local.test": ["root@local.test", "louen@local.test"]}}"#;
     let found = expand(settings, users(), "root@local.test").await;
@@ -219,7 +220,10 @@ async fn an_alias_that_fails_is_451_and_never_unknown() {
     let policy = policy(vec![probe("a", settings)], users()).await;
     assert_eq!(refused(&rcpt(&policy, "a@local.test").await), "451 4.3.0 <a@local.test>: Temporary lookup failure");
     assert!(refused(&rcpt(&policy, "b@local.test").await).starts_with("451 4.3.5"));
-    assert!(refused(&rcpt(&policy, "c@local.test").await).starts_with("550 5.1.1 <c@local.test>: Recipient address rejected: moved away"));
+    assert!(
+        refused(&rcpt(&policy, "c@local.test").await)
+            .starts_with("550 5.1.1 <c@local.test>: Recipient address rejected: moved away")
+    );
 }
 
 #[tokio::test]

@@ -40,6 +40,14 @@ impl QueueId {
         Self(now().as_micros() as u64 & Self::MASK)
     }
 
+    /// The id to give after `last`: the clock's, unless the clock has not moved on since, or was set back by less than an
+    /// hour, which must not make an old one again.
+    pub(crate) fn after(last: Self) -> Self {
+        const CLOCK_STEP_MICROSECONDS: u64 = 3_600_000_000;
+        let clock = Self::from_clock();
+        if last.ahead_of(clock) < CLOCK_STEP_MICROSECONDS { last.next() } else { clock }
+    }
+
     /// The id after this one, going round.
     pub(crate) fn next(self) -> Self {
         Self((self.0 + 1) & Self::MASK)

@@ -25,6 +25,9 @@ pub struct Client {
 pub struct NewMessage {
     /// Its identity: a second insert of the same id finds the first.
     pub id: MessageId,
+    /// The name it asks for, from [`crate::Spool::queue_id`]. In the rare case that a message of twelve days ago still has it, it
+    /// gets the next free one.
+    pub queue_id: QueueId,
     /// The envelope sender; none is the null sender.
     pub sender: Option<Address>,
     /// When its data ended; also the first time its recipients are due.

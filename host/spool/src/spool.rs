@@ -68,6 +68,8 @@ struct Inner {
     requests: Option<UnboundedSender<Request>>,
     chores: Mutex<Option<mpsc::Sender<Chore>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The last queue id given.
+    last: Mutex<QueueId>,
     /// Ours until the threads have ended.
     territory: Territory,
 }
@@ -149,9 +151,17 @@ impl Spool {
                 requests: Some(requests),
                 chores: Mutex::new(Some(chores)),
                 threads: Mutex::new(threads),
+                last: Mutex::default(),
                 territory,
             }),
         })
+    }
+
+    /// A name for a new message: none that this process gives twice within days.
+    pub fn queue_id(&self) -> QueueId {
+        let mut last = self.inner.last.lock();
+        *last = QueueId::after(*last);
+        *last
     }
 
     /// Begins a body.

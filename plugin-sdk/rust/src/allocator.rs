@@ -132,9 +132,10 @@ mod global {
             let Some(size) = block_size(layout.size(), layout.align()) else { return };
             // SAFETY: as above.
             if let Some(heap) = unsafe { self.heap() } {
-                let link = heap.give(block.expose_provenance(), size);
+                let address = block.expose_provenance();
+                let link = heap.give(address, size);
                 // SAFETY: the block is ours again, is at least as large as a link, and 16-aligned.
-                unsafe { block.cast::<usize>().write(link) };
+                unsafe { with_exposed_provenance_mut::<usize>(address).write(link) };
             }
         }
 

@@ -30,8 +30,8 @@
 //! nearly every mail policy needs and nobody should write twice.
 //!
 //! A transaction runs in a fresh instance, so what `init` makes of the settings is kept in a [`Kept`] and costs almost
-//! nothing to get back. On WebAssembly the crate brings its own allocator, made for that: it
-//! asks the host for no memory before the first pages are used up. Natively the host's functions panic: keep the logic that you test free of them.
+//! nothing to get back. On WebAssembly the crate brings its own allocator, made for that: it asks the host for no memory
+//! before the first pages are used up. Natively the host's functions panic: keep the logic that you test free of them.
 //!
 //! It doesn't speak to the network and has no clock but the host's; `std`'s clock panics on this target.
 

@@ -46,6 +46,7 @@ async fn write(spool: Spool, next: Arc<AtomicU64>) -> Result<(), Box<dyn Error +
         let queued = spool
             .insert(NewMessage {
                 id: MessageId::random()?,
+                queue_id: spool.queue_id(),
                 sender: Some("sender@example.org".parse()?),
                 received_at: Timestamp::now(),
                 header: Bytes::from_static(b"Received: from test\r\n"),

@@ -174,14 +174,15 @@ fn log(message: &Message, recipient: &Recipient, status: &str, reply: &Reply, re
 /// Commits outcomes and bounces, and hands the bounces to the queue. False: nothing was recorded.
 async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settled) -> bool {
     let sender = settled.news.first().and_then(|news| sender(message, &news.recipient).clone());
-    let notice = match bounce::notice(&parts.spool, &parts.lives.load_full(), message, sender.as_ref(), &settled.news).await {
-        Ok(notice) => notice,
-        Err(error) => {
-            // Nothing is recorded: the recipients are tried again, and a duplicate is better than a loss.
-            tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
-            return false;
-        }
-    };
+    let notice =
+        match bounce::notice(&parts.spool, &parts.lives.load_full(), message, sender.as_ref(), &settled.news).await {
+            Ok(notice) => notice,
+            Err(error) => {
+                // Nothing is recorded: the recipients are tried again, and a duplicate is better than a loss.
+                tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
+                return false;
+            }
+        };
     let notices: Vec<NewMessage> = notice.into_iter().collect();
     let messages: Vec<Message> = notices.iter().map(intake::as_stored).collect();
     match parts.spool.record(settled.outcomes, notices).await {

@@ -59,8 +59,14 @@ pub struct Parts {
 
 enum Event {
     Ready(Vec<Batch>),
-    Loaded { domain: Arc<str>, batches: Vec<Batch>, next: Option<Timestamp> },
-    LoadFailed { domain: Arc<str> },
+    Loaded {
+        domain: Arc<str>,
+        batches: Vec<Batch>,
+        next: Option<Timestamp>,
+    },
+    LoadFailed {
+        domain: Arc<str>,
+    },
     Finished(Finished),
     /// Look at the whole store again; everything may be due. Answered when the agenda is made.
     Rescan(oneshot::Sender<()>),

@@ -71,7 +71,9 @@ fn pattern(text: &str) -> Result<(Regex, &str), String> {
             'm' => &mut lines,
             'x' => &mut extended,
             _ => {
-                return Err(format!("unknown flag \"{flag}\": i, m and x are known; put white space before the result"));
+                return Err(format!(
+                    "unknown flag \"{flag}\": i, m and x are known; put white space before the result"
+                ));
             }
         };
         *toggled = !*toggled;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Decision, DnsError, Domains, Found, Grants, Limits, LoadError, MailExchanger, OnError, Policy, PolicyConfig,
-    PluginConfig, Runtime, Services, Session, SessionFacts, TableError, Transaction, Unavailable,
+    Class, Decision, DnsError, Domains, Found, Grants, Limits, LoadError, MailExchanger, OnError, PluginConfig, Policy,
+    PolicyConfig, Runtime, Services, Session, SessionFacts, TableError, Transaction, Unavailable,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -93,11 +93,7 @@ pub fn probe(name: &str, settings: &str) -> PluginConfig {
         settings: settings.to_owned(),
         grants: Grants::default(),
         early: false,
-        limits: Limits {
-            memory: 4 << 20,
-            timeout: Duration::from_secs(10),
-            cpu: Duration::from_millis(100),
-        },
+        limits: Limits { memory: 4 << 20, timeout: Duration::from_secs(10), cpu: Duration::from_millis(100) },
         on_error: OnError::Defer,
     }
 }
@@ -134,11 +130,7 @@ pub async fn policy_with(sandboxes: u32, plugins: Vec<PluginConfig>, services: M
     load(sandboxes, plugins, services).await.unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-async fn load(
-    sandboxes: u32,
-    plugins: Vec<PluginConfig>,
-    services: Memory,
-) -> Result<Arc<Policy>, Vec<LoadError>> {
+async fn load(sandboxes: u32, plugins: Vec<PluginConfig>, services: Memory) -> Result<Arc<Policy>, Vec<LoadError>> {
     let runtime = Runtime::new(sandboxes).unwrap();
     let config = PolicyConfig { plugins, domains: domains(), code: Some(code_cache()) };
     Policy::load(&runtime, config, Arc::new(services)).await

@@ -14,19 +14,15 @@ use crate::{NewMessage, NewRecipient, Outcome, QueueId, Queued, RecipientId, Spo
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 /// The largest header, in octets, that goes before a body. SQLite would take 1 GB.
 const MAX_HEADER: usize = 16 << 20;
-/// A clock that was set back by less than this (in microseconds) does not make an old queue id again.
-const CLOCK_STEP: u64 = 3_600_000_000;
 
 /// The connection that writes.
 pub(super) struct Writer {
     connection: Connection,
-    /// The last queue id given.
-    last: QueueId,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, last: QueueId::from_clock() }
+        Self { connection }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -133,7 +129,7 @@ impl Writer {
         }
     }
 
-    fn insert(&mut self, message: &NewMessage) -> Result<Queued, SpoolError> {
+    fn insert(&self, message: &NewMessage) -> Result<Queued, SpoolError> {
         let Some(queue_id) = self.insert_message(message)? else {
             return duplicate(&self.connection, message).map_err(write_failed);
         };
@@ -149,7 +145,7 @@ impl Writer {
     }
 
     /// The queue id under which the message was stored; none if it is there already.
-    fn insert_message(&mut self, message: &NewMessage) -> Result<Option<QueueId>, SpoolError> {
+    fn insert_message(&self, message: &NewMessage) -> Result<Option<QueueId>, SpoolError> {
         let mut insert = self
             .connection
             .prepare_cached(
@@ -163,8 +159,7 @@ impl Writer {
             crate::Body::Memory(bytes) => Some(&bytes[..]),
             crate::Body::File { .. } => None,
         };
-        let clock = QueueId::from_clock();
-        let mut queue_id = if self.last.ahead_of(clock) < CLOCK_STEP { self.last.next() } else { clock };
+        let mut queue_id = message.queue_id;
         loop {
             let client = &message.client;
             let inserted = insert.execute(params![
@@ -189,10 +184,7 @@ impl Writer {
                 body,
             ]);
             match inserted {
-                Ok(_) => {
-                    self.last = queue_id;
-                    return Ok(Some(queue_id));
-                }
+                Ok(_) => return Ok(Some(queue_id)),
                 Err(error) if conflicts(&error, rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
                     queue_id = queue_id.next();
                 }

@@ -115,6 +115,7 @@ fn recipient(address: &str) -> NewRecipient {
 fn message(recipients: &[&str]) -> NewMessage {
     NewMessage {
         id: MessageId::random().unwrap(),
+        queue_id: QueueId::from_clock(),
         sender: Some("sender@example.org".parse().unwrap()),
         received_at: Timestamp(1),
         header: Bytes::from_static(b"Received: here\r\n"),

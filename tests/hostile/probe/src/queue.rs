@@ -8,8 +8,8 @@ use crate::deed;
 use crate::settings::Settings;
 use crate::stage::address;
 
-/// An alias: targets, or one of the words `exists`, `no-opinion`, `unknown`, `fail`, `no-targets`, `many-targets`, `bad-address`, `crlf`, and
-/// the deeds. An address `grow…` stands for another such, without end.
+/// An alias: targets, or one of the words `exists`, `no-opinion`, `unknown`, `fail`, `no-targets`, `many-targets`, `bad-address`,
+/// `crlf`, and the deeds. An address `grow…` stands for another such, without end.
 pub fn expand(settings: &Settings, to: &Recipient) -> Result<Expansion, Failure> {
     let Address { local, domain } = to.address();
     if let Some(number) = local.strip_prefix("grow") {
@@ -62,8 +62,8 @@ pub fn owner(settings: &Settings, of: &Address) -> Result<Option<Address>, Failu
     }
 }
 
-/// A route by domain: `transport:next-hop` (brackets: no MX; a port), `error:CODE STATUS text`, `fail`, `hold` (an action where none may
-/// be), `crlf`, or a deed.
+/// A route by domain: `transport:next-hop` (brackets: no MX; a port), `error:CODE STATUS text`, `fail`, `hold` (an action
+/// where none may be), `crlf`, or a deed.
 pub fn next_hop(settings: &Settings, t: &Transaction, to: &Recipient) -> Result<Answer, Failure> {
     let Some(word) = settings.transport.get(&to.address().domain) else { return Ok(Answer::NoOpinion) };
     let scope = Scope::Recipient;

@@ -23,24 +23,32 @@ static SEEN: Mutex<Option<String>> = Mutex::new(None);
 pub fn answer(words: &[String], asked: &Asked<'_>) -> Result<Verdict, Failure> {
     for word in words {
         let (name, text) = word.split_once(':').unwrap_or((word, ""));
-        if let Some(verdict) = verdict(name, text, asked)? {
-            return Ok(verdict);
-        }
-        if !deed::commit(name) {
-            act(name, text, asked)?;
+        match verdict(name, text, asked)? {
+            Word::Verdict(verdict) => return Ok(verdict),
+            Word::Passed => {}
+            Word::NoVerdict if deed::commit(name) => {}
+            Word::NoVerdict => act(name, text, asked)?,
         }
     }
     Ok(Verdict::Dunno)
+}
+
+/// What a word came to.
+enum Word {
+    Verdict(Verdict),
+    /// A condition that isn't met.
+    Passed,
+    NoVerdict,
 }
 
 fn reject(status: &str, text: impl Into<String>) -> Verdict {
     Verdict::Reject(Reply::new(550, status, text))
 }
 
-fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Option<Verdict>, Failure> {
+fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
     let stage = asked.stage;
     let later = |text: &str| Reply::new(450, "4.7.1", text);
-    Ok(Some(match name {
+    Ok(Word::Verdict(match name {
         "dunno" => Verdict::Dunno,
         "accept" => Verdict::Accept,
         "allow-relay" => Verdict::AllowRelay,
@@ -55,17 +63,17 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Option<Verdict>,
         // Only if …
         "reject-if-tagged" => match asked.t.and_then(|t| t.tag("probe")) {
             Some(_) => reject("5.7.1", "tagged"),
-            None => return Ok(None),
+            None => return Ok(Word::Passed),
         },
         "reject-unlisted" => match asked.to.map(Recipient::listed) {
             Some(Ok(false)) => reject("5.1.1", "not listed"),
             Some(Err(failure)) => return Err(failure),
-            Some(Ok(true)) | None => return Ok(None),
+            Some(Ok(true)) | None => return Ok(Word::Passed),
         },
         "reject-subject" => {
             let subjects = asked.m.map(|m| m.header("subject")).unwrap_or_default();
             if !subjects.iter().any(|subject| subject.trim_ascii() == text.as_bytes()) {
-                return Ok(None);
+                return Ok(Word::Passed);
             }
             reject("5.7.1", format!("the subject is {text}"))
         }
@@ -74,7 +82,7 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Option<Verdict>,
             let local = asked.to.map(|to| to.address().local).unwrap_or_default();
             match seen.replace(local) {
                 Some(before) => reject("5.7.1", format!("remembered {before}")),
-                None => return Ok(None),
+                None => return Ok(Word::Passed),
             }
         }
 
@@ -93,7 +101,7 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Option<Verdict>,
         "crlf" => reject("5.7.1", "no\r\n250 2.0.0 Ok: queued as FORGED"),
         "kilobytes" => reject("5.7.1", "x".repeat(4_096)),
         "megabytes" => reject("5.7.1", "x".repeat(MEGABYTES)),
-        _ => return Ok(None),
+        _ => return Ok(Word::NoVerdict),
     }))
 }
 
