@@ -48,12 +48,36 @@ impl Mail {
         &[]
     }
 
+    /// Fails unless this is what was sent (lines in CRLF), octet by octet, below header fields that servers put on top, the first of them
+    /// by `server`.
+    pub fn must_be(&self, sent: &[u8], server: &str) {
+        let has_crlf = self.content.windows(2).any(|two| two == b"\r\n");
+        let wanted = if has_crlf { sent.to_vec() } else { without_cr(sent) };
+        assert!(
+            self.content.ends_with(&wanted),
+            "{}\n──── is not what was sent:\n{}",
+            self.text(),
+            String::from_utf8_lossy(sent)
+        );
+        let on_top = Self { content: self.content[..self.content.len() - wanted.len()].to_vec(), ..self.clone() };
+        for (name, _) in on_top.headers() {
+            let usual = ["Return-Path", "X-Original-To", "Delivered-To", "Received"];
+            assert!(usual.contains(&name.as_str()), "{name}: was added:\n{}", self.text());
+        }
+        let received = self.header("Received").unwrap_or_default();
+        assert!(received.contains(&format!("by {server} (")), "not by {server}: {received}");
+    }
+
     /// The recipients in alphabetical order.
     pub fn sorted_recipients(&self) -> Vec<&str> {
         let mut sorted: Vec<&str> = self.recipients.iter().map(String::as_str).collect();
         sorted.sort_unstable();
         sorted
     }
+}
+
+fn without_cr(octets: &[u8]) -> Vec<u8> {
+    octets.iter().copied().filter(|&octet| octet != b'\r').collect()
 }
 
 /// Text whose lines end in LF, with CRLF.

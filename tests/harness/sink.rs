@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 use crate::mail::Mail;
@@ -23,6 +23,9 @@ struct Shared {
     answers: Mutex<Vec<(String, String)>>,
     connections: Mutex<Vec<TcpStream>>,
     keywords: Mutex<Vec<String>>,
+    /// Whether the end of data waits for its answer, and how many wait.
+    pause: Mutex<(bool, usize)>,
+    resumed: Condvar,
     stopped: AtomicBool,
 }
 
@@ -61,6 +64,23 @@ impl Sink {
     /// From now on the usual answers.
     pub fn answer_as_usual(&self) {
         self.shared.answers.lock().unwrap().clear();
+    }
+
+    /// From now on the end of data is not answered before [`Sink::resume`].
+    pub fn pause(&self) {
+        self.shared.pause.lock().unwrap().0 = true;
+    }
+
+    /// Answers whoever waits, and whoever comes.
+    pub fn resume(&self) {
+        self.shared.pause.lock().unwrap().0 = false;
+        self.shared.resumed.notify_all();
+    }
+
+    /// Waits until so many clients wait for the answer to their end of data.
+    pub fn wait_for_paused(&self, count: usize) {
+        let what = format!("{count} clients to wait at {}", self.address);
+        until(&what, || (self.shared.pause.lock().unwrap().1 >= count).then_some(()));
     }
 
     /// The keywords of EHLO.
@@ -149,6 +169,7 @@ impl Shared {
                 }
                 let Some(mut whole) = mail.take() else { continue };
                 whole.content = content(&mut input)?;
+                self.wait_for_resume();
                 if self.scripted(".").is_none() {
                     // Before the answer: whoever heard it may look.
                     self.mail.lock().unwrap().push(whole);
@@ -165,6 +186,15 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    fn wait_for_resume(&self) {
+        let mut pause = self.pause.lock().unwrap();
+        pause.1 += 1;
+        while pause.0 {
+            pause = self.resumed.wait(pause).unwrap();
+        }
+        pause.1 -= 1;
     }
 
     fn scripted(&self, command: &str) -> Option<String> {

@@ -116,6 +116,7 @@ impl SessionFacts {
 /// The facts of one envelope.
 pub(crate) struct EnvelopeFacts {
     pub sender: Option<Address>,
+    pub sender_class: Option<Class>,
     pub declared_size: Option<u64>,
     pub utf8: bool,
     /// Whether actions make sense: not in the queue.
@@ -152,8 +153,9 @@ impl RecipientFacts {
 }
 
 impl EnvelopeFacts {
-    pub(crate) fn new(sender: Option<Address>, acting: bool) -> Self {
-        Self { sender, declared_size: None, utf8: false, acting, changing: Mutex::default() }
+    pub(crate) fn new(domains: &Domains, sender: Option<Address>, acting: bool) -> Self {
+        let sender_class = sender.as_ref().map(|sender| domains.class_of(sender));
+        Self { sender, sender_class, declared_size: None, utf8: false, acting, changing: Mutex::default() }
     }
 
     /// Adds an address to ask about; the number is its resource's.

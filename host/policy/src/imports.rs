@@ -198,6 +198,10 @@ impl transaction::HostTransaction for State {
         Ok(self.envelope()?.sender.as_ref().map(Into::into))
     }
 
+    fn sender_class(&mut self, _: Resource<TransactionHandle>) -> Result<Option<types::RecipientClass>> {
+        Ok(self.envelope()?.sender_class.map(Into::into))
+    }
+
     fn recipients(&mut self, _: Resource<TransactionHandle>) -> Result<Vec<Resource<RecipientHandle>>> {
         let changing = self.envelope()?.changing.lock();
         let numbers = changing.accepted.iter().filter_map(|&number| u32::try_from(number).ok());
@@ -253,10 +257,14 @@ impl transaction::HostTransaction for State {
             bail!("a header value that is too long, or has NUL, CR or LF");
         }
         let mut changing = self.acting()?.changing.lock();
+        let header = (name, value);
+        if changing.actions.headers.contains(&header) {
+            return Ok(());
+        }
         if changing.actions.headers.len() >= PREPEND_LIMIT {
             bail!("more than {PREPEND_LIMIT} headers");
         }
-        changing.actions.headers.push((name, value));
+        changing.actions.headers.push(header);
         Ok(())
     }
 

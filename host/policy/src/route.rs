@@ -114,7 +114,7 @@ impl Policy {
         let mut asked: Option<Arc<EnvelopeFacts>> = None;
         for plugin in &self.routers {
             let envelope = asked.get_or_insert_with(|| {
-                let facts = EnvelopeFacts { utf8, ..EnvelopeFacts::new(sender.cloned(), false) };
+                let facts = EnvelopeFacts { utf8, ..EnvelopeFacts::new(&self.domains, sender.cloned(), false) };
                 facts.changing.lock().tags = tags.clone();
                 facts.add(RecipientFacts::new(&self.domains, address.clone(), original.clone(), false));
                 Arc::new(facts)

@@ -68,7 +68,7 @@ impl Session {
 
     /// MAIL came. None is the null sender; `declared_size` is in bytes.
     pub fn begin(&self, sender: Option<Address>, declared_size: Option<u64>, utf8: bool) -> Transaction {
-        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(sender, true) };
+        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(&self.policy.domains, sender, true) };
         Transaction::new(Asker::new(
             self.policy.clone(),
             self.chain.clone(),

@@ -66,7 +66,7 @@ impl Policy {
     pub async fn resolve(self: &Arc<Self>, to: Address) -> Vec<FinalRecipient> {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let facts = Arc::new(SessionFacts::new("internal".into(), "internal".into(), nobody, true));
-        let envelope = Arc::new(EnvelopeFacts::new(None, false));
+        let envelope = Arc::new(EnvelopeFacts::new(&self.domains, None, false));
         let asker = Asker::new(self.clone(), self.chain(None), facts, Some(envelope));
         let mut outgoing = Outgoing::default();
         Transaction::new(asker).add(&mut outgoing, &mut HashSet::new(), to).await;
@@ -87,6 +87,8 @@ impl Transaction {
     /// RCPT came. The address may be bare ("postmaster"): it gets the origin.
     pub async fn rcpt(&mut self, address: Address, source_route: bool) -> Decision {
         let domains = &self.asker.policy.domains;
+        // RFC 5321 section 4.5.1: whatever the restrictions say, this host's own postmaster is there to be written to.
+        let is_postmaster = address.is_bare() && address.local().eq_ignore_ascii_case("postmaster");
         let address = domains.complete(address);
         let recipient = RecipientFacts::new(domains, address.clone(), address.clone(), source_route);
         let number = self.envelope().add(recipient);
@@ -94,24 +96,34 @@ impl Transaction {
             return Decision::Refuse(Reply::new(451, "4.3.0", "Too many recipients"));
         };
 
-        let kept = self.kept().await;
-        let settled = if kept.is_final() { kept } else { self.ask(Stage::Rcpt(number), kept).await };
+        let settled = if is_postmaster {
+            Settled::default()
+        } else {
+            match self.kept().await {
+                kept if kept.is_final() => kept,
+                kept => self.ask(Stage::Rcpt(number), kept).await,
+            }
+        };
         match &settled.outcome {
             Outcome::Refuse(reply) => return Decision::Refuse(settled.refusal(reply.clone())),
             Outcome::Drop(reply) => return Decision::Drop(reply.clone()),
-            Outcome::Discard => self.discard = true,
+            Outcome::Discard => {
+                // It goes nowhere, so that nothing more is to be asked about where.
+                self.discard = true;
+                return Decision::Accept;
+            }
             Outcome::Open | Outcome::AllowRelay => {}
         }
         match self.admit(&recipient, settled.outcome == Outcome::AllowRelay).await {
             Err(reply) => Decision::Refuse(settled.refusal(reply)),
-            Ok(_) if settled.defer_if_permit.is_some() && !self.discard => {
-                Decision::Refuse(settled.defer_if_permit.unwrap_or_else(|| unreachable!("just seen")))
-            }
-            Ok(expansion) => {
-                self.envelope().changing.lock().accepted.push(number as usize);
-                self.accepted.push((address, expansion));
-                Decision::Accept
-            }
+            Ok(expansion) => match settled.defer_if_permit {
+                Some(reply) => Decision::Refuse(reply),
+                None => {
+                    self.envelope().changing.lock().accepted.push(number as usize);
+                    self.accepted.push((address, expansion));
+                    Decision::Accept
+                }
+            },
         }
     }
 

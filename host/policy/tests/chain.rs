@@ -317,6 +317,24 @@ async fn a_discarded_message_has_no_recipients() {
 }
 
 #[tokio::test]
+async fn discarding_asks_nothing_more() {
+    assert_eq!(chain_of(&[r#"{"mail": "discard"}"#], "x@elsewhere.test").await, ACCEPTED);
+}
+
+#[tokio::test]
+async fn the_postmaster_is_there_whatever_the_restrictions_say() {
+    // The origin of these tests is nobody's domain: even the postmaster is not relayed for a stranger.
+    let bare = || "Postmaster".parse().unwrap();
+    let policy = policy(vec![probe("p", r#"{"rcpt": "reject", "connect": "reject"}"#)], users()).await;
+    let told = refused(&transaction(&policy).await.rcpt(bare(), false).await);
+    assert!(told.ends_with("Relay access denied"), "{told}");
+    let policy =
+        common::policy_for(common::domains_of("relay.test"), vec![probe("p", r#"{"rcpt": "reject"}"#)], users()).await;
+    assert_eq!(transaction(&policy).await.rcpt(bare(), false).await, ACCEPTED);
+    assert!(refused(&rcpt(&policy, "postmaster@relay.test").await).contains("rejected at rcpt"));
+}
+
+#[tokio::test]
 async fn a_bounces_recipient_is_expanded_too() {
     let policy = policy(vec![probe("a", r#"{"alias": {"old@local.test": ["louen@local.test"]}}"#)], users()).await;
     let found = policy.resolve("old@local.test".parse().unwrap()).await;

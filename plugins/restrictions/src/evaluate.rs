@@ -283,6 +283,11 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         if domain.starts_with('[') && domain.ends_with(']') {
             return Step::Dunno;
         }
+        let class = if of == What::Sender { self.facts.sender_class() } else { Some(self.facts.class()) };
+        if let Some(RecipientClass::Local | RecipientClass::VirtualAlias | RecipientClass::VirtualMailbox) = class {
+            // Ours, so it is known.
+            return Step::Dunno;
+        }
         let (status, null_mx) =
             if of == What::Sender { ("4.1.8", (550, "5.7.27")) } else { ("4.1.2", (556, "5.1.10")) };
         match known::mail_domain(self.facts, &domain) {

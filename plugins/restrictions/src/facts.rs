@@ -21,6 +21,8 @@ pub trait Facts {
     fn utf8(&self) -> bool;
     /// Whether there is an envelope to act on.
     fn in_transaction(&self) -> bool;
+    /// The class of `sender`.
+    fn sender_class(&self) -> Option<RecipientClass>;
     /// The sender; None is the null sender. Only in a transaction.
     fn sender(&self) -> Option<Address>;
     /// The recipient that is asked about; after RCPT the only one, if there is only one.

@@ -62,6 +62,10 @@ impl Facts for Host<'_> {
         self.transaction.and_then(Transaction::sender)
     }
 
+    fn sender_class(&self) -> Option<RecipientClass> {
+        self.transaction.and_then(Transaction::sender_class)
+    }
+
     fn recipient(&self) -> Option<Address> {
         self.recipient.map(Recipient::address)
     }

@@ -105,11 +105,16 @@ pub fn relaying(config: PluginConfig) -> PluginConfig {
 
 /// The domains of the tests: one of each class.
 pub fn domains() -> Domains {
+    domains_of("origin.test")
+}
+
+/// The same with this origin.
+pub fn domains_of(origin: &str) -> Domains {
     let list = |domain: &str| vec![domain.to_owned()];
     let (local, alias, mailbox, relay) =
         (list("local.test"), list("alias.test"), list("mailbox.test"), list("relay.test"));
     Domains::new(
-        "origin.test",
+        origin,
         [
             (Class::Local, &local[..]),
             (Class::VirtualAlias, &alias[..]),
@@ -121,18 +126,29 @@ pub fn domains() -> Domains {
 
 /// A policy of these plugins, or why not.
 pub async fn try_policy(plugins: Vec<PluginConfig>, services: Memory) -> Result<Arc<Policy>, Vec<LoadError>> {
-    load(SANDBOXES, plugins, services).await
+    load(SANDBOXES, domains(), plugins, services).await
 }
 
 /// A policy with so many sandboxes.
 #[allow(dead_code, reason = "not every test file needs it")]
 pub async fn policy_with(sandboxes: u32, plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy> {
-    load(sandboxes, plugins, services).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+    load(sandboxes, domains(), plugins, services).await.unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-async fn load(sandboxes: u32, plugins: Vec<PluginConfig>, services: Memory) -> Result<Arc<Policy>, Vec<LoadError>> {
+/// A policy for these domains.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub async fn policy_for(domains: Domains, plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy> {
+    load(SANDBOXES, domains, plugins, services).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+async fn load(
+    sandboxes: u32,
+    domains: Domains,
+    plugins: Vec<PluginConfig>,
+    services: Memory,
+) -> Result<Arc<Policy>, Vec<LoadError>> {
     let runtime = Runtime::new(sandboxes).unwrap();
-    let config = PolicyConfig { plugins, domains: domains(), code: Some(code_cache()) };
+    let config = PolicyConfig { plugins, domains, code: Some(code_cache()) };
     Policy::load(&runtime, config, Arc::new(services)).await
 }
 

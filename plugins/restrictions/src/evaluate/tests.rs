@@ -153,6 +153,8 @@ fn domains_in_the_dns() {
     let list = "reject_unknown_sender_domain";
     let text = "<a@b.org>: Sender address rejected: Domain not found";
     assert_eq!(ask(&World::default(), list), deferred(450, "4.1.8", text));
+    let ours = World { sender_class: RecipientClass::VirtualAlias, ..World::default() };
+    assert_eq!(ask(&ours, list), Verdict::Dunno, "our own domains are known, whatever the DNS says");
     let timeout = || World { mx: Err(dns::Error::Timeout), ..World::default() };
     assert_eq!(ask(&timeout(), list), Verdict::DeferIfPermit(reply(450, "4.1.8", text)));
     assert_eq!(ask(&World { addresses: Ok(vec!["192.0.2.1".into()]), ..timeout() }, list), Verdict::Dunno);

@@ -15,6 +15,7 @@ pub struct World {
     pub login: bool,
     pub helo: Option<&'static str>,
     pub sender: Option<Address>,
+    pub sender_class: RecipientClass,
     pub recipient: Address,
     pub class: RecipientClass,
     pub routed: bool,
@@ -36,6 +37,7 @@ impl Default for World {
             login: false,
             helo: Some("helo.example.net"),
             sender: Some(Address::new("a", "b.org")),
+            sender_class: RecipientClass::Other,
             recipient: Address::new("x", "elsewhere.org"),
             class: RecipientClass::Other,
             routed: false,
@@ -88,6 +90,9 @@ impl Facts for World {
     }
     fn sender(&self) -> Option<Address> {
         self.sender.clone()
+    }
+    fn sender_class(&self) -> Option<RecipientClass> {
+        self.sender.as_ref().map(|_| self.sender_class)
     }
     fn recipient(&self) -> Option<Address> {
         Some(self.recipient.clone())

@@ -1,0 +1,237 @@
+//! Content: what is sent comes out, octet by octet, as one message, or is refused as a whole.
+
+use facteur_tests::{Client, Facteur, Machine, Mail, Postfix, Sink, Site, crlf, machine, maildir};
+
+const HOST: &str = "sulfura.via.ecp.fr";
+const SENDER: &str = "somebody@example.org";
+const INNER: &str = "192.0.2.66:25";
+
+/// Line ends that some server took for the end of data, each with a second message behind it.
+const SMUGGLERS: [&str; 9] =
+    ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\n.\r", "\r\n\0.\r\n", "\r\r\n.\r\r\n"];
+
+/// One message with the smuggler in it. What follows it would be a second one for a server that ends the first there.
+fn smuggling(ending: &str) -> Vec<u8> {
+    let first = "Subject: first\r\n\r\nhello";
+    let second =
+        "MAIL FROM:<evil@example.org>\r\nRCPT TO:<x@via.ecp.fr>\r\nDATA\r\nSubject: second\r\n\r\nsmuggled\r\n.\r\n";
+    format!("{first}{ending}{second}").into_bytes()
+}
+
+/// Sends one message with each smuggler to the site, whose next hop hands on to `sink`.
+fn smuggle(site: &Site<'_>, sink: &Sink) -> Vec<Mail> {
+    let mut client = site.stranger();
+    for ending in SMUGGLERS {
+        client.envelope(SENDER, &["x@via.ecp.fr"]);
+        client.write(&smuggling(ending));
+        let reply = client.reply();
+        assert_eq!(reply.code, 250, "{ending:?}: {reply}");
+        // The commands inside are content, so nothing more is answered before this.
+        assert_eq!(client.send("NOOP"), "250 2.0.0 Ok", "{ending:?}");
+    }
+    sink.mail(SMUGGLERS.len())
+}
+
+fn must_be_whole(mails: &[Mail]) {
+    for mail in mails {
+        assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &["x@via.ecp.fr".to_owned()][..]));
+        let text = mail.text();
+        assert_eq!(mail.header("Subject").as_deref(), Some("first"), "{text}");
+        assert!(text.contains("MAIL FROM:<evil@example.org>") && text.contains("smuggled"), "cut off:\n{text}");
+        assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "a bare CR or LF went on: {text:?}");
+    }
+}
+
+#[test]
+fn nothing_is_smuggled_through_two_of_us() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let sink = Sink::start(INNER);
+        let config = format!(
+            r#"
+hostname = "zen.via.ecp.fr"
+[[listen]]
+address = "{}"
+[domains]
+relay = ["via.ecp.fr"]
+[dns]
+servers = ["127.0.0.1"]
+[spool]
+path = "/var/spool/zen"
+[tables.transport]
+inline = {{ "via.ecp.fr" = "smtp:[192.0.2.66]" }}
+[[plugin]]
+name = "transport-map"
+component = "builtin:transport-map"
+[plugin.settings]
+tables = ["transport"]
+[plugin.grants]
+lookup = ["transport"]
+[[plugin]]
+name = "restrictions"
+component = "builtin:restrictions"
+[plugin.settings]
+recipient = ["reject_unauth_destination"]
+"#,
+            Site::address("zen.via.ecp.fr")
+        );
+        let _zen = Facteur::start(machine, &machine.write("/etc/zen/facteur.toml", &config));
+        let facteur = site.sulfura();
+        must_be_whole(&smuggle(&site, &sink));
+        facteur.wait_until_empty();
+    });
+}
+
+/// Postfix 3.7 is a server that can be smuggled through.
+#[test]
+fn nothing_is_smuggled_through_us_and_postfix() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let sink = Sink::start(INNER);
+        let main = "myhostname = zen.via.ecp.fr\nmydestination =\nmynetworks = 127.0.0.0/8\nrelay_domains = via.ecp.fr\n\
+                    relayhost = [192.0.2.66]\n";
+        let _zen = Postfix::start(machine, "zen", Site::address("zen.via.ecp.fr"), main, "");
+        let facteur = site.sulfura();
+        must_be_whole(&smuggle(&site, &sink));
+        facteur.wait_until_empty();
+    });
+}
+
+/// Every octet above 127 in header and body, lines of the greatest length, dots at their starts, no empty line at the end.
+fn eight_bit() -> Vec<u8> {
+    let mut content = b"Subject: \xe9t\xe9 \xc3\xa9\r\nX-Long: ".to_vec();
+    content.extend_from_slice(&[b'x'; 990]);
+    content.extend_from_slice(b"\r\n\r\n");
+    content.extend(0x80..=0xff_u8);
+    content.extend_from_slice(b"\r\n..two dots\r\n.\r\n\t trailing blanks \t \r\n");
+    content.extend_from_slice(&[b'y'; 998]);
+    content.extend_from_slice(b"\r\n.last");
+    content.extend_from_slice(b"\r\n");
+    content
+}
+
+#[test]
+fn eight_bit_content_comes_out_as_it_went_in() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let zen = Sink::start(Site::address("zen.via.ecp.fr"));
+        let facteur = site.sulfura();
+        let mut client = site.stranger();
+        client.expect(&format!("MAIL FROM:<{SENDER}> BODY=8BITMIME"), 250);
+        client.expect("RCPT TO:<x@via.ecp.fr>", 250);
+        client.expect("RCPT TO:<louen@sulfura.via.ecp.fr>", 250);
+        client.expect("DATA", 354);
+        assert_eq!(client.content(&eight_bit()).code, 250);
+        let mail = zen.one();
+        mail.must_be(&eight_bit(), HOST);
+        assert!(mail.arguments[0].contains("BODY=8BITMIME"), "{:?}", mail.arguments);
+        maildir("/var/mail/louen", 1)[0].must_be(&eight_bit(), HOST);
+        facteur.wait_until_empty();
+    });
+}
+
+/// Content of at least so many octets, every line of it different.
+fn large(size: usize) -> Vec<u8> {
+    let mut content = b"Subject: large\r\n\r\n".to_vec();
+    let mut number = 0_u64;
+    while content.len() < size {
+        number += 1;
+        // A mixing step of splitmix64, so that no two blocks are alike.
+        let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        content.extend_from_slice(format!("{number} {mixed:016x} {:016x}\r\n", mixed.rotate_left(29)).as_bytes());
+        if number % 7 == 0 {
+            content.extend_from_slice(b".\r\n");
+        }
+    }
+    content
+}
+
+#[test]
+fn large_messages_come_out_as_they_went_in() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let zen = Sink::start(Site::address("zen.via.ecp.fr"));
+        let facteur = site.sulfura();
+        let mut client = site.stranger();
+        // Around the size from which bodies are files, and far above.
+        let sizes = [60_000, 65_536, 70_000, 3_000_000];
+        for size in sizes {
+            client.deliver(SENDER, &["x@via.ecp.fr", "louen@sulfura.via.ecp.fr"], &large(size));
+        }
+        let mut there = zen.mail(sizes.len());
+        let mut here = maildir("/var/mail/louen", sizes.len());
+        for mails in [&mut there, &mut here] {
+            mails.sort_by_key(|mail| mail.content.len());
+            for (mail, size) in mails.iter().zip(sizes) {
+                mail.must_be(&large(size), HOST);
+            }
+        }
+        facteur.wait_until_empty();
+    });
+}
+
+/// A server with a mailbox for louen and a small limit.
+fn small(machine: &Machine) -> Facteur {
+    machine.addresses(&["192.0.2.1"]);
+    let config = r#"
+hostname = "small.example.org"
+[[listen]]
+address = "192.0.2.1:25"
+[listen.limits]
+message-size = 20000
+[domains]
+local = ["small.example.org"]
+[mailboxes]
+users = "system"
+path = "/var/mail/{user}/"
+[[plugin]]
+name = "restrictions"
+component = "builtin:restrictions"
+[plugin.settings]
+recipient = ["reject_unauth_destination"]
+"#;
+    Facteur::start(machine, &machine.write("/etc/small/facteur.toml", config))
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    machine(|machine| {
+        let facteur = small(machine);
+        let mut client = Client::connect("192.0.2.1", "192.0.2.1:25");
+        let keywords = client.ehlo();
+        assert!(keywords.text.lines().any(|line| line == "SIZE 20000"), "{keywords}");
+        let reply = client.send(&format!("MAIL FROM:<{SENDER}> SIZE=20001"));
+        assert_eq!(reply, "552 5.3.4 Message size exceeds fixed limit");
+        client.envelope(SENDER, &["louen@small.example.org"]);
+        let reply = client.content(&large(20_100));
+        assert_eq!(reply, "552 5.3.4 Error: message file too big");
+        // The session is in step, and the next message is another one.
+        client.deliver(SENDER, &["louen@small.example.org"], &large(19_900));
+        maildir("/var/mail/louen", 1)[0].must_be(&large(19_900), "small.example.org");
+        facteur.wait_until_empty();
+    });
+}
+
+#[test]
+fn pipelined_commands_are_answered_in_order() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let zen = site.hop("zen.via.ecp.fr");
+        let _facteur = site.sulfura();
+        let mut client = site.stranger();
+        let mut all = crlf(&format!("MAIL FROM:<{SENDER}>\nRCPT TO:<x@via.ecp.fr>\nRCPT TO:<x@example.org>\nDATA\n"));
+        all.extend_from_slice(&crlf("Subject: one\n\none\n.\n"));
+        all.extend_from_slice(&crlf(&format!("MAIL FROM:<{SENDER}>\nRCPT TO:<y@via.ecp.fr>\nDATA\n")));
+        all.extend_from_slice(&crlf("Subject: two\n\ntwo\n.\nQUIT\n"));
+        client.write(&all);
+        let codes: Vec<u16> = (0..10).map(|_| client.reply().code).collect();
+        assert_eq!(codes, [250, 250, 554, 354, 250, 250, 250, 354, 250, 221]);
+        client.must_close();
+        let mails = zen.mail(2);
+        assert_eq!(
+            (&*mails[0].recipients, &*mails[1].recipients),
+            (&["x@via.ecp.fr".to_owned()][..], &["y@via.ecp.fr".to_owned()][..])
+        );
+        assert_eq!((mails[0].body(), mails[1].body()), (&b"one\n"[..], &b"two\n"[..]));
+    });
+}

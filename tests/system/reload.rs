@@ -1,0 +1,73 @@
+//! `facteur reload` and SIGHUP: what is right comes into force, what is wrong changes nothing.
+
+use facteur_tests::{Client, Site, machine, until};
+use rustix::process::Signal;
+
+const SENDER: &str = "somebody@example.org";
+
+fn rcpt(client: &mut Client, recipient: &str) -> u16 {
+    client.expect("RSET", 250);
+    client.expect(&format!("MAIL FROM:<{SENDER}>"), 250);
+    client.send(&format!("RCPT TO:<{recipient}>")).code
+}
+
+#[test]
+fn a_good_configuration_comes_into_force() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let mut facteur = site.sulfura();
+        let mut old = site.stranger();
+        assert_eq!(rcpt(&mut old, "x@example.org"), 554);
+        site.edit("facteur.toml", |text| text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\""));
+        assert_eq!(facteur.run(&["reload"]).success().trim(), "done");
+        assert_eq!(rcpt(&mut site.stranger(), "x@example.org"), 250);
+        // A session keeps the configuration that it began with.
+        assert_eq!(rcpt(&mut old, "x@example.org"), 554);
+
+        site.edit("facteur.toml", |text| text.replace("\"example.org\", ", ""));
+        facteur.signal(Signal::HUP);
+        until("the reload by SIGHUP", || (rcpt(&mut site.stranger(), "x@example.org") == 554).then_some(()));
+        facteur.stop();
+    });
+}
+
+#[test]
+fn a_broken_configuration_changes_nothing() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let mut facteur = site.sulfura();
+        site.edit("facteur.toml", |text| {
+            text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\"").replace("[dns]\nservers", "[dns]\nserver")
+        });
+        let output = facteur.run(&["reload"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.err.contains("server"), "{output:?}");
+        assert_eq!(rcpt(&mut site.stranger(), "x@example.org"), 554);
+        assert_eq!(rcpt(&mut site.stranger(), "x@via.ecp.fr"), 250);
+
+        facteur.signal(Signal::HUP);
+        facteur.wait_for_log("not reloaded");
+        assert_eq!(rcpt(&mut site.stranger(), "x@example.org"), 554);
+        assert_eq!(rcpt(&mut site.stranger(), "x@via.ecp.fr"), 250);
+        facteur.stop();
+    });
+}
+
+/// The file is right, and what it names isn't.
+#[test]
+fn a_plugin_with_wrong_settings_changes_nothing() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let facteur = site.sulfura();
+        site.edit("facteur.toml", |text| {
+            let text = text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\"");
+            text.replace("\"permit_mynetworks\", \"reject_unauth", "\"permit_mynetwork\", \"reject_unauth")
+        });
+        // The command reads the same file as the program, and finds nothing wrong with it.
+        let output = facteur.run(&["reload"]);
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.err.contains("permit_mynetwork"), "{output:?}");
+        assert_eq!(rcpt(&mut site.stranger(), "x@example.org"), 554);
+        assert_eq!(rcpt(&mut site.stranger(), "x@via.ecp.fr"), 250);
+    });
+}
