@@ -384,9 +384,15 @@ mod tests {
         }
         let deferred = commands.iter().filter(|command| matches!(command, Command::Defer(..))).count();
         assert_eq!(deferred, 15, "{commands:?}");
+        for command in commands {
+            let Command::Defer(batch, _) = command else { unreachable!("counted above") };
+            let untried = Finished { tried: false, ..finished(batch.message.number(), "dead.test", true) };
+            scheduler.finished(untried, NOW);
+        }
         // What comes later is deferred too, until the time is over.
         let later = scheduler.ready(batches(100..101, "dead.test"), NOW);
         assert!(matches!(later[..], [Command::Defer(..)]), "{later:?}");
+        scheduler.finished(Finished { tried: false, ..finished(100, "dead.test", true) }, NOW);
         let after = scheduler.ready(batches(101..102, "dead.test"), Timestamp(NOW.0 + 300_001));
         assert_eq!(started(&after).len(), 1);
     }
