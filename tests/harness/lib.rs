@@ -25,6 +25,8 @@
 mod client;
 mod dns;
 mod facteur;
+mod gateway;
+mod load;
 mod machine;
 mod mail;
 mod postfix;
@@ -38,6 +40,8 @@ mod wait;
 pub use client::{Client, Reply};
 pub use dns::Dns;
 pub use facteur::{Entry, EntryRecipient, Facteur, run_facteur};
+pub use gateway::{GATEWAY, Gateway, LOCAL};
+pub use load::{Heard, LOAD_SENDER, Load, Plan, arrived, numbered};
 pub use machine::{Machine, machine, machine_within};
 pub use mail::{Mail, crlf, letter, maildir};
 pub use postfix::Postfix;

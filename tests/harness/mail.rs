@@ -89,7 +89,8 @@ pub fn crlf(text: &str) -> Vec<u8> {
 /// dot and one that is only a dot.
 pub fn letter(subject: &str) -> Vec<u8> {
     crlf(&format!(
-        "From: Somebody <somebody@example.net>\nTo: you\nSubject: {subject}\n\n{subject}: the first line\n.second\n.\nlast\n"
+        "From: Somebody <somebody@example.net>\nTo: you@example.org\nDate: Mon, 2 Mar 2026 10:00:00 +0100\n\
+         Message-ID: <1@example.net>\nSubject: {subject}\n\n{subject}: the first line\n.second\n.\nlast\n"
     ))
 }
 

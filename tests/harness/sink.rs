@@ -93,6 +93,16 @@ impl Sink {
         self.shared.mail.lock().unwrap().len()
     }
 
+    /// The messages so far.
+    pub fn taken(&self) -> Vec<Mail> {
+        self.shared.mail.lock().unwrap().clone()
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.lock().unwrap().len()
+    }
+
     /// Waits for so many messages; fails if there are more.
     pub fn mail(&self, count: usize) -> Vec<Mail> {
         let what = format!("{count} messages at {}", self.address);

@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::dns::Dns;
 use crate::facteur::Facteur;
 use crate::machine::Machine;
+use crate::postfix::Postfix;
 use crate::smtp_sink::SmtpSink;
 
 /// Where the main server listens.
@@ -61,6 +62,26 @@ wrong.example.net         A   192.0.2.66
 example.net               MX  10 wrong.example.net
 stranger.example.net      A   203.0.113.25
 25.113.0.203.in-addr.arpa PTR stranger.example.net
+";
+
+/// The settings of the Postfix that facteur takes over from.
+const MAIN: &str = "
+myhostname = sulfura.via.ecp.fr
+mydomain = via.ecp.fr
+myorigin = via.ecp.fr
+mydestination = $myhostname, sulfura, localhost.$mydomain, localhost, localhost.localdomain
+mynetworks = 127.0.0.0/8 [::1]/128 138.195.128.0/24
+smtpd_client_restrictions = permit_mynetworks
+smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
+# As it was before there was this one.
+smtpd_relay_restrictions =
+relay_domains = $mydestination, $mydomain, lepi.org, bde-ecp.com, gala-centrale.com
+alias_maps = texthash:/etc/aliases.texthash
+transport_maps = texthash:/etc/facteur/transport.via, texthash:/etc/facteur/transport.monassoce
+virtual_alias_domains = elfic.net
+virtual_alias_maps = texthash:/etc/facteur/virtual.monassoce
+# Clients on this very machine stand for others.
+local_header_rewrite_clients =
 ";
 
 /// The machine with the site's files where the configuration looks for them, and the DNS around.
@@ -139,6 +160,20 @@ recipient = ["reject_unauth_destination"]
         );
         let config = self.machine.write(&format!("/etc/{host}/facteur.toml"), &config);
         (Facteur::start(self.machine, &config), mail)
+    }
+
+    /// Starts the Postfix that the site has run so far, with the same tables, on another address.
+    pub fn postfix(&self, listen: &str) -> Postfix {
+        // Postfix reads aliases from a compiled file only, unless they look like a table.
+        let aliases = fs::read_to_string("/etc/facteur/aliases").expect("the site has aliases");
+        let name_ends = |line: &str| line.find(':').filter(|_| !line.starts_with(['#', ' ', '\t']));
+        let without_colon = |line: &str| match name_ends(line) {
+            Some(at) => format!("{}{}\n", &line[..at], &line[at + 1..]),
+            None => format!("{line}\n"),
+        };
+        let table: String = aliases.lines().map(without_colon).collect();
+        self.machine.write("/etc/aliases.texthash", &table.to_lowercase());
+        Postfix::start(self.machine, "postfix", listen, MAIN, "")
     }
 
     /// Changes a file of the site as an editor does: a new file takes the old one's name.

@@ -3,7 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 
 use facteur_tests::{
-    Client, Facteur, Machine, Mail, Postfix, SATELLITE, SULFURA, Site, TRUSTED, letter, machine, maildir,
+    Client, Facteur, Machine, Mail, SATELLITE, STRANGER, SULFURA, Site, SmtpSink, TRUSTED, letter, machine, maildir,
+    until,
 };
 
 const HOST: &str = "sulfura.via.ecp.fr";
@@ -88,10 +89,15 @@ fn row_04_an_alias_in_any_case_goes_to_the_origin_s_server() {
     });
 }
 
+/// The members are written with a domain of this machine: a bare name means one of via.ecp.fr here, so that Postfix doesn't look it up
+/// among the aliases (see `mail_goes_where_postfix_brings_it`), and the pipe would never be reached.
 #[test]
 fn row_05_a_group_gets_copies_and_its_pipe_bounces_singly() {
     machine(|machine| {
         let site = Site::new(machine);
+        site.edit("aliases", |text| {
+            text.replace("president, tresorier,", "president@localhost.via.ecp.fr, tresorier@localhost.via.ecp.fr,")
+        });
         let zen = site.hop("zen.via.ecp.fr");
         let student = site.hop("mx1.student.ecp.fr");
         let senders = site.hop("mx2.example.org");
@@ -215,12 +221,7 @@ fn row_19_a_satellite_sends_by_its_relay_host() {
     machine(|machine| {
         let site = Site::new(machine);
         let zen = site.hop("zen.via.ecp.fr");
-        let main = "\
-            myhostname = sulfura.via.ecp.fr\nmydomain = via.ecp.fr\nmyorigin = via.ecp.fr\n\
-            mydestination = $myhostname, localhost.$mydomain, localhost\nmynetworks = 127.0.0.0/8 138.195.128.0/24\n\
-            relay_domains = $mydestination, $mydomain\n\
-            transport_maps = texthash:/etc/facteur/transport.via\n";
-        let sulfura = Postfix::start(machine, "sulfura", SULFURA, main, "");
+        let sulfura = site.postfix(SULFURA);
         let satellite = Facteur::start(machine, SATELLITE.as_ref());
         let mut client = Client::connect("127.0.0.1", "127.0.0.1:25");
         assert!(client.greeting.text.starts_with("zephyr.via.ecp.fr ESMTP"), "{}", client.greeting);
@@ -237,5 +238,97 @@ fn row_19_a_satellite_sends_by_its_relay_host() {
         assert!(hops.len() == 2 && hops[1].1.contains("by zephyr.via.ecp.fr (facteur)"), "{hops:?}");
         satellite.wait_until_empty();
         assert!(sulfura.log().contains("status=sent"), "{}", sulfura.log());
+    });
+}
+
+/// Where Postfix brings mail on this site, facteur brings it.
+#[test]
+fn mail_goes_where_postfix_brings_it() {
+    const POSTFIX: &str = "138.195.128.46:25";
+    const GIVEN: [&str; 12] = [
+        "Prenom.Nom@sulfura.via.ecp.fr",
+        "bureau@localhost.via.ecp.fr",
+        "postmaster@sulfura.via.ecp.fr",
+        "postmaster",
+        "president@sulfura",
+        "x@via.ecp.fr",
+        "x@sub.via.ecp.fr",
+        "prez@elfic.net",
+        "contact@elfic.net",
+        "anything@elfic.net",
+        "annonces@sulfura.via.ecp.fr",
+        "owner-annonces@sulfura.via.ecp.fr",
+    ];
+    const HOSTS: [&str; 5] =
+        ["zen.via.ecp.fr", "mx1.student.ecp.fr", "mail.bde-ecp.com", "mx.sub.via.ecp.fr", "mx2.example.org"];
+
+    /// Sends a message to each; returns what came out where, a line for each recipient.
+    fn deliveries(client: &mut Client, hops: &[SmtpSink], prefix: &str, wait: impl Fn()) -> Vec<String> {
+        client.ehlo();
+        for given in GIVEN {
+            client.deliver(SENDER, &[given], &letter(&format!("{prefix} {given}")));
+        }
+        wait();
+        let mut lines = Vec::new();
+        for (hop, host) in hops.iter().zip(HOSTS) {
+            for mail in hop.mail(hop.count()) {
+                let bounce = mail.sender.is_empty();
+                let subject = mail.header("Subject").unwrap_or_default();
+                // Notices are worded differently; whose they are shows in the message that they bring back.
+                let text = mail.text();
+                let subject = if bounce {
+                    text.lines().rev().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().to_owned()
+                } else {
+                    subject
+                };
+                let Some(given) = subject.strip_prefix(prefix) else { continue };
+                let what = if bounce { "a bounce" } else { "mail" };
+                let copies = mail.recipients.iter();
+                lines.extend(copies.map(|to| format!("{given}: {what} from <{}> to <{to}> at {host}", mail.sender)));
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    machine(|machine| {
+        let site = Site::new(machine);
+        machine.addresses(&["138.195.128.46"]);
+        let hops = HOSTS.map(|host| site.hop(host));
+        let postfix = site.postfix(POSTFIX);
+        let mut client = Client::connect(STRANGER, POSTFIX);
+        let theirs = deliveries(&mut client, &hops, "postfix", || {
+            until("Postfix's queue to be empty", || {
+                postfix.run("postqueue", &["-p"]).success().contains("is empty").then_some(())
+            });
+        });
+        let facteur = site.sulfura();
+        let mut client = Client::connect(STRANGER, SULFURA);
+        let ours = deliveries(&mut client, &hops, "facteur", || facteur.wait_until_empty());
+
+        assert_eq!(ours.join("\n"), theirs.join("\n"), "left: facteur, right: Postfix");
+    });
+}
+
+/// The first messages for a user come together, and make the mailbox together.
+#[test]
+fn the_first_messages_for_a_user_make_one_mailbox() {
+    const SESSIONS: usize = 8;
+    machine(|machine| {
+        let site = Site::new(machine);
+        let facteur = site.sulfura();
+        let ready = std::sync::Barrier::new(SESSIONS);
+        std::thread::scope(|scope| {
+            for _ in 0..SESSIONS {
+                scope.spawn(|| {
+                    let mut client = site.stranger();
+                    client.envelope(SENDER, &["louen@sulfura.via.ecp.fr"]);
+                    ready.wait();
+                    assert_eq!(client.content(&letter("together")).code, 250);
+                });
+            }
+        });
+        maildir("/var/mail/louen", SESSIONS);
+        facteur.wait_until_empty();
     });
 }

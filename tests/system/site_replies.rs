@@ -1,12 +1,10 @@
 //! What clients of the site hear: the rows of its table that end at RCPT, and the classic dialogue. Where the table says "as
 //! Postfix 3.7 does", a Postfix with the site's settings is asked the same.
 
-use facteur_tests::{Client, Machine, Postfix, STRANGER, SULFURA, Site, TRUSTED, crlf, machine};
+use facteur_tests::{Client, STRANGER, SULFURA, Site, TRUSTED, crlf, machine};
 
-/// Starts the server, and plays RCPTs to it, one transaction each.
-fn replies(machine: &Machine, rows: &[(&str, &str)]) {
-    let site = Site::new(machine);
-    let _facteur = site.sulfura();
+/// Plays RCPTs to the server, one transaction each.
+fn replies(site: &Site<'_>, rows: &[(&str, &str)]) {
     let mut client = site.stranger();
     for (recipient, wanted) in rows {
         client.expect("MAIL FROM:<somebody@example.org>", 250);
@@ -18,9 +16,10 @@ fn replies(machine: &Machine, rows: &[(&str, &str)]) {
 #[test]
 fn row_02_strangers_may_not_relay() {
     machine(|machine| {
-        replies(machine, &[("someone@example.org", "554 5.7.1 <someone@example.org>: Relay access denied")]);
-        let mut client = Client::connect(STRANGER, SULFURA);
-        client.ehlo();
+        let site = Site::new(machine);
+        let _facteur = site.sulfura();
+        replies(&site, &[("someone@example.org", "554 5.7.1 <someone@example.org>: Relay access denied")]);
+        let mut client = site.stranger();
         client.expect("MAIL FROM:<>", 250);
         client.expect("RCPT TO:<someone@example.org>", 554);
         assert_eq!(client.send("DATA"), "554 5.5.1 Error: no valid recipients");
@@ -35,15 +34,19 @@ fn row_06_unknown_users_are_refused() {
         let addresses = ["nobody-here@sulfura.via.ecp.fr", "Prenom.Nom+x@sulfura.via.ecp.fr", "louen+x@localhost"];
         let rows: Vec<_> = addresses.iter().map(|address| (*address, refused(address))).collect();
         let rows: Vec<_> = rows.iter().map(|(address, reply)| (*address, reply.as_str())).collect();
-        replies(machine, &rows);
+        let site = Site::new(machine);
+        let _facteur = site.sulfura();
+        replies(&site, &rows);
     });
 }
 
 #[test]
 fn row_09_routes_in_an_address_are_not_relayed() {
     machine(|machine| {
+        let site = Site::new(machine);
+        let _facteur = site.sulfura();
         replies(
-            machine,
+            &site,
             &[
                 ("x%elsewhere.org@via.ecp.fr", "554 5.7.1 <x%elsewhere.org@via.ecp.fr>: Relay access denied"),
                 ("x@elsewhere.org@via.ecp.fr", "554 5.7.1 <x@elsewhere.org@via.ecp.fr>: Relay access denied"),
@@ -57,7 +60,9 @@ fn row_09_routes_in_an_address_are_not_relayed() {
 fn row_13_an_error_route_is_refused_at_rcpt() {
     machine(|machine| {
         let reply = "550 5.1.2 <x@gala-centrale.com>: Recipient address rejected: this domain has moved";
-        replies(machine, &[("x@gala-centrale.com", reply)]);
+        let site = Site::new(machine);
+        let _facteur = site.sulfura();
+        replies(&site, &[("x@gala-centrale.com", reply)]);
     });
 }
 
@@ -90,6 +95,7 @@ fn row_20_the_classic_session() {
 /// What Postfix answers on this site, facteur answers.
 #[test]
 fn replies_are_those_of_postfix() {
+    const POSTFIX: &str = "138.195.128.46:25";
     const RECIPIENTS: [&str; 24] = [
         "someone@example.org",
         "louen@sulfura.via.ecp.fr",
@@ -119,31 +125,22 @@ fn replies_are_those_of_postfix() {
     machine(|machine| {
         let site = Site::new(machine);
         machine.addresses(&["138.195.128.46"]);
-        let main = "\
-            myhostname = sulfura.via.ecp.fr\nmydomain = via.ecp.fr\nmyorigin = via.ecp.fr\n\
-            mydestination = $myhostname, sulfura, localhost.$mydomain, localhost, localhost.localdomain\n\
-            mynetworks = 127.0.0.0/8 [::1]/128 138.195.128.0/24\n\
-            smtpd_client_restrictions = permit_mynetworks\n\
-            smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination\n\
-            relay_domains = $mydestination, $mydomain, lepi.org, bde-ecp.com, gala-centrale.com\n\
-            alias_maps = texthash:/etc/aliases.texthash\n\
-            transport_maps = texthash:/etc/facteur/transport.via, texthash:/etc/facteur/transport.monassoce\n\
-            virtual_alias_domains = elfic.net\n\
-            virtual_alias_maps = texthash:/etc/facteur/virtual.monassoce\n";
-        let names = "postmaster root prenom.nom bureau president tresorier archives annonces owner-annonces";
-        let table: String = names.split(' ').map(|name| format!("{name} x\n")).collect();
-        machine.write("/etc/aliases.texthash", &table);
-        let _postfix = Postfix::start(machine, "postfix", "138.195.128.46:25", main, "");
+        let _postfix = site.postfix(POSTFIX);
         let _facteur = site.sulfura();
         let mut differ = Vec::new();
+        // Postfix looks behind a % in the local part for clients that may relay; facteur relays no such address for anybody.
+        let only_for_strangers = "x%elsewhere.org@sulfura.via.ecp.fr";
         for from in [STRANGER, TRUSTED] {
             let mut ours = Client::connect(from, SULFURA);
-            let mut theirs = Client::connect(from, "138.195.128.46:25");
+            let mut theirs = Client::connect(from, POSTFIX);
             for client in [&mut ours, &mut theirs] {
                 client.ehlo();
                 client.expect("MAIL FROM:<somebody@example.org>", 250);
             }
             for recipient in RECIPIENTS {
+                if from == TRUSTED && recipient == only_for_strangers {
+                    continue;
+                }
                 let command = format!("RCPT TO:<{recipient}>");
                 let (our, their) = (ours.send(&command), theirs.send(&command));
                 if our != their {

@@ -13,6 +13,7 @@ mod tools;
 
 use std::env;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use shell::Outcome;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
 
   setup                         make the WebAssembly target for plugins available
   plugins                       build the plugins into target/plugins, the hostile test guests into target/hostile
+  plugin FOLDER                 build the plugin whose crate is in FOLDER to FOLDER.wasm
   peers                         fetch the mail programs that the system tests talk to into target/peers
   run [-- ARGUMENT…]            build facteur and start it on its embedded default (facteur demo ARGUMENT…)
   test [--long]                 every check and every test; --long: more rounds, ten minutes of fuzzing
@@ -35,6 +37,7 @@ enum Request {
     Help,
     Setup,
     Plugins,
+    Plugin(PathBuf),
     Peers,
     Run(Vec<String>),
     Test { long: bool, filters: Vec<String> },
@@ -61,6 +64,8 @@ fn parse(arguments: &[String]) -> Outcome<Request> {
         ([] | ["help" | "--help" | "-h"], true) => Ok(Request::Help),
         (["setup"], true) => Ok(Request::Setup),
         (["plugins"], true) => Ok(Request::Plugins),
+        (["plugin", folder], true) => Ok(Request::Plugin(PathBuf::from(folder))),
+        (["plugin"], true) => Err("name the plugin's folder: cargo xtask plugin FOLDER".into()),
         (["peers"], true) => Ok(Request::Peers),
         (["run"], _) => Ok(Request::Run(rest)),
         (["test"], _) => Ok(Request::Test { long: false, filters: rest }),
@@ -77,6 +82,7 @@ fn perform(request: Request) -> Outcome {
         }
         Request::Setup => shell::alone(|| toolchain::set_up().map(drop)),
         Request::Plugins => shell::alone(|| plugins::build(&toolchain::set_up()?)),
+        Request::Plugin(folder) => shell::alone(|| plugins::build_one(&toolchain::set_up()?, &folder)),
         Request::Peers => shell::alone(peers::fetch),
         Request::Run(arguments) => run(&arguments),
         Request::Test { long, filters } => checks::test(long, &filters),

@@ -59,6 +59,41 @@ pub fn build(toolchain: &Toolchain) -> Outcome {
     Ok(())
 }
 
+/// Builds the plugin whose crate is in `folder` to `<folder>.wasm`, and prints where that is.
+pub fn build_one(toolchain: &Toolchain, folder: &Path) -> Outcome {
+    let manifest = folder.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).map_err(|error| {
+        format!("{}: {error}\nname the folder of a plugin, such as a copy of plugin-sdk/rust/template", manifest.display())
+    })?;
+    if !text.contains("\"cdylib\"") {
+        return Err(format!("{}: a plugin needs crate-type = [\"cdylib\"] under [lib]", manifest.display()));
+    }
+    let manifest = manifest.canonicalize().map_err(|error| format!("{}: {error}", manifest.display()))?;
+    let cargo = |command: &str| {
+        let mut cargo = toolchain.cargo();
+        cargo.env("CARGO_TARGET_DIR", target_directory()).arg(command).arg("--manifest-path").arg(&manifest);
+        cargo
+    };
+    shell::step(&format!("build {}", folder.display()), || {
+        shell::run(cargo("build").args(["--release", "--target", TARGET]))
+    })?;
+    let name = package_name(&shell::capture(&mut cargo("pkgid"))?);
+    let built = target_directory().join(TARGET).join("release").join(format!("{}.wasm", name.replace('-', "_")));
+    let output = PathBuf::from(format!("{}.wasm", folder.display().to_string().trim_end_matches('/')));
+    install(&built, &output)?;
+    println!("{}", output.display());
+    Ok(())
+}
+
+/// The name in what `cargo pkgid` prints: `path+file:///folder/name#0.1.0`, or `…/folder#name@0.1.0` where the two differ.
+fn package_name(id: &str) -> String {
+    let (place, version) = id.trim().rsplit_once('#').unwrap_or((id.trim(), ""));
+    match version.split_once('@') {
+        Some((name, _)) => name.to_owned(),
+        None => place.rsplit('/').next().unwrap_or(place).to_owned(),
+    }
+}
+
 /// The names of the guests of a workspace, sorted.
 fn guests_in(workspace: &Path) -> Outcome<Vec<String>> {
     let mut names = Vec::new();

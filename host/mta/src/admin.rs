@@ -156,7 +156,7 @@ pub async fn answer(
         Request::Show { id } => return show(spool, &id, sink).await,
         Request::Reload => {
             let Some((_, control)) = running else {
-                return sink.put(failed("facteur isn't running: there is nothing to reload")).await;
+                return sink.put(failed("no server runs with this configuration: `facteur serve` starts one")).await;
             };
             let answer = match control.reload().await {
                 Ok(()) => Answer::Done,
@@ -199,10 +199,12 @@ async fn change(
         Change::Delete => spool.delete(selection).await,
     };
     let count = done.map_err(|error| error.to_string())?;
-    if let (0, Some(message)) = (count, message)
-        && change != Change::Flush
-    {
-        return Err(format!("there is no message {message} that this applies to"));
+    if let (0, Some(message)) = (count, message) {
+        // What is due already can't be made so, and is there all the same.
+        let there = change == Change::Flush && spool.load(message, None).await.is_ok_and(|found| found.is_some());
+        if !there {
+            return Err(format!("there is no message {message} that this applies to"));
+        }
     }
     if let Some((mta, _)) = running {
         match change {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
-use facteur_spool::{Spool, SpoolConfig};
+use facteur_spool::Spool;
 
 use crate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::config::{self, Config, LogFormat};
@@ -111,7 +111,8 @@ struct Failure(String);
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(format!("facteur: {error}"))
+        // Where several things are wrong, each has a line.
+        Self(format!("facteur: {error}").replace('\n', "\nfacteur: "))
     }
 }
 
@@ -189,7 +190,7 @@ fn ask(config: &Config, request: &Request, sink: &mut (impl Sink + Send)) -> Res
         if !config.spool.path.exists() {
             return Err(Failure(format!("facteur: there is no spool at {}", config.spool.path.display())));
         }
-        let spool = Spool::open(&SpoolConfig::new(&config.spool.path))?;
+        let spool = Spool::open(&serve::spool_settings(config))?;
         admin::answer(&spool, None, request.clone(), sink).await?;
         spool.close().await?;
         Ok(())

@@ -197,12 +197,17 @@ pub async fn serve(
     Ok(())
 }
 
-async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
-    let settings = SpoolConfig {
+/// The spool as the configuration has it.
+pub fn spool_settings(config: &Config) -> SpoolConfig {
+    SpoolConfig {
         message_limit: config.message_size(),
         reserve: config.spool.reserve,
         ..SpoolConfig::new(&config.spool.path)
-    };
+    }
+}
+
+async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
+    let settings = spool_settings(config);
     let opened = tokio::task::spawn_blocking(move || Spool::open(&settings)).await;
     let opened = opened.map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
     Ok(opened?)

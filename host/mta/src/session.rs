@@ -26,6 +26,8 @@ use crate::mta::{Mta, told_to_stop};
 const READ: usize = 64 * 1024;
 /// How long a client that is told to go may take to read it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a client in the middle of its content may go on when the program stops: what it sends by then needn't be sent again.
+const LAST_CONTENT: Duration = Duration::from_secs(10);
 
 thread_local! {
     /// One buffer for each thread, used between two awaits only: ten thousand idle sessions need none.
@@ -100,6 +102,7 @@ impl Session {
             }
         }
         let mut stopping = self.mta.stopping.clone();
+        let mut end: Option<tokio::time::Instant> = None;
         loop {
             while let Some(event) = self.wire.poll() {
                 // Boxed: what a question needs while it is asked is far larger than an idle session.
@@ -117,8 +120,13 @@ impl Session {
                     self.go_away("Error: timeout exceeded", "4.4.2");
                     return self.last_words().await;
                 }
-                () = told_to_stop(&mut stopping) => {
+                () = told_to_stop(&mut stopping), if end.is_none() => {
+                    // Said at once, or after the content that is coming in.
                     self.go_away("Service shutting down", "4.3.2");
+                    end = Some(tokio::time::Instant::now() + LAST_CONTENT);
+                    continue;
+                }
+                () = tokio::time::sleep_until(end.unwrap_or_else(tokio::time::Instant::now)), if end.is_some() => {
                     return self.last_words().await;
                 }
             }

@@ -41,7 +41,8 @@ impl ConfigError {
             text: Arc::new(NamedSource::new(file.to_string_lossy(), String::new())),
             span: None,
             label: String::new(),
-            help: None,
+            help: (reason.kind() == std::io::ErrorKind::NotFound)
+                .then(|| "name the file with --config FILE; `facteur demo` needs none, to try things out".to_owned()),
         }
     }
 

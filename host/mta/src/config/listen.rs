@@ -62,7 +62,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<(Listen, Option<Vec<Stri
         line: limits.or("line", 2_048, |value| value.integer(512..=65_536)),
         errors: limits.or("errors", 20, |value| value.integer(1..=1_000_000)),
         connections: limits.or("connections", 10_000, |value| value.integer(1..=1_000_000)),
-        timeout: limits.or("timeout", Duration::from_secs(300), |value| value.duration(Duration::from_secs(1)..=LONG)),
+        timeout: limits.or("timeout", Duration::from_mins(5), |value| value.duration(Duration::from_secs(1)..=LONG)),
     });
     let words = [("normalize", BareNewline::Normalize), ("reject", BareNewline::Reject)];
     let bare_newline = section.or("bare-newline", BareNewline::Normalize, |value| value.one_of(&words));

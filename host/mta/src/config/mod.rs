@@ -3,6 +3,8 @@
 //! All that is wrong is told at once, each error with its place and its mend. Every default is named where its field is.
 //! Reading the configuration opens no other file and looks up no name: what is wrong with tables and plugins is told by those who open them.
 
+#[cfg(test)]
+mod documented;
 mod domains;
 mod error;
 mod listen;
@@ -25,6 +27,7 @@ use toml::de::DeTable;
 pub use error::{ConfigError, render};
 pub use listen::{Listen, ListenLimits};
 pub use mailboxes::{MailboxPath, Mailboxes, Users};
+pub(crate) use network::network;
 pub use network::{Dns, Networks};
 pub use plugin::{BUILTINS, Component, Plugin, PolicySettings};
 pub use queue::{Queue, SmtpClient, SmtpTimeouts};
@@ -74,7 +77,7 @@ pub struct Config {
 pub struct Spool {
     /// The folder of the queue. Default "/var/spool/facteur".
     pub path: PathBuf,
-    /// Bytes that are set aside, so that outcomes can be written on a full disk. Default 16 MiB.
+    /// Bytes that are set aside, so that outcomes can be written on a full disk. Default 64 MiB: several times what the log may hold.
     pub reserve: u64,
 }
 
@@ -167,7 +170,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
     let name = hostname.clone().unwrap_or_default();
     let spool = root.section("spool", |section| Spool {
         path: section.get("path", Value::path).unwrap_or_else(|| "/var/spool/facteur".into()),
-        reserve: section.or("reserve", 16 << 20, |value| value.size(1 << 20..=1 << 40)),
+        reserve: section.or("reserve", 64 << 20, |value| value.size(1 << 20..=1 << 40)),
     });
     let (policy, limits) = root.section("policy", |section| plugin::read_policy(section, &spool.path));
     let plugins = plugins(root, limits);

@@ -56,16 +56,17 @@ pub(super) fn read_dns(section: &mut Section<'_>) -> Dns {
 }
 
 /// An address, or an address and the length of a network's prefix. A network's own bits must be all that is set, since
-/// anything else is a slip, as it is in Postfix.
-fn network(text: &str) -> Result<IpNet, String> {
+/// anything else is a slip, as it is in Postfix. What it says otherwise is the mend.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
     }
     let Ok(network) = text.parse::<IpNet>() else {
         let plain = text.replace(['[', ']'], "");
-        return Err(match plain != text && network(&plain).is_ok() {
-            true => format!("write it without brackets: \"{plain}\""),
-            false => "write a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address".to_owned(),
+        return Err(if plain != text && network(&plain).is_ok() {
+            format!("write it without brackets: \"{plain}\"")
+        } else {
+            "write a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address".to_owned()
         });
     };
     if network.trunc() == network { Ok(network) } else { Err(format!("did you mean \"{}\"?", network.trunc())) }

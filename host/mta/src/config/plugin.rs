@@ -15,7 +15,7 @@ const LEAST_MEMORY: u64 = 64 << 10;
 /// What a slot of the pool has.
 const MOST_MEMORY: u64 = 64 << 20;
 /// How long a client waits for an answer without giving up (RFC 5321 section 4.5.3.2: 5 minutes at RCPT).
-const LONGEST_CALL: Duration = Duration::from_secs(120);
+const LONGEST_CALL: Duration = Duration::from_mins(2);
 
 /// `[policy]`.
 #[derive(Debug, Clone)]

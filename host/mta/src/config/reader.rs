@@ -14,6 +14,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
 
+#[cfg(test)]
+thread_local! {
+    /// Every key that was asked for on this thread, by section: what the documentation is compared with.
+    pub(super) static ASKED: RefCell<std::collections::BTreeSet<(String, &'static str)>> = RefCell::default();
+}
+
 /// How alike two words must be (Jaro-Winkler, 0 to 1) for one to be suggested for the other.
 const ALIKE: f64 = 0.8;
 
@@ -103,6 +109,8 @@ impl<'a> Section<'a> {
     /// Reads the section, then reports the keys that nobody asked for.
     fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let value = read(&mut self);
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.extend(self.known.iter().map(|key| (self.name.clone(), *key))));
         for (key, _) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();
             if self.known.contains(&name) || self.refused.contains(&name) {
@@ -126,8 +134,12 @@ impl<'a> Section<'a> {
 
     fn look(&self, key: &str) -> Option<Value<'a>> {
         let value = self.table?.get(key)?;
-        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
-        Some(Value { report: self.report, name, span: value.span(), value: value.get_ref() })
+        Some(Value { report: self.report, name: self.full(key), span: value.span(), toml: value.get_ref() })
+    }
+
+    /// A key with the names of the sections above it.
+    fn full(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
     /// Whether the key is there, right or wrong.
@@ -177,8 +189,8 @@ impl<'a> Section<'a> {
     /// A table below this one; an absent one reads as empty.
     pub(super) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'a>) -> T) -> T {
         let span = self.span.clone();
-        let absent =
-            Section { report: self.report, name: key.to_owned(), table: None, span, known: vec![], refused: vec![] };
+        let name = self.full(key);
+        let absent = Section { report: self.report, name, table: None, span, known: vec![], refused: vec![] };
         self.get(key, Value::section).unwrap_or(absent).read(read)
     }
 
@@ -198,7 +210,7 @@ pub(super) struct Value<'a> {
     /// The key that holds it, in full ("queue.lifetime").
     name: String,
     pub(super) span: Range<usize>,
-    value: &'a DeValue<'a>,
+    toml: &'a DeValue<'a>,
 }
 
 impl<'a> Value<'a> {
@@ -209,7 +221,7 @@ impl<'a> Value<'a> {
     }
 
     fn wrong_type<T>(&self, expected: &str) -> Option<T> {
-        let found = match self.value {
+        let found = match self.toml {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
             DeValue::Float(_) => "a float",
@@ -222,14 +234,14 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn string(&self) -> Option<&'a str> {
-        match self.value {
+        match self.toml {
             DeValue::String(text) => Some(text),
             _ => self.wrong_type("a string: \"…\""),
         }
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
-        match self.value {
+        match self.toml {
             DeValue::Boolean(value) => Some(*value),
             _ => self.wrong_type("true or false"),
         }
@@ -237,7 +249,7 @@ impl<'a> Value<'a> {
 
     /// A whole number within bounds.
     pub(super) fn integer<N: TryFrom<u64>>(&self, bounds: RangeInclusive<u64>) -> Option<N> {
-        let DeValue::Integer(digits) = self.value else { return self.wrong_type("a whole number") };
+        let DeValue::Integer(digits) = self.toml else { return self.wrong_type("a whole number") };
         self.within(u64::from_str_radix(digits.as_str(), digits.radix()).ok(), bounds, |n| n.to_string())
     }
 
@@ -263,11 +275,11 @@ impl<'a> Value<'a> {
         write: impl Fn(u64) -> String,
         unit: u64,
     ) -> Option<u64> {
-        let number = match self.value {
+        let number = match self.toml {
             DeValue::Integer(digits) => {
                 u64::from_str_radix(digits.as_str(), digits.radix()).ok().and_then(|number| number.checked_mul(unit))
             }
-            _ => Some(self.parse(|text| parse(text))?),
+            _ => Some(self.parse(parse)?),
         };
         self.within(number, bounds, write)
     }
@@ -291,19 +303,19 @@ impl<'a> Value<'a> {
 
     /// A list. An element that is wrong is reported and left out.
     pub(super) fn list<T>(&self, mut read: impl FnMut(&Value<'a>) -> Option<T>) -> Option<Vec<T>> {
-        let DeValue::Array(array) = self.value else { return self.wrong_type("a list: [ … ]") };
+        let DeValue::Array(array) = self.toml else { return self.wrong_type("a list: [ … ]") };
         let element = |value: &'a toml::Spanned<DeValue<'a>>| Value {
             report: self.report,
             name: self.name.clone(),
             span: value.span(),
-            value: value.get_ref(),
+            toml: value.get_ref(),
         };
         Some(array.iter().filter_map(|value| read(&element(value))).collect())
     }
 
     /// The table that it is.
     pub(super) fn section(&self) -> Option<Section<'a>> {
-        let DeValue::Table(table) = self.value else { return self.wrong_type("a table") };
+        let DeValue::Table(table) = self.toml else { return self.wrong_type("a table") };
         Some(Section {
             report: self.report,
             name: self.name.clone(),
@@ -321,11 +333,11 @@ impl<'a> Value<'a> {
 
     /// The entries of a table whose keys are the operator's own, sorted by key.
     pub(super) fn entries(&self) -> Option<Vec<(&'a str, Value<'a>)>> {
-        let DeValue::Table(table) = self.value else { return self.wrong_type("a table") };
+        let DeValue::Table(table) = self.toml else { return self.wrong_type("a table") };
         let entry = |(key, value): (&'a toml::Spanned<_>, &'a toml::Spanned<DeValue<'a>>)| {
             let key: &std::borrow::Cow<'a, str> = key.get_ref();
             let name = format!("{}.{key}", self.name);
-            let value = Value { report: self.report, name, span: value.span(), value: value.get_ref() };
+            let value = Value { report: self.report, name, span: value.span(), toml: value.get_ref() };
             (key.as_ref(), value)
         };
         Some(table.iter().map(entry).collect())
@@ -356,7 +368,7 @@ impl<'a> Value<'a> {
     /// As JSON. TOML has dates, which become strings, and numbers that JSON has not, which are errors.
     pub(super) fn json(&self) -> Option<serde_json::Value> {
         use serde_json::Value as Json;
-        match self.value {
+        match self.toml {
             DeValue::String(text) => Some(Json::from(text.as_ref())),
             DeValue::Boolean(value) => Some(Json::from(*value)),
             DeValue::Datetime(date) => Some(Json::from(date.to_string())),

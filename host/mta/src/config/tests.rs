@@ -45,14 +45,14 @@ fn the_defaults_are_postfixs() {
     assert_eq!(config.message_size(), 10_240_000);
     let limits = &config.listen[0].limits;
     assert_eq!((limits.recipients, limits.line, limits.errors), (1_000, 2_048, 20));
-    assert_eq!(limits.timeout, Duration::from_secs(300));
+    assert_eq!(limits.timeout, Duration::from_mins(5));
     let queue = &config.queue;
     assert_eq!((queue.minimal_backoff.as_secs(), queue.maximal_backoff.as_secs()), (300, 4_000));
     assert_eq!((queue.lifetime.as_secs(), queue.bounce_lifetime.as_secs()), (432_000, 432_000));
     assert_eq!((queue.destination_concurrency, queue.destination_concurrency_limit), (5, 20));
     assert_eq!((queue.recipients_per_delivery, queue.hop_count, queue.active), (50, 50, 20_000));
     assert_eq!(config.smtp.helo, "mail.example.org");
-    assert_eq!(config.smtp.timeouts.data_done, Duration::from_secs(600));
+    assert_eq!(config.smtp.timeouts.data_done, Duration::from_mins(10));
     assert_eq!(config.spool.path, Path::new("/var/spool/facteur"));
     assert_eq!(config.admin.socket, Path::new("/var/spool/facteur/admin.sock"));
     assert_eq!(config.policy.cache, Path::new("/var/spool/facteur/compiled"));
@@ -149,10 +149,10 @@ fn everything_can_be_said() {
     assert!(!trusted(&config, "127.0.0.1"));
     assert_eq!(config.smtp.helo, "xn--bcher-kva.example");
     assert_eq!(config.smtp.source_ipv6, Some("2001:db8::1".parse().unwrap()));
-    assert_eq!(config.smtp.timeouts.data_init, Duration::from_secs(60));
+    assert_eq!(config.smtp.timeouts.data_init, Duration::from_mins(1));
     assert_eq!(
         config.tables["people"],
-        TableSource::Inline(vec![("louen".into(), "".into()), ("x y".into(), "z".into())])
+        TableSource::Inline(vec![("louen".into(), String::new()), ("x y".into(), "z".into())])
     );
     let net = TableSource::File { path: "/etc/facteur/net.cidr".into(), format: Format::Cidr };
     assert_eq!(config.tables["net"], net);

@@ -20,7 +20,7 @@ const SIZES: [(&str, u64); 7] = [
 ];
 
 /// A hundred days: longer than anything waits, and far from any overflow.
-pub(super) const LONG: Duration = Duration::from_secs(100 * 86_400);
+pub(super) const LONG: Duration = Duration::from_hours(100 * 24);
 
 impl Value<'_> {
     /// A duration such as "300s", "5d", "1h"; an integer is in seconds.

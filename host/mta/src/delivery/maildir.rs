@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use facteur_smtp::Reply;
 use facteur_spool::{Body, Recipient};
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
 use super::connection::reason;
@@ -273,9 +274,13 @@ fn make(maildir: &Path) -> io::Result<()> {
 
 /// Makes the folder of a Maildir, as root, and gives it to its user. Only the last step of the path is made.
 fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
+    // Two first messages may come at once: the second one waits until the folder is the user's.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one = MAKING.lock();
     match DirBuilder::new().mode(0o700).create(maildir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(io::ErrorKind::PermissionDenied.into());
+            let theirs = std::fs::symlink_metadata(maildir)?.uid() == owner.uid;
+            return if theirs { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) };
         }
         made => made?,
     }

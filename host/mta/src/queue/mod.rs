@@ -1,6 +1,6 @@
 //! The queue: tries what is due, when it is due, and records what came of it.
 //!
-//! One task owns the [`Scheduler`]; loads and attempts run beside it and report back, so that nothing here needs a lock. Nothing leaves
+//! One task owns the scheduler; loads and attempts run beside it and report back, so that nothing here needs a lock. Nothing leaves
 //! the queue but through the store: an outcome is committed before the scheduler forgets the recipient, and a crash at any
 //! moment only means that what was under way is tried again.
 

@@ -1,11 +1,13 @@
 //! `cidr_table`(5): networks and addresses, and what they mean. A key that is no IP address matches nothing.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::lines::Remarks;
 use super::patterns::Rules;
+use crate::config::network;
 
 /// A table of networks.
 #[derive(Debug)]
@@ -26,29 +28,15 @@ impl Cidr {
     }
 }
 
-/// Takes a network off the front of a line.
+/// Takes a network off the front of a line; its address may stand in brackets.
 fn pattern(text: &str) -> Result<(IpNet, &str), String> {
-    let (network, rest) = text.split_at(text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len()));
-    Ok((self::network(network)?, rest))
-}
-
-/// An address, or a network whose own bits are all that is set; the address may stand in brackets.
-fn network(text: &str) -> Result<IpNet, String> {
-    let plain = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        Some((address, length)) => format!("{address}{length}"),
-        None => text.to_owned(),
+    let (written, rest) = text.split_at(text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len()));
+    let bare = match written.strip_prefix('[').and_then(|written| written.split_once(']')) {
+        Some((address, length)) => Cow::Owned(format!("{address}{length}")),
+        None => Cow::Borrowed(written),
     };
-    if let Ok(address) = plain.parse::<IpAddr>() {
-        return Ok(address.into());
-    }
-    let Ok(network) = plain.parse::<IpNet>() else {
-        return Err(format!("\"{text}\" is no address and no network such as 192.0.2.0/24 or 2001:db8::/32"));
-    };
-    if network.trunc() == network {
-        Ok(network)
-    } else {
-        Err(format!("\"{text}\" has bits set beyond its prefix: perhaps {} is meant", network.trunc()))
-    }
+    let network = network(&bare).map_err(|mend| format!("\"{written}\" is no network: {mend}"))?;
+    Ok((network, rest))
 }
 
 #[cfg(test)]
@@ -78,6 +66,6 @@ mod tests {
         let mut remarks = Remarks::default();
         Cidr::parse(b"192.0.2.7/24 x\nexample.org x\n192.0.2.0/24\n", &mut remarks);
         assert_eq!(remarks.faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 3]);
-        assert!(remarks.faults[0].reason.ends_with("perhaps 192.0.2.0/24 is meant"));
+        assert!(remarks.faults[0].reason.ends_with("did you mean \"192.0.2.0/24\"?"));
     }
 }

@@ -51,20 +51,26 @@ pub struct Owner {
     pub home: PathBuf,
 }
 
+/// What the system said of a name, and when.
+struct Kept {
+    at: Instant,
+    owner: Option<Owner>,
+}
+
 /// `[mailboxes]`, at work.
 pub struct Mailboxes {
     users: Users,
     path: MailboxPath,
     owner: Option<String>,
     tables: Arc<Tables>,
-    kept: Arc<Mutex<HashMap<String, (Instant, Option<Owner>)>>>,
+    kept: Mutex<HashMap<String, Kept>>,
 }
 
 impl Mailboxes {
     /// Asks nobody yet.
     pub fn new(config: &config::Mailboxes, tables: Arc<Tables>) -> Self {
         let config::Mailboxes { users, path, owner } = config.clone();
-        Self { users, path, owner, tables, kept: Arc::default() }
+        Self { users, path, owner, tables, kept: Mutex::default() }
     }
 
     /// Whether there is somebody to own the mailboxes. May wait for the system's user service.
@@ -130,7 +136,7 @@ impl Mailboxes {
     }
 
     async fn system_user(&self, name: &str) -> Result<Option<Owner>, Unavailable> {
-        if let Some((at, owner)) = self.kept.lock().get(name)
+        if let Some(Kept { at, owner }) = self.kept.lock().get(name)
             && at.elapsed() < FRESH
         {
             return Ok(owner.clone());
@@ -142,7 +148,7 @@ impl Mailboxes {
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(name.to_owned(), (Instant::now(), owner.clone()));
+        kept.insert(name.to_owned(), Kept { at: Instant::now(), owner: owner.clone() });
         Ok(owner)
     }
 }

@@ -127,13 +127,14 @@ fn negation(mut text: &str) -> (bool, &str) {
 mod tests {
     use super::*;
 
+    fn word(text: &str) -> Result<(String, &str), String> {
+        let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+        if word.is_empty() { Err("no pattern".to_owned()) } else { Ok((word.to_owned(), rest)) }
+    }
+
     /// A pattern is a word that the key must contain.
     fn rules(text: &str) -> (Rules<String, String>, Vec<usize>) {
         let mut remarks = Remarks::default();
-        fn word(text: &str) -> Result<(String, &str), String> {
-            let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
-            Ok((word.to_owned(), rest))
-        }
         let rules = Rules::parse(text.as_bytes(), &mut remarks, word, |_, _, rest| Ok(rest.to_owned()));
         (rules, remarks.faults.iter().map(|fault| fault.line).collect())
     }
