@@ -35,7 +35,8 @@ impl fmt::Display for Reply {
 
 impl PartialEq<&str> for Reply {
     fn eq(&self, other: &&str) -> bool {
-        self.to_string() == *other
+        let code = other.get(..3).and_then(|code| code.parse().ok());
+        code == Some(self.code) && other.get(3..).and_then(|rest| rest.strip_prefix(' ')) == Some(&self.text)
     }
 }
 

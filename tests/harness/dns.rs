@@ -153,8 +153,7 @@ impl Zone {
         reply.metadata.recursion_desired = request.metadata.recursion_desired;
         reply.metadata.recursion_available = true;
         let (records, code) = match self.find(query.name(), query.query_type()) {
-            Found::Records(records) => (records, ResponseCode::NoError),
-            Found::NoData(records) => (records, ResponseCode::NoError),
+            Found::Records(records) | Found::NoData(records) => (records, ResponseCode::NoError),
             Found::NoName(records) => (records, ResponseCode::NXDomain),
             Found::ServFail => (Vec::new(), ResponseCode::ServFail),
             Found::Silence => return None,

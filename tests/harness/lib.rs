@@ -41,7 +41,7 @@ pub use client::{Client, Reply};
 pub use dns::Dns;
 pub use facteur::{Entry, EntryRecipient, Facteur, run_facteur};
 pub use gateway::{GATEWAY, Gateway, LOCAL};
-pub use load::{Heard, LOAD_SENDER, Load, Plan, arrived, numbered};
+pub use load::{Heard, LOAD_SENDER, Load, Plan, arrived, numbered, sized};
 pub use machine::{Machine, machine, machine_within};
 pub use mail::{Mail, crlf, letter, maildir};
 pub use postfix::Postfix;

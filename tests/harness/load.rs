@@ -22,6 +22,11 @@ const GONE: Duration = Duration::from_secs(60);
 /// Between two attempts to connect to a server that is gone.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// One of two sizes of a test: the second with `FACTEUR_TEST_LONG=1` in the environment.
+pub fn sized<T>(short: T, long: T) -> T {
+    if std::env::var_os("FACTEUR_TEST_LONG").is_some_and(|value| value == "1") { long } else { short }
+}
+
 /// What is sent.
 #[derive(Clone, Copy)]
 pub struct Plan {
@@ -44,7 +49,7 @@ pub struct Heard {
     pub taken: BTreeSet<usize>,
     /// Numbers that were refused or not answered, and what was heard instead.
     pub others: BTreeMap<usize, String>,
-    /// The last words of each connection that the server ended.
+    /// The last words of each session that the server ended.
     pub ends: Vec<String>,
 }
 
@@ -65,6 +70,8 @@ struct Shared {
 enum End {
     /// All is sent.
     Done,
+    /// Before a greeting: the connection was never taken by the program.
+    Nobody,
     /// The server's last words, or the error.
     Gone(String),
 }
@@ -72,12 +79,8 @@ enum End {
 impl Load {
     /// Starts the clients.
     pub fn start(plan: Plan) -> Self {
-        let shared = Arc::new(Shared {
-            plan,
-            next: AtomicUsize::new(0),
-            stop: AtomicBool::new(false),
-            heard: Mutex::default(),
-        });
+        let shared =
+            Arc::new(Shared { plan, next: AtomicUsize::new(0), stop: AtomicBool::new(false), heard: Mutex::default() });
         let client = |_| {
             let shared = shared.clone();
             std::thread::spawn(move || shared.client())
@@ -122,6 +125,7 @@ impl Shared {
             since = Instant::now();
             match self.session(&stream) {
                 End::Done => return,
+                End::Nobody => std::thread::sleep(PAUSE),
                 End::Gone(words) => self.heard.lock().unwrap().ends.push(words),
             }
         }
@@ -141,13 +145,16 @@ impl Shared {
 
     fn session(&self, stream: &TcpStream) -> End {
         let mut input = BufReader::new(stream);
-        for hello in ["", "EHLO load.test\r\n"] {
-            // Whatever goes wrong with a write is heard in place of the answer.
-            let _ = (&*stream).write_all(hello.as_bytes());
-            match reply(&mut input) {
-                Ok(reply) if reply.starts_with('2') => {}
-                other => return End::Gone(words(other)),
-            }
+        match reply(&mut input) {
+            Ok(reply) if reply.starts_with('2') => {}
+            Ok(reply) => return End::Gone(reply),
+            Err(_) => return End::Nobody,
+        }
+        // Whatever goes wrong with a write is heard in place of the answer.
+        let _ = (&*stream).write_all(b"EHLO load.test\r\n");
+        match reply(&mut input) {
+            Ok(reply) if reply.starts_with('2') => {}
+            other => return End::Gone(words(other)),
         }
         while !self.over() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -177,16 +184,20 @@ impl Shared {
         let recipient = (self.plan.recipient)(number);
         let envelope = format!("MAIL FROM:<{LOAD_SENDER}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
         let _ = stream.write_all(envelope.as_bytes());
-        let replies = [reply(input)?, reply(input)?, reply(input)?];
-        if let Some(bad) = replies.iter().find(|reply| !reply.starts_with(['2', '3'])) {
-            if replies[2].starts_with('3') {
-                let _ = stream.write_all(b".\r\n");
-                reply(input)?;
-            } else {
-                let _ = stream.write_all(b"RSET\r\n");
-                reply(input)?;
+        let mut bad = None;
+        for _ in 0..3 {
+            let reply = reply(input)?;
+            if reply.starts_with("421") {
+                return Ok(reply);
             }
-            return Ok(bad.clone());
+            if bad.is_none() && !reply.starts_with(['2', '3']) {
+                bad = Some(reply);
+            }
+        }
+        if let Some(bad) = bad {
+            let _ = stream.write_all(b"RSET\r\n");
+            reply(input)?;
+            return Ok(bad);
         }
         let mut content = numbered(number, (self.plan.size)(number));
         content.extend_from_slice(b".\r\n");

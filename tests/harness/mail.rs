@@ -108,9 +108,8 @@ pub fn maildir(folder: &str, count: usize) -> Vec<Mail> {
 
 fn in_mailbox(path: &Path) -> Mail {
     let content = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut mail = Mail { sender: String::new(), recipients: Vec::new(), arguments: Vec::new(), content };
+    let mail = Mail { sender: String::new(), recipients: Vec::new(), arguments: Vec::new(), content };
     let sender = mail.header("Return-Path").expect("mail in a mailbox has a Return-Path:");
-    mail.sender = sender.trim_matches(['<', '>']).to_owned();
-    mail.recipients.extend(mail.header("Delivered-To"));
-    mail
+    let recipients = mail.header("Delivered-To").into_iter().collect();
+    Mail { sender: sender.trim_matches(['<', '>']).to_owned(), recipients, ..mail }
 }

@@ -149,12 +149,9 @@ impl Shared {
             let line = String::from_utf8_lossy(&line).into_owned();
             let upper = line.to_ascii_uppercase();
             if upper.starts_with("EHLO") {
-                let mut reply = String::new();
                 let keywords = self.keywords.lock().unwrap().clone();
-                for keyword in &keywords {
-                    reply.push_str(&format!("250-{keyword}\r\n"));
-                }
-                say(&format!("250-sink\r\n{reply}250 HELP"), &line)?;
+                let lines = [&["sink".to_owned()], &keywords[..]].concat().join("\r\n250-");
+                say(&format!("250-{lines}\r\n250 HELP"), &line)?;
             } else if upper.starts_with("MAIL FROM:") {
                 if say("250 2.1.0 Ok", &line)? {
                     mail = Some(Mail {

@@ -14,15 +14,20 @@ pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Looks until there is something to return, for as long as given; fails naming `what` after that.
-pub fn within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(time: Duration, what: &str, look: impl FnMut() -> Option<T>) -> T {
+    found_within(time, look).unwrap_or_else(|| panic!("waited {time:?} for {what}"))
+}
+
+/// Looks until there is something to return, for as long as given.
+pub(crate) fn found_within<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + time;
     loop {
         // Asked before the look, so that there is always one after the deadline.
         let late = Instant::now() >= deadline;
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || late {
             return found;
         }
-        assert!(!late, "waited {time:?} for {what}");
         std::thread::sleep(PAUSE);
     }
 }

@@ -139,7 +139,7 @@ fn large(size: usize) -> Vec<u8> {
         // A mixing step of splitmix64, so that no two blocks are alike.
         let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         content.extend_from_slice(format!("{number} {mixed:016x} {:016x}\r\n", mixed.rotate_left(29)).as_bytes());
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             content.extend_from_slice(b".\r\n");
         }
     }

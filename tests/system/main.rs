@@ -1,8 +1,20 @@
 //! The real binary, spoken to over real sockets. Each test has a machine of its own; see the harness.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod backlog;
 mod content;
+mod crash;
+mod disk_full;
 mod harness;
+mod interop;
+mod load;
+mod notices;
 mod operation;
+mod postfix;
+mod power_loss;
+mod queue;
+mod readme;
 mod reload;
 mod site;
 mod site_live;

@@ -63,7 +63,7 @@ pub fn build(toolchain: &Toolchain) -> Outcome {
 pub fn build_one(toolchain: &Toolchain, folder: &Path) -> Outcome {
     let manifest = folder.join("Cargo.toml");
     let text = fs::read_to_string(&manifest).map_err(|error| {
-        format!("{}: {error}\nname the folder of a plugin, such as a copy of plugin-sdk/rust/template", manifest.display())
+        format!("{}: {error}\nname a plugin's folder, such as a copy of plugin-sdk/rust/template", manifest.display())
     })?;
     if !text.contains("\"cdylib\"") {
         return Err(format!("{}: a plugin needs crate-type = [\"cdylib\"] under [lib]", manifest.display()));

@@ -169,10 +169,10 @@ pub async fn answer(
         Request::Release(which) => change(spool, running, which, Change::Release).await,
         Request::Delete(which) => change(spool, running, which, Change::Delete).await,
     };
-    sink.put(result.unwrap_or_else(failed)).await
+    sink.put(result.unwrap_or_else(|reason| failed(&reason))).await
 }
 
-fn failed(reason: impl ToString) -> Answer {
+fn failed(reason: &(impl ToString + ?Sized)) -> Answer {
     Answer::Failed { errors: vec![reason.to_string()] }
 }
 
@@ -224,7 +224,7 @@ async fn list(spool: &Spool, sink: &mut impl Sink) -> io::Result<()> {
     loop {
         let page = match spool.list(after, PAGE).await {
             Ok(page) => page,
-            Err(error) => return sink.put(failed(error)).await,
+            Err(error) => return sink.put(failed(&error)).await,
         };
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.queue_id);
@@ -237,15 +237,15 @@ async fn list(spool: &Spool, sink: &mut impl Sink) -> io::Result<()> {
 async fn show(spool: &Spool, id: &str, sink: &mut impl Sink) -> io::Result<()> {
     let queue_id = match parse(id) {
         Ok(queue_id) => queue_id,
-        Err(error) => return sink.put(failed(error)).await,
+        Err(error) => return sink.put(failed(&error)).await,
     };
     let after = queue_id.number().checked_sub(1).and_then(QueueId::new);
     let page = match spool.list(after, 1).await {
         Ok(page) => page,
-        Err(error) => return sink.put(failed(error)).await,
+        Err(error) => return sink.put(failed(&error)).await,
     };
     let Some(summary) = page.into_iter().next().filter(|summary| summary.queue_id == queue_id) else {
-        return sink.put(failed(format!("there is no message {id}"))).await;
+        return sink.put(failed(&format!("there is no message {id}"))).await;
     };
     sink.put(Answer::Message(summary.into())).await?;
     match spool.load(queue_id, None).await {
@@ -258,7 +258,7 @@ async fn show(spool: &Spool, id: &str, sink: &mut impl Sink) -> io::Result<()> {
             Ok(())
         }
         Ok(None) => Ok(()),
-        Err(error) => sink.put(failed(error)).await,
+        Err(error) => sink.put(failed(&error)).await,
     }
 }
 
@@ -307,7 +307,7 @@ async fn serve(stream: UnixStream, mta: &Mta, control: &Control) -> io::Result<(
     let mut sink = Lines(write);
     match serde_json::from_str(&line) {
         Ok(request) => answer(&mta.spool, Some((mta, control)), request, &mut sink).await?,
-        Err(error) => sink.put(failed(format!("not a request: {error}"))).await?,
+        Err(error) => sink.put(failed(&format!("not a request: {error}"))).await?,
     }
     sink.0.shutdown().await
 }

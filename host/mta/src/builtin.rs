@@ -7,3 +7,16 @@ static COMPONENTS: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/built
 pub fn component(name: &str) -> Option<&'static [u8]> {
     COMPONENTS.iter().find(|(known, _)| *known == name).map(|(_, wasm)| *wasm)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_configuration_may_name_is_there() {
+        for name in crate::config::BUILTINS {
+            assert!(component(name).is_some(), "{name}");
+        }
+        assert_eq!(COMPONENTS.len(), crate::config::BUILTINS.len());
+    }
+}

@@ -238,13 +238,13 @@ fn fold(header: &mut BytesMut, name: &str, value: &str) {
 /// # Errors
 /// The body can't be read back.
 pub fn hops(content: &dyn Content) -> Result<usize, Unavailable> {
+    const NAME: &[u8] = b"received:";
     let bytes = content.read(0, HEADERS_LOOKED_AT)?;
     let mut count = 0;
     for line in bytes.split(|&byte| byte == b'\n') {
         if line.is_empty() || line == b"\r" {
             break;
         }
-        const NAME: &[u8] = b"received:";
         count += usize::from(line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME)));
     }
     Ok(count)

@@ -28,13 +28,15 @@ pub struct Live {
     chains: HashMap<String, Chain>,
 }
 
-/// How strict to be about tables that can't be read.
+/// What it is loaded for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BrokenTables {
-    /// An error: `facteur check`, and `reload`.
-    Refuse,
-    /// "Try later" until they are good: a start must not fail for a table that comes a second later.
-    Tolerate,
+pub enum Purpose {
+    /// To be told what is wrong: a broken table is an error, and nothing is written, not even compiled code.
+    Check,
+    /// A start must not fail for a table that comes a second later: a broken one is "try later" until it is good.
+    Start,
+    /// What is in force is better than what is broken.
+    Reload,
 }
 
 impl Live {
@@ -47,15 +49,15 @@ impl Live {
         runtime: &Runtime,
         resolver: Arc<Resolver>,
         before: Option<&Live>,
-        broken: BrokenTables,
+        purpose: Purpose,
     ) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
         let (tables, table_errors) = Tables::open(&config.tables, before.map(|live| &*live.tables));
         for error in table_errors {
-            if broken == BrokenTables::Refuse {
-                errors.push(error.to_string());
-            } else {
+            if purpose == Purpose::Start {
                 tracing::error!(%error, "the table is \"try later\" until it is good");
+            } else {
+                errors.push(error.to_string());
             }
         }
         let mailboxes = Arc::new(Mailboxes::new(&config.mailboxes, tables.clone()));
@@ -77,7 +79,11 @@ impl Live {
                 Err(error) => errors.push(error),
             }
         }
-        let policy = PolicyConfig { plugins, domains: config.domains.clone(), code: Some(config.policy.cache.clone()) };
+        let policy = PolicyConfig {
+            plugins,
+            domains: config.domains.clone(),
+            code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
+        };
         let services = Arc::new(Lent { tables: tables.clone(), mailboxes: mailboxes.clone(), resolver });
         match Policy::load(runtime, policy, services).await {
             Ok(policy) if errors.is_empty() => {

@@ -20,7 +20,7 @@ use crate::config::{Config, ConfigError};
 use crate::delivery::{self, Deliverer};
 use crate::dns::Resolver;
 use crate::listener::Listener;
-use crate::live::{BrokenTables, Live};
+use crate::live::{Live, Purpose};
 use crate::mta::{Lives, Mta};
 use crate::queue::{self, Backoff, Queue};
 
@@ -36,6 +36,14 @@ pub enum ServeError {
     /// The store.
     #[error(transparent)]
     Spool(#[from] facteur_spool::SpoolError),
+    /// An address to listen on.
+    #[error("can't listen on {address}: {error}{}", mend(error))]
+    Listen {
+        /// As the configuration has it.
+        address: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// A socket, a thread, a signal.
     #[error("{place}: {error}")]
     System {
@@ -44,6 +52,16 @@ pub enum ServeError {
         /// What the system says.
         error: std::io::Error,
     },
+}
+
+/// What helps against the usual reasons why an address can't be had.
+fn mend(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => ": another program listens there; stop it, or change [[listen]]",
+        std::io::ErrorKind::PermissionDenied => ": ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE",
+        std::io::ErrorKind::AddrNotAvailable => ": this machine doesn't have the address; change [[listen]]",
+        _ => "",
+    }
 }
 
 impl ServeError {
@@ -87,8 +105,10 @@ impl Control {
         if let Some(what) = needs_restart(&before.config, &config) {
             return Err(vec![format!("{what} has changed: that needs a restart")]);
         }
-        let live =
-            Live::load(config, &self.runtime, self.resolver.clone(), Some(&before), BrokenTables::Refuse).await?;
+        let live = Live::load(config, &self.runtime, self.resolver.clone(), Some(&before), Purpose::Reload).await?;
+        for section in waiting_for_restart(&before.config, &live.config) {
+            tracing::warn!(section, "changed, and in force after a restart only");
+        }
         live.tables.watch().map_err(|error| vec![error.to_string()])?;
         self.deliverer.configure(delivery_settings(&live, &self.resolver));
         self.lives.store(Arc::new(live));
@@ -110,6 +130,23 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     }
 }
 
+/// What is taken over at a start, and has changed.
+fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let sections = |config: &Config| {
+        let limits: Vec<_> = config.listen.iter().map(|listen| (listen.limits.clone(), listen.bare_newline)).collect();
+        [
+            ("[[listen]]", format!("{limits:?}")),
+            ("[queue]", format!("{:?}", config.queue)),
+            ("[dns]", format!("{:?}", config.dns)),
+            ("[log]", format!("{:?}", config.log)),
+            ("[spool]", format!("{:?}", config.spool)),
+            ("[policy]", format!("{:?}", config.policy)),
+        ]
+    };
+    let both = sections(old).into_iter().zip(sections(new));
+    both.filter(|((_, old), (_, new))| old != new).map(|((section, _), _)| section).collect()
+}
+
 fn lines(errors: &[ConfigError]) -> Vec<String> {
     errors.iter().map(ConfigError::one_line).collect()
 }
@@ -121,7 +158,7 @@ fn lines(errors: &[ConfigError]) -> Vec<String> {
 pub async fn check(config: Config) -> Result<(), ServeError> {
     let runtime = runtime(&config)?;
     let resolver = resolver(&config)?;
-    Live::load(config, &runtime, resolver, None, BrokenTables::Refuse).await.map_err(ServeError::Setup)?;
+    Live::load(config, &runtime, resolver, None, Purpose::Check).await.map_err(ServeError::Setup)?;
     Ok(())
 }
 
@@ -146,14 +183,14 @@ pub async fn serve(
     let runtime = runtime(&config)?;
     let resolver = resolver(&config)?;
     let spool = open_spool(&config).await?;
-    let listeners = config
-        .listen
-        .iter()
-        .map(|listen| Listener::bind(listen.clone()).map_err(ServeError::system(format!("listen on {}", listen.name))));
+    let listeners = config.listen.iter().map(|listen| {
+        let address = listen.name.clone();
+        Listener::bind(listen.clone()).map_err(|error| ServeError::Listen { address, error })
+    });
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let door = admin::Door::open(&config.admin.socket);
     let door = door.map_err(ServeError::system(config.admin.socket.display().to_string()))?;
-    let live = Live::load(config, &runtime, resolver.clone(), None, BrokenTables::Tolerate).await;
+    let live = Live::load(config, &runtime, resolver.clone(), None, Purpose::Start).await;
     let live = live.map_err(ServeError::Setup)?;
     live.tables.watch().map_err(ServeError::system("watching the tables"))?;
     let deliverer = Arc::new(Deliverer::new(delivery_settings(&live, &resolver)));

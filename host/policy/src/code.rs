@@ -49,7 +49,7 @@ impl CodeCache {
             match unsafe { Component::deserialize_file(engine, &path) } {
                 Ok(component) => return Ok(component),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "compiled again: what was kept doesn't fit")
+                    tracing::warn!(path = %path.display(), %error, "compiled again: what was kept doesn't fit");
                 }
             }
         }

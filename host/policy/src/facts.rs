@@ -40,12 +40,12 @@ pub(crate) struct Hello {
 }
 
 /// The client's name, as far as the DNS says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reverse {
     /// From the address.
     pub name: Option<String>,
-    /// The same if the name leads back to the address.
-    pub verified: Option<String>,
+    /// The same if the name leads back to the address; an error if that can't be told now.
+    pub verified: Result<Option<String>, DnsError>,
 }
 
 /// How many reverse names are verified before giving up: each costs a lookup.
@@ -83,7 +83,7 @@ impl SessionFacts {
 
     /// The verified reverse name if it has been asked for and was found.
     pub fn known_name(&self) -> Option<&str> {
-        self.reverse.get()?.as_ref().ok()?.verified.as_deref()
+        self.reverse.get()?.as_ref().ok()?.verified.as_ref().ok()?.as_deref()
     }
 
     pub(crate) async fn reverse(&self, services: &dyn Services) -> Result<Reverse, DnsError> {
@@ -92,22 +92,19 @@ impl SessionFacts {
             let names = match services.names_of(address).await {
                 Ok(names) => names,
                 Err(error) if error.is_transient() => return Err(error),
-                Err(_) => return Ok(Reverse::default()),
+                Err(_) => return Ok(Reverse { name: None, verified: Ok(None) }),
             };
             let mut failure = None;
             for name in names.iter().take(REVERSE_NAMES) {
                 match services.addresses(name.as_str()).await {
                     Ok(found) if found.contains(&address) => {
-                        return Ok(Reverse { name: Some(name.clone()), verified: Some(name.clone()) });
+                        return Ok(Reverse { name: Some(name.clone()), verified: Ok(Some(name.clone())) });
                     }
                     Err(error) if error.is_transient() => failure = Some(error),
                     _ => {}
                 }
             }
-            match failure {
-                Some(error) => Err(error),
-                None => Ok(Reverse { name: names.into_iter().next(), verified: None }),
-            }
+            Ok(Reverse { name: names.into_iter().next(), verified: failure.map_or(Ok(None), Err) })
         };
         self.reverse.get_or_init(ask).await.clone()
     }

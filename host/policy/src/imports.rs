@@ -115,7 +115,7 @@ impl session::HostSession for State {
         _: Resource<SessionHandle>,
     ) -> Result<std::result::Result<Option<String>, session::LookupFailure>> {
         let reverse = self.session()?.reverse(&*self.services).await;
-        Ok(reverse.map(|reverse| reverse.verified).map_err(lookup_failure))
+        Ok(reverse.and_then(|reverse| reverse.verified).map_err(lookup_failure))
     }
 
     async fn reverse_name(

@@ -116,14 +116,14 @@ impl Transaction {
         }
         match self.admit(&recipient, settled.outcome == Outcome::AllowRelay).await {
             Err(reply) => Decision::Refuse(settled.refusal(reply)),
-            Ok(expansion) => match settled.defer_if_permit {
-                Some(reply) => Decision::Refuse(reply),
-                None => {
-                    self.envelope().changing.lock().accepted.push(number as usize);
-                    self.accepted.push((address, expansion));
-                    Decision::Accept
+            Ok(expansion) => {
+                if let Some(reply) = settled.defer_if_permit {
+                    return Decision::Refuse(reply);
                 }
-            },
+                self.envelope().changing.lock().accepted.push(number as usize);
+                self.accepted.push((address, expansion));
+                Decision::Accept
+            }
         }
     }
 

@@ -211,7 +211,7 @@ fn is_atext(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character) || !character.is_ascii()
 }
 
-/// The one form of a domain. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and hyphens.
+/// The one form of a domain. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and, inside, hyphens.
 fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     if let Some(literal) = domain.strip_prefix('[') {
         return literal.strip_suffix(']').and_then(normal_literal).map(Cow::Owned).ok_or(AddressError::Domain);
@@ -229,6 +229,8 @@ fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     }
     let is_label = |label: &str| {
         (1..=MAX_LABEL).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     if domain.len() > MAX_DOMAIN || !domain.split('.').all(is_label) {
@@ -307,6 +309,8 @@ mod tests {
             "a@",
             "a@b..c",
             "a@.b",
+            "a@-b.c",
+            "a@b-.c",
             "a@-\u{0}",
             "a\r\n@b",
             "\"a@b",

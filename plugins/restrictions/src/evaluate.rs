@@ -37,6 +37,14 @@ enum By {
     Rule,
 }
 
+/// The verdict of a stage before RCPT. Where RCPT follows, some lists wait for it.
+pub fn early(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) -> Verdict {
+    if facts.in_transaction() && settings.waiting().any(|(_, waiting)| waiting == of) {
+        return Verdict::Dunno;
+    }
+    stage(facts, settings, rules, of)
+}
+
 /// The verdict of a stage that has one list.
 pub fn stage(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) -> Verdict {
     let mut evaluation = Evaluation::new(facts, settings);
@@ -53,11 +61,21 @@ pub fn stage(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) 
     }
 }
 
-/// The verdict about a recipient: `relay` first, then `recipient`. A permit ends its own list only.
+/// The verdict about a recipient: what waited for it, then `relay`, then `recipient`. A permit ends its own list only.
 pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
     let mut evaluation = Evaluation::new(facts, settings);
     let mut permitted = false;
     let mut relaying = false;
+    for (rules, of) in settings.waiting() {
+        match evaluation.list(rules, of, false, 0) {
+            Step::Refuse(reply) => return refusal(reply),
+            Step::Discard => return Verdict::Discard,
+            Step::Permit(_) | Step::Dunno => {}
+        }
+        if let (Some(_), Some(later)) = (evaluation.defer_if_reject.take(), &evaluation.defer_if_permit) {
+            return Verdict::Defer(later.clone());
+        }
+    }
     for rules in [&settings.relay, &settings.recipient] {
         match evaluation.list(rules, What::Recipient, false, 0) {
             Step::Refuse(reply) => return refusal(reply),
@@ -114,7 +132,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             Restriction::Reject => self.reject(of, warn, 554, "5.7.1", "Access denied"),
             Restriction::Defer => self.reject(of, warn, 450, "4.3.2", "Try again later"),
             Restriction::DeferIfPermit => self.defer_if_permit(of, warn, "4.7.0", "defer_if_permit requested"),
-            Restriction::DeferIfReject => self.defer_if_reject(of, warn, "4.7.0", "defer_if_reject requested"),
+            Restriction::DeferIfReject => self.defer_if_reject(of, "4.7.0", "defer_if_reject requested"),
             Restriction::PermitMynetworks => permit_if(facts.trusted(), By::Client),
             Restriction::PermitSaslAuthenticated => permit_if(facts.logged_in(), By::Client),
             Restriction::PermitAuthDestination => permit_if(self.is_ours().unwrap_or(false), By::Rule),
@@ -167,7 +185,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             What::Sender => address(facts.sender()),
             What::Recipient => address(facts.recipient()),
             What::Data => "DATA".to_owned(),
-            What::EndOfData => "END-OF-DATA".to_owned(),
+            What::EndOfData => "END-OF-MESSAGE".to_owned(),
         }
     }
 
@@ -210,8 +228,9 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         Step::Dunno
     }
 
-    fn defer_if_reject(&mut self, of: What, warn: bool, status: &str, why: &str) -> Step {
-        if !warn && self.defer_if_reject.is_none() {
+    /// It refuses nothing by itself, so that there is nothing to turn into a warning.
+    fn defer_if_reject(&mut self, of: What, status: &str, why: &str) -> Step {
+        if self.defer_if_reject.is_none() {
             self.defer_if_reject = Some(self.worded(of, 450, status, why));
         }
         Step::Dunno
@@ -260,7 +279,9 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 }
                 self.reject(of, warn, 504, "5.5.2", "need fully-qualified hostname")
             }
-            _ => match known::host(facts, name) {
+            // Nothing that isn't a host name is asked for; a final dot makes it none.
+            _ if !is_hostname(&helo, facts.utf8()) => self.reject(of, warn, 450, "4.7.1", "Host not found"),
+            _ => match known::host(facts, &helo) {
                 Known::Yes | Known::NullMx => Step::Dunno,
                 Known::No => self.reject(of, warn, 450, "4.7.1", "Host not found"),
                 Known::Later => self.defer_if_permit(of, warn, "4.7.1", "Host not found"),

@@ -1,7 +1,8 @@
 //! Who may send what, by Postfix's restrictions: their names, their order, their replies (those of Postfix 3.7 with its default codes).
 //!
 //! Each list of the settings is asked at its stage: `client` (connect), `helo`, `sender` (mail), `relay` and then `recipient`
-//! (rcpt), `data`, `end-of-data`. A permit ends its own list only. Whom Postfix would relay for gets `allow-relay`; without the
+//! (rcpt), `data`, `end-of-data`. One that is asked before RCPT and says something about recipients waits for RCPT, with those after
+//! it, and is asked for each recipient. A permit ends its own list only. Whom Postfix would relay for gets `allow-relay`; without the
 //! grant `relay`, and where no list says otherwise, the host refuses relaying by itself.
 //!
 //! A restriction that is not here, a table that is missing or not granted, and a DNS that is not granted are errors of the
@@ -54,17 +55,17 @@ impl Restriction for Restrictions {
 
     fn connect(s: &Session, t: Option<&Transaction>) -> Result<Verdict, Failure> {
         let settings = SETTINGS.get();
-        Ok(evaluate::stage(&Host::new(s, t, None), settings, &settings.client, What::Client))
+        Ok(evaluate::early(&Host::new(s, t, None), settings, &settings.client, What::Client))
     }
 
     fn helo(s: &Session, t: Option<&Transaction>) -> Result<Verdict, Failure> {
         let settings = SETTINGS.get();
-        Ok(evaluate::stage(&Host::new(s, t, None), settings, &settings.helo, What::Helo))
+        Ok(evaluate::early(&Host::new(s, t, None), settings, &settings.helo, What::Helo))
     }
 
     fn mail(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
         let settings = SETTINGS.get();
-        Ok(evaluate::stage(&Host::new(s, Some(t), None), settings, &settings.sender, What::Sender))
+        Ok(evaluate::early(&Host::new(s, Some(t), None), settings, &settings.sender, What::Sender))
     }
 
     fn rcpt(s: &Session, t: &Transaction, to: &Recipient) -> Result<Verdict, Failure> {

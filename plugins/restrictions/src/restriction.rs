@@ -119,6 +119,21 @@ impl Restriction {
         if let Self::Access(_, table) = self { Some(table) } else { None }
     }
 
+    /// Whether what it says depends on the recipient.
+    pub fn asks_recipient(&self) -> bool {
+        matches!(
+            self,
+            Self::PermitAuthDestination
+                | Self::RejectUnauthDestination
+                | Self::DeferUnauthDestination
+                | Self::RejectNonFqdnRecipient
+                | Self::RejectUnknownRecipientDomain
+                | Self::RejectUnlistedRecipient
+                | Self::RejectMultiRecipientBounce
+                | Self::Access(Key::Recipient, _)
+        )
+    }
+
     /// Whether it needs the grant `dns`. A client's name comes with the session.
     pub fn asks_dns(&self) -> bool {
         matches!(

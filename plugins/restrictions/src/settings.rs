@@ -4,6 +4,7 @@ use facteur_plugin::Stages;
 use serde::{Deserialize, Serialize};
 
 use crate::restriction::{Key, Restriction, Rule, parse};
+use crate::texts::What;
 
 /// As the operator writes them: lists of restrictions as in `main.cf`.
 #[derive(Deserialize, Default)]
@@ -80,7 +81,7 @@ impl Settings {
             (Stages::CONNECT, !self.client.is_empty()),
             (Stages::HELO, !self.helo.is_empty()),
             (Stages::MAIL, !self.sender.is_empty()),
-            (Stages::RCPT, !self.relay.is_empty() || !self.recipient.is_empty()),
+            (Stages::RCPT, !self.relay.is_empty() || !self.recipient.is_empty() || self.waiting().next().is_some()),
             (Stages::DATA, !self.data.is_empty()),
             (Stages::END_OF_DATA, !self.end_of_data.is_empty()),
         ] {
@@ -89,6 +90,15 @@ impl Settings {
             }
         }
         stages
+    }
+
+    /// The lists of earlier stages that wait for RCPT, where Postfix asks all of them: the first that says something about recipients,
+    /// and those after it. The others are asked once a transaction.
+    pub fn waiting(&self) -> impl Iterator<Item = (&[Rule], What)> {
+        let lists = [(&self.client, What::Client), (&self.helo, What::Helo), (&self.sender, What::Sender)];
+        let once = |rules: &[Rule]| !rules.iter().any(|rule| rule.restriction.asks_recipient());
+        let lists = lists.into_iter().map(|(rules, of)| (&rules[..], of));
+        lists.skip_while(move |(rules, _)| once(rules))
     }
 
     /// Every rule, with the name of its setting.
@@ -136,6 +146,15 @@ mod tests {
         assert!(of("{}").unwrap().stages() == Stages::empty());
         let settings = of(r#"{"relay": ["reject"], "end-of-data": ["permit"]}"#).unwrap();
         assert!(settings.stages() == Stages::RCPT | Stages::END_OF_DATA);
+    }
+
+    #[test]
+    fn what_is_about_recipients_waits_for_them() {
+        let waiting = |json: &str| of(json).unwrap().waiting().map(|(_, of)| of).collect::<Vec<_>>();
+        assert_eq!(waiting(r#"{"client": ["reject"], "recipient": ["reject_unauth_destination"]}"#), []);
+        let json = r#"{"client": ["reject"], "helo": ["check_recipient_access t"]}"#;
+        assert_eq!(waiting(json), [What::Helo, What::Sender]);
+        assert!(of(json).unwrap().stages() == Stages::CONNECT | Stages::HELO | Stages::RCPT);
     }
 
     #[test]

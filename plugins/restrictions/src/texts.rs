@@ -67,7 +67,7 @@ pub fn fitting_status(status: &str, what: What) -> &str {
     let Some(detail) = status.split_once('.').and_then(|(_, rest)| rest.strip_prefix("1.")) else { return status };
     match (what, detail) {
         (What::Sender, "2" | "8") => "4.1.8",
-        (What::Sender, "3" | "7") => "4.1.7",
+        (What::Sender, "1" | "3" | "7") => "4.1.7",
         (What::Recipient, "1") => "4.1.1",
         (What::Recipient, "2" | "8") => "4.1.2",
         (What::Recipient, "3" | "7") => "4.1.3",
@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn an_address_status_fits_its_subject() {
-        assert_eq!(fitting_status("5.1.1", What::Sender), "4.1.0");
+        assert_eq!(fitting_status("5.1.1", What::Sender), "4.1.7");
+        assert_eq!(fitting_status("5.1.6", What::Sender), "4.1.0");
         assert_eq!(fitting_status("5.1.8", What::Recipient), "4.1.2");
         assert_eq!(fitting_status("5.1.1", What::Client), "4.0.0");
         assert_eq!(fitting_status("5.7.1", What::Client), "5.7.1");

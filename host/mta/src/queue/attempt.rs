@@ -19,7 +19,7 @@ use crate::notice::Action;
 /// Tries the batch (or defers it untried, with this reply), and records what came of it.
 pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>) -> Finished {
     let tried = dead.is_none();
-    let mut finished = Finished { tried, ..untried_parts(&batch) };
+    let mut finished = Finished { tried, ..untried(&batch) };
     let Some((message, recipients)) = loaded(parts, &batch).await else {
         // Gone, corrupt, or a store in trouble: the store has the truth, and is asked again.
         finished.tried = false;
@@ -27,15 +27,14 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
         return finished;
     };
     let now = Timestamp::now();
-    let (outcomes, reached) = match dead {
-        Some(reply) => (vec![Outcome::Deferred { reply, remote: None }; recipients.len()], true),
-        None => {
-            let recipients: Vec<&Recipient> = recipients.iter().collect();
-            let sender = recipients.first().and_then(|first| sender(&message, first).as_ref());
-            let attempt = Attempt { message: &message, sender, recipients: &recipients, route: &batch.route };
-            let attempted = parts.deliverer.attempt(&attempt).await;
-            (attempted.outcomes, attempted.reached)
-        }
+    let (outcomes, reached) = if let Some(reply) = dead {
+        (vec![Outcome::Deferred { reply, remote: None }; recipients.len()], true)
+    } else {
+        let recipients: Vec<&Recipient> = recipients.iter().collect();
+        let sender = recipients.first().and_then(|first| sender(&message, first));
+        let attempt = Attempt { message: &message, sender, recipients: &recipients, route: &batch.route };
+        let attempted = parts.deliverer.attempt(&attempt).await;
+        (attempted.outcomes, attempted.reached)
     };
     if !reached && let Some(outcome) = outcomes.first() {
         finished.unreached = Some((outcome.reply().clone(), parts.backoff.revive(now)));
@@ -63,11 +62,7 @@ fn ask_again(parts: &Parts, batch: &Batch) -> Vec<(Arc<str>, Timestamp)> {
 }
 
 /// A batch that was not tried: the program is about to stop.
-pub fn untried(batch: Batch) -> Finished {
-    untried_parts(&batch)
-}
-
-fn untried_parts(batch: &Batch) -> Finished {
+pub fn untried(batch: &Batch) -> Finished {
     Finished {
         destination: batch.destination.clone(),
         recipients: batch.recipients.clone(),
@@ -101,8 +96,8 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
 }
 
 /// The envelope sender of a recipient: its own, where it came through a list.
-fn sender<'a>(message: &'a Message, recipient: &'a Recipient) -> &'a Option<Address> {
-    recipient.sender.as_ref().unwrap_or(&message.sender)
+fn sender<'a>(message: &'a Message, recipient: &'a Recipient) -> Option<&'a Address> {
+    recipient.sender.as_ref().unwrap_or(&message.sender).as_ref()
 }
 
 struct Settled {
@@ -173,7 +168,7 @@ fn log(message: &Message, recipient: &Recipient, status: &str, reply: &Reply, re
 
 /// Commits outcomes and bounces, and hands the bounces to the queue. False: nothing was recorded.
 async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settled) -> bool {
-    let sender = settled.news.first().and_then(|news| sender(message, &news.recipient).clone());
+    let sender = settled.news.first().and_then(|news| sender(message, &news.recipient)).cloned();
     let notice =
         match bounce::notice(&parts.spool, &parts.lives.load_full(), message, sender.as_ref(), &settled.news).await {
             Ok(notice) => notice,

@@ -192,7 +192,9 @@ impl Driver {
                 self.scheduler.revive();
                 match self.parts.spool.destinations().await {
                     Ok(all) => {
-                        all.into_iter().for_each(|one| self.scheduler.expect(&one.domain.into(), one.next_try));
+                        for one in all {
+                            self.scheduler.expect(&one.domain.into(), one.next_try);
+                        }
                     }
                     Err(error) => tracing::error!(%error, "the queue can't be looked at"),
                 }
@@ -218,7 +220,7 @@ impl Driver {
             // What waits is in the store: a start finds it there.
             let stopping = self.stopping.is_some();
             match command {
-                Command::Start(batch) if stopping => queue.tell(Event::Finished(attempt::untried(batch))),
+                Command::Start(batch) if stopping => queue.tell(Event::Finished(attempt::untried(&batch))),
                 Command::Start(batch) => drop(tokio::spawn(async move {
                     let finished = attempt::run(&parts, &queue, batch, None).await;
                     queue.tell(Event::Finished(finished));

@@ -75,13 +75,22 @@ impl<F: Facts> Evaluation<'_, F> {
                 self.defer_if_permit(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
             }
             Answer::DeferIfReject(status, text) => {
-                self.defer_if_reject(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
+                self.defer_if_reject(of, fitting_status(status, of), &or(text, "Service unavailable"))
             }
             Answer::Restrictions(value) => {
                 let rules = if depth < DEPTH_LIMIT { parse([value], None) } else { Err("it goes too deep".to_owned()) };
                 match rules {
                     Ok(rules) if rules.iter().any(|rule| rule.restriction.table().is_some()) => {
                         self.misconfigured(&format!("table \"{table}\": an entry names a table: {value}"))
+                    }
+                    Ok(rules)
+                        if self.facts.recipient().is_none()
+                            && rules.iter().any(|rule| rule.restriction.asks_recipient()) =>
+                    {
+                        self.misconfigured(&format!(
+                            "table \"{table}\": an entry names a restriction of recipients, and there is none: {value}; \
+                             ask the table in `recipient`"
+                        ))
                     }
                     Ok(rules) => self.list(&rules, of, warn, depth + 1),
                     Err(why) => self.misconfigured(&format!("table \"{table}\": {value}: {why}")),

@@ -3,7 +3,7 @@
 use facteur_plugin::{Address, RecipientClass, Reply, Verdict, dns};
 
 use super::world::World;
-use super::{rcpt, stage};
+use super::{early, rcpt, stage};
 use crate::settings::{self, Settings};
 use crate::texts::What;
 
@@ -123,13 +123,18 @@ fn helo_names() {
     for restriction in ["reject_invalid_helo_hostname", "reject_non_fqdn_helo_hostname", "reject_unknown_helo_hostname"]
     {
         let known = World { addresses: Ok(vec!["192.0.2.1".into()]), ..World::default() };
-        assert_eq!(helo("x.org.", restriction, known), Verdict::Dunno, "{restriction}");
+        assert_eq!(helo("x.org", restriction, known), Verdict::Dunno, "{restriction}");
         assert_eq!(plain("[192.0.2.1]", restriction), Verdict::Dunno, "{restriction}");
         let settings = settings::of(&format!(r#"{{"helo": ["{restriction}"]}}"#)).unwrap();
         let silent = World { helo: None, ..World::default() };
         assert_eq!(stage(&silent, &settings, &settings.helo, What::Helo), Verdict::Dunno);
     }
     assert_eq!(plain("192.0.2.1", "reject_invalid_helo_hostname"), Verdict::Dunno);
+    assert_eq!(plain("x.org.", "reject_invalid_helo_hostname"), Verdict::Dunno);
+    assert_eq!(
+        plain("x.org.", "reject_unknown_helo_hostname"),
+        deferred(450, "4.7.1", "<x.org.>: Helo command rejected: Host not found")
+    );
 }
 
 #[test]
@@ -277,7 +282,7 @@ fn access_tables_refuse_in_their_own_words() {
     );
     assert_eq!(
         ask(&world("b.org", "REJECT 5.1.1 go away"), "check_sender_access table:t"),
-        rejected(550 + 4, "5.1.0", "<a@b.org>: Sender address rejected: go away")
+        rejected(554, "5.1.7", "<a@b.org>: Sender address rejected: go away")
     );
     assert_eq!(
         ask(&world("example.net", "450 wait"), "check_helo_access table:t"),
@@ -347,4 +352,20 @@ fn access_tables_may_name_restrictions() {
     }
     // A mistake is no refusal that could be turned into a warning.
     assert!(matches!(ask(&world("nonsense"), "warn_if_reject check_sender_access table:t"), Verdict::Defer(_)));
+}
+
+#[test]
+fn a_list_about_recipients_is_asked_for_each() {
+    let settings = settings::of(
+        r#"{"client": ["defer_if_reject, permit_auth_destination, reject"], "sender": ["reject_unauth_destination"]}"#,
+    )
+    .unwrap();
+    let ours = World::recipient("x", "here.org", RecipientClass::Local);
+    assert_eq!(early(&ours, &settings, &settings.client, What::Client), Verdict::Dunno);
+    assert_eq!(rcpt(&ours, &settings), Verdict::Dunno);
+    let wait = "<client.example.net[203.0.113.25]>: Client host rejected: defer_if_reject requested";
+    assert_eq!(rcpt(&World::default(), &settings), deferred(450, "4.7.0", wait));
+    // Without a transaction there is no RCPT to wait for.
+    let connect = World { transaction: false, ..World::default() };
+    assert_eq!(early(&connect, &settings, &settings.client, What::Client), deferred(450, "4.7.0", wait));
 }

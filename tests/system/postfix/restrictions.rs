@@ -1,0 +1,325 @@
+//! Every restriction that the plugin `restrictions` names, but for those that ask tables.
+
+use facteur_tests::machine_within;
+
+use super::*;
+
+/// A recipient of each class, known and unknown, and those that route by themselves.
+const TO_EACH: &[&str] = &[
+    "RCPT TO:<louen@local.example>",
+    "RCPT TO:<Louen@LOCAL.example>",
+    "RCPT TO:<nobody@local.example>",
+    "RCPT TO:<known@alias.example>",
+    "RCPT TO:<nobody@alias.example>",
+    "RCPT TO:<box@mailbox.example>",
+    "RCPT TO:<nobody@mailbox.example>",
+    "RCPT TO:<x@relay.example>",
+    "RCPT TO:<x@sub.relay.example>",
+    "RCPT TO:<x@known.example>",
+    "RCPT TO:<x@unknown.example>",
+    "RCPT TO:<x@unknown>",
+    "RCPT TO:<x@[192.0.2.66]>",
+    "RCPT TO:<x%known.example@relay.example>",
+    "RCPT TO:<known.example!x@relay.example>",
+    "RCPT TO:<x@known.example@relay.example>",
+    "RCPT TO:<@relay.example:x@known.example>",
+    "RCPT TO:<\"a b\"@known.example>",
+    "RCPT TO:<\"a b\"@relay.example>",
+    "RCPT TO:<louen>",
+    "RCPT TO:<nobody>",
+    "RCPT TO:<postmaster>",
+    "RCPT TO:<postmaster@local.example>",
+];
+
+/// A sender of each kind.
+const FROM_EACH: &[&str] = &[
+    "MAIL FROM:<>",
+    "MAIL FROM:<a@known.example>",
+    "MAIL FROM:<a@address.example>",
+    "MAIL FROM:<a@six.example>",
+    "MAIL FROM:<a@alias.of.example>",
+    "MAIL FROM:<a@dangling.example>",
+    "MAIL FROM:<a@unknown.example>",
+    "MAIL FROM:<a@nothing.example>",
+    "MAIL FROM:<a@nullmx.example>",
+    "MAIL FROM:<a@half.example>",
+    "MAIL FROM:<a@other-half.example>",
+    "MAIL FROM:<a@broken.example>",
+    "MAIL FROM:<a@local.example>",
+    "MAIL FROM:<a@alias.example>",
+    "MAIL FROM:<a@mailbox.example>",
+    "MAIL FROM:<a@relay.example>",
+    "MAIL FROM:<a@sub.relay.example>",
+    "MAIL FROM:<a@unqualified>",
+    "MAIL FROM:<a@localhost>",
+    "MAIL FROM:<bare>",
+    "MAIL FROM:<a@[192.0.2.1]>",
+    "MAIL FROM:<\"a b\"@unknown.example>",
+    "MAIL FROM:<a@b@unknown.example>",
+    "MAIL FROM:<a@under_score.unknown.example>",
+];
+const ONE: &str = "RCPT TO:<louen@local.example>";
+const ELSEWHERE: &str = "RCPT TO:<x@known.example>";
+
+/// Every kind of name that a client may give itself.
+const HELO_EACH: &[&str] = &[
+    "HELO known.example",
+    "HELO address.example",
+    "HELO known.example.",
+    "HELO known.example..",
+    "HELO six.example",
+    "HELO nullmx.example",
+    "HELO unknown.example",
+    "HELO nothing.example",
+    "HELO broken.example",
+    "HELO half.example",
+    "HELO other-half.example",
+    "HELO unqualified",
+    "HELO under_score.example",
+    "HELO -dash.example",
+    "HELO dash-.example",
+    "HELO double..dot",
+    "HELO .known.example",
+    "HELO a*b.example",
+    "HELO two words",
+    "HELO [192.0.2.1]",
+    "HELO [192.0.2.300]",
+    "HELO [IPv6:2001:db8::1]",
+    "HELO [2001:db8::1]",
+    "HELO []",
+    "HELO [192.0.2.1",
+    "HELO 192.0.2.1",
+    "HELO 192.0.2",
+    "HELO 2001:db8::1",
+    "HELO 12345",
+    "HELO localhost",
+    "EHLO unqualified",
+];
+const MAIL: &str = "MAIL FROM:<a@known.example>";
+
+/// Recipients with all kinds of domains.
+const DOMAINS_OF_EACH: &[&str] = &[
+    ONE,
+    "RCPT TO:<known@alias.example>",
+    "RCPT TO:<box@mailbox.example>",
+    "RCPT TO:<x@relay.example>",
+    "RCPT TO:<x@known.example>",
+    "RCPT TO:<x@address.example>",
+    "RCPT TO:<x@alias.of.example>",
+    "RCPT TO:<x@dangling.example>",
+    "RCPT TO:<x@unknown.example>",
+    "RCPT TO:<x@nothing.example>",
+    "RCPT TO:<x@nullmx.example>",
+    "RCPT TO:<x@half.example>",
+    "RCPT TO:<x@other-half.example>",
+    "RCPT TO:<x@broken.example>",
+    "RCPT TO:<x@unqualified>",
+    "RCPT TO:<louen@localhost>",
+    "RCPT TO:<x@[192.0.2.66]>",
+    "RCPT TO:<x@unknown.example@relay.example>",
+    "RCPT TO:<louen>",
+    "RCPT TO:<postmaster>",
+    "RCPT TO:<\"a b\"@unknown.example>",
+    "RCPT TO:<x@-dash.example>",
+];
+
+const EACH_CLIENT: &[&str] = &[TRUSTED, STRANGER, NAMELESS, LIAR, UNRESOLVED, LOST];
+/// To a mailbox, to someone else's, with content.
+const WHOLE: &[&str] = &[ONE, ELSEWHERE, "DATA"];
+
+const CASES: &[Case] = &[
+    // Who may relay.
+    case("permit_mynetworks", &[NO_RELAY, ("recipient", "permit_mynetworks, reject_unauth_destination")], TO_EACH),
+    case(
+        "permit_sasl_authenticated",
+        &[NO_RELAY, ("recipient", "permit_sasl_authenticated, reject_unauth_destination")],
+        TO_EACH,
+    ),
+    case("permit_auth_destination", &[NO_RELAY, ("recipient", "permit_auth_destination, reject")], TO_EACH),
+    case("reject_unauth_destination", &[NO_RELAY, ("recipient", "reject_unauth_destination")], TO_EACH),
+    case("defer_unauth_destination", &[NO_RELAY, ("recipient", "defer_unauth_destination")], TO_EACH),
+    case(
+        "Postfix's own default",
+        &[("relay", "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination")],
+        TO_EACH,
+    ),
+    case("reject_unauth_destination for senders", &[("sender", "reject_unauth_destination")], TO_EACH),
+    case("permit_auth_destination for clients", &[("client", "permit_auth_destination, reject")], TO_EACH),
+    // The generic ones, in each list.
+    case("permit", &[("client", "permit, reject"), ("recipient", "permit, reject")], WHOLE),
+    case("reject in client", &[("client", "permit_mynetworks, reject")], WHOLE),
+    case("reject in helo", &[("helo", "permit_mynetworks, reject")], WHOLE),
+    case("reject in sender", &[("sender", "permit_mynetworks, reject")], WHOLE),
+    case("reject in relay", &[("relay", "permit_mynetworks, reject")], WHOLE),
+    case("reject in recipient", &[("recipient", "permit_mynetworks, reject")], WHOLE),
+    case("reject in data", &[("data", "permit_mynetworks, reject")], WHOLE),
+    case("reject in end-of-data", &[("end-of-data", "permit_mynetworks, reject")], WHOLE),
+    case("defer in client", &[("client", "defer")], WHOLE),
+    case("defer in helo", &[("helo", "defer")], WHOLE),
+    case("defer in sender", &[("sender", "defer")], WHOLE),
+    case("defer in relay", &[("relay", "permit_mynetworks, defer")], WHOLE),
+    case("defer in recipient", &[("recipient", "permit_mynetworks, defer")], WHOLE),
+    case("defer in data", &[("data", "defer")], WHOLE),
+    case("defer in end-of-data", &[("end-of-data", "defer")], WHOLE),
+    case("defer_if_permit in client", &[("client", "defer_if_permit")], WHOLE),
+    case("defer_if_permit in helo", &[("helo", "defer_if_permit")], WHOLE),
+    case("defer_if_permit in sender", &[("sender", "permit_mynetworks, defer_if_permit")], WHOLE),
+    case("defer_if_permit in relay", &[("relay", "defer_if_permit, permit_mynetworks, reject")], WHOLE),
+    case("defer_if_permit in recipient", &[("recipient", "permit_mynetworks, defer_if_permit")], WHOLE),
+    case("defer_if_permit in data", &[("data", "permit_mynetworks, defer_if_permit")], WHOLE),
+    case("defer_if_permit in end-of-data", &[("end-of-data", "defer_if_permit")], WHOLE),
+    case("defer_if_reject in client", &[("client", "defer_if_reject")], TO_EACH),
+    case("defer_if_reject in client, reject there", &[("client", "defer_if_reject, permit_mynetworks, reject")], WHOLE),
+    case(
+        "defer_if_reject in sender",
+        &[("sender", "defer_if_reject"), ("recipient", "permit_mynetworks, reject")],
+        WHOLE,
+    ),
+    case("defer_if_reject in relay", &[("relay", "defer_if_reject, permit_mynetworks, reject")], WHOLE),
+    case(
+        "defer_if_reject in relay, reject in recipient",
+        &[("relay", "defer_if_reject, permit_mynetworks, reject"), ("recipient", "reject")],
+        WHOLE,
+    ),
+    case("defer_if_reject in recipient", &[("recipient", "defer_if_reject")], TO_EACH),
+    case("defer_if_reject before reject", &[("recipient", "permit_mynetworks, defer_if_reject, reject")], WHOLE),
+    case("defer_if_reject in data", &[("data", "defer_if_reject, reject")], WHOLE),
+    case("both defer_if", &[("recipient", "defer_if_reject, defer_if_permit, reject")], WHOLE),
+    case("both defer_if, the other way round", &[("recipient", "defer_if_permit, defer_if_reject, permit")], WHOLE),
+    case("defer_if_permit before reject", &[("recipient", "defer_if_permit, permit_mynetworks, reject")], WHOLE),
+    case("warn_if_reject", &[("client", "warn_if_reject reject, warn_if_reject defer")], WHOLE),
+    case("warn_if_reject once", &[("recipient", "warn_if_reject reject, permit_mynetworks, reject")], WHOLE),
+    case(
+        "warn_if_reject and defer_if",
+        &[("sender", "warn_if_reject defer_if_permit, warn_if_reject defer_if_reject")],
+        WHOLE,
+    ),
+    case(
+        "warn_if_reject and relaying",
+        &[("relay", "warn_if_reject reject_unauth_destination, permit_mynetworks, reject")],
+        WHOLE,
+    ),
+    // The client's name.
+    case("reject_unknown_client_hostname", &[("client", "reject_unknown_client_hostname")], &[ONE]).from(EACH_CLIENT),
+    case("reject_unknown_client", &[("recipient", "reject_unknown_client")], &[ONE]).from(EACH_CLIENT),
+    case("reject_unknown_reverse_client_hostname", &[("client", "reject_unknown_reverse_client_hostname")], &[ONE])
+        .from(EACH_CLIENT),
+    case("the client's name in a reply", &[("client", "reject")], &[ONE]).from(EACH_CLIENT),
+    // What it says its name is.
+    case("reject_invalid_helo_hostname", &[("helo", "reject_invalid_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
+    case("reject_non_fqdn_helo_hostname", &[("helo", "reject_non_fqdn_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
+    case("reject_unknown_helo_hostname", &[("helo", "reject_unknown_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
+    case(
+        "their older names",
+        &[("recipient", "reject_invalid_hostname, reject_non_fqdn_hostname, reject_unknown_hostname")],
+        &[MAIL, ONE],
+    )
+    .each(HELO_EACH),
+    case("no HELO", &[("helo", "reject_invalid_helo_hostname, reject")], &[MAIL, ONE]).silent(),
+    case("a silent DNS about HELO", &[("helo", "reject_unknown_helo_hostname")], &["HELO silent.example", MAIL, ONE])
+        .from(&[STRANGER]),
+    // The sender.
+    case("reject_non_fqdn_sender", &[("sender", "reject_non_fqdn_sender")], &[ONE]).each(FROM_EACH),
+    case("reject_unknown_sender_domain", &[("sender", "reject_unknown_sender_domain")], &[ONE]).each(FROM_EACH),
+    case("reject_unknown_address", &[("recipient", "permit_mynetworks, reject_unknown_address")], &[ONE])
+        .each(FROM_EACH),
+    case(
+        "a silent DNS about the sender",
+        &[("sender", "reject_unknown_sender_domain")],
+        &["MAIL FROM:<a@silent.example>", ONE, "RCPT TO:<nobody@local.example>"],
+    )
+    .from(&[STRANGER]),
+    // The recipient.
+    case("reject_non_fqdn_recipient", &[("recipient", "reject_non_fqdn_recipient")], DOMAINS_OF_EACH),
+    case("reject_unknown_recipient_domain", &[("recipient", "reject_unknown_recipient_domain")], DOMAINS_OF_EACH),
+    case(
+        "a silent DNS about the recipient",
+        &[("recipient", "reject_unknown_recipient_domain")],
+        &["RCPT TO:<x@silent.example>"],
+    )
+    .from(&[TRUSTED]),
+    case("reject_unlisted_recipient", &[("recipient", "reject_unlisted_recipient, reject")], TO_EACH),
+    case("reject_unlisted_recipient for clients", &[("client", "reject_unlisted_recipient, reject")], TO_EACH),
+    case("check_recipient_maps", &[("recipient", "check_recipient_maps")], TO_EACH),
+    case(
+        "reject_multi_recipient_bounce in data",
+        &[("data", "reject_multi_recipient_bounce")],
+        &[
+            "MAIL FROM:<>",
+            ONE,
+            "DATA",
+            "MAIL FROM:<>",
+            ONE,
+            "RCPT TO:<known@alias.example>",
+            "DATA",
+            "RSET",
+            MAIL,
+            ONE,
+            "RCPT TO:<known@alias.example>",
+            "DATA",
+        ],
+    ),
+    case(
+        "reject_multi_recipient_bounce in recipient",
+        &[("recipient", "reject_multi_recipient_bounce")],
+        &["MAIL FROM:<>", ONE, "RCPT TO:<known@alias.example>", "DATA", MAIL, ONE, "RCPT TO:<known@alias.example>"],
+    ),
+    // Temporary errors of the DNS wait for the end of all lists.
+    case(
+        "a temporary error, then permit",
+        &[("sender", "reject_unknown_sender_domain, permit_mynetworks"), ("recipient", "permit_mynetworks, reject")],
+        &["MAIL FROM:<a@broken.example>", ONE, ELSEWHERE, "RCPT TO:<nobody@local.example>"],
+    ),
+    case(
+        "a temporary error, then relaying",
+        &[NO_RELAY, ("recipient", "reject_unknown_sender_domain, permit_mynetworks, reject_unauth_destination")],
+        &["MAIL FROM:<a@broken.example>", ONE, ELSEWHERE, "RCPT TO:<nobody@local.example>"],
+    ),
+    case(
+        "two temporary errors",
+        &[("helo", "reject_unknown_helo_hostname"), ("sender", "reject_unknown_sender_domain")],
+        &["EHLO broken.example", "MAIL FROM:<a@broken.example>", ONE],
+    ),
+    case(
+        "a temporary error, warned of",
+        &[("sender", "warn_if_reject reject_unknown_sender_domain")],
+        &["MAIL FROM:<a@broken.example>", "MAIL FROM:<a@unknown.example>", ONE],
+    ),
+    case(
+        "a temporary error and defer_if_reject",
+        &[("recipient", "defer_if_reject, reject_unknown_sender_domain, reject")],
+        &["MAIL FROM:<a@broken.example>", "MAIL FROM:<a@unknown.example>", ONE],
+    ),
+    // Which list ends what.
+    case(
+        "all lists",
+        &[
+            ("client", "permit_mynetworks, reject_unknown_client_hostname"),
+            ("helo", "reject_invalid_helo_hostname"),
+            ("sender", "reject_non_fqdn_sender, reject_unknown_sender_domain"),
+            ("relay", "permit_mynetworks, reject_unauth_destination"),
+            ("recipient", "reject_non_fqdn_recipient, permit_mynetworks, reject_unlisted_recipient"),
+            ("data", "reject_multi_recipient_bounce"),
+            ("end-of-data", "permit_mynetworks"),
+        ],
+        TO_EACH,
+    )
+    .from(EACH_CLIENT),
+    case(
+        "postmaster",
+        &[("client", "reject"), ("recipient", "reject")],
+        &["RCPT TO:<postmaster>", "RCPT TO:<PostMaster>", "RCPT TO:<\"postmaster\">", "RCPT TO:<postmaster@localhost>"],
+    ),
+    // Without delay.
+    case("client, at once", &[("client", "permit_mynetworks, reject")], &["EHLO x", MAIL, ONE]).early(),
+    case("helo, at once", &[("helo", "reject_non_fqdn_helo_hostname")], &["EHLO x", "EHLO x.example", MAIL, ONE])
+        .early(),
+];
+
+/// For cases that guard relaying by `recipient`.
+const NO_RELAY: (&str, &str) = ("relay", "");
+
+#[test]
+fn replies_are_those_of_postfix() {
+    machine_within(std::time::Duration::from_secs(180), |machine| compare_all(machine, CASES, &[]));
+}
