@@ -93,7 +93,15 @@ impl Client {
 
     /// Sends octets as they are.
     pub fn write(&mut self, octets: &[u8]) {
-        self.stream.write_all(octets).expect("the server still reads");
+        self.try_write(octets).expect("the server still reads");
+    }
+
+    /// Sends octets as they are.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub fn try_write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.stream.write_all(octets)
     }
 
     /// Reads a reply.

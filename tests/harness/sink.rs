@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use socket2::SockRef;
+
 use crate::mail::Mail;
 use crate::wait::until;
 
@@ -13,6 +15,7 @@ use crate::wait::until;
 /// CRLF ends a line.
 pub struct Sink {
     address: SocketAddr,
+    listener: Arc<TcpListener>,
     shared: Arc<Shared>,
     listening: Option<JoinHandle<()>>,
 }
@@ -37,8 +40,10 @@ impl Sink {
         let shared = Arc::new(Shared::default());
         *shared.keywords.lock().unwrap() = ["PIPELINING", "8BITMIME", "SMTPUTF8"].map(str::to_owned).to_vec();
         let to = shared.clone();
+        let listener = Arc::new(listener);
+        let accepting = listener.clone();
         let listening = std::thread::spawn(move || {
-            for stream in listener.incoming() {
+            for stream in accepting.incoming() {
                 if to.stopped.load(Ordering::Relaxed) {
                     return;
                 }
@@ -51,7 +56,7 @@ impl Sink {
                 std::thread::spawn(move || to.session(&stream));
             }
         });
-        Self { address, shared, listening: Some(listening) }
+        Self { address, listener, shared, listening: Some(listening) }
     }
 
     /// From now on a command that begins so (in any case; `.` is the end of data, `` the greeting) is answered with this.
@@ -122,8 +127,8 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the listener.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the listener, whose next accept fails.
+        let _ = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
         if let Some(listening) = self.listening.take() {
             let _ = listening.join();
         }

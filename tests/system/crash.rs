@@ -30,7 +30,7 @@ fn plan(messages: usize) -> Plan {
 
 /// Mostly 4 KiB; some are larger than what goes into the database.
 fn size_of_message(number: usize) -> usize {
-    if number % 50 == 0 { 100_000 } else { 4_096 }
+    if number.is_multiple_of(50) { 100_000 } else { 4_096 }
 }
 
 #[test]

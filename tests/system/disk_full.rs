@@ -1,10 +1,14 @@
 //! A disk that gets full: new mail is put off, what was taken is kept, and it goes on when there is room.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use facteur_tests::{Client, Dns, Facteur, Gateway, Machine, Sink, crlf, letter, machine, numbered, output_of, until};
+use facteur_tests::{
+    Client, Dns, Facteur, Gateway, Load, Machine, Plan, Sink, arrived, crlf, letter, machine, numbered, output_of,
+    until,
+};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
@@ -106,6 +110,35 @@ fn a_full_disk_puts_mail_off_and_loses_none() {
 }
 
 #[test]
+fn a_load_that_fills_the_disk_loses_nothing_that_was_taken() {
+    machine(|machine| {
+        let size = |_| 300_000;
+        let _dns = Dns::start("127.0.0.1", "");
+        let facteur = on_a_small_disk(machine);
+        let load = Load::start(Plan {
+            to: "127.0.0.1:25",
+            clients: 10,
+            messages: 400,
+            recipient: |number| format!("box{number}@hop.test"),
+            size,
+        });
+        let heard = load.finish();
+        let (taken, put_off) = (heard.taken.len(), heard.others.len());
+        assert!(taken > 50 && put_off > 50, "{taken} taken, {put_off} put off: the disk didn't fill in the middle");
+        assert!(heard.others.values().all(|words| words == FULL), "{:?}", heard.others);
+        let sink = Sink::start("127.0.0.2:25");
+        facteur.queue(&["flush", "--all"]);
+        facteur.wait_until_empty();
+        let counts = arrived(&sink.taken(), size);
+        assert_eq!(counts.keys().copied().collect::<BTreeSet<_>>(), heard.taken);
+        assert!(counts.values().all(|&count| count == 1), "twice: {counts:?}");
+        println!("{taken} taken and arrived once, {put_off} put off");
+        // There is room again, without a restart.
+        until_taken(&mut connect());
+    });
+}
+
+#[test]
 fn a_disk_that_fills_during_data_is_answered_452_and_the_session_goes_on() {
     machine(|machine| {
         let _dns = Dns::start("127.0.0.1", "");
@@ -126,7 +159,7 @@ fn a_disk_that_fills_during_data_is_answered_452_and_the_session_goes_on() {
         assert_eq!(client.reply(), FULL);
         // In step: each command has its own answer, and nothing of the content is taken for one.
         client.expect("NOOP", 250);
-        until_full(&mut client);
+        assert_eq!(client.send("MAIL FROM:<a@sender.test>"), FULL);
         assert_eq!(client.send("RCPT TO:<b@hop.test>").code, 503);
         // A client that doesn't wait for answers hears the same.
         client.write(&crlf("MAIL FROM:<a@sender.test>\nRCPT TO:<b@hop.test>\nDATA\nNOOP\n"));

@@ -6,7 +6,7 @@ use facteur_tests::{Client, Dns, Facteur, GATEWAY, Gateway, Machine, Mail, Sink,
 use serde_json::Value;
 
 /// Reads a notice with Python's email module, as one JSON object.
-const READER: &str = r#"
+const READER: &str = r"
 import email, email.policy, json, sys
 notice = email.message_from_binary_file(open(sys.argv[1], 'rb'), policy=email.policy.SMTP)
 assert not notice.defects, notice.defects
@@ -19,7 +19,7 @@ print(json.dumps({
     'text': text.get_content(), 'message': blocks[0], 'recipients': blocks[1:],
     'original': original.get_payload(0)['Subject'] if original.is_multipart() else original.get_payload(),
 }))
-"#;
+";
 
 struct Post {
     facteur: Facteur,

@@ -25,7 +25,7 @@ fn size(number: usize) -> usize {
 
 /// Every other message to a mailbox; the others wait for a next hop that isn't there yet.
 fn recipient(number: usize) -> String {
-    if number % 2 == 0 { format!("{}@{LOCAL}", USER.0) } else { format!("box{number}@hop.test") }
+    if number.is_multiple_of(2) { format!("{}@{LOCAL}", USER.0) } else { format!("box{number}@hop.test") }
 }
 
 fn config(machine: &Machine, disk: &Path, name: &str) -> PathBuf {
@@ -123,7 +123,7 @@ fn found(machine: &Machine, name: &str, disk: &Path) -> Found {
 /// A number below `bound`; the moment of a loss need not be the same in each run.
 fn random(bound: usize) -> usize {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    usize::try_from(now.subsec_nanos() / 1_000).expect("less than a million") % bound
+    usize::try_from(now.subsec_micros()).expect("less than a million") % bound
 }
 
 #[test]

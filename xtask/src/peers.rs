@@ -47,7 +47,7 @@ const PEERS: [Peer; 3] = [
 ];
 
 /// Programs that every Debian has or installs easily, and why they are needed.
-const EXPECTED: [(&str, &str); 4] = [
+const EXPECTED: [(&str, &str); 5] = [
     ("perl", "swaks is a Perl script: apt-get install perl"),
     ("curl", "the README's own commands use it: apt-get install curl"),
     ("python3", "its smtplib is one of the clients tried: apt-get install python3"),

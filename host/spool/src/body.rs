@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use crate::SpoolError;
+use crate::room::Room;
 use crate::territory::sync_directory;
 
 /// The largest body, in octets, that stands in the database itself; larger ones are files.
@@ -109,14 +110,16 @@ impl BodyReader {
 #[derive(Debug)]
 pub struct BodyWriter {
     directory: Arc<Path>,
+    /// Told of a full disk, so that the next message is refused before it is sent.
+    room: Arc<Room>,
     buffer: BytesMut,
     file: Option<BodyFile>,
     size: u64,
 }
 
 impl BodyWriter {
-    pub(crate) fn new(directory: Arc<Path>) -> Self {
-        Self { directory, buffer: BytesMut::new(), file: None, size: 0 }
+    pub(crate) fn new(directory: Arc<Path>, room: Arc<Room>) -> Self {
+        Self { directory, room, buffer: BytesMut::new(), file: None, size: 0 }
     }
 
     /// Octets written so far.
@@ -147,6 +150,7 @@ impl BodyWriter {
             Ok(NewBody { body, pending: Some(file.pending) })
         })
         .await
+        .inspect_err(|error| self.room.heard(error))
     }
 
     async fn flush(&mut self) -> Result<(), SpoolError> {
@@ -161,7 +165,8 @@ impl BodyWriter {
             io::Write::write_all(&mut &file.file, &chunk).map_err(|error| file.failed(&error))?;
             Ok::<_, SpoolError>(file)
         })
-        .await?;
+        .await
+        .inspect_err(|error| self.room.heard(error))?;
         self.file = Some(file);
         Ok(())
     }

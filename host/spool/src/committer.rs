@@ -40,7 +40,7 @@ pub(crate) enum Chore {
 /// What the threads share with the door.
 pub(crate) struct Shared {
     pub store: Arc<dyn Store>,
-    pub room: Room,
+    pub room: Arc<Room>,
     pub bodies: Arc<Path>,
     /// Octets that the log may take, about, before they are moved into the database.
     pub log: u64,

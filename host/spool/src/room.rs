@@ -73,6 +73,13 @@ impl Room {
         looked.at = Some(Instant::now());
     }
 
+    /// [`Room::found_full`], if that is what this error says.
+    pub(crate) fn heard(&self, error: &SpoolError) {
+        if matches!(error, SpoolError::Full) {
+            self.found_full();
+        }
+    }
+
     /// Gives the reserve up, so that what must be written can be; whether there was one.
     pub(crate) fn give_up_reserve(&self) -> bool {
         let mut looked = self.looked.lock();

@@ -117,7 +117,7 @@ impl Spool {
         if swept > 0 {
             tracing::info!(files = swept, "body files that nothing named were removed");
         }
-        let room = Room::new(territory.reserve(), config.reserve, config.message_limit);
+        let room = Arc::new(Room::new(territory.reserve(), config.reserve, config.message_limit));
         room.make_reserve()?;
         let shared = Arc::new(Shared {
             store,
@@ -166,7 +166,7 @@ impl Spool {
 
     /// Begins a body.
     pub fn body(&self) -> BodyWriter {
-        BodyWriter::new(self.shared().bodies.clone())
+        BodyWriter::new(self.shared().bodies.clone(), self.shared().room.clone())
     }
 
     /// Stores a message. Returns when it is on the disk; after an error it isn't there, but for a fatal one, after

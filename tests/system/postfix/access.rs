@@ -253,29 +253,114 @@ const HELOS: &[&str] = &[
 
 const CLIENTS: &[&str] = &[TRUSTED, STRANGER, NAMELESS, LIAR, LOST];
 
+/// What facteur says to an entry that it can't carry out.
+const BROKEN: &str = "451 4.3.5 Server configuration error";
+const FILTER: &str = "filters are plugins, not transports, and an entry that can't be carried out is never passed over";
+const NO_RECIPIENT: &str =
+    "a list before RCPT is asked once a transaction, so that a table there can't name a restriction of recipients";
+const DISCARDED: &str = "nothing was queued, so that there is no queue id to tell";
+const DOTTED: &str = "a parent domain is found with and without its leading dot; Postfix asks for the form that \
+    parent_domain_matches_subdomains says";
+const UNQUOTED: &str = "an address is asked for in one form, unquoted, whatever the kind of table";
+const ROUTED: &str = "a source route is never relayed because of a table";
+const LOWER_CASE: &str = "tables are asked in lower case, tables of patterns too";
+
 const CASES: &[Case] = &[
     case("results for senders", &[("sender", "check_sender_access table:results, reject")], &[ONE, ELSEWHERE])
+        .differs(&[
+            differs(ONE, BROKEN, "554 5.7.1 <filter@r.example>: Sender address rejected: Access denied", FILTER),
+            differs(ELSEWHERE, BROKEN, "554 5.7.1 <filter@r.example>: Sender address rejected: Access denied", FILTER),
+            differs(
+                ONE,
+                BROKEN,
+                "554 5.7.1 <one-restriction@r.example>: Sender address rejected: Access denied",
+                NO_RECIPIENT,
+            ),
+            differs(ELSEWHERE, BROKEN, "554 5.7.1 <x@known.example>: Relay access denied", NO_RECIPIENT),
+        ])
         .each(RESULTS),
     case(
         "results in recipient, then permit",
         &[("recipient", "check_sender_access table:results, permit")],
         &[ONE, UNKNOWN],
     )
+    .differs(&[
+        differs(
+            UNKNOWN,
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+            "450 4.7.1 <defer-if-permit@r.example>: Sender address rejected: Service unavailable",
+            UNKNOWN_ANYWAY,
+        ),
+        differs(
+            UNKNOWN,
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+            "450 4.7.9 <defer-if-permit-text@r.example>: Sender address rejected: wait for it",
+            UNKNOWN_ANYWAY,
+        ),
+        differs(ONE, BROKEN, "250 2.1.5 Ok", FILTER),
+        differs(
+            UNKNOWN,
+            BROKEN,
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+            FILTER,
+        ),
+    ])
     .each(RESULTS),
     case(
         "results that allow relaying",
         &[("relay", "check_sender_access table:results, permit_mynetworks, reject_unauth_destination")],
         &[ELSEWHERE],
     )
+    .differs(&[
+        differs(ELSEWHERE, BROKEN, "250 2.1.5 Ok", FILTER).only_to(TRUSTED),
+        differs(ELSEWHERE, BROKEN, "554 5.7.1 <x@known.example>: Relay access denied", FILTER).only_to(STRANGER),
+    ])
     .each(RESULTS),
     case(
         "results, warned of",
         &[("sender", "warn_if_reject check_sender_access table:results, permit_mynetworks, reject")],
         &[ONE],
     )
+    .differs(&[
+        differs(ONE, BROKEN, "250 2.1.5 Ok", FILTER).only_to(TRUSTED),
+        differs(ONE, BROKEN, "554 5.7.1 <filter@r.example>: Sender address rejected: Access denied", FILTER)
+            .only_to(STRANGER),
+        differs(
+            ONE,
+            BROKEN,
+            "554 5.7.1 <one-restriction@r.example>: Sender address rejected: Access denied",
+            NO_RECIPIENT,
+        )
+        .only_to(STRANGER),
+    ])
     .each(RESULTS),
-    case("results at data", &[("data", "check_sender_access table:results")], &[ONE, "DATA"]).each(RESULTS),
-    case("results at the end", &[("end-of-data", "check_sender_access table:results")], &[ONE, "DATA"]).each(RESULTS),
+    case("results at data", &[("data", "check_sender_access table:results")], &[ONE, "DATA"])
+        .differs(&[
+            differs(
+                "DATA",
+                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok",
+                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
+                DISCARDED,
+            ),
+            differs("DATA", BROKEN, "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID", FILTER),
+        ])
+        .each(RESULTS),
+    case("results at the end", &[("end-of-data", "check_sender_access table:results")], &[ONE, "DATA"])
+        .differs(&[
+            differs(
+                "DATA",
+                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok",
+                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
+                DISCARDED,
+            ),
+            differs(
+                "DATA",
+                "354 End data with <CR><LF>.<CR><LF>, 451 4.3.5 Server configuration error",
+                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
+                FILTER,
+            ),
+        ])
+        .each(RESULTS),
     case(
         "results that hang up",
         &[("sender", "check_sender_access table:results")],
@@ -286,20 +371,54 @@ const CASES: &[Case] = &[
         &[("sender", "check_sender_access table:results")],
         &["MAIL FROM:<code-421@r.example>", ONE, "NOOP"],
     ),
-    case("keys of senders", &[("sender", "check_sender_access table:senders")], &[ONE]).each(SENDERS),
-    case("patterns for senders", &[("sender", "check_sender_access table:patterns")], &[ONE]).each(SENDERS),
+    case("keys of senders", &[("sender", "check_sender_access table:senders")], &[ONE])
+        .differs(&[differs(
+            ONE,
+            "554 5.7.1 <user@sub.dotted.example>: Sender address rejected: dotted",
+            "250 2.1.5 Ok",
+            DOTTED,
+        )])
+        .each(SENDERS),
+    case("patterns for senders", &[("sender", "check_sender_access table:patterns")], &[ONE])
+        .differs(&[differs(
+            ONE,
+            "554 5.7.1 <a b@quoted.example>: Sender address rejected: unquoted",
+            "554 5.7.1 <a b@quoted.example>: Sender address rejected: quoted",
+            UNQUOTED,
+        )])
+        .each(SENDERS),
     case(
         "two tables",
         &[("sender", "check_sender_access table:senders, check_sender_access table:patterns, reject")],
         &[ONE],
     )
+    .differs(&[
+        differs(
+            ONE,
+            "554 5.7.1 <user@sub.dotted.example>: Sender address rejected: dotted",
+            "554 5.7.1 <user@sub.dotted.example>: Sender address rejected: sub.dotted by pattern",
+            DOTTED,
+        ),
+        differs(
+            ONE,
+            "554 5.7.1 <a b@quoted.example>: Sender address rejected: unquoted",
+            "554 5.7.1 <a b@quoted.example>: Sender address rejected: quoted",
+            UNQUOTED,
+        ),
+    ])
     .each(SENDERS),
     case("keys of recipients", &[("recipient", "check_recipient_access table:recipients")], RECIPIENTS),
     case(
         "keys of recipients that allow relaying",
         &[("relay", ""), ("recipient", "check_recipient_access table:recipients, reject_unauth_destination")],
         RECIPIENTS,
-    ),
+    )
+    .differs(&[differs(
+        "RCPT TO:<@known.example:y@known.example>",
+        "554 5.7.1 <y@known.example>: Relay access denied",
+        "250 2.1.5 Ok",
+        ROUTED,
+    )]),
     case("a table alone", &[("recipient", "table:recipients, permit_mynetworks")], RECIPIENTS),
     case("patterns for recipients", &[("recipient", "check_recipient_access table:patterns")], RECIPIENTS),
     case(
@@ -330,7 +449,14 @@ const CASES: &[Case] = &[
     case("cidr in recipient", &[("recipient", "check_client_access table:networks, reject")], &[ONE]).from(CLIENTS),
     case("a cidr table alone", &[("client", "table:networks")], &[ONE]).from(CLIENTS),
     case("keys of HELO", &[("helo", "check_helo_access table:names")], &[MAIL, ONE]).each(HELOS),
-    case("patterns for HELO", &[("helo", "check_helo_access table:patterns")], &[MAIL, ONE]).each(HELOS),
+    case("patterns for HELO", &[("helo", "check_helo_access table:patterns")], &[MAIL, ONE])
+        .differs(&[differs(
+            ONE,
+            "554 5.7.1 <EXACT.example>: Helo command rejected: helo exact",
+            "554 5.7.1 <EXACT.example>: Helo command rejected: helo EXACT",
+            LOWER_CASE,
+        )])
+        .each(HELOS),
     case("a HELO table in recipient", &[("recipient", "check_helo_access table:names, reject")], &[MAIL, ONE])
         .each(HELOS),
     case("a HELO table, warned of", &[("helo", "warn_if_reject check_helo_access table:names")], &[MAIL, ONE])

@@ -7,7 +7,7 @@ use super::DOMAINS;
 /// What `facteur check` says of one plugin with these settings and grants.
 fn check(machine: &Machine, settings: &str, grants: &str) -> Result<String, String> {
     let text = format!(
-        "{DOMAINS}\n[tables]\nusers = {{ inline = {{ louen = \"x\" }} }}\nvirtual = {{ inline = {{}} }}\n\
+        "{DOMAINS}\n[[listen]]\naddress = \"127.0.0.1:25\"\n[tables]\nusers = {{ inline = {{ louen = \"x\" }} }}\nvirtual = {{ inline = {{}} }}\n\
          transport = {{ inline = {{}} }}\nfriends = {{ inline = {{}} }}\n\
          [[plugin]]\nname = \"rules\"\ncomponent = \"builtin:restrictions\"\n\
          [plugin.settings]\n{settings}\n[plugin.grants]\n{grants}\n"

@@ -150,6 +150,17 @@ struct Difference {
     why: &'static str,
 }
 
+/// What facteur and Postfix answer to a command, and why.
+const fn differs(to: &'static str, facteur: &'static str, postfix: &'static str, why: &'static str) -> Difference {
+    Difference { to, client: None, facteur, postfix, why }
+}
+
+impl Difference {
+    const fn only_to(self, client: &'static str) -> Self {
+        Self { client: Some(client), ..self }
+    }
+}
+
 const fn case(
     name: &'static str,
     lists: &'static [(&'static str, &'static str)],
@@ -306,8 +317,8 @@ impl Case {
         let mut client = Client::connect(from, &format!("{server}:{port}"));
         let mut told = vec![("greeting".to_owned(), client.greeting.code.to_string())];
         for command in self.commands() {
-            client.write(format!("{command}\r\n").as_bytes());
-            let Ok(reply) = client.try_reply() else {
+            let sent = client.try_write(format!("{command}\r\n").as_bytes());
+            let Ok(reply) = sent.and_then(|()| client.try_reply()) else {
                 told.push((command.to_owned(), CLOSED.to_owned()));
                 break;
             };
@@ -373,6 +384,9 @@ impl Case {
         }
     }
 }
+
+const UNKNOWN_ANYWAY: &str =
+    "a recipient that doesn't exist is refused at once, whatever becomes of the rest: a refusal beats defer_if_permit";
 
 /// The server hung up.
 const CLOSED: &str = "the connection is closed";

@@ -37,9 +37,9 @@ impl Dialogue {
         let mut told = Vec::new();
         for Step(octets, replies) in self.steps {
             let shown = shown(octets);
-            client.write(octets.as_bytes());
+            let sent = client.try_write(octets.as_bytes()).is_ok();
             for _ in 0..*replies {
-                let Ok(reply) = client.try_reply() else {
+                let Some(reply) = client.try_reply().ok().filter(|_| sent) else {
                     told.push((shown, CLOSED.to_owned()));
                     return told;
                 };

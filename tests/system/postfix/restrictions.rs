@@ -127,7 +127,23 @@ const EACH_CLIENT: &[&str] = &[TRUSTED, STRANGER, NAMELESS, LIAR, UNRESOLVED, LO
 /// To a mailbox, to someone else's, with content.
 const WHOLE: &[&str] = &[ONE, ELSEWHERE, "DATA"];
 
+const BARE: &str = "a bare name gets the origin before any plugin is asked, and is an address in full from then on";
+const LOCALHOST: &str = "localhost is known without asking (RFC 6761 section 6.3)";
+const NAMELESS_CLIENT: &str = "the protocol doesn't know the client's name, and the client knows its own";
+
 const CASES: &[Case] = &[
+    case(
+        "the percent hack",
+        &[("recipient", "permit_mynetworks, reject_unlisted_recipient")],
+        &["RCPT TO:<x%known.example@local.example>"],
+    )
+    .differs(&[differs(
+        "RCPT TO:<x%known.example@local.example>",
+        "550 5.1.1 <x%known.example@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "250 2.1.5 Ok",
+        "a percent sign in a local part routes nothing: there is no such user",
+    )
+    .only_to(TRUSTED)]),
     // Who may relay.
     case("permit_mynetworks", &[NO_RELAY, ("recipient", "permit_mynetworks, reject_unauth_destination")], TO_EACH),
     case(
@@ -208,7 +224,14 @@ const CASES: &[Case] = &[
     // What it says its name is.
     case("reject_invalid_helo_hostname", &[("helo", "reject_invalid_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
     case("reject_non_fqdn_helo_hostname", &[("helo", "reject_non_fqdn_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
-    case("reject_unknown_helo_hostname", &[("helo", "reject_unknown_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
+    case("reject_unknown_helo_hostname", &[("helo", "reject_unknown_helo_hostname")], &[MAIL, ONE])
+        .differs(&[differs(
+            ONE,
+            "250 2.1.5 Ok",
+            "450 4.7.1 <localhost>: Helo command rejected: Host not found",
+            LOCALHOST,
+        )])
+        .each(HELO_EACH),
     case(
         "their older names",
         &[("recipient", "reject_invalid_hostname, reject_non_fqdn_hostname, reject_unknown_hostname")],
@@ -219,7 +242,14 @@ const CASES: &[Case] = &[
     case("a silent DNS about HELO", &[("helo", "reject_unknown_helo_hostname")], &["HELO silent.example", MAIL, ONE])
         .from(&[STRANGER]),
     // The sender.
-    case("reject_non_fqdn_sender", &[("sender", "reject_non_fqdn_sender")], &[ONE]).each(FROM_EACH),
+    case("reject_non_fqdn_sender", &[("sender", "reject_non_fqdn_sender")], &[ONE])
+        .differs(&[differs(
+            ONE,
+            "250 2.1.5 Ok",
+            "504 5.5.2 <bare@local.example>: Sender address rejected: need fully-qualified address",
+            BARE,
+        )])
+        .each(FROM_EACH),
     case("reject_unknown_sender_domain", &[("sender", "reject_unknown_sender_domain")], &[ONE]).each(FROM_EACH),
     case("reject_unknown_address", &[("recipient", "permit_mynetworks, reject_unknown_address")], &[ONE])
         .each(FROM_EACH),
@@ -228,9 +258,22 @@ const CASES: &[Case] = &[
         &[("sender", "reject_unknown_sender_domain")],
         &["MAIL FROM:<a@silent.example>", ONE, "RCPT TO:<nobody@local.example>"],
     )
+    .differs(&[differs(
+        "RCPT TO:<nobody@local.example>",
+        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "450 4.1.8 <a@silent.example>: Sender address rejected: Domain not found",
+        UNKNOWN_ANYWAY,
+    )])
     .from(&[STRANGER]),
     // The recipient.
-    case("reject_non_fqdn_recipient", &[("recipient", "reject_non_fqdn_recipient")], DOMAINS_OF_EACH),
+    case("reject_non_fqdn_recipient", &[("recipient", "reject_non_fqdn_recipient")], DOMAINS_OF_EACH).differs(&[
+        differs(
+            "RCPT TO:<louen>",
+            "250 2.1.5 Ok",
+            "504 5.5.2 <louen@local.example>: Recipient address rejected: need fully-qualified address",
+            BARE,
+        ),
+    ]),
     case("reject_unknown_recipient_domain", &[("recipient", "reject_unknown_recipient_domain")], DOMAINS_OF_EACH),
     case(
         "a silent DNS about the recipient",
@@ -269,12 +312,25 @@ const CASES: &[Case] = &[
         "a temporary error, then permit",
         &[("sender", "reject_unknown_sender_domain, permit_mynetworks"), ("recipient", "permit_mynetworks, reject")],
         &["MAIL FROM:<a@broken.example>", ONE, ELSEWHERE, "RCPT TO:<nobody@local.example>"],
-    ),
+    )
+    .differs(&[differs(
+        "RCPT TO:<nobody@local.example>",
+        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "450 4.1.8 <a@broken.example>: Sender address rejected: Domain not found",
+        UNKNOWN_ANYWAY,
+    )
+    .only_to(TRUSTED)]),
     case(
         "a temporary error, then relaying",
         &[NO_RELAY, ("recipient", "reject_unknown_sender_domain, permit_mynetworks, reject_unauth_destination")],
         &["MAIL FROM:<a@broken.example>", ONE, ELSEWHERE, "RCPT TO:<nobody@local.example>"],
-    ),
+    )
+    .differs(&[differs(
+        "RCPT TO:<nobody@local.example>",
+        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "450 4.1.8 <a@broken.example>: Sender address rejected: Domain not found",
+        UNKNOWN_ANYWAY,
+    )]),
     case(
         "two temporary errors",
         &[("helo", "reject_unknown_helo_hostname"), ("sender", "reject_unknown_sender_domain")],
@@ -304,6 +360,20 @@ const CASES: &[Case] = &[
         ],
         TO_EACH,
     )
+    .differs(&[
+        differs(
+            "RCPT TO:<louen>",
+            "250 2.1.5 Ok",
+            "504 5.5.2 <louen@local.example>: Recipient address rejected: need fully-qualified address",
+            BARE,
+        ),
+        differs(
+            "RCPT TO:<nobody>",
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+            "504 5.5.2 <nobody@local.example>: Recipient address rejected: need fully-qualified address",
+            BARE,
+        ),
+    ])
     .from(EACH_CLIENT),
     case(
         "postmaster",
@@ -311,7 +381,31 @@ const CASES: &[Case] = &[
         &["RCPT TO:<postmaster>", "RCPT TO:<PostMaster>", "RCPT TO:<\"postmaster\">", "RCPT TO:<postmaster@localhost>"],
     ),
     // Without delay.
-    case("client, at once", &[("client", "permit_mynetworks, reject")], &["EHLO x", MAIL, ONE]).early(),
+    case("client, at once", &[("client", "permit_mynetworks, reject")], &["EHLO x", MAIL, ONE])
+        .differs(&[
+            differs(
+                "EHLO x",
+                "503 5.7.0 Error: access denied",
+                "503 5.7.0 Error: access denied for stranger.example.net[203.0.113.25]",
+                NAMELESS_CLIENT,
+            )
+            .only_to(STRANGER),
+            differs(
+                "MAIL FROM:<a@known.example>",
+                "503 5.7.0 Error: access denied",
+                "503 5.7.0 Error: access denied for stranger.example.net[203.0.113.25]",
+                NAMELESS_CLIENT,
+            )
+            .only_to(STRANGER),
+            differs(
+                "RCPT TO:<louen@local.example>",
+                "503 5.7.0 Error: access denied",
+                "503 5.7.0 Error: access denied for stranger.example.net[203.0.113.25]",
+                NAMELESS_CLIENT,
+            )
+            .only_to(STRANGER),
+        ])
+        .early(),
     case("helo, at once", &[("helo", "reject_non_fqdn_helo_hostname")], &["EHLO x", "EHLO x.example", MAIL, ONE])
         .early(),
 ];
