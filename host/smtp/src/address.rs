@@ -211,7 +211,7 @@ fn is_atext(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character) || !character.is_ascii()
 }
 
-/// The one form of a domain. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and, inside, hyphens.
+/// The one form of a domain. Digits and dots alone are an IP address that lacks its brackets. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and, inside, hyphens.
 fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     if let Some(literal) = domain.strip_prefix('[') {
         return literal.strip_suffix(']').and_then(normal_literal).map(Cow::Owned).ok_or(AddressError::Domain);
@@ -233,7 +233,8 @@ fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    if domain.len() > MAX_DOMAIN || !domain.split('.').all(is_label) {
+    let is_numeric = domain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if domain.len() > MAX_DOMAIN || is_numeric || !domain.split('.').all(is_label) {
         return Err(AddressError::Domain);
     }
     let domain = if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -311,6 +312,8 @@ mod tests {
             "a@.b",
             "a@-b.c",
             "a@b-.c",
+            "a@1.2.3.4",
+            "a@123",
             "a@-\u{0}",
             "a\r\n@b",
             "\"a@b",

@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Quit,
 }
 
-/// What clients that aren't mail clients say (`smtpd_forbidden_commands`).
+/// What clients that aren't mail clients say (`smtpd_forbidden_commands`); no command of theirs begins with anything but a letter either.
 const FORBIDDEN: [&str; 3] = ["CONNECT", "GET", "POST"];
 /// What would break a comment or a Received: header, as Postfix's `NEUTER_CHARACTERS`.
 const UNSAFE_IN_HEADERS: &str = " <>()\\\";@";
@@ -64,7 +64,10 @@ pub(crate) fn parse(line: &[u8], transaction: &Transaction, size_limit: u64) -> 
         Err(Reply::new(503, "5.5.1", "Error: authentication not enabled"))
     } else if is("STARTTLS") {
         Err(Reply::new(502, "5.5.1", "Error: command not implemented"))
-    } else if FORBIDDEN.into_iter().any(is) || looks_like_header(verb) {
+    } else if FORBIDDEN.into_iter().any(is)
+        || !verb.starts_with(|first: char| first.is_ascii_alphabetic())
+        || looks_like_header(verb)
+    {
         Err(Reply::new(221, "2.7.0", "Error: I can break rules, too. Goodbye."))
     } else {
         Err(Reply::new(500, "5.5.2", "Error: command not recognized"))
@@ -166,7 +169,8 @@ fn after_keyword<'a>(arguments: &'a str, keyword: &str) -> Option<&'a str> {
     (found.eq_ignore_ascii_case(keyword) && !rest.is_empty()).then_some(rest)
 }
 
-/// The path, without its brackets, and what follows it; None where a bracket or quote isn't closed.
+/// The path, without its brackets, and what follows it; None where a bracket or quote isn't closed, or something hangs on
+/// the bracket.
 fn path_word(text: &str) -> Option<(&str, &str)> {
     let bracketed = text.starts_with('<');
     let mut quoted = false;
@@ -177,7 +181,11 @@ fn path_word(text: &str) -> Option<(&str, &str)> {
             b'\\' => escaped = true,
             b'"' => quoted = !quoted,
             _ if quoted => {}
-            b'>' if bracketed => return Some((text[1..position].trim_ascii(), &text[position + 1..])),
+            b'>' if bracketed => {
+                let rest = &text[position + 1..];
+                let parted = rest.is_empty() || rest.starts_with(|next: char| next.is_ascii_whitespace());
+                return parted.then(|| (text[1..position].trim_ascii(), rest));
+            }
             _ if byte.is_ascii_whitespace() && !bracketed => return Some(text.split_at(position)),
             _ => {}
         }

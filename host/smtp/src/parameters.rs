@@ -145,7 +145,7 @@ impl MailParameters {
                     parameters.ret = ret;
                 }
                 ("ENVID", Some(value)) => {
-                    let envid = xtext::decode(value);
+                    let envid = xtext::decode(value).filter(|envid| !envid.is_empty());
                     if envid.is_none() || parameters.envid.is_some() {
                         return Err(Reply::new(501, "5.5.4", "Bad ENVID parameter syntax"));
                     }
@@ -172,7 +172,7 @@ impl RcptParameters {
     pub(crate) fn parse(text: &str) -> Result<Self, Reply> {
         let mut parameters = Self::default();
         for word in text.split_ascii_whitespace() {
-            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            let Some((name, value)) = word.split_once('=') else { return Err(unsupported(word)) };
             match name.to_ascii_uppercase().as_str() {
                 "NOTIFY" => {
                     let notify = value.parse().ok();

@@ -288,10 +288,10 @@ impl Server {
 
     fn perform(&mut self, command: Command) -> Step {
         if matches!(command, Command::Hello { .. } | Command::Reset | Command::Noop | Command::Vrfy(_)) {
-            self.junk_commands += 1;
             if self.junk_commands > self.config.limits.junk_commands {
                 self.errors += 1;
             }
+            self.junk_commands += 1;
         }
         match command {
             Command::Hello { esmtp, name } => self.ask(Owed::Hello { esmtp }, Event::Hello { esmtp, name }),

@@ -265,7 +265,7 @@ const UNQUOTED: &str = "an address is asked for in one form, unquoted, whatever 
 const ROUTED: &str = "a source route is never relayed because of a table";
 const LOWER_CASE: &str = "tables are asked in lower case, tables of patterns too";
 
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     case("results for senders", &[("sender", "check_sender_access table:results, reject")], &[ONE, ELSEWHERE])
         .differs(&[
             differs(ONE, BROKEN, "554 5.7.1 <filter@r.example>: Sender address rejected: Access denied", FILTER),

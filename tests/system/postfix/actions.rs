@@ -36,8 +36,16 @@ const SENDERS: [&str; 8] = [
 /// None for what is held or discarded; a copy is a delivery of its own or a recipient more.
 const COPIES: usize = 2 * (SENDERS.len() - 2);
 
-/// A message of each sender to both services; what each next hop got, as sender, recipients and the header fields that tables added.
-fn sent(server: &str, sink: &Sink) -> Vec<(String, Vec<String>, Vec<(String, String)>)> {
+/// What the next hop got of a message: its envelope, and the header fields that tables added.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Arrived {
+    sender: String,
+    recipients: Vec<String>,
+    added: Vec<(String, String)>,
+}
+
+/// A message of each sender to both services; what arrives of them.
+fn sent(server: &str, sink: &Sink) -> Vec<Arrived> {
     for port in [FIRST_PORT, FIRST_PORT + 1] {
         let mut client = Client::connect(TRUSTED, &format!("{server}:{port}"));
         client.ehlo();
@@ -54,7 +62,7 @@ fn sent(server: &str, sink: &Sink) -> Vec<(String, Vec<String>, Vec<(String, Str
             let added = mail.headers().into_iter().filter(|(name, _)| name.starts_with("X-")).collect();
             let mut recipients = mail.recipients;
             recipients.sort();
-            (mail.sender, recipients, added)
+            Arrived { sender: mail.sender, recipients, added }
         })
         .collect();
     mail.sort();

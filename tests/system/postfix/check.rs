@@ -38,8 +38,8 @@ fn what_is_not_supported_is_an_error() {
             ("helo = [\"my_own_class\"]", all, "there is no restriction my_own_class"),
             ("recipients = [\"reject\"]", all, "recipients"),
             // Tables that aren't there, that aren't granted, that are written as in main.cf.
-            ("client = [\"check_client_access table:foes\"]", "lookup = [\"foes\"]", "foes"),
-            ("client = [\"check_client_access table:foes\"]", all, "foes"),
+            ("client = [\"check_client_access table:foes\"]", "lookup = [\"foes\"]", "there is no table \"foes\""),
+            ("client = [\"check_client_access table:foes\"]", all, "setting \"client\": check_client_access"),
             ("client = [\"check_client_access table:friends\"]", "dns = true", "lookup = [\"friends\"]"),
             ("client = [\"check_client_access hash:/etc/postfix/friends\"]", all, "[tables.NAME]"),
             ("client = [\"check_client_access\"]", all, "check_client_access needs a table"),
@@ -48,8 +48,6 @@ fn what_is_not_supported_is_an_error() {
         ] {
             let error = check(machine, settings, grants).expect_err(settings);
             assert!(error.contains(told), "{settings}\n{error}");
-            let setting = settings.split(' ').next().unwrap_or_default();
-            assert!(error.contains(setting), "{settings} isn't named:\n{error}");
         }
     });
 }

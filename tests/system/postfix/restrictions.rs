@@ -417,3 +417,24 @@ const NO_RELAY: (&str, &str) = ("relay", "");
 fn replies_are_those_of_postfix() {
     machine_within(std::time::Duration::from_secs(180), |machine| compare_all(machine, CASES, &[]));
 }
+
+/// A restriction that the plugin learns must be compared too.
+#[test]
+fn none_is_left_out() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/restrictions/src/restriction.rs");
+    let source = std::fs::read_to_string(source).expect("the plugin is in the repository");
+    let named = source.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", "));
+    let names: Vec<_> = named
+        .filter(|(_, what)| what.starts_with("Restriction::") || what.starts_with("Key::"))
+        .map(|(name, _)| name)
+        // facteur's own name for permit_mynetworks.
+        .filter(|name| *name != "permit_trusted")
+        .collect();
+    assert!(names.len() > 30, "{names:?}");
+    let compared = |name: &str| {
+        let mut lists = CASES.iter().chain(access::CASES).flat_map(Case::lists);
+        lists.any(|(_, list)| list.split([',', ' ']).any(|word| word == name))
+    };
+    let missing: Vec<_> = names.iter().filter(|name| !compared(name)).collect();
+    assert!(missing.is_empty(), "no case has {missing:?}");
+}
