@@ -10,7 +10,7 @@
 )]
 
 use std::fs::{self, DirBuilder, File};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -68,11 +68,16 @@ fn file_name(engine: &Engine, wasm: &[u8]) -> String {
 }
 
 fn keep(path: &Path, code: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    let mut file = File::create(&partial)?;
-    file.write_all(code)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)
+    // A name of this writer's own, and the file must be new: another process may share the folder, and even the process id.
+    let mark = RandomState::new().hash_one(std::process::id());
+    let partial = path.with_extension(format!("partial-{mark:016x}"));
+    let mut file = File::create_new(&partial)?;
+    let kept = file.write_all(code).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&partial, path));
+    if kept.is_err() {
+        // What is left of it would only take room; if it can't be removed either, that is all it does.
+        let _ = fs::remove_file(&partial);
+    }
+    kept
 }
 
 fn private_directory(path: &Path) -> Result<(), String> {

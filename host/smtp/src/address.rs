@@ -211,7 +211,7 @@ fn is_atext(character: char) -> bool {
     character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character) || !character.is_ascii()
 }
 
-/// The one form of a domain. Digits and dots alone are an IP address that lacks its brackets. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and, inside, hyphens.
+/// The one form of a domain.
 fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     if let Some(literal) = domain.strip_prefix('[') {
         return literal.strip_suffix(']').and_then(normal_literal).map(Cow::Owned).ok_or(AddressError::Domain);
@@ -222,19 +222,12 @@ fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
         let (unicode, result) = uts46.to_unicode(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow);
         result.map_err(|_| AddressError::Domain)?;
         let unicode = unicode.strip_suffix('.').unwrap_or(&unicode);
-        uts46
+        let ascii = uts46
             .to_ascii(unicode.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow, DnsLength::Verify)
             .map_err(|_| AddressError::Domain)?;
-        return Ok(Cow::Owned(unicode.to_owned()));
+        return if is_host_name(&ascii) { Ok(Cow::Owned(unicode.to_owned())) } else { Err(AddressError::Domain) };
     }
-    let is_label = |label: &str| {
-        (1..=MAX_LABEL).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    let is_numeric = domain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if domain.len() > MAX_DOMAIN || is_numeric || !domain.split('.').all(is_label) {
+    if !is_host_name(domain) {
         return Err(AddressError::Domain);
     }
     let domain = if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -250,6 +243,19 @@ fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
         }
     }
     Ok(domain)
+}
+
+/// A domain in ASCII. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and, inside, hyphens. Digits and dots
+/// alone are an IP address that lacks its brackets.
+fn is_host_name(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let is_numeric = domain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    domain.len() <= MAX_DOMAIN && !is_numeric && domain.split('.').all(is_label)
 }
 
 /// An address literal without its brackets (RFC 5321 4.1.3), in the one form its address has.
@@ -314,6 +320,8 @@ mod tests {
             "a@b-.c",
             "a@1.2.3.4",
             "a@123",
+            "a@１",
+            "a@ａ-.c",
             "a@-\u{0}",
             "a\r\n@b",
             "\"a@b",

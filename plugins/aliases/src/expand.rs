@@ -90,9 +90,26 @@ fn aliases(
     let Some(found) = find(tables, &settings.aliases, &names(settings, address))? else { return Ok(None) };
     match rhs::parse(&found.value) {
         Ok(targets) if targets.is_empty() => Err(Failure::transient(format!("alias tables: nothing for {address}"))),
-        Ok(targets) => Ok(Some(targets)),
+        Ok(mut targets) => {
+            for target in &mut targets {
+                if let Target::Address(target) = target {
+                    keep_alias(settings, tables, address, target)?;
+                }
+            }
+            Ok(Some(targets))
+        }
         Err(why) => Err(Failure::transient(format!("alias tables: {address}: {why}"))),
     }
+}
+
+/// A bare name that is another alias means that one, whatever the origin: it keeps the domain of the address it came from, so that it is
+/// asked about next. (Postfix gives it the origin first, and where that is no domain of this machine never sees the alias.)
+fn keep_alias(settings: &Settings, tables: &impl Tables, of: &Address, target: &mut Address) -> Result<(), Failure> {
+    let other = target.domain.is_empty() && !target.local.eq_ignore_ascii_case(&of.local);
+    if other && find(tables, &settings.aliases, &names(settings, target))?.is_some() {
+        target.domain.clone_from(&of.domain);
+    }
+    Ok(())
 }
 
 /// `user+foo`, `user`
@@ -160,6 +177,7 @@ mod tests {
             ("aliases", "root", "louen, admin"),
             ("aliases", "prenom.nom", "louen"),
             ("aliases", "president", "louen"),
+            ("aliases", "bureau", "President, secretaire, bureau, chef@y.org"),
             ("aliases", "annonces", ":include:/etc/mail/annonces.list"),
             ("aliases", "owner-annonces", "postmaster"),
             ("aliases", "user", "elsewhere@y.org"),
@@ -199,6 +217,12 @@ mod tests {
     fn aliases_are_for_this_machine_only() {
         assert_eq!(ask("president", "student.ecp.fr", Other), Expansion::NoOpinion);
         assert_eq!(ask("root", "elsewhere.org", Other), Expansion::NoOpinion);
+    }
+
+    #[test]
+    fn an_alias_that_names_another_alias_means_it() {
+        let expected = [("President", "here.org"), ("secretaire", ""), ("bureau", ""), ("chef", "y.org")];
+        assert_eq!(ask("bureau", "here.org", Local), to(&expected));
     }
 
     #[test]

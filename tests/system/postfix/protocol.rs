@@ -243,6 +243,13 @@ const DIALOGUES: &[Dialogue] = &[
         ],
     ),
     raw(
+        "DATA refused, with the message behind it",
+        &[
+            Step("EHLO x\r\n", 1),
+            Step("MAIL FROM:<a@known.example>\r\nRCPT TO:<nobody@local.example>\r\nDATA\r\n.\r\nNOOP\r\n", 5),
+        ],
+    ),
+    raw(
         "pipelined junk",
         &[Step(
             "EHLO x\r\nFOO\r\nMAIL\r\nRCPT TO:<louen@local.example>\r\nDATA\r\nMAIL FROM:<a@known.example>\r\nNOOP\r\n",
