@@ -16,7 +16,7 @@ fn row_17_mail_waits_for_its_next_hop() {
         let id = site.stranger().deliver(SENDER, &["x@via.ecp.fr"], &letter("row 17"));
         let entry = facteur.wait_until_deferred(&id, 1);
         let why = entry.recipients[0].last_reply.clone().unwrap();
-        assert!(why.starts_with("4") && why.contains("zen.via.ecp.fr") && why.contains("Connection refused"), "{why}");
+        assert!(why.starts_with('4') && why.contains("zen.via.ecp.fr") && why.contains("Connection refused"), "{why}");
         let listing = facteur.queue(&["list"]);
         for wanted in [&id, SENDER, "x@via.ecp.fr", "Connection refused"] {
             assert!(listing.contains(wanted), "{wanted:?} is not in:\n{listing}");
