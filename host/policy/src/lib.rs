@@ -7,6 +7,8 @@
 //! The way of a question: [`Policy`] (the plugins in force) → [`Session`] (a connection) → [`Transaction`] (an envelope) → a chain of
 //! plugins, each in a sandbox of its own → a checked verdict.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
+
 mod asker;
 mod bindings;
 mod code;

@@ -357,7 +357,7 @@ mod tests {
             destination: batch.destination,
             recipients: batch.recipients,
             deferred: if unreached { vec![(domain.into(), Timestamp(NOW.0 + 300_000))] } else { Vec::new() },
-            unreached: unreached.then(|| (reply, Timestamp(NOW.0 + 300_000))),
+            unreached: unreached.then_some((reply, Timestamp(NOW.0 + 300_000))),
             tried: true,
         }
     }
