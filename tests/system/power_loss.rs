@@ -40,8 +40,17 @@ fn config(machine: &Machine, disk: &Path, name: &str) -> PathBuf {
     gateway.write(machine, name)
 }
 
+/// Whether the Maildir is there when facteur starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Maildir {
+    /// facteur makes it, for several first messages at once.
+    Missing,
+    /// It was made a moment ago, and nobody has synced it: what is delivered there is lost unless facteur does.
+    Unsynced,
+}
+
 /// Loads facteur on a new disk and cuts the power after so many answers. Returns what was heard, and the disk as it then is.
-fn lose_power(machine: &Machine, name: &str, answers: usize, lie: Option<&str>) -> (Heard, PathBuf) {
+fn lose_power(machine: &Machine, name: &str, answers: usize, lie: Option<&str>, maildir: Maildir) -> (Heard, PathBuf) {
     let disk = Path::new("/var/spool").join(name);
     let image = disk.with_extension("image");
     fs::create_dir(&disk).expect("/var/spool is the test's");
@@ -54,6 +63,12 @@ fn lose_power(machine: &Machine, name: &str, answers: usize, lie: Option<&str>) 
     for folder in fs::read_dir(&image).expect("the image is there") {
         let folder = folder.expect("a folder can be listed").path();
         fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("an own folder can be changed");
+    }
+    if maildir == Maildir::Unsynced {
+        for folder in ["tmp", "new", "cur"] {
+            fs::create_dir(mailbox.join(folder)).expect("the mailbox is there");
+        }
+        give(&mailbox);
     }
     let library = library().expect("the layer is built with the tests");
     let mut facteur = Facteur::start_with(machine, &config(machine, &disk, name), |command| {
@@ -134,7 +149,8 @@ fn what_was_answered_250_survives_a_power_loss() {
         let losses = sized(20, 200);
         for loss in 0..losses {
             let name = format!("disk{loss}");
-            let (heard, disk) = lose_power(machine, &name, 1 + random(100), None);
+            let maildir = if loss % 2 == 0 { Maildir::Unsynced } else { Maildir::Missing };
+            let (heard, disk) = lose_power(machine, &name, 1 + random(100), None, maildir);
             let found = found(machine, &name, &disk);
             let missing: Vec<_> = heard.taken.difference(&found.whole).collect();
             assert!(missing.is_empty(), "loss {loss}: answered 250 and lost: {missing:?} of {}", heard.taken.len());
@@ -156,7 +172,7 @@ fn without_its_syncs_messages_are_lost() {
             ["1", "queue/queue.db-wal", "queue/bodies/", "queue/bodies", "mail/"].into_iter().enumerate()
         {
             let name = format!("lie{index}");
-            let (heard, disk) = lose_power(machine, &name, 100, Some(lie));
+            let (heard, disk) = lose_power(machine, &name, 100, Some(lie), Maildir::Missing);
             let missing = heard.taken.difference(&found(machine, &name, &disk).whole).count();
             println!("{lie}: {missing} of {} missing", heard.taken.len());
             assert_ne!(missing, 0, "with the syncs of {lie} taken out nothing is missing");

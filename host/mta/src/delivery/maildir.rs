@@ -5,6 +5,7 @@
 //! virtual(8) it begins with Return-Path:, X-Original-To: and Delivered-To:, and mail that already was delivered to this
 //! address is a loop.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -27,6 +28,8 @@ use crate::tables::{Mailbox, Owner};
 
 /// How far into the content its headers are looked at for a loop: more than any honest header is long.
 const HEADERS_LOOKED_AT: u64 = 256 * 1024;
+/// Maildirs remembered as being on the disk: a few MiB. When it is full it starts anew.
+const SETTLED_AT_MOST: usize = 50_000;
 /// Read from a body's file at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -78,7 +81,8 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
     let letter = Arc::new(letter);
     let work = |letter: Arc<Letter>, source: Source, maildir: PathBuf| move || letter.write(source, &maildir);
     let again = source.try_clone().map_err(Failure::Content)?;
-    match run_as(owner.as_ref(), work(letter.clone(), source, path.clone())).await? {
+    let maildir = path.clone();
+    let written = match run_as(owner.as_ref(), work(letter.clone(), source, path.clone())).await? {
         Err(Failure::Folder { error, .. })
             if error.kind() == io::ErrorKind::PermissionDenied && rustix::process::geteuid().is_root() =>
         {
@@ -90,7 +94,41 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
             run_as(owner.as_ref(), work(letter, again, path)).await?
         }
         done => done,
+    };
+    written?;
+    settle(maildir).await
+}
+
+/// The Maildirs that this process has seen on the disk: with their names in the folders above.
+static SETTLED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Sees to it that the Maildir itself outlasts a power loss. Each message checks, not just the one that made the folder: another one
+/// may find it made, and be done before it is synced. Runs with the program's own rights, since the user may not be
+/// allowed to open the folders above.
+async fn settle(maildir: PathBuf) -> Result<(), Failure> {
+    if SETTLED.lock().contains(&maildir) {
+        return Ok(());
     }
+    let failed = {
+        let path = maildir.clone();
+        |error| Failure::Folder { path, error }
+    };
+    let synced = tokio::task::spawn_blocking(move || {
+        for folder in maildir.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+            match sync_folder(folder) {
+                // Not ours to open: it wasn't made here either.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
+        let mut settled = SETTLED.lock();
+        if settled.len() >= SETTLED_AT_MOST {
+            settled.clear();
+        }
+        settled.insert(maildir);
+        Ok(())
+    });
+    synced.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
 }
 
 /// Why it isn't in the mailbox.
@@ -259,17 +297,10 @@ fn append_unix(content: &[u8], lines: &mut Vec<u8>) {
 
 /// Makes a Maildir and what leads to it, as the user.
 fn make(maildir: &Path) -> io::Result<()> {
+    SETTLED.lock().remove(maildir);
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    for folder in ["tmp", "new", "cur"] {
-        builder.create(maildir.join(folder))?;
-    }
-    sync_folder(maildir)?;
-    match maildir.parent().map_or(Ok(()), sync_folder) {
-        // The user may enter the folder above and not list it, and it wasn't made here then.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        synced => synced,
-    }
+    ["tmp", "new", "cur"].into_iter().try_for_each(|folder| builder.create(maildir.join(folder)))
 }
 
 /// Makes the folder of a Maildir, as root, and gives it to its user. Only the last step of the path is made.
@@ -277,6 +308,7 @@ fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
     // Two first messages may come at once: the second one waits until the folder is the user's.
     static MAKING: Mutex<()> = Mutex::new(());
     let _one = MAKING.lock();
+    SETTLED.lock().remove(maildir);
     match DirBuilder::new().mode(0o700).create(maildir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let theirs = std::fs::symlink_metadata(maildir)?.uid() == owner.uid;
@@ -291,9 +323,7 @@ fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
     if made.uid() != ourselves.as_raw() || std::fs::read_dir(maildir)?.next().is_some() {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    std::os::unix::fs::fchown(&folder, Some(owner.uid), Some(owner.gid))?;
-    folder.sync_all()?;
-    maildir.parent().map_or(Ok(()), sync_folder)
+    std::os::unix::fs::fchown(&folder, Some(owner.uid), Some(owner.gid))
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
