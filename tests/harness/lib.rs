@@ -20,6 +20,7 @@
 //! A test waits for what it needs by asking until a deadline ([`until`]), never by sleeping a guessed time. Whatever goes wrong in
 //! here is a panic that says what was missing, which is how a test fails.
 
+#![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "the harness panics to fail the test that uses it")]
 
 mod client;

@@ -3,6 +3,8 @@
 //! Everything it makes lies under `target/`; nothing is installed on the machine but, where rustup can do it, rustup's
 //! own WebAssembly target. Each command is idempotent and takes the steps it builds on.
 
+#![forbid(unsafe_code)]
+
 mod apt;
 mod checks;
 mod peers;

@@ -14,6 +14,7 @@
 //!
 //! What it does not do: TLS, AUTH, timeouts (the owner of the socket has the clock), and any decision.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;

@@ -15,6 +15,7 @@
 //! It does not decide anything: when a recipient is tried again, what a bounce says and who may delete is for the
 //! caller. A PostgreSQL store for clusters is meant to stand behind the same `Store` trait.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,

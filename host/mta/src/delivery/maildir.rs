@@ -1,7 +1,7 @@
 //! Delivery into a Maildir, as its user.
 //!
 //! The file is written and synced under `tmp`, renamed into `new`, and `new` is synced, all before the recipient counts as
-//! delivered: a crash leaves a whole message or none. Lines end in LF there, as local mail's do on Unix. Like Postfix's
+//! delivered, and so are the Maildir and the folders above it, once for each process: a crash leaves a whole message or none. Lines end in LF there, as local mail's do on Unix. Like Postfix's
 //! virtual(8) it begins with Return-Path:, X-Original-To: and Delivered-To:, and mail that already was delivered to this
 //! address is a loop.
 
