@@ -249,10 +249,8 @@ impl Walk<'_> {
             let Some(hook) = &plugin.alias else { continue };
             let answer = asker
                 .ask(index, "alias", async |store, instance| {
-                    let guest = hook.load(&mut *store, instance)?;
-                    let guest = guest.facteur_policy_alias();
                     let to = Resource::<RecipientHandle>::new_borrow(number);
-                    let expansion = match guest.call_expand(&mut *store, to).await? {
+                    let expansion = match hook.expand.call(store, instance, (to,)).await? {
                         Ok(expansion) => expansion,
                         Err(failure) => return Ok(Err(failure)),
                     };
@@ -271,7 +269,7 @@ impl Walk<'_> {
                     }
                     let mut owner = None;
                     if class == Class::Local {
-                        match guest.call_owner(&mut *store, &(&step.address).into()).await? {
+                        match hook.owner.call(store, instance, ((&step.address).into(),)).await? {
                             Ok(Some(raw)) => {
                                 let address = checked_address(&raw).map_err(wasmtime::Error::msg)?;
                                 owner = Some(domains.complete(address));

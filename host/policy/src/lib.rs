@@ -17,6 +17,7 @@ mod engine;
 mod expansion;
 mod facts;
 mod grants;
+mod hooks;
 mod imports;
 mod message;
 mod plugin;

@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 
-use crate::bindings::alias::AliasPluginIndices;
-use crate::bindings::restriction::RestrictionPluginIndices;
 use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
-use crate::bindings::transport::TransportPluginIndices;
 use crate::code::CodeCache;
 use crate::engine::{MEMORY_CEILING, Runtime};
 use crate::grants::Grants;
+use crate::hooks::{Alias, Restriction, Transport};
 use crate::imports::printable;
 use crate::sandbox::{Sandbox, State, View};
 use crate::services::Services;
@@ -89,9 +87,9 @@ pub struct Plugin {
     pub(crate) limits: Limits,
     pub(crate) on_error: OnError,
     pub(crate) instance_pre: InstancePre<State>,
-    pub(crate) restriction: Option<RestrictionPluginIndices>,
-    pub(crate) alias: Option<AliasPluginIndices>,
-    pub(crate) transport: Option<TransportPluginIndices>,
+    pub(crate) restriction: Option<Restriction>,
+    pub(crate) alias: Option<Alias>,
+    pub(crate) transport: Option<Transport>,
     initial: OnceLock<Initial>,
 }
 
@@ -122,9 +120,9 @@ impl Plugin {
         })?;
         warn_if_large(&config.name, &component);
         let plugin = Self {
-            restriction: RestrictionPluginIndices::new(&instance_pre).ok(),
-            alias: AliasPluginIndices::new(&instance_pre).ok(),
-            transport: TransportPluginIndices::new(&instance_pre).ok(),
+            restriction: Restriction::find(&component),
+            alias: Alias::find(&component),
+            transport: Transport::find(&component),
             instance_pre,
             name: config.name,
             settings: config.settings,
@@ -151,21 +149,21 @@ impl Plugin {
         let question = async |store: &mut wasmtime::Store<State>, instance: &wasmtime::component::Instance| {
             let mut stages = Stages::empty();
             if let Some(hook) = &self.restriction {
-                match hook.load(&mut *store, instance)?.facteur_policy_restriction().call_init(&mut *store).await? {
+                hook.check(store, instance)?;
+                match hook.init.call(store, instance, ()).await? {
                     Ok(wanted) => stages = wanted,
                     Err(reason) => return Ok(Err(reason)),
                 }
             }
             if let Some(hook) = &self.alias {
-                let answer = hook.load(&mut *store, instance)?.facteur_policy_alias().call_init(&mut *store).await?;
-                if let Err(reason) = answer {
+                hook.check(store, instance)?;
+                if let Err(reason) = hook.init.call(store, instance, ()).await? {
                     return Ok(Err(reason));
                 }
             }
             if let Some(hook) = &self.transport {
-                let answer =
-                    hook.load(&mut *store, instance)?.facteur_policy_transport().call_init(&mut *store).await?;
-                if let Err(reason) = answer {
+                hook.check(store, instance)?;
+                if let Err(reason) = hook.init.call(store, instance, ()).await? {
                     return Ok(Err(reason));
                 }
             }

@@ -152,10 +152,9 @@ impl Policy {
         let sandbox = Sandbox::new(&self.runtime, plugin, &self.services, view).await?;
         let (_, answer) = sandbox
             .ask(async |store, instance| {
-                let guest = hook.load(&mut *store, instance)?;
                 let t = Resource::<TransactionHandle>::new_borrow(0);
                 let to = Resource::<RecipientHandle>::new_borrow(0);
-                match guest.facteur_policy_transport().call_next_hop(&mut *store, t, to).await? {
+                match hook.next_hop.call(store, instance, (t, to)).await? {
                     Ok(answer) => Ok(Ok(check(answer, address).map_err(wasmtime::Error::msg)?)),
                     Err(failure) => Ok(Err(failure)),
                 }

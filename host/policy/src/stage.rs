@@ -127,22 +127,20 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
     let envelope = asker.envelope.is_some();
     let answer = asker
         .ask(number, "restriction", async |store, instance| {
-            let guest = hook.load(&mut *store, instance)?;
-            let guest = guest.facteur_policy_restriction();
             // Borrows are for one call; the numbers of the session, envelope and message say nothing, since a sandbox has one of each.
             let s = Resource::<SessionHandle>::new_borrow(0);
             let t = Resource::<TransactionHandle>::new_borrow(0);
             let early = envelope.then(|| Resource::<TransactionHandle>::new_borrow(0));
             let answer = match stage {
-                Stage::Connect => guest.call_connect(&mut *store, s, early).await?,
-                Stage::Helo => guest.call_helo(&mut *store, s, early).await?,
-                Stage::Mail => guest.call_mail(&mut *store, s, t).await?,
+                Stage::Connect => hook.connect.call(store, instance, (s, early)).await?,
+                Stage::Helo => hook.helo.call(store, instance, (s, early)).await?,
+                Stage::Mail => hook.mail.call(store, instance, (s, t)).await?,
                 Stage::Rcpt(to) => {
-                    guest.call_rcpt(&mut *store, s, t, Resource::<RecipientHandle>::new_borrow(to)).await?
+                    hook.rcpt.call(store, instance, (s, t, Resource::<RecipientHandle>::new_borrow(to))).await?
                 }
-                Stage::Data => guest.call_data(&mut *store, s, t).await?,
+                Stage::Data => hook.data.call(store, instance, (s, t)).await?,
                 Stage::EndOfData => {
-                    guest.call_end_of_data(&mut *store, s, t, Resource::<MessageHandle>::new_borrow(0)).await?
+                    hook.end_of_data.call(store, instance, (s, t, Resource::<MessageHandle>::new_borrow(0))).await?
                 }
             };
             let verdict = match answer {
