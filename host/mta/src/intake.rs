@@ -77,11 +77,10 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         hold,
         recipients: outgoing.recipients.into_iter().map(|one| received_recipient(one, recipients)).collect(),
     };
-    let queued = store(mta, new).await.map_err(|error| {
+    let queued = store(mta, new, session.id.as_str()).await.map_err(|error| {
         tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
         error.reply()
     })?;
-    tracing::info!(session = session.id, id = %queued.queue_id, "accepted");
     Ok(Some(queued))
 }
 
@@ -89,21 +88,21 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
 ///
 /// # Errors
 /// The store's.
-pub async fn store(mta: &Mta, new: NewMessage) -> Result<Queued, facteur_spool::SpoolError> {
+async fn store(mta: &Mta, new: NewMessage, session: &str) -> Result<Queued, facteur_spool::SpoolError> {
     let held = new.hold.is_some();
     let message = as_stored(&new);
     let queued = mta.spool.insert(new).await?;
-    log_queued(&message, &queued);
+    log_queued(&message, &queued, Some(session));
     if !held && !queued.duplicate {
         mta.queue.arrived(with_ids(message, &queued));
     }
     Ok(queued)
 }
 
-/// One line for each message that enters the queue.
-pub fn log_queued(message: &Message, queued: &Queued) {
+/// One line for each message that enters the queue; the session is the one that it came by.
+pub fn log_queued(message: &Message, queued: &Queued, session: Option<&str>) {
     tracing::info!(
-        id = %queued.queue_id, from = %shown(message.sender.as_ref()), size = message.size, nrcpt = message.recipients.len(),
+        id = %queued.queue_id, session, from = %shown(message.sender.as_ref()), size = message.size, nrcpt = message.recipients.len(),
         client = message.client.address, "queued"
     );
 }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use facteur_smtp::{
 use facteur_spool::{BodyWriter, SpoolError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::config::Listen;
 use crate::intake::{self, Accepted};
@@ -101,8 +103,12 @@ impl Session {
                 self.wire.greet(&reply);
             }
         }
+        // Both live as long as the session: a timer that is only put off, and a place in the line of those who hear of the stop, cost
+        // a command nothing.
         let mut stopping = self.mta.stopping.clone();
-        let mut end: Option<tokio::time::Instant> = None;
+        let mut stop = pin!(told_to_stop(&mut stopping));
+        let mut patience = pin!(tokio::time::sleep(self.listen.limits.timeout));
+        let mut leaving = false;
         loop {
             while let Some(event) = self.wire.poll() {
                 // Boxed: what a question needs while it is asked is far larger than an idle session.
@@ -114,20 +120,23 @@ impl Session {
             if self.wire.wants_close() {
                 return self.last_words().await;
             }
+            if !leaving {
+                patience.as_mut().reset(Instant::now() + self.listen.limits.timeout);
+            }
             tokio::select! {
                 ready = self.stream.readable() => ready?,
-                () = tokio::time::sleep(self.listen.limits.timeout) => {
-                    self.go_away("Error: timeout exceeded", "4.4.2");
+                () = patience.as_mut() => {
+                    if !leaving {
+                        self.go_away("Error: timeout exceeded", "4.4.2");
+                    }
                     return self.last_words().await;
                 }
-                () = told_to_stop(&mut stopping), if end.is_none() => {
+                () = stop.as_mut(), if !leaving => {
                     // Said at once, or after the content that is coming in.
                     self.go_away("Service shutting down", "4.3.2");
-                    end = Some(tokio::time::Instant::now() + LAST_CONTENT);
+                    leaving = true;
+                    patience.as_mut().reset(Instant::now() + LAST_CONTENT);
                     continue;
-                }
-                () = tokio::time::sleep_until(end.unwrap_or_else(tokio::time::Instant::now)), if end.is_some() => {
-                    return self.last_words().await;
                 }
             }
             if !self.read()? {

@@ -1,19 +1,27 @@
 //! The two threads of the spool. The committer takes whatever waits and makes one commit of it; the housekeeper does
 //! what may take long and nobody waits for: checkpoints, unlinks, the reserve.
+//!
+//! After a commit that carried several writes the next one waits until as many are there, but no longer than that commit took: those
+//! whom it let go on come back together, and a commit costs nearly the same for one as for twenty. A single client is
+//! never kept waiting.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc::UnboundedReceiver, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::SpoolError;
+use crate::inbox::Inbox;
 use crate::room::Room;
 use crate::store::{Applied, Store, Write, Written};
 
 /// The most writes in one commit, so that the memory of a transaction is bounded (64 MiB of small bodies).
 const MAX_BATCH: usize = 1024;
+/// The longest that a commit waits for others to come along: where a sync takes longer, a wait would be felt.
+const PATIENCE: Duration = Duration::from_millis(5);
 /// What a write adds to the log at least: a few pages of tables and indexes, shared with others of its batch.
 const WRITE_COST: u64 = 8 << 10;
 
@@ -39,6 +47,7 @@ pub(crate) enum Chore {
 
 /// What the threads share with the door.
 pub(crate) struct Shared {
+    pub requests: Inbox<Request>,
     pub store: Arc<dyn Store>,
     pub room: Arc<Room>,
     pub bodies: Arc<Path>,
@@ -71,17 +80,21 @@ impl Shared {
     }
 }
 
-/// The committer's loop; ends with the channel or a close.
-pub(crate) fn commit(shared: &Shared, mut requests: UnboundedReceiver<Request>, chores: &mpsc::Sender<Chore>) {
+/// The committer's loop; ends when the inbox is closed, or with a request to close.
+pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
     // Whatever ends this thread, those who wait must not believe that it goes on.
+    let _last = Last(shared);
     let _guard = Guard(shared);
     let mut logged = 0;
     let mut waiting = Vec::new();
+    // How many writes the last commit carried, and how long it took.
+    let mut last = (0, Duration::ZERO);
     loop {
-        // Takes what is there, waits only for the first.
-        if requests.blocking_recv_many(&mut waiting, MAX_BATCH) == 0 {
+        shared.requests.take(&mut waiting, MAX_BATCH, last.0, last.1.min(PATIENCE));
+        if waiting.is_empty() {
             return;
         }
+        let started = Instant::now();
         let mut writes = Vec::with_capacity(waiting.len());
         let mut answers = Vec::with_capacity(waiting.len());
         let mut close = None;
@@ -99,7 +112,9 @@ pub(crate) fn commit(shared: &Shared, mut requests: UnboundedReceiver<Request>, 
         }
         if !writes.is_empty() {
             logged += writes.iter().map(cost).sum::<u64>();
+            let count = writes.len();
             let Applied { answers: results, unlink } = apply(shared, writes, chores);
+            last = (count, started.elapsed());
             for (answer, result) in answers.into_iter().zip(results) {
                 // Who no longer waits (a client gone meanwhile) has its message queued all the same.
                 let _ = answer.send(result);
@@ -114,8 +129,7 @@ pub(crate) fn commit(shared: &Shared, mut requests: UnboundedReceiver<Request>, 
             }
         }
         if let Some(done) = close {
-            requests.close();
-            while let Ok(request) = requests.try_recv() {
+            for request in shared.requests.empty() {
                 if let Request::Write { answer, .. } = request {
                     let _ = answer.send(Err(SpoolError::Closed));
                 }
@@ -236,6 +250,15 @@ fn empty_log(shared: &Shared) -> Result<(), SpoolError> {
         shared.store.checkpoint()?;
     }
     Ok(())
+}
+
+/// Nobody takes requests after the committer: those who wait for an answer, or ask later, are told so.
+struct Last<'a>(&'a Shared);
+
+impl Drop for Last<'_> {
+    fn drop(&mut self) {
+        self.0.requests.empty();
+    }
 }
 
 /// A thread that panics must not look like one that is slow.

@@ -28,6 +28,7 @@ mod body;
 mod committer;
 mod error;
 mod id;
+mod inbox;
 mod message;
 mod room;
 mod spool;

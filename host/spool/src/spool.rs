@@ -8,11 +8,11 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
 use crate::body::blocking;
 use crate::committer::{self, Chore, Request, Shared};
+use crate::inbox::Inbox;
 use crate::room::Room;
 use crate::sqlite::Sqlite;
 use crate::store::{Change, Pick, Store, Write, Written};
@@ -65,7 +65,6 @@ pub struct Spool {
 
 struct Inner {
     shared: Arc<Shared>,
-    requests: Option<UnboundedSender<Request>>,
     chores: Mutex<Option<mpsc::Sender<Chore>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The last queue id given.
@@ -77,7 +76,7 @@ struct Inner {
 impl Drop for Inner {
     /// Waits for the writes that were asked for, so that the directory is free when this returns.
     fn drop(&mut self) {
-        self.requests = None;
+        self.shared.requests.close();
         self.join();
     }
 }
@@ -120,6 +119,7 @@ impl Spool {
         let room = Arc::new(Room::new(territory.reserve(), config.reserve, config.message_limit));
         room.make_reserve()?;
         let shared = Arc::new(Shared {
+            requests: Inbox::new(),
             store,
             room,
             bodies: territory.bodies().clone(),
@@ -128,7 +128,6 @@ impl Spool {
             commits: AtomicU64::new(0),
             writes: AtomicU64::new(0),
         });
-        let (requests, receiver) = unbounded_channel();
         let (chores, chore_receiver) = mpsc::channel();
         let mut threads = Vec::with_capacity(2);
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -143,12 +142,11 @@ impl Spool {
         })?);
         threads.push(spawn("spool-commit", {
             let (shared, chores) = (shared.clone(), chores.clone());
-            Box::new(move || committer::commit(&shared, receiver, &chores))
+            Box::new(move || committer::commit(&shared, &chores))
         })?);
         Ok(Self {
             inner: Arc::new(Inner {
                 shared,
-                requests: Some(requests),
                 chores: Mutex::new(Some(chores)),
                 threads: Mutex::new(threads),
                 last: Mutex::default(),
@@ -357,8 +355,7 @@ impl Spool {
         if let Some(failure) = self.shared().failure() {
             return Err(failure);
         }
-        let requests = self.inner.requests.as_ref().ok_or(SpoolError::Closed)?;
-        requests.send(request).map_err(|_| self.ended())
+        if self.shared().requests.put(request) { Ok(()) } else { Err(self.ended()) }
     }
 
     /// Why the committer answers no more.

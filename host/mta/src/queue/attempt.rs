@@ -183,7 +183,7 @@ async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settle
     match parts.spool.record(settled.outcomes, notices).await {
         Ok(queued) => {
             for (message, queued) in messages.into_iter().zip(&queued) {
-                intake::log_queued(&message, queued);
+                intake::log_queued(&message, queued, None);
                 queue.arrived(intake::with_ids(message, queued));
             }
             true
