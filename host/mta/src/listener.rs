@@ -36,6 +36,8 @@ impl Listener {
         let address = listen.address;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
+        // For its connections, which have it from here: replies are whole segments already, and waiting for more makes the client wait.
+        socket.set_tcp_nodelay(true)?;
         if address.is_ipv6() {
             // "[::]:25" and "0.0.0.0:25" are two listeners, whatever the system's default.
             socket.set_only_v6(true)?;

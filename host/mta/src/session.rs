@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +43,6 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
     let trusted = live.config.networks.contains(client.ip().to_canonical());
     let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
     tracing::debug!(session = facts.id, client = %client.ip().to_canonical(), listener = listen.name, "connect");
-    // Replies are whole segments already; waiting for more only makes the client wait.
-    let _ = stream.set_nodelay(true);
     let wire = Server::new(Arc::new(ServerConfig {
         hostname: live.config.hostname.clone(),
         limits: ServerLimits {
@@ -111,8 +110,7 @@ impl Session {
         let mut leaving = false;
         loop {
             while let Some(event) = self.wire.poll() {
-                // Boxed: what a question needs while it is asked is far larger than an idle session.
-                if Box::pin(self.take(event)).await.is_break() {
+                if self.take(event).await.is_break() {
                     return self.last_words().await;
                 }
             }
@@ -181,32 +179,33 @@ impl Session {
         written.await.unwrap_or(Ok(()))
     }
 
-    /// Answers one event. Breaks when the session is over.
-    async fn take(&mut self, event: Event) -> std::ops::ControlFlow<()> {
+    /// Answers one event. Breaks when the session is over. The futures that ask policy are boxed: what they need meanwhile is far larger
+    /// than an idle session.
+    async fn take(&mut self, event: Event) -> ControlFlow<()> {
         let acceptance = event.acceptance();
         let stage = stage(&event);
         let answer = match event {
-            Event::Hello { esmtp, name } => self.policy.hello(&name, esmtp).await,
+            Event::Hello { esmtp, name } => Box::pin(self.policy.hello(&name, esmtp)).await,
             Event::Mail { sender, parameters } => self.mail(sender, parameters),
-            Event::Rcpt { path, parameters } => self.rcpt(path, parameters).await,
-            Event::Data => self.data().await,
+            Event::Rcpt { path, parameters } => Box::pin(self.rcpt(path, parameters)).await,
+            Event::Data => Box::pin(self.data()).await,
             Event::Body(bytes) => {
                 self.body(&bytes).await;
-                return std::ops::ControlFlow::Continue(());
+                return ControlFlow::Continue(());
             }
-            Event::EndOfData(result) => match self.end_of_data(result).await {
+            Event::EndOfData(result) => match Box::pin(self.end_of_data(result)).await {
                 Ok(reply) => {
                     self.wire.reply(&reply);
-                    return std::ops::ControlFlow::Continue(());
+                    return ControlFlow::Continue(());
                 }
                 Err(decision) => decision,
             },
             Event::Vrfy(_) => Decision::Accept,
             Event::Reset => {
                 self.envelope = None;
-                return std::ops::ControlFlow::Continue(());
+                return ControlFlow::Continue(());
             }
-            Event::Quit => return std::ops::ControlFlow::Continue(()),
+            Event::Quit => return ControlFlow::Continue(()),
         };
         match answer {
             Decision::Accept => {
@@ -221,10 +220,10 @@ impl Session {
             Decision::Drop(reply) => {
                 self.log_refusal(stage, &reply);
                 self.wire.reply(&reply);
-                return std::ops::ControlFlow::Break(());
+                return ControlFlow::Break(());
             }
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     }
 
     fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {

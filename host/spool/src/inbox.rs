@@ -23,10 +23,7 @@ struct State<T> {
 impl<T> Inbox<T> {
     /// Empty, and open.
     pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false }),
-            enough: Condvar::new(),
-        }
+        Self { state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false }), enough: Condvar::new() }
     }
 
     /// Puts one in. False: nobody takes any more.
