@@ -127,7 +127,7 @@ mod tests {
         for wanted in [
             "work.a: 101, which is 1 more than the budget of 100 (it is)",
             "work.b: 0, more than 20 % below the budget of 1",
-            "work.c: counted 5, and there is no budget for it",
+            "work.c: 5, and there is no budget for it",
         ] {
             assert!(told.contains(wanted), "{told}");
         }

@@ -1,7 +1,7 @@
 //! How often the real program makes the disk sync, seen by a layer below it (`tests/lossyfs`).
 //!
 //! Each message is sent when the one before is done with, so that no two can share a commit, and the numbers are the same in every run.
-//! That those that wait at the same time do share one is for the spool's own tests, which can make them wait.
+//! That those that wait at the same time do share one is for the spool's own tests, which can make them wait (`what_waits_is_one_commit`).
 
 use std::collections::BTreeMap;
 use std::fs;
