@@ -17,7 +17,7 @@ const WORKLOADS: [(&str, u64); 6] = [
     ("spool-insert", 100),
     ("find-texthash", 2_000),
     ("find-aliases", 2_000),
-    ("find-regexp", 20),
+    ("find-regexp", 200),
 ];
 
 fn program() -> PathBuf {
