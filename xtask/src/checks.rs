@@ -146,6 +146,8 @@ fn tests(long: bool, filters: &[String]) -> Outcome {
         if filters.len() > 1 {
             return Err("cargo test takes one filter; cargo-nextest takes more".into());
         }
+        // Unlike nextest it doesn't build the programs that some tests run.
+        shell::run(shell::cargo().args(["build", "--workspace", "--examples"]))?;
         cargo.args(["test", "--workspace", "--lib", "--bins", "--tests"]).args(filters);
     }
     let error = cargo.stdin(Stdio::null()).exec();

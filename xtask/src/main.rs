@@ -7,6 +7,7 @@
 
 mod apt;
 mod checks;
+mod micro;
 mod peers;
 mod plugins;
 mod shell;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
   plugin FOLDER                 build the plugin whose crate is in FOLDER to FOLDER.wasm
   peers                         fetch the mail programs that the system tests talk to into target/peers
   run [-- ARGUMENT…]            build facteur and start it on its embedded default (facteur demo ARGUMENT…)
+  bench micro                   time the parts: protocol, hook calls, spool, tables
   test [--long]                 every check and every test; --long: more rounds, ten minutes of fuzzing
   test [--long] -- FILTER…      only the tests whose names contain one of the filters, without the other checks
 
@@ -42,6 +44,7 @@ enum Request {
     Plugin(PathBuf),
     Peers,
     Run(Vec<String>),
+    BenchMicro,
     Test { long: bool, filters: Vec<String> },
 }
 
@@ -70,6 +73,7 @@ fn parse(arguments: &[String]) -> Outcome<Request> {
         (["plugin"], true) => Err("name the plugin's folder: cargo xtask plugin FOLDER".into()),
         (["peers"], true) => Ok(Request::Peers),
         (["run"], _) => Ok(Request::Run(rest)),
+        (["bench", "micro"], true) => Ok(Request::BenchMicro),
         (["test"], _) => Ok(Request::Test { long: false, filters: rest }),
         (["test", "--long"], _) => Ok(Request::Test { long: true, filters: rest }),
         _ => Err(format!("don't know what `{}` means\n\n{USAGE}", arguments.join(" "))),
@@ -87,6 +91,7 @@ fn perform(request: Request) -> Outcome {
         Request::Plugin(folder) => shell::alone(|| plugins::build_one(&toolchain::set_up()?, &folder)),
         Request::Peers => shell::alone(peers::fetch),
         Request::Run(arguments) => run(&arguments),
+        Request::BenchMicro => micro::run(),
         Request::Test { long, filters } => checks::test(long, &filters),
     }
 }

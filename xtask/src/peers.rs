@@ -1,4 +1,4 @@
-//! The mail programs that the system tests talk to: Debian's packages, unpacked into `target/peers/<package>` without
+//! The programs that the tests need, most of them mail programs that the system tests talk to: Debian's packages, unpacked into `target/peers/<package>` without
 //! being installed, with a script for each program in `target/peers/bin` that sets the library path.
 //!
 //! The tests bring their own configuration: Postfix runs from there as root, with an existing unprivileged user as
@@ -22,11 +22,13 @@ struct Peer {
     package: &'static str,
     /// Below the package's folder; each gets a script of its name.
     programs: &'static [&'static str],
+    /// What the programs find in their environment: a name, and a path below the package's folder.
+    environment: Option<(&'static str, &'static str)>,
     /// One of the programs with arguments that make it load its libraries and end at once.
     probe: &'static [&'static str],
 }
 
-const PEERS: [Peer; 3] = [
+const PEERS: [Peer; 4] = [
     Peer {
         package: "postfix",
         programs: &[
@@ -39,11 +41,19 @@ const PEERS: [Peer; 3] = [
             "usr/sbin/smtp-source",
             "usr/lib/postfix/sbin/master",
         ],
+        environment: None,
         probe: &["postconf", "-d", "mail_version"],
     },
-    Peer { package: "swaks", programs: &["usr/bin/swaks"], probe: &["swaks", "--version"] },
+    Peer { package: "swaks", programs: &["usr/bin/swaks"], environment: None, probe: &["swaks", "--version"] },
     // The tests run in a network namespace of their own and bring its loopback up.
-    Peer { package: "iproute2", programs: &["bin/ip"], probe: &["ip", "-Version"] },
+    Peer { package: "iproute2", programs: &["bin/ip"], environment: None, probe: &["ip", "-Version"] },
+    // Counts instructions. Without the shell script around it, which is for those who have it installed.
+    Peer {
+        package: "valgrind",
+        programs: &["usr/bin/valgrind.bin"],
+        environment: Some(("VALGRIND_LIB", "usr/libexec/valgrind")),
+        probe: &["valgrind.bin", "--version"],
+    },
 ];
 
 /// Programs that every Debian has or installs easily, and why they are needed.
@@ -93,9 +103,14 @@ impl Peer {
         }
         for program in self.programs {
             let name = Path::new(program).file_name().unwrap_or_default();
+            let environment = match self.environment {
+                Some((name, path)) => format!("export {name}=\"$peer/{path}\"\n"),
+                None => String::new(),
+            };
             let script = format!(
                 "#!/bin/sh\n\
                  peer=$(cd \"$(dirname \"$0\")/../{}\" && pwd)\n\
+                 {environment}\
                  LD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec \"$peer/{program}\" \"$@\"\n",
                 self.package,
                 self.library_path(Path::new("$peer")),

@@ -15,6 +15,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::Imports;
+use crate::meter::Meter;
 use crate::sandbox::State;
 
 /// How often running guests are looked at: short enough that a loop can't hold a thread noticeably, long enough to cost nothing.
@@ -45,6 +46,7 @@ pub struct Runtime {
     pub(crate) linker: Arc<Linker<State>>,
     permits: Arc<Semaphore>,
     sandboxes: usize,
+    meter: Option<Arc<Meter>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -59,16 +61,29 @@ impl Runtime {
     /// # Errors
     /// The address space for the pool can't be had, or the clock thread can't start.
     pub fn new(sandboxes: u32) -> Result<Self, EngineError> {
+        Self::with(sandboxes, None)
+    }
+
+    /// The same with a meter, for tests: guests' work is counted, which makes it slower.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn metered(sandboxes: u32, meter: Arc<Meter>) -> Result<Self, EngineError> {
+        Self::with(sandboxes, Some(meter))
+    }
+
+    fn with(sandboxes: u32, meter: Option<Arc<Meter>>) -> Result<Self, EngineError> {
         let fail = |e: wasmtime::Error| EngineError(format!("{e:#}"));
-        let engine = Engine::new(&configuration(sandboxes)).map_err(fail)?;
+        let engine = Engine::new(configuration(sandboxes).consume_fuel(meter.is_some())).map_err(fail)?;
         let mut linker = Linker::new(&engine);
-        Imports::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(fail)?;
+        Imports::add_to_linker::<_, HasSelf<State>>(&mut linker, State::called).map_err(fail)?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| EngineError(e.to_string()))?;
         Ok(Self {
             engine,
             linker: Arc::new(linker),
             permits: Arc::new(Semaphore::new(sandboxes as usize)),
             sandboxes: sandboxes as usize,
+            meter,
             _ticker: Arc::new(ticker),
         })
     }
@@ -77,6 +92,10 @@ impl Runtime {
     /// middle of a transaction, however many, never take the other half from those with something to decide.
     pub(crate) fn is_short(&self) -> bool {
         self.permits.available_permits() < self.sandboxes / 2
+    }
+
+    pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
+        self.meter.as_ref()
     }
 
     /// The right to have one sandbox, or none if all stay in use for too long.

@@ -15,6 +15,7 @@ use crate::asker::Asker;
 use crate::engine::{Runtime, TICK};
 use crate::facts::{EnvelopeFacts, SessionFacts};
 use crate::message::Message;
+use crate::meter::{self, Meter};
 use crate::plugin::Plugin;
 use crate::services::Services;
 
@@ -66,6 +67,8 @@ pub(crate) struct State {
     pub view: View,
     /// What `keep` gave, and whether it may be called: only in `init`.
     pub initializing: Option<Vec<u8>>,
+    /// Calls into the host, since the meter last looked.
+    pub calls: u64,
     /// Log lines left in this call.
     pub log_lines: u32,
     limits: StoreLimits,
@@ -82,6 +85,14 @@ pub(crate) struct View {
     pub asker: Option<Weak<Asker>>,
 }
 
+impl State {
+    /// Every call of a guest comes by here for the host's half.
+    pub(crate) fn called(&mut self) -> &mut Self {
+        self.calls += 1;
+        self
+    }
+}
+
 /// Log lines for one call of a hook; more are dropped.
 pub(crate) const LOG_LINES: u32 = 100;
 
@@ -90,6 +101,7 @@ pub(crate) struct Sandbox {
     store: Store<State>,
     instance: Instance,
     plugin: Arc<Plugin>,
+    meter: Option<Arc<Meter>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -107,6 +119,7 @@ impl Sandbox {
             services: services.clone(),
             view,
             initializing: None,
+            calls: 0,
             log_lines: LOG_LINES,
             limits: StoreLimitsBuilder::new().memory_size(plugin.limits.memory).trap_on_grow_failure(true).build(),
             ticks_left: 0,
@@ -123,9 +136,13 @@ impl Sandbox {
             Ok(UpdateDeadline::Yield(1))
         });
         refill(&mut store, plugin);
+        let meter = runtime.meter().cloned();
+        if meter.is_some() {
+            meter::fill(&mut store);
+        }
         let made = timed(plugin.limits.timeout, plugin.instance_pre.instantiate_async(&mut store)).await?;
         let instance = made.map_err(|error| explain(&store, plugin, &error))?;
-        Ok(Self { store, instance, plugin: plugin.clone(), _permit: permit })
+        Ok(Self { store, instance, plugin: plugin.clone(), meter, _permit: permit })
     }
 
     /// Asks one question, within the plugin's limits. A question that finds its answer breaking the contract says so as an error,
@@ -136,7 +153,12 @@ impl Sandbox {
     ) -> Result<(Self, T), CallError> {
         refill(&mut self.store, &self.plugin);
         match timed(self.plugin.limits.timeout, question(&mut self.store, &self.instance)).await? {
-            Ok(answer) => Ok((self, answer)),
+            Ok(answer) => {
+                if let Some(meter) = &self.meter {
+                    meter.note(self.plugin.name(), &mut self.store);
+                }
+                Ok((self, answer))
+            }
             Err(error) => Err(explain(&self.store, &self.plugin, &error)),
         }
     }

@@ -17,6 +17,9 @@
 //! With [`LIE`] set, the sync is taken out: it says that all is well and nothing is on the disk. A test of durability
 //! must fail then.
 //!
+//! With [`LOG`] set, each sync adds a line to a file, the path of what was synced within the root: how many there are is what a
+//! message costs the disk. Without [`IMAGE`] nothing else is written down then.
+//!
 //! Linked into a test for [`snapshot`] and [`restore`], and without [`ROOT`] in the environment, it changes nothing.
 
 mod image;
@@ -29,6 +32,8 @@ use std::path::{Path, PathBuf};
 pub const ROOT: &str = "FACTEUR_LOSSY_ROOT";
 /// The variable that names the directory with what is durable: on the same file system, outside of the root.
 pub const IMAGE: &str = "FACTEUR_LOSSY_IMAGE";
+/// The variable that names the file to which each sync under the root adds its path.
+pub const LOG: &str = "FACTEUR_LOSSY_LOG";
 /// The variable that takes syncs out: `1` all of them, a path within the root those of that file or directory, with a
 /// `/` at its end those of all that is in it.
 pub const LIE: &str = "FACTEUR_LOSSY_LIE";

@@ -1,12 +1,14 @@
 //! What stands in for `fsync` and `fdatasync`.
 
 use std::ffi::{CStr, c_int, c_void};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::image::{Image, kind_of, path_of};
-use crate::{IMAGE, LIE, ROOT};
+use crate::{IMAGE, LIE, LOG, ROOT};
 
 type Sync = unsafe extern "C" fn(c_int) -> c_int;
 
@@ -14,8 +16,27 @@ type Sync = unsafe extern "C" fn(c_int) -> c_int;
 struct Layer {
     root: PathBuf,
     lie: Option<String>,
-    /// One record at a time, so that an older one never overwrites a newer one.
-    image: Mutex<Image>,
+    /// One record at a time, so that an older one never overwrites a newer one. None: syncs are only logged.
+    image: Option<Mutex<Image>>,
+    log: Option<File>,
+}
+
+impl Layer {
+    fn new(root: &Path) -> io::Result<Self> {
+        let log = std::env::var_os(LOG).map(|path| File::options().create(true).append(true).open(path)).transpose()?;
+        let image = std::env::var_os(IMAGE).map(|image| Image::new(Path::new(&image))).transpose()?;
+        if image.is_none() && log.is_none() {
+            return Err(io::Error::other(format!("neither {IMAGE} nor {LOG} is set")));
+        }
+        let lie = std::env::var(LIE).ok();
+        Ok(Self { root: root.canonicalize()?, lie, image: image.map(Mutex::new), log })
+    }
+
+    /// One write, so that lines of several threads and processes stay whole.
+    fn log(&self, path: &Path) -> io::Result<()> {
+        let Some(mut log) = self.log.as_ref() else { return Ok(()) };
+        log.write_all(&[path.as_os_str().as_bytes(), b"\n"].concat())
+    }
 }
 
 fn layer() -> Option<&'static Layer> {
@@ -23,12 +44,8 @@ fn layer() -> Option<&'static Layer> {
     LAYER
         .get_or_init(|| {
             let root = PathBuf::from(std::env::var_os(ROOT)?);
-            let lie = std::env::var(LIE).ok();
-            let image = std::env::var_os(IMAGE)
-                .ok_or_else(|| io::Error::other(format!("{IMAGE} is not set")))
-                .and_then(|image| Image::new(Path::new(&image)));
-            match root.canonicalize().and_then(|root| Ok((root, image?))) {
-                Ok((root, image)) => Some(Layer { root, lie, image: Mutex::new(image) }),
+            match Layer::new(&root) {
+                Ok(layer) => Some(layer),
                 Err(error) => give_up(&root, &error),
             }
         })
@@ -61,7 +78,11 @@ fn sync(descriptor: c_int, real: Option<Sync>) -> c_int {
     if layer.lie.as_ref().is_some_and(|lie| lies_about(lie, relative)) {
         return 0;
     }
-    let image = layer.image.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Err(error) = layer.log(relative) {
+        give_up(&path, &error);
+    }
+    let Some(image) = &layer.image else { return call() };
+    let image = image.lock().unwrap_or_else(PoisonError::into_inner);
     let result = call();
     if result == 0
         && let Err(error) = record(&image, &link)

@@ -1,0 +1,134 @@
+//! What a question to a plugin costs: in a fresh sandbox and on a live one, on one thread and on two, alone and in a chain.
+//!
+//! divan prints medians; how bad the worst hundredth of the hook calls is, is printed below its table.
+
+#![forbid(unsafe_code)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench that fails may panic")]
+
+#[path = "../tests/common/mod.rs"]
+#[allow(dead_code, reason = "what the tests share")]
+mod common;
+
+use std::sync::{Arc, Barrier, OnceLock};
+use std::time::{Duration, Instant};
+
+use common::{probe, users};
+use divan::Bencher;
+use facteur_policy::{Decision, PluginConfig, Policy, SessionFacts, Transaction};
+use tokio::runtime::Runtime;
+
+/// Calls of which the worst hundredth is told.
+const CALLS: usize = 20_000;
+/// Enough for two threads that keep some.
+const SANDBOXES: u32 = 64;
+
+/// The last one to be asked at RCPT. After `discard` the host asks neither for aliases nor for a route: what is measured is the
+/// calls of the restriction hook, and nothing else.
+const LAST: &str = r#"{"rcpt": "discard"}"#;
+
+fn main() {
+    divan::main();
+    for threads in [1, 2] {
+        worst_hundredth(threads);
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+thread_local! {
+    static RUNTIME: Runtime = runtime();
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+fn load(plugins: Vec<PluginConfig>) -> Arc<Policy> {
+    runtime().block_on(common::policy_with(SANDBOXES, plugins, users()))
+}
+
+/// One plugin, which is asked once at each RCPT.
+fn one() -> &'static Arc<Policy> {
+    static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
+    POLICY.get_or_init(|| load(vec![probe("one", LAST)]))
+}
+
+fn facts() -> Arc<SessionFacts> {
+    let client = "203.0.113.25:1025".parse().unwrap();
+    Arc::new(SessionFacts::new("s1".into(), "127.0.0.1:25".into(), client, false))
+}
+
+fn transaction(policy: &Arc<Policy>) -> Transaction {
+    let session = policy.session(policy.chain(None), facts());
+    session.begin(Some("sender@example.org".parse().unwrap()), None, false)
+}
+
+fn rcpt(transaction: &mut Transaction) {
+    let decision = block_on(transaction.rcpt("louen@local.test".parse().unwrap(), false));
+    assert_eq!(decision, Decision::Accept);
+}
+
+/// One call: a sandbox is made, asked, and thrown away.
+#[divan::bench(threads = [1, 2])]
+fn rcpt_fresh(bencher: Bencher) {
+    let policy = one();
+    bencher.bench(|| rcpt(&mut transaction(policy)));
+}
+
+/// One call on the sandbox that was asked before.
+#[divan::bench(threads = [1, 2])]
+fn rcpt_live(bencher: Bencher) {
+    let policy = one();
+    let asked = || {
+        let mut transaction = transaction(policy);
+        rcpt(&mut transaction);
+        transaction
+    };
+    bencher.with_inputs(asked).bench_refs(rcpt);
+}
+
+/// A transaction of four plugins, each asked three times in one fresh sandbox.
+#[divan::bench(threads = [1, 2])]
+fn four_plugins_three_calls(bencher: Bencher) {
+    static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
+    let policy = POLICY.get_or_init(|| {
+        let verdict = |number| if number == 3 { "discard" } else { "dunno" };
+        let settings = |number| format!(r#"{{"connect": "dunno", "mail": "dunno", "rcpt": "{}"}}"#, verdict(number));
+        load((0..4).map(|number| probe(&format!("p{number}"), &settings(number))).collect())
+    });
+    bencher.bench(|| rcpt(&mut transaction(policy)));
+}
+
+/// What a session has to do with plugins whatever they say: nothing is asked here.
+#[divan::bench]
+fn no_plugin(bencher: Bencher) {
+    let policy = load(Vec::new());
+    bencher.bench(|| rcpt(&mut transaction(&policy)));
+}
+
+/// Times each call in a fresh sandbox, on so many threads at once, and prints what most of them and what the worst take.
+fn worst_hundredth(threads: usize) {
+    let (policy, barrier) = (one(), Barrier::new(threads));
+    let mut times: Vec<Duration> = std::thread::scope(|scope| {
+        let each: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    (0..CALLS / threads)
+                        .map(|_| {
+                            let started = Instant::now();
+                            rcpt(&mut transaction(policy));
+                            started.elapsed()
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        each.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    times.sort_unstable();
+    let at = |percent: usize| times[times.len() * percent / 100];
+    println!("rcpt_fresh on {threads} thread(s): median {:?}, p99 {:?}, {CALLS} calls", at(50), at(99));
+}
