@@ -93,7 +93,7 @@ fn median(mut counts: Vec<usize>) -> u64 {
 
 /// In a process of its own: in another time zone a `Received:` header takes other steps.
 #[test]
-fn allocations() {
+fn budget() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "of_this_process", "--ignored", "--nocapture"]).env("TZ", "UTC0");
     let output = output_of(&mut command);

@@ -41,7 +41,7 @@ fn count(workload: &str, times: u64) -> u64 {
 }
 
 #[test]
-fn instructions() {
+fn budget() {
     let mut ledger = Ledger::open(&["instructions"]);
     for (workload, times) in WORKLOADS {
         let (once, twice) = (count(workload, times), count(workload, 2 * times));

@@ -147,7 +147,7 @@ const STRANGER: &str = "203.0.113.25";
 const FRIEND: &str = "127.0.0.1";
 
 #[tokio::test]
-async fn fuel_and_calls() {
+async fn budget() {
     let site = Site::load().await;
     let mut ledger = Ledger::open(&["fuel", "calls"]);
     let mut enter = |question: &str| {

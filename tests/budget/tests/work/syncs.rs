@@ -76,7 +76,7 @@ fn send(count: usize, sender: &str, size: usize, done: impl Fn()) {
 }
 
 #[test]
-fn syncs() {
+fn budget() {
     machine_within(LONG, |machine| {
         let mut ledger = Ledger::open(&["syncs"]);
 
