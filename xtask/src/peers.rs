@@ -26,7 +26,7 @@ struct Peer {
     probe: &'static [&'static str],
 }
 
-const PEERS: [Peer; 3] = [
+const PEERS: [Peer; 4] = [
     Peer {
         package: "postfix",
         programs: &[
@@ -42,6 +42,12 @@ const PEERS: [Peer; 3] = [
         probe: &["postconf", "-d", "mail_version"],
     },
     Peer { package: "swaks", programs: &["usr/bin/swaks"], probe: &["swaks", "--version"] },
+    // Its signatures are the test's own: none are downloaded.
+    Peer {
+        package: "clamav-daemon",
+        programs: &["usr/sbin/clamd"],
+        probe: &["clamd", "--config-file=/dev/null", "--version"],
+    },
     // The tests run in a network namespace of their own and bring its loopback up.
     Peer { package: "iproute2", programs: &["bin/ip"], probe: &["ip", "-Version"] },
 ];

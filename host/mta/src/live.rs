@@ -12,6 +12,7 @@ use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
 use crate::builtin;
 use crate::config::{self, Component, Config};
 use crate::dns::Resolver;
+use crate::scanner::AllScanners;
 use crate::services::Lent;
 use crate::tables::{Mailboxes, Tables};
 
@@ -23,6 +24,8 @@ pub struct Live {
     pub tables: Arc<Tables>,
     /// Who has a mailbox.
     pub mailboxes: Arc<Mailboxes>,
+    /// What the plugins are lent.
+    services: Arc<Lent>,
     /// The plugins.
     pub policy: Arc<Policy>,
     chains: HashMap<String, Chain>,
@@ -84,12 +87,13 @@ impl Live {
             domains: config.domains.clone(),
             code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
         };
-        let services = Arc::new(Lent { tables: tables.clone(), mailboxes: mailboxes.clone(), resolver });
-        match Policy::load(runtime, policy, services).await {
+        let scanners = Arc::new(AllScanners::new(&config.scanners, before.map(|live| &*live.services.scanners)));
+        let services = Arc::new(Lent { tables: tables.clone(), mailboxes: mailboxes.clone(), resolver, scanners });
+        match Policy::load(runtime, policy, services.clone()).await {
             Ok(policy) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
                 let chains = config.listen.iter().map(chain).collect();
-                Ok(Self { config, tables, mailboxes, policy, chains })
+                Ok(Self { config, tables, mailboxes, policy, services, chains })
             }
             Ok(_) => Err(errors),
             Err(more) => {

@@ -1,15 +1,16 @@
-//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists.
+//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists, its scanners.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_policy::{DnsError, Found, MailExchanger, Services, TableError, Unavailable};
+use facteur_policy::{DnsError, Found, MailExchanger, Scanners, Services, TableError, Unavailable};
 use facteur_smtp::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::dns::Resolver;
+use crate::scanner::AllScanners;
 use crate::tables::{FindError, Mailboxes, Tables, read_include};
 
 /// The lent parts, of one configuration.
@@ -20,6 +21,8 @@ pub struct Lent {
     pub mailboxes: Arc<Mailboxes>,
     /// The DNS.
     pub resolver: Arc<Resolver>,
+    /// The virus scanners.
+    pub scanners: Arc<AllScanners>,
 }
 
 impl Services for Lent {
@@ -71,5 +74,9 @@ impl Services for Lent {
             read.await.unwrap_or_else(|error| Err(Unavailable(error.to_string())))
         }
         .boxed()
+    }
+
+    fn scanners(&self) -> &dyn Scanners {
+        &*self.scanners
     }
 }

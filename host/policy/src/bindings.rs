@@ -23,6 +23,7 @@ wasmtime::component::bindgen!({
         "facteur:policy/transaction.[method]recipient.listed": async | trappable,
         "facteur:policy/lookup": async | trappable,
         "facteur:policy/dns": async | trappable,
+        "facteur:policy/scanner.scan": async | trappable,
     },
     with: {
         "facteur:policy/session.session": SessionHandle,

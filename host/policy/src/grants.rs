@@ -14,6 +14,8 @@ pub struct Grants {
     pub relay: bool,
     /// The tables it may ask.
     pub lookup: Vec<String>,
+    /// The virus scanners it may ask.
+    pub scanner: Vec<String>,
     /// The files, and folders of files, that its `:include:` targets may name.
     pub include: Vec<PathBuf>,
 }
@@ -21,12 +23,12 @@ pub struct Grants {
 impl Grants {
     /// Whether the table may be asked; otherwise the line to add.
     pub(crate) fn lookup(&self, plugin: &str, table: &str) -> Result<(), String> {
-        if self.lookup.iter().any(|granted| granted == table) {
-            return Ok(());
-        }
-        let mut tables: Vec<&str> = self.lookup.iter().map(String::as_str).collect();
-        tables.push(table);
-        Err(line_to_add(plugin, &format!("lookup = {tables:?}")))
+        named(plugin, "lookup", &self.lookup, table)
+    }
+
+    /// Whether the scanner may be asked; otherwise the line to add.
+    pub(crate) fn scanner(&self, plugin: &str, scanner: &str) -> Result<(), String> {
+        named(plugin, "scanner", &self.scanner, scanner)
     }
 
     /// Whether the DNS may be asked; otherwise the line to add.
@@ -47,6 +49,15 @@ impl Grants {
             && !path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir))
             && self.include.iter().any(|granted| path.starts_with(granted))
     }
+}
+
+/// Whether the name is among those granted under this key; otherwise the line to add, which keeps those that are there.
+fn named(plugin: &str, key: &str, granted: &[String], name: &str) -> Result<(), String> {
+    if granted.iter().any(|granted| granted == name) {
+        return Ok(());
+    }
+    let all: Vec<&str> = granted.iter().map(String::as_str).chain([name]).collect();
+    Err(line_to_add(plugin, &format!("{key} = {all:?}")))
 }
 
 fn line_to_add(plugin: &str, line: &str) -> String {

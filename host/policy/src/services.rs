@@ -1,13 +1,20 @@
 //! What the program lends to policy: tables, the DNS, mailboxes, lists.
 //!
-//! Policy knows no sockets and no files: it asks through this trait, and tests hand in their own. Each failure is
+//! Policy knows no sockets and no files: it asks through these traits, and tests hand in their own. Each failure is
 //! "try later"; absence is an answer, never an error.
+//!
+//! What the host itself asks (tables, the DNS, mailboxes, lists) stands in [`Services`]; what only plugins ask stands in a trait for
+//! each subject, which a program that lends nothing of the kind leaves out.
+
+mod scanners;
 
 use std::net::IpAddr;
 use std::path::Path;
 
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
+
+pub use scanners::{ScanError, Scanned, Scanners};
 
 /// Something that can't be asked now. The text names it and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,4 +105,12 @@ pub trait Services: Send + Sync + 'static {
 
     /// The entries of a list (`:include:`), as they stand in its file.
     fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>>;
+
+    /// The virus scanners.
+    fn scanners(&self) -> &dyn Scanners {
+        &Nothing
+    }
 }
+
+/// Lends nothing: no name is known.
+pub struct Nothing;

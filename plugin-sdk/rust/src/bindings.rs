@@ -38,6 +38,7 @@ macro_rules! hook {
                     "facteur:policy/clock@0.1.0": crate::bindings::facteur::policy::clock,
                     "facteur:policy/lookup@0.1.0": crate::bindings::facteur::policy::lookup,
                     "facteur:policy/dns@0.1.0": crate::bindings::facteur::policy::dns,
+                    "facteur:policy/scanner@0.1.0": crate::bindings::facteur::policy::scanner,
                 },
             });
         }

@@ -25,7 +25,7 @@
 //! facteur_plugin::export!(restriction: NoThirteen);
 //! ```
 //!
-//! What the host lends stands in the modules [`lookup`], [`dns`], [`log`], [`settings`] and [`clock`]. The contract itself, with
+//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`log`], [`settings`] and [`clock`]. The contract itself, with
 //! every limit, is `wit/0.1`; the names here are its names. The modules [`domain`], [`extension`] and [`status`] hold what
 //! nearly every mail policy needs and nobody should write twice.
 //!
@@ -49,6 +49,7 @@ pub mod domain;
 pub mod extension;
 pub mod log;
 pub mod lookup;
+pub mod scanner;
 pub mod settings;
 pub mod status;
 

@@ -13,6 +13,7 @@ mod network;
 mod plugin;
 mod queue;
 mod reader;
+mod scanner;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use network::{Dns, Networks};
 pub use plugin::{BUILTINS, Component, Plugin, PolicySettings};
 pub use queue::{Queue, SmtpClient, SmtpTimeouts};
 use reader::{Kind, Report, Section, Value};
+pub use scanner::Scanner;
 pub use table::{Format, TableSource};
 
 /// The configuration that a first start uses: mail for `localhost`, by the built-in plugins.
@@ -68,6 +70,8 @@ pub struct Config {
     pub policy: PolicySettings,
     /// `[tables]`, by name.
     pub tables: BTreeMap<String, TableSource>,
+    /// `[scanners]`, by name.
+    pub scanners: BTreeMap<String, Scanner>,
     /// `[[plugin]]`, in the order of the file.
     pub plugins: Vec<Plugin>,
 }
@@ -193,16 +197,29 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         spool,
         policy,
         tables,
+        scanners: named(root, "scanners", scanner::read),
         plugins,
     };
     let names = |kind| match kind {
         Kind::Plugin => config.plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(),
         Kind::Table => config.tables.keys().map(String::as_str).collect(),
+        // Those that are wrong are there all the same: nobody is to be told that they aren't.
+        Kind::Scanner => root.names("scanners"),
     };
-    for kind in [Kind::Plugin, Kind::Table] {
+    for kind in Kind::ALL {
         root.report.resolve(kind, &names(kind));
     }
     hostname.is_some().then_some(config)
+}
+
+/// The sections below one, by the names that the operator gave them. One that is wrong is reported and left out.
+fn named<'a, T>(
+    root: &mut Section<'a>,
+    key: &'static str,
+    mut read: impl FnMut(&mut Section<'a>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let entries = root.get(key, Value::entries).unwrap_or_default().into_iter();
+    entries.filter_map(|(name, value)| Some((name.to_owned(), value.read(&mut read)?))).collect()
 }
 
 /// Every `[[plugin]]`, in order.

@@ -1,0 +1,65 @@
+//! What a guest is lent by name: to whom it is granted, what everyone else hears, and what comes back.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Memory, policy, probe, refused, transaction, try_policy, users};
+use facteur_policy::{Grants, Message, PluginConfig};
+
+/// A probe that is asked at the end of the data, with these grants.
+fn asking(question: &str, grants: Grants) -> PluginConfig {
+    PluginConfig { grants, ..probe("asking", &format!(r#"{{"end-of-data": "lent:{question}"}}"#)) }
+}
+
+/// What it is told about a message.
+async fn told(question: &str, grants: Grants, services: Memory) -> String {
+    let policy = policy(vec![asking(question, grants)], services).await;
+    let mut transaction = transaction(&policy).await;
+    transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    let message = Message::new(Arc::new(b"Subject: x\r\n\r\nEVIL\r\n".to_vec()));
+    let reply = refused(&transaction.end_of_data(message).await);
+    reply.strip_prefix("550 5.7.1 ").unwrap_or(&reply).to_owned()
+}
+
+/// Why a probe that checks this in its `init` isn't loaded; empty if it is.
+async fn not_loaded(what: &str, grants: Grants, services: Memory) -> String {
+    let plugin = PluginConfig { grants, ..probe("checking", &format!(r#"{{"init": "check:{what}"}}"#)) };
+    try_policy(vec![plugin], services).await.err().map_or(String::new(), |errors| errors[0].to_string())
+}
+
+fn scanners() -> Memory {
+    let named = |name: &str, virus: &str| (name.to_owned(), virus.to_owned());
+    let scanners = [named("av", "EVIL"), named("other", "GOOD"), named("dead", "down"), named("tiny", "small")];
+    Memory { scanners: scanners.into(), ..users() }
+}
+
+#[tokio::test]
+async fn a_scanner_answers_whom_it_is_granted() {
+    let granted =
+        || Grants { scanner: vec!["av".into(), "other".into(), "dead".into(), "tiny".into()], ..Grants::default() };
+    assert_eq!(told("scan av", granted(), scanners()).await, "Ok(Outcome::Infected(\"Test\"))");
+    assert_eq!(told("scan other", granted(), scanners()).await, "Ok(Outcome::Clean)");
+    assert_eq!(told("scan dead", granted(), scanners()).await, "Err(Error::Unavailable(\"nobody is there\"))");
+    assert_eq!(told("scan tiny", granted(), scanners()).await, "Err(Error::TooLarge)");
+}
+
+#[tokio::test]
+async fn a_scanner_that_isnt_granted_or_isnt_there_is_told() {
+    let granted = || Grants { scanner: vec!["av".into(), "gone".into()], ..Grants::default() };
+    let answer = told("scan other", granted(), scanners()).await;
+    assert!(answer.contains("NotGranted") && answer.contains("asking") && answer.contains("av"), "{answer}");
+    assert_eq!(told("scan gone", granted(), scanners()).await, "Err(Error::UnknownScanner(\"gone\"))");
+    assert_eq!(not_loaded("scanner av", granted(), scanners()).await, "");
+    assert_eq!(
+        not_loaded("scanner other", granted(), scanners()).await,
+        "plugin \"checking\": scanner \"other\": not granted: under [plugin.grants] of the plugin \"checking\" add: \
+         scanner = [\"av\", \"gone\", \"other\"]"
+    );
+    assert_eq!(
+        not_loaded("scanner gone", granted(), scanners()).await,
+        "plugin \"checking\": scanner \"gone\": there is no scanner of this name; add [scanners.gone]"
+    );
+}

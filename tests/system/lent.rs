@@ -1,0 +1,110 @@
+//! What plugins are lent by name, by the real program from real peers. The plugin is the probe, which tells the client what it heard.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use facteur_tests::{Clamd, Client, Facteur, Machine, Reply, letter, machine, machine_within, probe_plugin};
+
+const SERVER: &str = "192.0.2.1:25";
+const FROM: &str = "203.0.113.25";
+const ADDRESSES: [&str; 2] = ["192.0.2.1", FROM];
+
+/// A server that asks the probe this at the end of each message, with these grants and sections.
+fn asking(machine: &Machine, question: &str, grants: &str, sections: &str) -> Facteur {
+    Facteur::start(machine, &configuration(machine, question, grants, sections))
+}
+
+fn configuration(machine: &Machine, question: &str, grants: &str, sections: &str) -> PathBuf {
+    machine.write(
+        "/etc/facteur/facteur.toml",
+        &format!(
+            r#"
+hostname = "mx.example.net"
+[[listen]]
+address = "{SERVER}"
+limits = {{ message-size = "60MB" }}
+[domains]
+local = ["example.net"]
+[dns]
+servers = ["127.0.0.1"]
+[mailboxes]
+users = "table:users"
+owner = "louen"
+[tables.users]
+inline = {{ louen = "" }}
+{sections}
+[[plugin]]
+name = "probe"
+component = "{}"
+timeout = "60s"
+[plugin.settings]
+end-of-data = "lent:{question}"
+[plugin.grants]
+{grants}
+"#,
+            probe_plugin().display()
+        ),
+    )
+}
+
+/// What the probe hears about a message.
+fn told(content: &[u8]) -> String {
+    let mut client = Client::connect(FROM, SERVER);
+    client.ehlo();
+    client.envelope("somebody@example.org", &["louen@example.net"]);
+    let Reply { code, text } = client.content(content);
+    assert_eq!(code, 550, "{text}");
+    text.strip_prefix("5.7.1 ").unwrap_or(&text).to_owned()
+}
+
+fn with(body: &str) -> Vec<u8> {
+    [&letter("something")[..], body.as_bytes(), b"\r\n"].concat()
+}
+
+#[test]
+fn clamd_finds_a_virus_and_nothing_else() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let first = Clamd::start(machine, "clamd-one", "StreamMaxLength 1M");
+        let mut second = Clamd::start(machine, "clamd-two", "TCPAddr 127.0.0.1\nTCPSocket 3310\nStreamMaxLength 1M");
+        let scanners = format!(
+            "[scanners.local]\nclamd = [\"{}\"]\n[scanners.two]\nclamd = [\"/nowhere/clamd.sock\", \"localhost:3310\"]\n",
+            first.socket()
+        );
+        let found = "Ok(Outcome::Infected(\"Eicar-Test-Signature.UNOFFICIAL\"))";
+        let facteur = asking(machine, "scan local", "scanner = [\"local\"]", &scanners);
+        for name in ["local", "two"] {
+            configuration(machine, &format!("scan {name}"), &format!("scanner = [\"{name}\"]"), &scanners);
+            facteur.run(&["reload"]).success();
+            for _ in 0..3 {
+                assert_eq!(told(&with("harmless")), "Ok(Outcome::Clean)");
+                assert_eq!(told(&with(&Clamd::virus())), found);
+            }
+            // clamd says that it is too much and hangs up while the message is still coming.
+            assert_eq!(told(&with(&"harmless\r\n".repeat(300_000))), "Err(Error::TooLarge)");
+            assert_eq!(told(&with("harmless")), "Ok(Outcome::Clean)");
+        }
+        second.kill();
+        let answer = told(&with("harmless"));
+        assert!(answer.starts_with("Err(Error::Unavailable(") && answer.contains("localhost:3310: "), "{answer}");
+    });
+}
+
+#[test]
+fn a_large_message_is_scanned_and_never_held_whole() {
+    machine_within(Duration::from_mins(2), |machine| {
+        machine.addresses(&ADDRESSES);
+        let clamd = Clamd::start(machine, "clamd", "StreamMaxLength 100M");
+        let scanners = format!("[scanners.av]\nclamd = [\"{}\"]\nmessage-size = \"60MB\"\n", clamd.socket());
+        let facteur = asking(machine, "scan av", "scanner = [\"av\"]", &scanners);
+        assert_eq!(told(&with("harmless")), "Ok(Outcome::Clean)");
+        let before = facteur.memory("VmHWM");
+        let mut large = with(&"harmless and long\r\n".repeat(50_000_000 / 19));
+        assert_eq!(told(&large), "Ok(Outcome::Clean)");
+        large.extend_from_slice(Clamd::virus().as_bytes());
+        large.extend_from_slice(b"\r\n");
+        assert!(told(&large).contains("Infected"));
+        let grown = facteur.memory("VmHWM") - before;
+        assert!(grown < 16 << 10, "{grown} KiB more for messages of 50 MB");
+    });
+}
