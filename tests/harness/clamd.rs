@@ -26,7 +26,7 @@ impl Clamd {
         let socket = folder.join("clamd.sock");
         let place = folder.display();
         // Name, any type of file, anywhere in it, these octets.
-        let octets: String = Self::virus().bytes().map(|byte| format!("{byte:02x}")).collect();
+        let octets = Self::virus().bytes().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         machine.write(&format!("{place}/signatures/test.ndb"), &format!("Eicar-Test-Signature:0:*:{octets}\n"));
         let config = machine.write(
             &format!("{place}/clamd.conf"),

@@ -12,6 +12,7 @@ pub mod bounce;
 pub mod builtin;
 pub mod cli;
 pub mod config;
+pub mod counters;
 pub mod delivery;
 pub mod demo;
 pub mod dns;

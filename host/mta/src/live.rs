@@ -11,9 +11,8 @@ use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
 
 use crate::builtin;
 use crate::config::{self, Component, Config};
-use crate::dns::Resolver;
 use crate::scanner::AllScanners;
-use crate::services::Lent;
+use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
 
 /// One configuration in force.
@@ -50,7 +49,7 @@ impl Live {
     pub async fn load(
         config: Config,
         runtime: &Runtime,
-        resolver: Arc<Resolver>,
+        shared: &Shared,
         before: Option<&Live>,
         purpose: Purpose,
     ) -> Result<Self, Vec<String>> {
@@ -87,13 +86,18 @@ impl Live {
             domains: config.domains.clone(),
             code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
         };
-        let scanners = Arc::new(AllScanners::new(&config.scanners, before.map(|live| &*live.services.scanners)));
-        let services = Arc::new(Lent { tables: tables.clone(), mailboxes: mailboxes.clone(), resolver, scanners });
+        let services = Arc::new(Lent {
+            tables: tables.clone(),
+            mailboxes: mailboxes.clone(),
+            resolver: shared.resolver.clone(),
+            scanners: AllScanners::new(&config.scanners, before.map(|live| &live.services.scanners)),
+            counters: shared.counters.view(&config.counters),
+        });
         match Policy::load(runtime, policy, services.clone()).await {
             Ok(policy) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
                 let chains = config.listen.iter().map(chain).collect();
-                Ok(Self { config, tables, mailboxes, policy, services, chains })
+                Ok(Self { config, tables, mailboxes, services, policy, chains })
             }
             Ok(_) => Err(errors),
             Err(more) => {

@@ -1,17 +1,27 @@
-//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists, its scanners.
+//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists, and what plugins are granted by name.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_policy::{DnsError, Found, MailExchanger, Scanners, Services, TableError, Unavailable};
+use facteur_policy::{Counters, DnsError, Found, MailExchanger, Scanners, Services, TableError, Unavailable};
 use facteur_smtp::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::counters::CountersView;
 use crate::dns::Resolver;
 use crate::scanner::AllScanners;
 use crate::tables::{FindError, Mailboxes, Tables, read_include};
+
+/// What belongs to the program, whatever configuration is in force. Cheap to clone.
+#[derive(Clone)]
+pub struct Shared {
+    /// The DNS.
+    pub resolver: Arc<Resolver>,
+    /// The stores of counters.
+    pub counters: Arc<crate::counters::Counters>,
+}
 
 /// The lent parts, of one configuration.
 pub struct Lent {
@@ -22,7 +32,9 @@ pub struct Lent {
     /// The DNS.
     pub resolver: Arc<Resolver>,
     /// The virus scanners.
-    pub scanners: Arc<AllScanners>,
+    pub scanners: AllScanners,
+    /// The stores of counters.
+    pub counters: CountersView,
 }
 
 impl Services for Lent {
@@ -77,6 +89,10 @@ impl Services for Lent {
     }
 
     fn scanners(&self) -> &dyn Scanners {
-        &*self.scanners
+        &self.scanners
+    }
+
+    fn counters(&self) -> &dyn Counters {
+        &self.counters
     }
 }

@@ -16,6 +16,8 @@ pub struct Grants {
     pub lookup: Vec<String>,
     /// The virus scanners it may ask.
     pub scanner: Vec<String>,
+    /// The stores of counters it may use.
+    pub counters: Vec<String>,
     /// The files, and folders of files, that its `:include:` targets may name.
     pub include: Vec<PathBuf>,
 }
@@ -29,6 +31,11 @@ impl Grants {
     /// Whether the scanner may be asked; otherwise the line to add.
     pub(crate) fn scanner(&self, plugin: &str, scanner: &str) -> Result<(), String> {
         named(plugin, "scanner", &self.scanner, scanner)
+    }
+
+    /// Whether the store of counters may be used; otherwise the line to add.
+    pub(crate) fn counters(&self, plugin: &str, store: &str) -> Result<(), String> {
+        named(plugin, "counters", &self.counters, store)
     }
 
     /// Whether the DNS may be asked; otherwise the line to add.

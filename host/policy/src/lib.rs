@@ -38,7 +38,10 @@ pub use message::{Content, HEADER_LIMIT, Message};
 pub use plugin::{Limits, LoadError, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
 pub use route::{Route, SmtpRoute};
-pub use services::{DnsError, Found, MailExchanger, ScanError, Scanned, Scanners, Services, TableError, Unavailable};
+pub use services::{
+    Bucket, Count, Counters, DnsError, Found, Lifetime, MailExchanger, Nothing, ScanError, Scanned, Scanners, Services,
+    TableError, Taken, Unavailable, UnknownStore,
+};
 pub use session::{Decision, Session};
 pub use tags::Tags;
 pub use transaction::{FinalRecipient, Outgoing, Transaction};

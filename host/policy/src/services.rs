@@ -6,6 +6,7 @@
 //! What the host itself asks (tables, the DNS, mailboxes, lists) stands in [`Services`]; what only plugins ask stands in a trait for
 //! each subject, which a program that lends nothing of the kind leaves out.
 
+mod counters;
 mod scanners;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use std::path::Path;
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
 
+pub use counters::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
 pub use scanners::{ScanError, Scanned, Scanners};
 
 /// Something that can't be asked now. The text names it and why.
@@ -108,6 +110,11 @@ pub trait Services: Send + Sync + 'static {
 
     /// The virus scanners.
     fn scanners(&self) -> &dyn Scanners {
+        &Nothing
+    }
+
+    /// The stores of counters.
+    fn counters(&self) -> &dyn Counters {
         &Nothing
     }
 }

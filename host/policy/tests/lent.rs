@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::{Memory, policy, probe, refused, transaction, try_policy, users};
 use facteur_policy::{Grants, Message, PluginConfig};
@@ -62,4 +62,57 @@ async fn a_scanner_that_isnt_granted_or_isnt_there_is_told() {
         not_loaded("scanner gone", granted(), scanners()).await,
         "plugin \"checking\": scanner \"gone\": there is no scanner of this name; add [scanners.gone]"
     );
+}
+
+fn counters() -> Memory {
+    Memory {
+        counters: [("mine".to_owned(), Mutex::default()), ("theirs".to_owned(), Mutex::default())].into(),
+        ..users()
+    }
+}
+
+/// What a plugin that may use `mine`, and `gone`, which isn't there, hears.
+async fn counted(question: &str) -> String {
+    told(question, Grants { counters: vec!["mine".into(), "gone".into()], ..Grants::default() }, counters()).await
+}
+
+#[tokio::test]
+async fn a_store_of_counters_is_for_whom_it_is_granted() {
+    assert_eq!(counted("get mine a").await, "Ok(None)");
+    assert_eq!(counted("add mine a 3 1000").await, "Ok(3)");
+    assert_eq!(counted("take mine a 1 1000").await, "Ok(Taken::Yes)");
+    assert_eq!(counted("take mine a 0 1000").await, "Ok(Taken::Wait(1000))");
+    assert_eq!(counted("remove mine a").await, "Ok(false)");
+    for question in ["get theirs a", "add theirs a 1 1000", "take theirs a 1 1000", "remove theirs a"] {
+        let answer = counted(question).await;
+        assert!(answer.starts_with("Err(Error::NotGranted(") && answer.contains("theirs"), "{answer}");
+    }
+    assert_eq!(counted("get gone a").await, "Err(Error::UnknownStore(\"gone\"))");
+    // What is kept for longer than anybody may be told of counts as a broken rule.
+    assert_eq!(counted("add mine a 1 34560000001").await, "451 4.3.5 Policy error, try again later");
+    assert!(
+        not_loaded("counters theirs", Grants::default(), counters()).await.ends_with("add: counters = [\"theirs\"]")
+    );
+}
+
+#[tokio::test]
+async fn plugins_with_the_same_store_share_it_and_others_dont() {
+    let plugin = |name: &str, store: &str, word: &str| PluginConfig {
+        grants: Grants { counters: vec![store.into()], ..Grants::default() },
+        ..probe(name, &format!(r#"{{"{word}": "lent:add {store} a 1 1000"}}"#))
+    };
+    let services = counters();
+    let policy = policy(
+        vec![plugin("one", "mine", "rcpt"), plugin("other", "theirs", "data"), plugin("third", "mine", "end-of-data")],
+        services,
+    )
+    .await;
+    for round in 0..3 {
+        let mut transaction = transaction(&policy).await;
+        let to = "louen@local.test".parse().unwrap();
+        assert_eq!(refused(&transaction.rcpt(to, false).await), format!("550 5.7.1 Ok({})", 2 * round + 1));
+        assert_eq!(refused(&transaction.data().await), format!("550 5.7.1 Ok({})", round + 1));
+        let message = Message::new(Arc::new(b"x".to_vec()));
+        assert_eq!(refused(&transaction.end_of_data(message).await), format!("550 5.7.1 Ok({})", 2 * round + 2));
+    }
 }

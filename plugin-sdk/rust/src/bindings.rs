@@ -39,6 +39,7 @@ macro_rules! hook {
                     "facteur:policy/lookup@0.1.0": crate::bindings::facteur::policy::lookup,
                     "facteur:policy/dns@0.1.0": crate::bindings::facteur::policy::dns,
                     "facteur:policy/scanner@0.1.0": crate::bindings::facteur::policy::scanner,
+                    "facteur:policy/counters@0.1.0": crate::bindings::facteur::policy::counters,
                 },
             });
         }

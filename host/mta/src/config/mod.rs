@@ -3,6 +3,7 @@
 //! All that is wrong is told at once, each error with its place and its mend. Every default is named where its field is.
 //! Reading the configuration opens no other file and looks up no name: what is wrong with tables and plugins is told by those who open them.
 
+mod counters;
 #[cfg(test)]
 mod documented;
 mod domains;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use facteur_policy::Domains;
 use toml::de::DeTable;
 
+pub use counters::Counters;
 pub use error::{ConfigError, render};
 pub use listen::{Listen, ListenLimits};
 pub use mailboxes::{MailboxPath, Mailboxes, Users};
@@ -72,6 +74,8 @@ pub struct Config {
     pub tables: BTreeMap<String, TableSource>,
     /// `[scanners]`, by name.
     pub scanners: BTreeMap<String, Scanner>,
+    /// `[counters]`, by name.
+    pub counters: BTreeMap<String, Counters>,
     /// `[[plugin]]`, in the order of the file.
     pub plugins: Vec<Plugin>,
 }
@@ -198,6 +202,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         policy,
         tables,
         scanners: named(root, "scanners", scanner::read),
+        counters: named(root, "counters", counters::read),
         plugins,
     };
     let names = |kind| match kind {
@@ -205,6 +210,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         Kind::Table => config.tables.keys().map(String::as_str).collect(),
         // Those that are wrong are there all the same: nobody is to be told that they aren't.
         Kind::Scanner => root.names("scanners"),
+        Kind::Counters => root.names("counters"),
     };
     for kind in Kind::ALL {
         root.report.resolve(kind, &names(kind));

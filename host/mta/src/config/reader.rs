@@ -29,11 +29,12 @@ pub(super) enum Kind {
     Plugin,
     Table,
     Scanner,
+    Counters,
 }
 
 impl Kind {
     /// Every one.
-    pub(super) const ALL: [Self; 3] = [Self::Plugin, Self::Table, Self::Scanner];
+    pub(super) const ALL: [Self; 4] = [Self::Plugin, Self::Table, Self::Scanner, Self::Counters];
 
     /// The word for it, and the section that makes one.
     fn words(self) -> (&'static str, &'static str) {
@@ -41,6 +42,7 @@ impl Kind {
             Self::Plugin => ("plugin", "[[plugin]]"),
             Self::Table => ("table", "[tables.NAME]"),
             Self::Scanner => ("scanner", "[scanners.NAME]"),
+            Self::Counters => ("store of counters", "[counters.NAME]"),
         }
     }
 }
@@ -161,7 +163,7 @@ impl<'a> Section<'a> {
 
     /// The names of the sections below the one of this key, right or wrong.
     pub(super) fn names(&self, key: &str) -> Vec<&'a str> {
-        match self.table.and_then(|table| table.get(key)).map(|value| value.get_ref()) {
+        match self.table.and_then(|table| table.get(key)).map(toml::Spanned::get_ref) {
             Some(DeValue::Table(table)) => table.iter().map(|(name, _)| name.get_ref().as_ref()).collect(),
             _ => Vec::new(),
         }

@@ -1,8 +1,9 @@
 //! What only plugins ask, in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use facteur_policy::{Content, ScanError, Scanned, Scanners};
+use facteur_policy::{Bucket, Content, Count, Counters, Lifetime, ScanError, Scanned, Scanners, Taken, UnknownStore};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
@@ -24,4 +25,35 @@ impl Scanners for Memory {
         })
         .boxed()
     }
+}
+
+/// Nothing expires here: a bucket never fills again. What time does is tested where it passes.
+impl Counters for Memory {
+    fn is_store(&self, name: &str) -> bool {
+        self.counters.contains_key(name)
+    }
+
+    fn get(&self, store: &str, key: &str) -> Result<Option<Count>, UnknownStore> {
+        Ok(self.counters[store].lock().unwrap().get(key).map(|value| count(*value)))
+    }
+
+    fn add(&self, store: &str, key: &str, amount: u64, _: Lifetime) -> Result<Count, UnknownStore> {
+        let mut counters = self.counters[store].lock().unwrap();
+        let value = counters.entry(key.to_owned()).or_default();
+        *value += amount;
+        Ok(count(*value))
+    }
+
+    fn take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+        let taken = self.add(store, key, amount.into(), Lifetime::FromNow(bucket.period))?.value;
+        Ok(if taken <= bucket.size.into() { Taken::Yes } else { Taken::Wait(bucket.period) })
+    }
+
+    fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore> {
+        Ok(self.counters[store].lock().unwrap().remove(key).is_some())
+    }
+}
+
+fn count(value: u64) -> Count {
+    Count { value, age: Duration::ZERO, left: Duration::from_secs(1) }
 }

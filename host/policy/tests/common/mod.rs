@@ -5,13 +5,14 @@ mod lent;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Decision, DnsError, Domains, Found, Grants, Limits, LoadError, MailExchanger, OnError, PluginConfig, Policy,
-    PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError, Transaction, Unavailable,
+    Class, Counters, Decision, DnsError, Domains, Found, Grants, Limits, LoadError, MailExchanger, OnError,
+    PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError, Transaction,
+    Unavailable,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -32,6 +33,8 @@ pub struct Memory {
     pub tables: HashMap<String, HashMap<String, String>>,
     pub mailboxes: Vec<String>,
     pub lists: HashMap<String, Vec<String>>,
+    /// By store and key: counters that never expire.
+    pub counters: HashMap<String, Mutex<HashMap<String, u64>>>,
     /// By name: what it takes for a virus.
     pub scanners: HashMap<String, String>,
     pub generation: AtomicU64,
@@ -89,6 +92,10 @@ impl Services for Memory {
     }
 
     fn scanners(&self) -> &dyn Scanners {
+        self
+    }
+
+    fn counters(&self) -> &dyn Counters {
         self
     }
 }
