@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use facteur_tests::{Clamd, Client, Facteur, Machine, Reply, letter, machine, machine_within, probe_plugin};
+use facteur_tests::{
+    Clamd, Client, Dns, Facteur, Machine, Reply, SmtpSink, letter, machine, machine_within, probe_plugin,
+};
 
 const SERVER: &str = "192.0.2.1:25";
 const FROM: &str = "203.0.113.25";
@@ -25,6 +27,7 @@ address = "{SERVER}"
 limits = {{ message-size = "60MB" }}
 [domains]
 local = ["example.net"]
+relay = ["good.test", "bad.test"]
 [dns]
 servers = ["127.0.0.1"]
 [mailboxes]
@@ -106,5 +109,61 @@ fn a_large_message_is_scanned_and_never_held_whole() {
         assert!(told(&large).contains("Infected"));
         let grown = facteur.memory("VmHWM") - before;
         assert!(grown < 16 << 10, "{grown} KiB more for messages of 50 MB");
+    });
+}
+
+#[test]
+fn counters_outlive_a_restart_where_the_operator_says_so() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let stores = "[counters.kept]\ndurable = true\n[counters.volatile]\n";
+        let ask = |store: &str| {
+            configuration(machine, &format!("add {store} a 1 1000000"), &format!("counters = [\"{store}\"]"), stores)
+        };
+        let mut facteur = Facteur::start(machine, &ask("kept"));
+        assert_eq!(told(&letter("one")), "Ok(1)");
+        assert_eq!(told(&letter("two")), "Ok(2)");
+        ask("volatile");
+        facteur.run(&["reload"]).success();
+        assert_eq!(told(&letter("three")), "Ok(1)");
+        facteur.stop();
+        facteur.restart();
+        assert_eq!(told(&letter("four")), "Ok(1)");
+        ask("kept");
+        facteur.run(&["reload"]).success();
+        assert_eq!(told(&letter("five")), "Ok(3)");
+    });
+}
+
+#[test]
+fn the_next_hop_is_asked_about_an_address_and_not_asked_again() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        machine.addresses(&["192.0.2.66", "192.0.2.67"]);
+        let _dns = Dns::start(
+            "127.0.0.1",
+            "good.test MX 10 mx.good.test\nmx.good.test A 192.0.2.66\nbad.test MX 10 mx.bad.test\nmx.bad.test A 192.0.2.67\n",
+        );
+        let good = SmtpSink::start(machine, "good", "192.0.2.66:25", &[]);
+        let bad = SmtpSink::start(machine, "bad", "192.0.2.67:25", &["-f", "RCPT"]);
+        let facteur = asking(machine, "verify a@good.test", "verify = true", "");
+        assert_eq!(told(&letter("one")), "Ok(Outcome::Deliverable)");
+        drop(good);
+        assert_eq!(told(&letter("two")), "Ok(Outcome::Deliverable)");
+        configuration(machine, "verify a@bad.test", "verify = true", "");
+        facteur.run(&["reload"]).success();
+        for _ in 0..2 {
+            let answer = told(&letter("three"));
+            assert!(
+                answer.starts_with("Ok(Outcome::Undeliverable(") && answer.contains("mx.bad.test[192.0.2.67]"),
+                "{answer}"
+            );
+        }
+        drop(bad);
+        // What nobody can tell.
+        configuration(machine, "verify b@good.test", "verify = true", "");
+        facteur.run(&["reload"]).success();
+        let answer = told(&letter("four"));
+        assert!(answer.starts_with("Ok(Outcome::Unknown(") && answer.contains("Connection refused"), "{answer}");
     });
 }

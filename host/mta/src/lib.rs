@@ -28,3 +28,4 @@ pub mod serve;
 pub mod services;
 pub mod session;
 pub mod tables;
+pub mod verify;

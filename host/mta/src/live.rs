@@ -11,9 +11,11 @@ use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
 
 use crate::builtin;
 use crate::config::{self, Component, Config};
+use crate::delivery;
 use crate::scanner::AllScanners;
 use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
+use crate::verify::Verifier;
 
 /// One configuration in force.
 pub struct Live {
@@ -21,8 +23,8 @@ pub struct Live {
     pub config: Config,
     /// The tables, watched.
     pub tables: Arc<Tables>,
-    /// Who has a mailbox.
-    pub mailboxes: Arc<Mailboxes>,
+    /// What delivery knows of it.
+    pub delivery: delivery::Settings,
     /// What the plugins are lent.
     services: Arc<Lent>,
     /// The plugins.
@@ -86,18 +88,26 @@ impl Live {
             domains: config.domains.clone(),
             code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
         };
+        let delivery = delivery::Settings {
+            hostname: config.hostname.clone(),
+            listening: config.listen.iter().map(|listen| listen.address).collect(),
+            smtp: config.smtp.clone(),
+            mailboxes: mailboxes.clone(),
+            names: shared.resolver.clone(),
+        };
         let services = Arc::new(Lent {
             tables: tables.clone(),
             mailboxes: mailboxes.clone(),
             resolver: shared.resolver.clone(),
             scanners: AllScanners::new(&config.scanners, before.map(|live| &live.services.scanners)),
             counters: shared.counters.view(&config.counters),
+            verifier: Verifier::new(shared.answers.clone(), config.verify.clone(), delivery.clone()),
         });
         match Policy::load(runtime, policy, services.clone()).await {
             Ok(policy) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
                 let chains = config.listen.iter().map(chain).collect();
-                Ok(Self { config, tables, mailboxes, services, policy, chains })
+                Ok(Self { config, tables, delivery, services, policy, chains })
             }
             Ok(_) => Err(errors),
             Err(more) => {

@@ -18,13 +18,14 @@ use tokio::task::JoinSet;
 use crate::admin;
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
-use crate::delivery::{self, Deliverer};
+use crate::delivery::Deliverer;
 use crate::dns::Resolver;
 use crate::listener::Listener;
 use crate::live::{Live, Purpose};
 use crate::mta::{Lives, Mta};
 use crate::queue::{self, Backoff, Queue};
 use crate::services::Shared;
+use crate::verify::Answers;
 
 /// How long deliveries under way may take when the program stops; what isn't done by then is tried again after the start.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -115,7 +116,7 @@ impl Control {
             tracing::warn!(section, "changed, and in force after a restart only");
         }
         live.tables.watch().map_err(|error| vec![error.to_string()])?;
-        self.deliverer.configure(delivery_settings(&live, &self.shared.resolver));
+        self.deliverer.configure(live.delivery.clone());
         self.lives.store(Arc::new(live));
         Ok(())
     }
@@ -146,6 +147,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             ("[log]", format!("{:?}", config.log)),
             ("[spool]", format!("{:?}", config.spool)),
             ("[policy]", format!("{:?}", config.policy)),
+            ("[verify] concurrency", config.verify.concurrency.to_string()),
         ]
     };
     let both = sections(old).into_iter().zip(sections(new));
@@ -174,7 +176,11 @@ fn runtime(config: &Config) -> Result<Runtime, ServeError> {
 /// What belongs to the program. Without a file of counters nothing is written.
 fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, ServeError> {
     let resolver = Resolver::new(&config.dns).map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
-    Ok(Shared { resolver: Arc::new(resolver), counters: Arc::new(Counters::new(counters)) })
+    Ok(Shared {
+        resolver: Arc::new(resolver),
+        counters: Arc::new(Counters::new(counters)),
+        answers: Answers::new(config.verify.concurrency),
+    })
 }
 
 /// Runs until SIGTERM or SIGINT. `ready` is called once clients are taken, with the bound addresses.
@@ -199,7 +205,7 @@ pub async fn serve(
     let live = Live::load(config, &runtime, &shared, None, Purpose::Start).await;
     let live = live.map_err(ServeError::Setup)?;
     live.tables.watch().map_err(ServeError::system("watching the tables"))?;
-    let deliverer = Arc::new(Deliverer::new(delivery_settings(&live, &shared.resolver)));
+    let deliverer = Arc::new(Deliverer::new(live.delivery.clone()));
     let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
     let queue = Queue::start(parts(&spool, &lives, &deliverer)).await?;
 
@@ -257,16 +263,6 @@ async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
     let opened = tokio::task::spawn_blocking(move || Spool::open(&settings)).await;
     let opened = opened.map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
     Ok(opened?)
-}
-
-fn delivery_settings(live: &Live, resolver: &Arc<Resolver>) -> delivery::Settings {
-    delivery::Settings {
-        hostname: live.config.hostname.clone(),
-        listening: live.config.listen.iter().map(|listen| listen.address).collect(),
-        smtp: live.config.smtp.clone(),
-        mailboxes: live.mailboxes.clone(),
-        names: resolver.clone(),
-    }
 }
 
 fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>) -> queue::Parts {

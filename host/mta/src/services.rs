@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_policy::{Counters, DnsError, Found, MailExchanger, Scanners, Services, TableError, Unavailable};
+use facteur_policy::{Counters, DnsError, Found, MailExchanger, Scanners, Services, TableError, Unavailable, Verify};
 use facteur_smtp::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,6 +13,7 @@ use crate::counters::CountersView;
 use crate::dns::Resolver;
 use crate::scanner::AllScanners;
 use crate::tables::{FindError, Mailboxes, Tables, read_include};
+use crate::verify::{Answers, Verifier};
 
 /// What belongs to the program, whatever configuration is in force. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct Shared {
     pub resolver: Arc<Resolver>,
     /// The stores of counters.
     pub counters: Arc<crate::counters::Counters>,
+    /// What other servers said about addresses.
+    pub answers: Arc<Answers>,
 }
 
 /// The lent parts, of one configuration.
@@ -35,6 +38,8 @@ pub struct Lent {
     pub scanners: AllScanners,
     /// The stores of counters.
     pub counters: CountersView,
+    /// Who asks other servers about addresses.
+    pub verifier: Verifier,
 }
 
 impl Services for Lent {
@@ -94,5 +99,9 @@ impl Services for Lent {
 
     fn counters(&self) -> &dyn Counters {
         &self.counters
+    }
+
+    fn verify(&self) -> &dyn Verify {
+        &self.verifier
     }
 }

@@ -24,6 +24,7 @@ wasmtime::component::bindgen!({
         "facteur:policy/lookup": async | trappable,
         "facteur:policy/dns": async | trappable,
         "facteur:policy/scanner.scan": async | trappable,
+        "facteur:policy/verify.recipient": async | trappable,
     },
     with: {
         "facteur:policy/session.session": SessionHandle,

@@ -18,6 +18,8 @@ pub struct Grants {
     pub scanner: Vec<String>,
     /// The stores of counters it may use.
     pub counters: Vec<String>,
+    /// May have other servers asked about addresses.
+    pub verify: bool,
     /// The files, and folders of files, that its `:include:` targets may name.
     pub include: Vec<PathBuf>,
 }
@@ -41,6 +43,11 @@ impl Grants {
     /// Whether the DNS may be asked; otherwise the line to add.
     pub(crate) fn dns(&self, plugin: &str) -> Result<(), String> {
         if self.dns { Ok(()) } else { Err(line_to_add(plugin, "dns = true")) }
+    }
+
+    /// Whether other servers may be asked about addresses; otherwise the line to add.
+    pub(crate) fn verify(&self, plugin: &str) -> Result<(), String> {
+        if self.verify { Ok(()) } else { Err(line_to_add(plugin, "verify = true")) }
     }
 
     /// Whether relaying may be allowed; otherwise the line to add.

@@ -5,6 +5,7 @@
 
 mod counters;
 mod scanner;
+mod verify;
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -40,7 +40,7 @@ pub use policy::{Chain, Policy, PolicyConfig};
 pub use route::{Route, SmtpRoute};
 pub use services::{
     Bucket, Count, Counters, DnsError, Found, Lifetime, MailExchanger, Nothing, ScanError, Scanned, Scanners, Services,
-    TableError, Taken, Unavailable, UnknownStore,
+    TableError, Taken, Unavailable, UnknownStore, Verified, Verify,
 };
 pub use session::{Decision, Session};
 pub use tags::Tags;

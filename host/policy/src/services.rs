@@ -8,6 +8,7 @@
 
 mod counters;
 mod scanners;
+mod verify;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -17,6 +18,7 @@ use futures_util::future::BoxFuture;
 
 pub use counters::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
 pub use scanners::{ScanError, Scanned, Scanners};
+pub use verify::{Verified, Verify};
 
 /// Something that can't be asked now. The text names it and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +117,11 @@ pub trait Services: Send + Sync + 'static {
 
     /// The stores of counters.
     fn counters(&self) -> &dyn Counters {
+        &Nothing
+    }
+
+    /// Who asks other servers about addresses.
+    fn verify(&self) -> &dyn Verify {
         &Nothing
     }
 }

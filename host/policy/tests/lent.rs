@@ -116,3 +116,43 @@ async fn plugins_with_the_same_store_share_it_and_others_dont() {
         assert_eq!(refused(&transaction.end_of_data(message).await), format!("550 5.7.1 Ok({})", 2 * round + 2));
     }
 }
+
+/// What a plugin with the grant hears about an address. Another plugin has aliases and routes.
+async fn verified(address: &str) -> String {
+    let map = probe(
+        "map",
+        r#"{"alias": {"alias@relay.test": "louen@local.test", "broken@relay.test": "fail"},
+            "transport": {"hop.test": "smtp:[next.test]", "dead.test": "error:550 5.1.2 no such place"}}"#,
+    );
+    let asking = asking(&format!("verify {address}"), Grants { verify: true, ..Grants::default() });
+    let policy = policy(vec![asking, map], users()).await;
+    let mut transaction = transaction(&policy).await;
+    transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    let reply = refused(&transaction.end_of_data(Message::new(Arc::new(b"x".to_vec()))).await);
+    reply.strip_prefix("550 5.7.1 ").unwrap_or(&reply).to_owned()
+}
+
+#[tokio::test]
+async fn an_address_is_verified_where_it_goes() {
+    // Here.
+    assert_eq!(verified("louen@local.test").await, "Ok(Outcome::Deliverable)");
+    assert!(verified("nobody@local.test").await.starts_with("Ok(Outcome::Undeliverable(Reply { code: 550"));
+    assert!(verified("broken@local.test").await.starts_with("Ok(Outcome::Unknown("));
+    assert_eq!(verified("alias@relay.test").await, "Ok(Outcome::Deliverable)");
+    assert!(verified("broken@relay.test").await.starts_with("Ok(Outcome::Unknown("));
+    // Elsewhere.
+    assert_eq!(verified("yes@elsewhere.test").await, "Ok(Outcome::Deliverable)");
+    let no = verified("no@hop.test").await;
+    assert!(no.contains("code: 550") && no.contains("next.test doesn't know"), "{no}");
+    assert!(verified("yes@dead.test").await.contains("no such place"));
+    let unknown = verified("what@relay.test").await;
+    assert!(unknown.starts_with("Ok(Outcome::Unknown(\"relay.test is away??xxx") && unknown.len() < 450, "{unknown}");
+    assert_eq!(verified(r"no\tplace@x").await, "451 4.3.5 Policy error, try again later");
+}
+
+#[tokio::test]
+async fn verifying_needs_the_grant() {
+    assert!(told("verify yes@elsewhere.test", Grants::default(), users()).await.starts_with("Err(Error::NotGranted("));
+    assert_eq!(not_loaded("verify x", Grants { verify: true, ..Grants::default() }, users()).await, "");
+    assert!(not_loaded("verify x", Grants::default(), users()).await.ends_with("add: verify = true"));
+}

@@ -40,6 +40,7 @@ macro_rules! hook {
                     "facteur:policy/dns@0.1.0": crate::bindings::facteur::policy::dns,
                     "facteur:policy/scanner@0.1.0": crate::bindings::facteur::policy::scanner,
                     "facteur:policy/counters@0.1.0": crate::bindings::facteur::policy::counters,
+                    "facteur:policy/verify@0.1.0": crate::bindings::facteur::policy::verify,
                 },
             });
         }

@@ -25,7 +25,7 @@
 //! facteur_plugin::export!(restriction: NoThirteen);
 //! ```
 //!
-//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`], [`log`], [`settings`] and [`clock`]. The contract itself, with
+//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`], [`verify`], [`log`], [`settings`] and [`clock`]. The contract itself, with
 //! every limit, is `wit/0.1`; the names here are its names. The modules [`domain`], [`extension`] and [`status`] hold what
 //! nearly every mail policy needs and nobody should write twice.
 //!
@@ -53,6 +53,7 @@ pub mod lookup;
 pub mod scanner;
 pub mod settings;
 pub mod status;
+pub mod verify;
 
 pub use bindings::facteur::policy::message::Message;
 pub use bindings::facteur::policy::session::{LookupFailure, Session};

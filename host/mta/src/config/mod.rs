@@ -19,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod units;
+mod verify;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use queue::{Queue, SmtpClient, SmtpTimeouts};
 use reader::{Kind, Report, Section, Value};
 pub use scanner::Scanner;
 pub use table::{Format, TableSource};
+pub use verify::Verify;
 
 /// The configuration that a first start uses: mail for `localhost`, by the built-in plugins.
 pub const DEMO: &str = include_str!("demo.toml");
@@ -72,6 +74,8 @@ pub struct Config {
     pub policy: PolicySettings,
     /// `[tables]`, by name.
     pub tables: BTreeMap<String, TableSource>,
+    /// `[verify]`.
+    pub verify: Verify,
     /// `[scanners]`, by name.
     pub scanners: BTreeMap<String, Scanner>,
     /// `[counters]`, by name.
@@ -201,6 +205,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         spool,
         policy,
         tables,
+        verify: root.section("verify", verify::read),
         scanners: named(root, "scanners", scanner::read),
         counters: named(root, "counters", counters::read),
         plugins,

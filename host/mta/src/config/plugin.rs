@@ -127,6 +127,7 @@ fn grants(section: &mut Section<'_>) -> Grants {
         lookup: section.get("lookup", |v| v.list(|v| v.name_of(Kind::Table))).unwrap_or_default(),
         scanner: section.get("scanner", |v| v.list(|v| v.name_of(Kind::Scanner))).unwrap_or_default(),
         counters: section.get("counters", |v| v.list(|v| v.name_of(Kind::Counters))).unwrap_or_default(),
+        verify: section.or("verify", false, Value::boolean),
         include: section.get("include", |v| v.list(Value::path)).unwrap_or_default(),
     }
 }

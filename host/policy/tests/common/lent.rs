@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_policy::{Bucket, Content, Count, Counters, Lifetime, ScanError, Scanned, Scanners, Taken, UnknownStore};
+use facteur_policy::{
+    Bucket, Content, Count, Counters, Lifetime, ScanError, Scanned, Scanners, SmtpRoute, Taken, UnknownStore, Verified,
+    Verify,
+};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
 use super::Memory;
+use facteur_smtp::{Address, Reply};
 
 impl Scanners for Memory {
     fn is_scanner(&self, name: &str) -> bool {
@@ -56,4 +60,16 @@ impl Counters for Memory {
 
 fn count(value: u64) -> Count {
     Count { value, age: Duration::ZERO, left: Duration::from_secs(1) }
+}
+
+/// The local part says what the next hop thinks of it; the words name the next hop.
+impl Verify for Memory {
+    fn callout<'a>(&'a self, address: &'a Address, route: &'a SmtpRoute) -> BoxFuture<'a, Verified> {
+        ready(match address.local() {
+            "yes" => Verified::Deliverable,
+            "no" => Verified::Undeliverable(Reply::new(550, "5.1.1", format!("{} doesn't know", route.host))),
+            _ => Verified::Unknown(format!("{} is away\r\n{}", route.host, "x".repeat(1_000))),
+        })
+        .boxed()
+    }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use facteur_policy::{
     Class, Counters, Decision, DnsError, Domains, Found, Grants, Limits, LoadError, MailExchanger, OnError,
     PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError, Transaction,
-    Unavailable,
+    Unavailable, Verify,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -96,6 +96,10 @@ impl Services for Memory {
     }
 
     fn counters(&self) -> &dyn Counters {
+        self
+    }
+
+    fn verify(&self) -> &dyn Verify {
         self
     }
 }

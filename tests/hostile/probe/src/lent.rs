@@ -1,9 +1,9 @@
 //! What the host lends by name, asked as the words say: `lent:scan av`. The answer is told to the client.
 
 use facteur_plugin::counters::{Bucket, Lifetime};
-use facteur_plugin::{counters, scanner};
+use facteur_plugin::{counters, scanner, verify};
 
-use crate::stage::Asked;
+use crate::stage::{Asked, address};
 
 /// Asks, and shows the answer.
 pub fn ask(text: &str, asked: &Asked<'_>) -> String {
@@ -28,6 +28,7 @@ pub fn ask(text: &str, asked: &Asked<'_>) -> String {
             format!("{:?}", counters::take(store, key, 1, Bucket { size, period: number(next()) }))
         }
         "remove" => format!("{:?}", counters::remove(next(), next())),
+        "verify" => format!("{:?}", verify::recipient(&address(next()))),
         other => format!("the probe knows nothing lent as {other}"),
     }
 }
@@ -37,6 +38,7 @@ pub fn check(text: &str) -> Result<(), String> {
     match text.split_once(' ') {
         Some(("scanner", name)) => scanner::check(name),
         Some(("counters", name)) => counters::check(name),
+        Some(("verify", _)) => verify::check(),
         _ => Err(format!("the probe can't check {text}")),
     }
 }
