@@ -1,5 +1,7 @@
 //! What plugins are lent by name, by the real program from real peers. The plugin is the probe, which tells the client what it heard.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,5 +167,43 @@ fn the_next_hop_is_asked_about_an_address_and_not_asked_again() {
         facteur.run(&["reload"]).success();
         let answer = told(&letter("four"));
         assert!(answer.starts_with("Ok(Outcome::Unknown(") && answer.contains("Connection refused"), "{answer}");
+    });
+}
+
+#[test]
+fn folders_and_services_are_what_the_operator_says() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let seen = machine.open_folder("seen");
+        machine.write("/etc/facteur/lists/a", "hello");
+        let socket = seen.join("service.sock");
+        let service = UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for stream in service.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                stream.get_mut().write_all(line.to_uppercase().as_bytes()).unwrap();
+            }
+        });
+        let sections = format!(
+            "[folders.lists]\npath = \"lists\"\n[folders.seen]\npath = \"/var/spool/seen\"\n[services.upper]\naddress = \"{}\"\n",
+            socket.display()
+        );
+        let grants = "files = [\"lists\"]\nfiles-write = [\"seen\"]\nconnect = [\"upper\"]";
+        let facteur = asking(machine, "read lists a 1 9", grants, &sections);
+        let answer = |question: &str| {
+            configuration(machine, question, grants, &sections);
+            facteur.run(&["reload"]).success();
+            told(&letter("something"))
+        };
+        assert_eq!(told(&letter("something")), "Ok((4, \"ello\"))");
+        assert_eq!(answer("write seen b new"), "Ok(())");
+        assert_eq!(std::fs::read_to_string(seen.join("b")).unwrap(), "new");
+        assert_eq!(answer("list seen "), "Ok([\"b\"])");
+        assert_eq!(answer("talk upper hello"), "Ok(\"HELLO\\n\")");
+        let refused = answer("write lists a forged");
+        assert!(refused.starts_with("Err(Error::NotGranted(") && refused.contains("files-write"), "{refused}");
+        assert_eq!(std::fs::read_to_string("/etc/facteur/lists/a").unwrap(), "hello");
     });
 }

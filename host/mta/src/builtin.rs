@@ -31,7 +31,7 @@ mod tests {
         for (name, wasm) in COMPONENTS {
             assert!(names(wasm, "settings") && names(wasm, "lookup"), "{name}");
             assert_eq!(names(wasm, "dns"), *name == "restrictions", "{name}");
-            for unused in ["scanner", "counters", "verify"] {
+            for unused in ["scanner", "counters", "verify", "files", "connect"] {
                 assert!(!names(wasm, unused), "{name}: {unused}");
             }
         }

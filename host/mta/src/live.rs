@@ -11,7 +11,9 @@ use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
 
 use crate::builtin;
 use crate::config::{self, Component, Config};
+use crate::connect::Connector;
 use crate::delivery;
+use crate::files::Folders;
 use crate::scanner::AllScanners;
 use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
@@ -88,6 +90,14 @@ impl Live {
             domains: config.domains.clone(),
             code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
         };
+        for (name, folder) in config.folders.iter().filter(|(_, folder)| !folder.path.is_dir()) {
+            let error = format!("folder \"{name}\": {} is no folder", folder.path.display());
+            if purpose == Purpose::Check {
+                errors.push(error);
+            } else {
+                tracing::error!(error, "it can't be used until it is there");
+            }
+        }
         let delivery = delivery::Settings {
             hostname: config.hostname.clone(),
             listening: config.listen.iter().map(|listen| listen.address).collect(),
@@ -100,6 +110,8 @@ impl Live {
             mailboxes: mailboxes.clone(),
             resolver: shared.resolver.clone(),
             scanners: AllScanners::new(&config.scanners, before.map(|live| &live.services.scanners)),
+            folders: Folders::new(&config.folders, before.map(|live| &live.services.folders)),
+            connector: Connector::new(&config.services, before.map(|live| &live.services.connector)),
             counters: shared.counters.view(&config.counters),
             verifier: Verifier::new(shared.answers.clone(), config.verify.clone(), delivery.clone()),
         });

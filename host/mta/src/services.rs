@@ -4,13 +4,17 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_policy::{Counters, DnsError, Found, MailExchanger, Scanners, Services, TableError, Unavailable, Verify};
+use facteur_policy::{
+    Connect, Counters, DnsError, Files, Found, MailExchanger, Scanners, Services, TableError, Unavailable, Verify,
+};
 use facteur_smtp::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::connect::Connector;
 use crate::counters::CountersView;
 use crate::dns::Resolver;
+use crate::files::Folders;
 use crate::scanner::AllScanners;
 use crate::tables::{FindError, Mailboxes, Tables, read_include};
 use crate::verify::{Answers, Verifier};
@@ -38,6 +42,10 @@ pub struct Lent {
     pub scanners: AllScanners,
     /// The stores of counters.
     pub counters: CountersView,
+    /// The folders of files.
+    pub folders: Folders,
+    /// Who talks to other programs.
+    pub connector: Connector,
     /// Who asks other servers about addresses.
     pub verifier: Verifier,
 }
@@ -99,6 +107,14 @@ impl Services for Lent {
 
     fn counters(&self) -> &dyn Counters {
         &self.counters
+    }
+
+    fn files(&self) -> &dyn Files {
+        &self.folders
+    }
+
+    fn connect(&self) -> &dyn Connect {
+        &self.connector
     }
 
     fn verify(&self) -> &dyn Verify {

@@ -25,6 +25,12 @@ wasmtime::component::bindgen!({
         "facteur:policy/dns": async | trappable,
         "facteur:policy/scanner.scan": async | trappable,
         "facteur:policy/verify.recipient": async | trappable,
+        "facteur:policy/files.read": async | trappable,
+        "facteur:policy/files.info": async | trappable,
+        "facteur:policy/files.list": async | trappable,
+        "facteur:policy/files.write": async | trappable,
+        "facteur:policy/files.remove": async | trappable,
+        "facteur:policy/connect.exchange": async | trappable,
     },
     with: {
         "facteur:policy/session.session": SessionHandle,

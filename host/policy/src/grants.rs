@@ -20,6 +20,12 @@ pub struct Grants {
     pub counters: Vec<String>,
     /// May have other servers asked about addresses.
     pub verify: bool,
+    /// The folders it may read.
+    pub files: Vec<String>,
+    /// The folders it may read and write.
+    pub files_write: Vec<String>,
+    /// The services it may talk to.
+    pub connect: Vec<String>,
     /// The files, and folders of files, that its `:include:` targets may name.
     pub include: Vec<PathBuf>,
 }
@@ -48,6 +54,21 @@ impl Grants {
     /// Whether other servers may be asked about addresses; otherwise the line to add.
     pub(crate) fn verify(&self, plugin: &str) -> Result<(), String> {
         if self.verify { Ok(()) } else { Err(line_to_add(plugin, "verify = true")) }
+    }
+
+    /// Whether the folder may be read, which it may be too where it may be written; otherwise the line to add.
+    pub(crate) fn files(&self, plugin: &str, folder: &str) -> Result<(), String> {
+        named(plugin, "files-write", &self.files_write, folder).or_else(|_| named(plugin, "files", &self.files, folder))
+    }
+
+    /// Whether the folder may be written; otherwise the line to add.
+    pub(crate) fn files_write(&self, plugin: &str, folder: &str) -> Result<(), String> {
+        named(plugin, "files-write", &self.files_write, folder)
+    }
+
+    /// Whether the service may be talked to; otherwise the line to add.
+    pub(crate) fn connect(&self, plugin: &str, service: &str) -> Result<(), String> {
+        named(plugin, "connect", &self.connect, service)
     }
 
     /// Whether relaying may be allowed; otherwise the line to add.

@@ -39,8 +39,9 @@ pub use plugin::{Limits, LoadError, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
 pub use route::{Route, SmtpRoute};
 pub use services::{
-    Bucket, Count, Counters, DnsError, Found, Lifetime, MailExchanger, Nothing, ScanError, Scanned, Scanners, Services,
-    TableError, Taken, Unavailable, UnknownStore, Verified, Verify,
+    Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError, FileInfo, Files, Found,
+    Lifetime, MailExchanger, Nothing, ScanError, Scanned, Scanners, Services, Step, TableError, Taken, Unavailable,
+    UnknownStore, Verified, Verify,
 };
 pub use session::{Decision, Session};
 pub use tags::Tags;

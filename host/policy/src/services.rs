@@ -6,7 +6,9 @@
 //! What the host itself asks (tables, the DNS, mailboxes, lists) stands in [`Services`]; what only plugins ask stands in a trait for
 //! each subject, which a program that lends nothing of the kind leaves out.
 
+mod connect;
 mod counters;
+mod files;
 mod scanners;
 mod verify;
 
@@ -16,7 +18,9 @@ use std::path::Path;
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
 
+pub use connect::{Connect, ConnectError, Ending, Step};
 pub use counters::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
+pub use files::{FileAnswer, FileError, FileInfo, Files};
 pub use scanners::{ScanError, Scanned, Scanners};
 pub use verify::{Verified, Verify};
 
@@ -117,6 +121,16 @@ pub trait Services: Send + Sync + 'static {
 
     /// The stores of counters.
     fn counters(&self) -> &dyn Counters {
+        &Nothing
+    }
+
+    /// The folders of files.
+    fn files(&self) -> &dyn Files {
+        &Nothing
+    }
+
+    /// Who talks to other programs.
+    fn connect(&self) -> &dyn Connect {
         &Nothing
     }
 

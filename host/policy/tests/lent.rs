@@ -156,3 +156,55 @@ async fn verifying_needs_the_grant() {
     assert_eq!(not_loaded("verify x", Grants { verify: true, ..Grants::default() }, users()).await, "");
     assert!(not_loaded("verify x", Grants::default(), users()).await.ends_with("add: verify = true"));
 }
+
+fn folders() -> Memory {
+    let folder = |content: &[u8]| Mutex::new([("a".to_owned(), content.to_vec())].into());
+    let folders = [("lists".to_owned(), folder(b"hello")), ("seen".to_owned(), folder(&vec![b'x'; 100_000]))];
+    Memory { folders: folders.into(), ..users() }
+}
+
+async fn filed(question: &str) -> String {
+    let grants =
+        Grants { files: vec!["lists".into()], files_write: vec!["seen".into(), "gone".into()], ..Grants::default() };
+    told(question, grants, folders()).await
+}
+
+#[tokio::test]
+async fn a_folder_is_read_only_unless_granted_otherwise() {
+    assert_eq!(filed("read lists a 1 2").await, "Ok((2, \"el\"))");
+    assert_eq!(filed("read lists b 0 2").await, "Err(Error::NotFound)");
+    let line = "files-write = [\\\"seen\\\", \\\"gone\\\", \\\"lists\\\"]";
+    for question in ["write lists a x", "unlink lists a"] {
+        let answer = filed(question).await;
+        assert!(answer.starts_with("Err(Error::NotGranted(") && answer.contains(line), "{answer}");
+    }
+    assert_eq!(filed("write seen b x").await, "Ok(())");
+    assert_eq!(filed("unlink seen a").await, "Ok(())");
+    // At most 64 KiB come at once, whatever is asked for.
+    assert!(filed("read seen a 0 99999").await.starts_with("Ok((65536, "));
+    for question in ["read others a 0 1", "info others a", "list others "] {
+        assert!(filed(question).await.starts_with("Err(Error::NotGranted("), "{question}");
+    }
+    assert_eq!(filed("read gone a 0 1").await, "Err(Error::UnknownFolder(\"gone\"))");
+    let granted = || Grants { files: vec!["lists".into()], ..Grants::default() };
+    assert_eq!(not_loaded("files lists", granted(), folders()).await, "");
+    assert!(not_loaded("files-write lists", granted(), folders()).await.ends_with("add: files-write = [\"lists\"]"));
+}
+
+#[tokio::test]
+async fn a_service_talks_to_whom_it_is_granted() {
+    let services =
+        || Memory { services: [("echo".into(), "yes".into()), ("other".into(), "no".into())].into(), ..users() };
+    let granted = || Grants { connect: vec!["echo".into(), "gone".into()], ..Grants::default() };
+    assert_eq!(told("talk echo hello", granted(), services()).await, "Ok(\"yes\")");
+    assert_eq!(told("steps echo 16", granted(), services()).await, "Ok(16)");
+    assert!(told("talk other hello", granted(), services()).await.starts_with("Err(Error::NotGranted("));
+    assert_eq!(told("talk gone hello", granted(), services()).await, "Err(Error::UnknownService(\"gone\"))");
+    // What no conversation is counts as a broken rule.
+    for question in ["steps echo 0", "steps echo 17", "endless echo"] {
+        assert_eq!(told(question, granted(), services()).await, "451 4.3.5 Policy error, try again later");
+    }
+    assert!(
+        not_loaded("connect other", granted(), services()).await.ends_with("connect = [\"echo\", \"gone\", \"other\"]")
+    );
+}

@@ -2,6 +2,29 @@
 //! granted one see the same in it.
 //!
 //! Every call is atomic and waits for nothing. A counter that has lived its time is as one that never was.
+//!
+//! ```no_run
+//! use facteur_plugin::counters::{self, Bucket, Lifetime, Taken};
+//!
+//! const DAY: u64 = 86_400_000;
+//!
+//! /// Greylisting: whether this sender has tried before, more than five minutes ago.
+//! fn has_come_back(who: &str) -> Result<bool, counters::Error> {
+//!     let seen = counters::add("greylist", who, 1, Lifetime::FromBeginning(2 * DAY))?;
+//!     if seen.age < 300_000 {
+//!         return Ok(false);
+//!     }
+//!     // From now on it is known as long as it comes once a month.
+//!     counters::add("greylist", who, 0, Lifetime::FromNow(35 * DAY))?;
+//!     Ok(true)
+//! }
+//!
+//! /// At most 100 messages at once, and 100 an hour after that.
+//! fn may_send(who: &str) -> Result<bool, counters::Error> {
+//!     let hourly = Bucket { size: 100, period: 3_600_000 };
+//!     Ok(counters::take("rates", who, 1, hourly)? == Taken::Yes)
+//! }
+//! ```
 
 use crate::bindings::facteur::policy::counters as host;
 pub use host::{Bucket, Counter, Error, Lifetime, Taken};

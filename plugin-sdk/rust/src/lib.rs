@@ -25,7 +25,7 @@
 //! facteur_plugin::export!(restriction: NoThirteen);
 //! ```
 //!
-//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`], [`verify`], [`log`], [`settings`] and [`clock`]. The contract itself, with
+//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`], [`verify`], [`files`], [`connect`], [`log`], [`settings`] and [`clock`]. The contract itself, with
 //! every limit, is `wit/0.1`; the names here are its names. The modules [`domain`], [`extension`] and [`status`] hold what
 //! nearly every mail policy needs and nobody should write twice.
 //!
@@ -44,10 +44,12 @@ mod kept;
 mod types;
 
 pub mod clock;
+pub mod connect;
 pub mod counters;
 pub mod dns;
 pub mod domain;
 pub mod extension;
+pub mod files;
 pub mod log;
 pub mod lookup;
 pub mod scanner;

@@ -14,7 +14,8 @@ type Keys = BTreeSet<(String, String)>;
 /// What the reader knows. It asks for every key of every section, whatever stands in the file; only a table in a file and one in
 /// the configuration have keys of their own, so that there is one of each.
 fn known() -> Keys {
-    let more = "[tables.in-a-file]\nfile = \"x\"\n[scanners.av]\nclamd = [\"/x\"]\n[counters.rates]\n";
+    let more = "[tables.in-a-file]\nfile = \"x\"\n[scanners.av]\nclamd = [\"/x\"]\n[counters.rates]\n\
+                [folders.f]\npath = \"/x\"\n[services.s]\naddress = \"/x\"\n";
     let text = format!("{DEMO}\n{more}");
     assert!(Config::parse(Path::new("/x/facteur.toml"), &text).is_ok());
     let asked = ASKED.take();
@@ -27,7 +28,7 @@ fn known() -> Keys {
     for (section, key) in &asked {
         let full = if section.is_empty() { (*key).to_owned() } else { format!("{section}.{key}") };
         if !is_section(&full) {
-            let named = ["tables", "scanners", "counters"]
+            let named = ["tables", "scanners", "counters", "folders", "services"]
                 .iter()
                 .find(|named| section.split_once('.').is_some_and(|it| it.0 == **named));
             let section = named.map_or(section.clone(), |named| format!("{named}.NAME"));

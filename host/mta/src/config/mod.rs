@@ -8,6 +8,7 @@ mod counters;
 mod documented;
 mod domains;
 mod error;
+mod folder;
 mod listen;
 mod mailboxes;
 mod network;
@@ -15,6 +16,7 @@ mod plugin;
 mod queue;
 mod reader;
 mod scanner;
+mod service;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use toml::de::DeTable;
 
 pub use counters::Counters;
 pub use error::{ConfigError, render};
+pub use folder::Folder;
 pub use listen::{Listen, ListenLimits};
 pub use mailboxes::{MailboxPath, Mailboxes, Users};
 pub(crate) use network::network;
@@ -37,6 +40,7 @@ pub use plugin::{BUILTINS, Component, Plugin, PolicySettings};
 pub use queue::{Queue, SmtpClient, SmtpTimeouts};
 use reader::{Kind, Report, Section, Value};
 pub use scanner::Scanner;
+pub use service::Service;
 pub use table::{Format, TableSource};
 pub use verify::Verify;
 
@@ -80,6 +84,10 @@ pub struct Config {
     pub scanners: BTreeMap<String, Scanner>,
     /// `[counters]`, by name.
     pub counters: BTreeMap<String, Counters>,
+    /// `[folders]`, by name.
+    pub folders: BTreeMap<String, Folder>,
+    /// `[services]`, by name.
+    pub services: BTreeMap<String, Service>,
     /// `[[plugin]]`, in the order of the file.
     pub plugins: Vec<Plugin>,
 }
@@ -208,6 +216,8 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         verify: root.section("verify", verify::read),
         scanners: named(root, "scanners", scanner::read),
         counters: named(root, "counters", counters::read),
+        folders: named(root, "folders", folder::read),
+        services: named(root, "services", service::read),
         plugins,
     };
     let names = |kind| match kind {
@@ -216,6 +226,8 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         // Those that are wrong are there all the same: nobody is to be told that they aren't.
         Kind::Scanner => root.names("scanners"),
         Kind::Counters => root.names("counters"),
+        Kind::Folder => root.names("folders"),
+        Kind::Service => root.names("services"),
     };
     for kind in Kind::ALL {
         root.report.resolve(kind, &names(kind));

@@ -30,11 +30,14 @@ pub(super) enum Kind {
     Table,
     Scanner,
     Counters,
+    Folder,
+    Service,
 }
 
 impl Kind {
     /// Every one.
-    pub(super) const ALL: [Self; 4] = [Self::Plugin, Self::Table, Self::Scanner, Self::Counters];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Plugin, Self::Table, Self::Scanner, Self::Counters, Self::Folder, Self::Service];
 
     /// The word for it, and the section that makes one.
     fn words(self) -> (&'static str, &'static str) {
@@ -43,6 +46,8 @@ impl Kind {
             Self::Table => ("table", "[tables.NAME]"),
             Self::Scanner => ("scanner", "[scanners.NAME]"),
             Self::Counters => ("store of counters", "[counters.NAME]"),
+            Self::Folder => ("folder", "[folders.NAME]"),
+            Self::Service => ("service", "[services.NAME]"),
         }
     }
 }

@@ -96,14 +96,19 @@ impl Scanner {
         };
         let (well, failed): (Vec<_>, Vec<_>) = self.servers.iter().partition(|server| !server.has_failed());
         let mut reasons = Vec::new();
-        for server in well.into_iter().chain(failed) {
+        let in_turn =
+            well.into_iter().map(|server| (server, true)).chain(failed.into_iter().map(|server| (server, false)));
+        for (server, was_well) in in_turn {
             match server.scan(content, &self.settings).await {
                 Ok(Said::Clean) => return Ok(Scanned::Clean),
                 Ok(Said::Infected(signature)) => return Ok(Scanned::Infected(signature)),
                 Ok(Said::TooLarge) => return Err(ScanError::TooLarge),
                 Err(Failure::Content(error)) => return Err(ScanError::Unavailable(error.to_string())),
                 Err(Failure::Server(why)) => {
-                    tracing::warn!(scanner = name, server = %server.endpoint, why, "no answer from the scanner");
+                    // Once for each time that it goes away: a plugin may ask again and again.
+                    if was_well {
+                        tracing::warn!(scanner = name, server = %server.endpoint, why, "no answer from the scanner");
+                    }
                     reasons.push(format!("{}: {why}", server.endpoint));
                 }
             }

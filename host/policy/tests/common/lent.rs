@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_policy::{
-    Bucket, Content, Count, Counters, Lifetime, ScanError, Scanned, Scanners, SmtpRoute, Taken, UnknownStore, Verified,
-    Verify,
+    Bucket, Connect, ConnectError, Content, Count, Counters, FileAnswer, FileError, Files, Lifetime, ScanError,
+    Scanned, Scanners, SmtpRoute, Step, Taken, UnknownStore, Verified, Verify,
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -71,5 +71,40 @@ impl Verify for Memory {
             _ => Verified::Unknown(format!("{} is away\r\n{}", route.host, "x".repeat(1_000))),
         })
         .boxed()
+    }
+}
+
+/// Only what a grant is for: the paths are looked at where there are files.
+impl Files for Memory {
+    fn is_folder(&self, name: &str) -> bool {
+        self.folders.contains_key(name)
+    }
+
+    fn read<'a>(&'a self, folder: &'a str, path: &'a str, offset: u64, length: usize) -> FileAnswer<'a, Vec<u8>> {
+        let files = self.folders[folder].lock().unwrap();
+        let offset = usize::try_from(offset).unwrap();
+        let part = files.get(path).map(|content| content[offset..].iter().take(length).copied().collect());
+        ready(part.ok_or(FileError::NotFound)).boxed()
+    }
+
+    fn write<'a>(&'a self, folder: &'a str, path: &'a str, content: Vec<u8>) -> FileAnswer<'a, ()> {
+        self.folders[folder].lock().unwrap().insert(path.to_owned(), content);
+        ready(Ok(())).boxed()
+    }
+
+    fn remove<'a>(&'a self, folder: &'a str, path: &'a str) -> FileAnswer<'a, ()> {
+        let removed = self.folders[folder].lock().unwrap().remove(path);
+        ready(removed.map(drop).ok_or(FileError::NotFound)).boxed()
+    }
+}
+
+impl Connect for Memory {
+    fn is_service(&self, name: &str) -> bool {
+        self.services.contains_key(name)
+    }
+
+    fn exchange<'a>(&'a self, service: &'a str, steps: Vec<Step>) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
+        let answer = self.services[service].as_bytes().to_vec();
+        ready(Ok(vec![answer; steps.len()])).boxed()
     }
 }

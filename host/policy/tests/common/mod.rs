@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Counters, Decision, DnsError, Domains, Found, Grants, Limits, LoadError, MailExchanger, OnError,
-    PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError, Transaction,
-    Unavailable, Verify,
+    Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Limits, LoadError, MailExchanger,
+    OnError, PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError,
+    Transaction, Unavailable, Verify,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -35,6 +35,10 @@ pub struct Memory {
     pub lists: HashMap<String, Vec<String>>,
     /// By store and key: counters that never expire.
     pub counters: HashMap<String, Mutex<HashMap<String, u64>>>,
+    /// By folder and path: what is in the file.
+    pub folders: HashMap<String, Mutex<HashMap<String, Vec<u8>>>>,
+    /// By name: what they say, whatever is said to them.
+    pub services: HashMap<String, String>,
     /// By name: what it takes for a virus.
     pub scanners: HashMap<String, String>,
     pub generation: AtomicU64,
@@ -96,6 +100,14 @@ impl Services for Memory {
     }
 
     fn counters(&self) -> &dyn Counters {
+        self
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn connect(&self) -> &dyn Connect {
         self
     }
 
