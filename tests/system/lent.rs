@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use facteur_tests::{
-    Clamd, Client, Dns, Facteur, Machine, Reply, SmtpSink, letter, machine, machine_within, probe_plugin,
+    Clamd, Client, Dns, Facteur, Machine, Reply, SmtpSink, letter, machine, machine_within, probe_plugin, run_facteur,
+    until,
 };
 
 const SERVER: &str = "192.0.2.1:25";
@@ -134,6 +135,19 @@ fn counters_outlive_a_restart_where_the_operator_says_so() {
         ask("kept");
         facteur.run(&["reload"]).success();
         assert_eq!(told(&letter("five")), "Ok(3)");
+        // What is on the disk outlives a crash, too.
+        let written =
+            |name: &str| std::fs::read(format!("/var/spool/facteur/counters.sqlite{name}")).unwrap_or_default();
+        let is_written = |key: &str| {
+            ["", "-wal"].iter().any(|name| written(name).windows(key.len()).any(|part| part == key.as_bytes()))
+        };
+        configuration(machine, "add kept crash 7 1000000", "counters = [\"kept\"]", stores);
+        facteur.run(&["reload"]).success();
+        assert_eq!(told(&letter("six")), "Ok(7)");
+        until("the counter on the disk", || is_written("c:crash").then_some(()));
+        facteur.kill();
+        facteur.restart();
+        assert_eq!(told(&letter("seven")), "Ok(14)");
     });
 }
 
@@ -205,5 +219,11 @@ fn folders_and_services_are_what_the_operator_says() {
         let refused = answer("write lists a forged");
         assert!(refused.starts_with("Err(Error::NotGranted(") && refused.contains("files-write"), "{refused}");
         assert_eq!(std::fs::read_to_string("/etc/facteur/lists/a").unwrap(), "hello");
+        let config = configuration(machine, "read lists a 1 9", grants, &sections.replace("\"lists\"", "\"nowhere\""));
+        let checked = run_facteur(&config, &["check"]);
+        assert!(
+            checked.code != 0 && checked.err.contains("folder \"lists\": /etc/facteur/nowhere is no folder"),
+            "{checked:?}"
+        );
     });
 }
