@@ -208,3 +208,17 @@ async fn a_service_talks_to_whom_it_is_granted() {
         not_loaded("connect other", granted(), services()).await.ends_with("connect = [\"echo\", \"gone\", \"other\"]")
     );
 }
+
+#[tokio::test]
+async fn a_flood_of_what_is_lent_is_contained() {
+    for word in ["flood-counters", "flood-files"] {
+        let grants = Grants { counters: vec!["mine".into()], files_write: vec!["seen".into()], ..Grants::default() };
+        let plugin = PluginConfig { grants, ..probe("flood", &format!(r#"{{"rcpt": "{word}"}}"#)) };
+        let services = Memory { counters: counters().counters, folders: folders().folders, ..users() };
+        let policy = policy(vec![plugin], services).await;
+        for _ in 0..2 {
+            let answer = refused(&common::rcpt(&policy, "louen@local.test").await);
+            assert_eq!(answer, "451 4.3.5 Policy error, try again later");
+        }
+    }
+}

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use facteur_policy::Domains;
 use toml::de::DeTable;
 
-pub use counters::Counters;
+pub use counters::CounterStore;
 pub use error::{ConfigError, render};
 pub use folder::Folder;
 pub use listen::{Listen, ListenLimits};
@@ -83,7 +83,7 @@ pub struct Config {
     /// `[scanners]`, by name.
     pub scanners: BTreeMap<String, Scanner>,
     /// `[counters]`, by name.
-    pub counters: BTreeMap<String, Counters>,
+    pub counters: BTreeMap<String, CounterStore>,
     /// `[folders]`, by name.
     pub folders: BTreeMap<String, Folder>,
     /// `[services]`, by name.

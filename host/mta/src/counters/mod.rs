@@ -51,8 +51,8 @@ impl Counters {
     }
 
     /// The stores that a configuration names.
-    pub fn view(&self, wanted: &BTreeMap<String, config::Counters>) -> CountersView {
-        let store = |(name, settings): (&String, &config::Counters)| {
+    pub fn view(&self, wanted: &BTreeMap<String, config::CounterStore>) -> CountersView {
+        let store = |(name, settings): (&String, &config::CounterStore)| {
             let bounds = Bounds { keys: settings.keys, durable: settings.durable && self.file.is_some() };
             (name.clone(), (self.store(name, bounds), bounds))
         };

@@ -6,8 +6,11 @@ use super::*;
 
 const HOUR: Lifetime = Lifetime::FromBeginning(Duration::from_hours(1));
 
-fn wanted(names: &[(&str, bool)]) -> BTreeMap<String, config::Counters> {
-    names.iter().map(|(name, durable)| ((*name).to_owned(), config::Counters { keys: 10, durable: *durable })).collect()
+fn wanted(names: &[(&str, bool)]) -> BTreeMap<String, config::CounterStore> {
+    names
+        .iter()
+        .map(|(name, durable)| ((*name).to_owned(), config::CounterStore { keys: 10, durable: *durable }))
+        .collect()
 }
 
 fn value(view: &CountersView, store: &str, key: &str) -> Option<u64> {
