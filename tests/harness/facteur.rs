@@ -85,6 +85,14 @@ impl Facteur {
         self.process.pid()
     }
 
+    /// A line of /proc/PID/status, in KiB: `VmRSS` is what it has now, `VmHWM` the most that it had.
+    pub fn memory(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let value = status.lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(':'));
+        let value = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {line} in {status}"))
+    }
+
     /// Its log so far.
     pub fn log(&self) -> String {
         self.process.log()

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "the harness panics to fail the test that uses it")]
 
+mod clamd;
 mod client;
 mod dns;
 mod facteur;
@@ -38,6 +39,7 @@ mod site;
 mod smtp_sink;
 mod wait;
 
+pub use clamd::Clamd;
 pub use client::{Client, Reply};
 pub use dns::Dns;
 pub use facteur::{Entry, EntryRecipient, Facteur, run_facteur};
@@ -47,7 +49,7 @@ pub use machine::{Machine, machine, machine_within};
 pub use mail::{Mail, crlf, letter, maildir};
 pub use postfix::Postfix;
 pub use process::{Output, Process, output_of};
-pub use programs::{facteur_binary, peer, postfix_folder};
+pub use programs::{facteur_binary, peer, postfix_folder, probe_plugin};
 pub use sink::Sink;
 pub use site::{SATELLITE, SITE, STRANGER, SULFURA, Site, TRUSTED};
 pub use smtp_sink::SmtpSink;

@@ -34,3 +34,10 @@ pub fn postfix_folder() -> PathBuf {
     assert!(path.is_dir(), "{} is missing: run `cargo xtask peers`", path.display());
     path
 }
+
+/// The plugin that does what its settings say.
+pub fn probe_plugin() -> PathBuf {
+    let path = target_folder().join("hostile/probe.wasm");
+    assert!(path.is_file(), "{} is missing: run `cargo xtask plugins`", path.display());
+    path
+}

@@ -11,14 +11,6 @@ const RESIDENT_AT_MOST: u64 = 256 * 1024;
 /// From the start of the process to the first client.
 const START_AT_MOST: Duration = Duration::from_secs(5);
 
-/// A line of /proc/PID/status, in KiB: `VmRSS` is what it has now, `VmHWM` the most that it had.
-fn memory(facteur: &Facteur, line: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", facteur.pid())).expect("it runs");
-    let value = status.lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(':'));
-    let value = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
-    value.unwrap_or_else(|| panic!("no {line} in {status}"))
-}
-
 #[test]
 fn a_large_queue_costs_little_memory_and_starts_quickly() {
     machine_within(LONG, |machine| {
@@ -28,7 +20,7 @@ fn a_large_queue_costs_little_memory_and_starts_quickly() {
         let routes = [("good.test", "smtp:[127.0.0.2]:25"), ("*", "smtp:[127.0.0.4]:25")];
         let config = Gateway { routes: &routes, ..Gateway::default() }.write(machine, "backlog");
         let mut facteur = Facteur::start(machine, &config);
-        let idle = memory(&facteur, "VmRSS");
+        let idle = facteur.memory("VmRSS");
         let started = Instant::now();
         // Messages to many domains, all of them dead: neither may cost memory without a bound.
         let load = Load::start(Plan {
@@ -50,18 +42,18 @@ fn a_large_queue_costs_little_memory_and_starts_quickly() {
             assert_eq!(queued.len(), messages);
             queued.iter().all(|entry| entry.recipients[0].attempts >= 1).then_some(())
         });
-        let (now, most) = (memory(&facteur, "VmRSS"), memory(&facteur, "VmHWM"));
+        let (now, most) = (facteur.memory("VmRSS"), facteur.memory("VmHWM"));
 
         facteur.kill();
         let killed = Instant::now();
         facteur.restart();
         let start = killed.elapsed();
-        let after = memory(&facteur, "VmHWM");
+        let after = facteur.memory("VmHWM");
         facteur.queue(&["flush", "--all"]);
         within(Duration::from_secs(60), "all to be tried again", || {
             facteur.queued().iter().all(|entry| entry.recipients[0].attempts >= 2).then_some(())
         });
-        let flushed = memory(&facteur, "VmHWM");
+        let flushed = facteur.memory("VmHWM");
         println!(
             "{messages} messages taken in {taken:?}; resident KiB: {idle} idle, {now} queued, {most} at most; start after a crash \
              {start:?}, {after} KiB then, {flushed} at most while all was tried again"

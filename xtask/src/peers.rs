@@ -28,7 +28,7 @@ struct Peer {
     probe: &'static [&'static str],
 }
 
-const PEERS: [Peer; 4] = [
+const PEERS: [Peer; 5] = [
     Peer {
         package: "postfix",
         programs: &[
@@ -45,6 +45,13 @@ const PEERS: [Peer; 4] = [
         probe: &["postconf", "-d", "mail_version"],
     },
     Peer { package: "swaks", programs: &["usr/bin/swaks"], environment: None, probe: &["swaks", "--version"] },
+    // Its signatures are the test's own: none are downloaded.
+    Peer {
+        package: "clamav-daemon",
+        programs: &["usr/sbin/clamd"],
+        environment: None,
+        probe: &["clamd", "--config-file=/dev/null", "--version"],
+    },
     // The tests run in a network namespace of their own and bring its loopback up.
     Peer { package: "iproute2", programs: &["bin/ip"], environment: None, probe: &["ip", "-Version"] },
     // Counts instructions. Without the shell script around it, which is for those who have it installed.

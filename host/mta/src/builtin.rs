@@ -19,4 +19,21 @@ mod tests {
         }
         assert_eq!(COMPONENTS.len(), crate::config::BUILTINS.len());
     }
+
+    /// Whether the name of an interface of the contract stands in it, as it does if it is imported or exported.
+    fn names(wasm: &[u8], interface: &str) -> bool {
+        let name = format!("facteur:policy/{interface}@");
+        wasm.windows(name.len()).any(|part| part == name.as_bytes())
+    }
+
+    #[test]
+    fn what_a_plugin_doesnt_use_is_no_part_of_it() {
+        for (name, wasm) in COMPONENTS {
+            assert!(names(wasm, "settings") && names(wasm, "lookup"), "{name}");
+            assert_eq!(names(wasm, "dns"), *name == "restrictions", "{name}");
+            for unused in ["scanner", "counters", "verify", "files", "connect"] {
+                assert!(!names(wasm, unused), "{name}: {unused}");
+            }
+        }
+    }
 }

@@ -11,9 +11,13 @@ use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
 
 use crate::builtin;
 use crate::config::{self, Component, Config};
-use crate::dns::Resolver;
-use crate::services::Lent;
+use crate::connect::Connector;
+use crate::delivery;
+use crate::files::Folders;
+use crate::scanner::AllScanners;
+use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
+use crate::verify::Verifier;
 
 /// One configuration in force.
 pub struct Live {
@@ -21,8 +25,10 @@ pub struct Live {
     pub config: Config,
     /// The tables, watched.
     pub tables: Arc<Tables>,
-    /// Who has a mailbox.
-    pub mailboxes: Arc<Mailboxes>,
+    /// What delivery knows of it.
+    pub delivery: delivery::Settings,
+    /// What the plugins are lent.
+    services: Arc<Lent>,
     /// The plugins.
     pub policy: Arc<Policy>,
     chains: HashMap<String, Chain>,
@@ -47,7 +53,7 @@ impl Live {
     pub async fn load(
         config: Config,
         runtime: &Runtime,
-        resolver: Arc<Resolver>,
+        shared: &Shared,
         before: Option<&Live>,
         purpose: Purpose,
     ) -> Result<Self, Vec<String>> {
@@ -84,12 +90,36 @@ impl Live {
             domains: config.domains.clone(),
             code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
         };
-        let services = Arc::new(Lent { tables: tables.clone(), mailboxes: mailboxes.clone(), resolver });
-        match Policy::load(runtime, policy, services).await {
+        for (name, folder) in config.folders.iter().filter(|(_, folder)| !folder.path.is_dir()) {
+            let error = format!("folder \"{name}\": {} is no folder", folder.path.display());
+            if purpose == Purpose::Check {
+                errors.push(error);
+            } else {
+                tracing::error!(error, "it can't be used until it is there");
+            }
+        }
+        let delivery = delivery::Settings {
+            hostname: config.hostname.clone(),
+            listening: config.listen.iter().map(|listen| listen.address).collect(),
+            smtp: config.smtp.clone(),
+            mailboxes: mailboxes.clone(),
+            names: shared.resolver.clone(),
+        };
+        let services = Arc::new(Lent {
+            tables: tables.clone(),
+            mailboxes: mailboxes.clone(),
+            resolver: shared.resolver.clone(),
+            scanners: AllScanners::new(&config.scanners, before.map(|live| &live.services.scanners)),
+            folders: Folders::new(&config.folders, before.map(|live| &live.services.folders)),
+            connector: Connector::new(&config.services, before.map(|live| &live.services.connector)),
+            counters: shared.counters.view(&config.counters),
+            verifier: Verifier::new(shared.answers.clone(), config.verify.clone(), delivery.clone()),
+        });
+        match Policy::load(runtime, policy, services.clone()).await {
             Ok(policy) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
                 let chains = config.listen.iter().map(chain).collect();
-                Ok(Self { config, tables, mailboxes, policy, chains })
+                Ok(Self { config, tables, delivery, services, policy, chains })
             }
             Ok(_) => Err(errors),
             Err(more) => {

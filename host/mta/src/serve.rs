@@ -17,15 +17,21 @@ use tokio::task::JoinSet;
 
 use crate::admin;
 use crate::config::{Config, ConfigError};
-use crate::delivery::{self, Deliverer};
+use crate::counters::Counters;
+use crate::delivery::Deliverer;
 use crate::dns::Resolver;
 use crate::listener::Listener;
 use crate::live::{Live, Purpose};
 use crate::mta::{Lives, Mta};
 use crate::queue::{self, Backoff, Queue};
+use crate::services::Shared;
+use crate::verify::Answers;
 
 /// How long deliveries under way may take when the program stops; what isn't done by then is tried again after the start.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The file of the durable counters, in the spool.
+const COUNTERS: &str = "counters.sqlite";
 
 /// Why the program ended.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +82,7 @@ impl ServeError {
 pub struct Control {
     file: Option<PathBuf>,
     runtime: Runtime,
-    resolver: Arc<Resolver>,
+    shared: Shared,
     lives: Lives,
     deliverer: Arc<Deliverer>,
     /// One reload at a time.
@@ -105,12 +111,12 @@ impl Control {
         if let Some(what) = needs_restart(&before.config, &config) {
             return Err(vec![format!("{what} has changed: that needs a restart")]);
         }
-        let live = Live::load(config, &self.runtime, self.resolver.clone(), Some(&before), Purpose::Reload).await?;
+        let live = Live::load(config, &self.runtime, &self.shared, Some(&before), Purpose::Reload).await?;
         for section in waiting_for_restart(&before.config, &live.config) {
             tracing::warn!(section, "changed, and in force after a restart only");
         }
         live.tables.watch().map_err(|error| vec![error.to_string()])?;
-        self.deliverer.configure(delivery_settings(&live, &self.resolver));
+        self.deliverer.configure(live.delivery.clone());
         self.lives.store(Arc::new(live));
         Ok(())
     }
@@ -141,6 +147,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             ("[log]", format!("{:?}", config.log)),
             ("[spool]", format!("{:?}", config.spool)),
             ("[policy]", format!("{:?}", config.policy)),
+            ("[verify] concurrency", config.verify.concurrency.to_string()),
         ]
     };
     let both = sections(old).into_iter().zip(sections(new));
@@ -157,8 +164,8 @@ fn lines(errors: &[ConfigError]) -> Vec<String> {
 /// Everything that is wrong.
 pub async fn check(config: Config) -> Result<(), ServeError> {
     let runtime = runtime(&config)?;
-    let resolver = resolver(&config)?;
-    Live::load(config, &runtime, resolver, None, Purpose::Check).await.map_err(ServeError::Setup)?;
+    let shared = shared(&config, None)?;
+    Live::load(config, &runtime, &shared, None, Purpose::Check).await.map_err(ServeError::Setup)?;
     Ok(())
 }
 
@@ -166,9 +173,14 @@ fn runtime(config: &Config) -> Result<Runtime, ServeError> {
     Runtime::new(config.policy.sandboxes).map_err(|error| ServeError::Setup(vec![error.to_string()]))
 }
 
-fn resolver(config: &Config) -> Result<Arc<Resolver>, ServeError> {
+/// What belongs to the program. Without a file of counters nothing is written.
+fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, ServeError> {
     let resolver = Resolver::new(&config.dns).map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
-    Ok(Arc::new(resolver))
+    Ok(Shared {
+        resolver: Arc::new(resolver),
+        counters: Arc::new(Counters::new(counters)),
+        answers: Answers::new(config.verify.concurrency),
+    })
 }
 
 /// Runs until SIGTERM or SIGINT. `ready` is called once clients are taken, with the bound addresses.
@@ -181,7 +193,7 @@ pub async fn serve(
     ready: impl FnOnce(&[std::net::SocketAddr]),
 ) -> Result<(), ServeError> {
     let runtime = runtime(&config)?;
-    let resolver = resolver(&config)?;
+    let shared = shared(&config, Some(config.spool.path.join(COUNTERS)))?;
     let spool = open_spool(&config).await?;
     let listeners = config.listen.iter().map(|listen| {
         let address = listen.name.clone();
@@ -190,10 +202,10 @@ pub async fn serve(
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let door = admin::Door::open(&config.admin.socket);
     let door = door.map_err(ServeError::system(config.admin.socket.display().to_string()))?;
-    let live = Live::load(config, &runtime, resolver.clone(), None, Purpose::Start).await;
+    let live = Live::load(config, &runtime, &shared, None, Purpose::Start).await;
     let live = live.map_err(ServeError::Setup)?;
     live.tables.watch().map_err(ServeError::system("watching the tables"))?;
-    let deliverer = Arc::new(Deliverer::new(delivery_settings(&live, &resolver)));
+    let deliverer = Arc::new(Deliverer::new(live.delivery.clone()));
     let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
     let queue = Queue::start(parts(&spool, &lives, &deliverer)).await?;
 
@@ -202,7 +214,7 @@ pub async fn serve(
     let control = Control {
         file: file.map(Path::to_owned),
         runtime,
-        resolver,
+        shared: shared.clone(),
         lives,
         deliverer: deliverer.clone(),
         reloading: Arc::default(),
@@ -229,6 +241,9 @@ pub async fn serve(
         tracing::warn!("deliveries are still under way: they are tried again after the next start");
     }
     deliverer.close().await;
+    let counters = shared.counters;
+    // A panic in there has been told already.
+    let _ = tokio::task::spawn_blocking(move || counters.close()).await;
     spool.close().await?;
     tracing::info!("stopped");
     Ok(())
@@ -248,16 +263,6 @@ async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
     let opened = tokio::task::spawn_blocking(move || Spool::open(&settings)).await;
     let opened = opened.map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
     Ok(opened?)
-}
-
-fn delivery_settings(live: &Live, resolver: &Arc<Resolver>) -> delivery::Settings {
-    delivery::Settings {
-        hostname: live.config.hostname.clone(),
-        listening: live.config.listen.iter().map(|listen| listen.address).collect(),
-        smtp: live.config.smtp.clone(),
-        mailboxes: live.mailboxes.clone(),
-        names: resolver.clone(),
-    }
 }
 
 fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>) -> queue::Parts {

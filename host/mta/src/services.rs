@@ -1,16 +1,34 @@
-//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists.
+//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists, and what plugins are granted by name.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_policy::{DnsError, Found, MailExchanger, Services, TableError, Unavailable};
+use facteur_policy::{
+    Connect, Counters, DnsError, Files, Found, MailExchanger, Scanners, Services, TableError, Unavailable, Verify,
+};
 use facteur_smtp::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::connect::Connector;
+use crate::counters::CountersView;
 use crate::dns::Resolver;
+use crate::files::Folders;
+use crate::scanner::AllScanners;
 use crate::tables::{FindError, Mailboxes, Tables, read_include};
+use crate::verify::{Answers, Verifier};
+
+/// What belongs to the program, whatever configuration is in force. Cheap to clone.
+#[derive(Clone)]
+pub struct Shared {
+    /// The DNS.
+    pub resolver: Arc<Resolver>,
+    /// The stores of counters.
+    pub counters: Arc<crate::counters::Counters>,
+    /// What other servers said about addresses.
+    pub answers: Arc<Answers>,
+}
 
 /// The lent parts, of one configuration.
 pub struct Lent {
@@ -20,6 +38,16 @@ pub struct Lent {
     pub mailboxes: Arc<Mailboxes>,
     /// The DNS.
     pub resolver: Arc<Resolver>,
+    /// The virus scanners.
+    pub scanners: AllScanners,
+    /// The stores of counters.
+    pub counters: CountersView,
+    /// The folders of files.
+    pub folders: Folders,
+    /// Who talks to other programs.
+    pub connector: Connector,
+    /// Who asks other servers about addresses.
+    pub verifier: Verifier,
 }
 
 impl Services for Lent {
@@ -71,5 +99,25 @@ impl Services for Lent {
             read.await.unwrap_or_else(|error| Err(Unavailable(error.to_string())))
         }
         .boxed()
+    }
+
+    fn scanners(&self) -> &dyn Scanners {
+        &self.scanners
+    }
+
+    fn counters(&self) -> &dyn Counters {
+        &self.counters
+    }
+
+    fn files(&self) -> &dyn Files {
+        &self.folders
+    }
+
+    fn connect(&self) -> &dyn Connect {
+        &self.connector
+    }
+
+    fn verify(&self) -> &dyn Verify {
+        &self.verifier
     }
 }

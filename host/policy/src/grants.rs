@@ -14,6 +14,18 @@ pub struct Grants {
     pub relay: bool,
     /// The tables it may ask.
     pub lookup: Vec<String>,
+    /// The virus scanners it may ask.
+    pub scanner: Vec<String>,
+    /// The stores of counters it may use.
+    pub counters: Vec<String>,
+    /// May have other servers asked about addresses.
+    pub verify: bool,
+    /// The folders it may read.
+    pub files: Vec<String>,
+    /// The folders it may read and write.
+    pub files_write: Vec<String>,
+    /// The services it may talk to.
+    pub connect: Vec<String>,
     /// The files, and folders of files, that its `:include:` targets may name.
     pub include: Vec<PathBuf>,
 }
@@ -21,17 +33,42 @@ pub struct Grants {
 impl Grants {
     /// Whether the table may be asked; otherwise the line to add.
     pub(crate) fn lookup(&self, plugin: &str, table: &str) -> Result<(), String> {
-        if self.lookup.iter().any(|granted| granted == table) {
-            return Ok(());
-        }
-        let mut tables: Vec<&str> = self.lookup.iter().map(String::as_str).collect();
-        tables.push(table);
-        Err(line_to_add(plugin, &format!("lookup = {tables:?}")))
+        named(plugin, "lookup", &self.lookup, table)
+    }
+
+    /// Whether the scanner may be asked; otherwise the line to add.
+    pub(crate) fn scanner(&self, plugin: &str, scanner: &str) -> Result<(), String> {
+        named(plugin, "scanner", &self.scanner, scanner)
+    }
+
+    /// Whether the store of counters may be used; otherwise the line to add.
+    pub(crate) fn counters(&self, plugin: &str, store: &str) -> Result<(), String> {
+        named(plugin, "counters", &self.counters, store)
     }
 
     /// Whether the DNS may be asked; otherwise the line to add.
     pub(crate) fn dns(&self, plugin: &str) -> Result<(), String> {
         if self.dns { Ok(()) } else { Err(line_to_add(plugin, "dns = true")) }
+    }
+
+    /// Whether other servers may be asked about addresses; otherwise the line to add.
+    pub(crate) fn verify(&self, plugin: &str) -> Result<(), String> {
+        if self.verify { Ok(()) } else { Err(line_to_add(plugin, "verify = true")) }
+    }
+
+    /// Whether the folder may be read, which it may be too where it may be written; otherwise the line to add.
+    pub(crate) fn files(&self, plugin: &str, folder: &str) -> Result<(), String> {
+        named(plugin, "files-write", &self.files_write, folder).or_else(|_| named(plugin, "files", &self.files, folder))
+    }
+
+    /// Whether the folder may be written; otherwise the line to add.
+    pub(crate) fn files_write(&self, plugin: &str, folder: &str) -> Result<(), String> {
+        named(plugin, "files-write", &self.files_write, folder)
+    }
+
+    /// Whether the service may be talked to; otherwise the line to add.
+    pub(crate) fn connect(&self, plugin: &str, service: &str) -> Result<(), String> {
+        named(plugin, "connect", &self.connect, service)
     }
 
     /// Whether relaying may be allowed; otherwise the line to add.
@@ -47,6 +84,15 @@ impl Grants {
             && !path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir))
             && self.include.iter().any(|granted| path.starts_with(granted))
     }
+}
+
+/// Whether the name is among those granted under this key; otherwise the line to add, which keeps those that are there.
+fn named(plugin: &str, key: &str, granted: &[String], name: &str) -> Result<(), String> {
+    if granted.iter().any(|granted| granted == name) {
+        return Ok(());
+    }
+    let all: Vec<&str> = granted.iter().map(String::as_str).chain([name]).collect();
+    Err(line_to_add(plugin, &format!("{key} = {all:?}")))
 }
 
 fn line_to_add(plugin: &str, line: &str) -> String {

@@ -3,6 +3,12 @@
 //! Every call checks what it is given: a number that stands for nothing, an action outside its place, a text beyond its limit is a
 //! trap. No call blocks a thread; those that wait are async, and end with the plugin's own timeout.
 
+mod connect;
+mod counters;
+mod files;
+mod scanner;
+mod verify;
+
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -41,7 +41,11 @@ pub use meter::{Meter, Used};
 pub use plugin::{Limits, LoadError, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
 pub use route::{Route, SmtpRoute};
-pub use services::{DnsError, Found, MailExchanger, Services, TableError, Unavailable};
+pub use services::{
+    Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError, FileInfo, Files, Found,
+    Lifetime, MailExchanger, Nothing, ScanError, Scanned, Scanners, Services, Step, TableError, Taken, Unavailable,
+    UnknownStore, Verified, Verify,
+};
 pub use session::{Decision, Session};
 pub use tags::Tags;
 pub use transaction::{FinalRecipient, Outgoing, Transaction};

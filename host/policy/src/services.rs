@@ -1,13 +1,28 @@
 //! What the program lends to policy: tables, the DNS, mailboxes, lists.
 //!
-//! Policy knows no sockets and no files: it asks through this trait, and tests hand in their own. Each failure is
+//! Policy knows no sockets and no files: it asks through these traits, and tests hand in their own. Each failure is
 //! "try later"; absence is an answer, never an error.
+//!
+//! What the host itself asks (tables, the DNS, mailboxes, lists) stands in [`Services`]; what only plugins ask stands in a trait for
+//! each subject, which a program that lends nothing of the kind leaves out.
+
+mod connect;
+mod counters;
+mod files;
+mod scanners;
+mod verify;
 
 use std::net::IpAddr;
 use std::path::Path;
 
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
+
+pub use connect::{Connect, ConnectError, Ending, Step};
+pub use counters::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
+pub use files::{FileAnswer, FileError, FileInfo, Files};
+pub use scanners::{ScanError, Scanned, Scanners};
+pub use verify::{Verified, Verify};
 
 /// Something that can't be asked now. The text names it and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,4 +113,32 @@ pub trait Services: Send + Sync + 'static {
 
     /// The entries of a list (`:include:`), as they stand in its file.
     fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>>;
+
+    /// The virus scanners.
+    fn scanners(&self) -> &dyn Scanners {
+        &Nothing
+    }
+
+    /// The stores of counters.
+    fn counters(&self) -> &dyn Counters {
+        &Nothing
+    }
+
+    /// The folders of files.
+    fn files(&self) -> &dyn Files {
+        &Nothing
+    }
+
+    /// Who talks to other programs.
+    fn connect(&self) -> &dyn Connect {
+        &Nothing
+    }
+
+    /// Who asks other servers about addresses.
+    fn verify(&self) -> &dyn Verify {
+        &Nothing
+    }
 }
+
+/// Lends nothing: no name is known.
+pub struct Nothing;

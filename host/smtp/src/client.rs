@@ -12,7 +12,7 @@ use bytes::BytesMut;
 
 use crate::capabilities::Capabilities;
 use crate::envelope::Envelope;
-use crate::reply::Reply;
+use crate::reply::{Enhanced, Reply};
 use crate::reply_parser::ReplyParser;
 use crate::stage::Stage;
 use crate::stuffing::Stuffer;
@@ -73,6 +73,8 @@ struct Delivery {
     outcomes: Vec<Option<Reply>>,
     /// Recipients that the server took.
     accepted: usize,
+    /// Only asked: there is no content, and who is taken has that for an outcome.
+    only_asked: bool,
     /// The commands not sent yet, and the lengths of each.
     queue: VecDeque<(Expected, usize)>,
     commands: String,
@@ -183,6 +185,16 @@ impl Client {
 
     /// Sends a message. Where the machine isn't ready every recipient gets a 4yz.
     pub fn start(&mut self, envelope: &Envelope) {
+        self.begin(envelope, false);
+    }
+
+    /// Asks whether the server takes these recipients, without a message: the outcome of each is the reply to its RCPT. A server that
+    /// doesn't take the sender says nothing about them: their outcome is a 4yz then. Ends as [`Self::start`] does.
+    pub fn verify(&mut self, envelope: &Envelope) {
+        self.begin(envelope, true);
+    }
+
+    fn begin(&mut self, envelope: &Envelope, only_asked: bool) {
         let refusal = if !matches!(self.state, State::Ready) || !self.expected.is_empty() {
             Some(Reply::new(451, "4.3.0", "the connection is not ready for a message"))
         } else if envelope.needs_smtputf8() && !self.capabilities.smtputf8 {
@@ -213,11 +225,14 @@ impl Client {
         for (index, recipient) in envelope.recipients.iter().enumerate() {
             push(Expected::Rcpt(index), &|output| recipient.write_rcpt(&self.capabilities, output));
         }
-        push(Expected::Data, &|output| output.push_str("DATA\r\n"));
+        if !only_asked {
+            push(Expected::Data, &|output| output.push_str("DATA\r\n"));
+        }
         self.stuffer = Stuffer::new();
         self.state = State::Delivering(Delivery {
             outcomes: vec![None; envelope.recipients.len()],
             accepted: 0,
+            only_asked,
             queue,
             commands,
             sent: 0,
@@ -323,10 +338,13 @@ impl Client {
             Expected::Reset if accepted => delivery.open = false,
             Expected::Mail if accepted => delivery.open = true,
             Expected::Reset | Expected::Mail => {
-                delivery.decide(&reply);
+                let status =
+                    reply.enhanced.map_or("4.1.8".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
+                let undecided = || Reply::new(450, &status, reply.text.clone());
+                delivery.decide(&if delivery.only_asked && reply.is_permanent() { undecided() } else { reply });
                 delivery.queue.clear();
             }
-            Expected::Rcpt(_) if accepted => delivery.accepted += 1,
+            Expected::Rcpt(_) if accepted && !delivery.only_asked => delivery.accepted += 1,
             Expected::Rcpt(index) => {
                 // After a refused MAIL the outcome is known already, and RCPT's 503 says nothing.
                 if let Some(outcome @ None) = delivery.outcomes.get_mut(index) {

@@ -335,3 +335,25 @@ fn no_recipients_and_not_ready() {
     assert_eq!(start(&mut client, &envelope(&["a@b"])), "");
     assert_eq!(finished(&mut client), outcome(&["451 4.3.0 the connection is not ready for a message"], false));
 }
+
+#[test]
+fn recipients_can_be_asked_about_without_a_message() {
+    let mut client = ready("PIPELINING");
+    client.verify(&envelope(&["a@b", "c@b"]));
+    assert_eq!(hear(&mut client, ""), "MAIL FROM:<s@b.org>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@b>\r\n");
+    hear(&mut client, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n550 5.1.1 who?\r\n");
+    assert_eq!(finished(&mut client), outcome(&["250 2.1.5 Ok", "550 5.1.1 who?"], true));
+    // The transaction is still open there.
+    assert!(start(&mut client, &envelope(&["a@b"])).starts_with("RSET\r\nMAIL FROM"));
+
+    // A sender who is refused says nothing about the recipients, whatever the server says about those.
+    let mut client = ready("PIPELINING");
+    client.verify(&envelope(&["a@b"]));
+    hear(&mut client, "550 5.7.1 not you\r\n250 2.1.5 Ok\r\n");
+    assert_eq!(finished(&mut client), outcome(&["450 4.7.1 not you"], true));
+    let mut client = ready("");
+    client.verify(&envelope(&["a@b"]));
+    hear(&mut client, "550 5.7.1 not you\r\n");
+    assert_eq!(finished(&mut client), outcome(&["450 4.7.1 not you"], true));
+    assert_eq!(client.stage(), Stage::Ready);
+}

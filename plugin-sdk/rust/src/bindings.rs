@@ -38,6 +38,11 @@ macro_rules! hook {
                     "facteur:policy/clock@0.1.0": crate::bindings::facteur::policy::clock,
                     "facteur:policy/lookup@0.1.0": crate::bindings::facteur::policy::lookup,
                     "facteur:policy/dns@0.1.0": crate::bindings::facteur::policy::dns,
+                    "facteur:policy/scanner@0.1.0": crate::bindings::facteur::policy::scanner,
+                    "facteur:policy/counters@0.1.0": crate::bindings::facteur::policy::counters,
+                    "facteur:policy/verify@0.1.0": crate::bindings::facteur::policy::verify,
+                    "facteur:policy/files@0.1.0": crate::bindings::facteur::policy::files,
+                    "facteur:policy/connect@0.1.0": crate::bindings::facteur::policy::connect,
                 },
             });
         }

@@ -25,7 +25,7 @@
 //! facteur_plugin::export!(restriction: NoThirteen);
 //! ```
 //!
-//! What the host lends stands in the modules [`lookup`], [`dns`], [`log`], [`settings`] and [`clock`]. The contract itself, with
+//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`], [`verify`], [`files`], [`connect`], [`log`], [`settings`] and [`clock`]. The contract itself, with
 //! every limit, is `wit/0.1`; the names here are its names. The modules [`domain`], [`extension`] and [`status`] hold what
 //! nearly every mail policy needs and nobody should write twice.
 //!
@@ -44,13 +44,18 @@ mod kept;
 mod types;
 
 pub mod clock;
+pub mod connect;
+pub mod counters;
 pub mod dns;
 pub mod domain;
 pub mod extension;
+pub mod files;
 pub mod log;
 pub mod lookup;
+pub mod scanner;
 pub mod settings;
 pub mod status;
+pub mod verify;
 
 pub use bindings::facteur::policy::message::Message;
 pub use bindings::facteur::policy::session::{LookupFailure, Session};

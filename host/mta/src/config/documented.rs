@@ -14,7 +14,9 @@ type Keys = BTreeSet<(String, String)>;
 /// What the reader knows. It asks for every key of every section, whatever stands in the file; only a table in a file and one in
 /// the configuration have keys of their own, so that there is one of each.
 fn known() -> Keys {
-    let text = format!("{DEMO}\n[tables.in-a-file]\nfile = \"x\"\n");
+    let more = "[tables.in-a-file]\nfile = \"x\"\n[scanners.av]\nclamd = [\"/x\"]\n[counters.rates]\n\
+                [folders.f]\npath = \"/x\"\n[services.s]\naddress = \"/x\"\n";
+    let text = format!("{DEMO}\n{more}");
     assert!(Config::parse(Path::new("/x/facteur.toml"), &text).is_ok());
     let asked = ASKED.take();
     let is_section = |full: &str| {
@@ -26,8 +28,11 @@ fn known() -> Keys {
     for (section, key) in &asked {
         let full = if section.is_empty() { (*key).to_owned() } else { format!("{section}.{key}") };
         if !is_section(&full) {
-            let section = if section.starts_with("tables.") { "tables.NAME" } else { section };
-            keys.insert((section.to_owned(), (*key).to_owned()));
+            let named = ["tables", "scanners", "counters", "folders", "services"]
+                .iter()
+                .find(|named| section.split_once('.').is_some_and(|it| it.0 == **named));
+            let section = named.map_or(section.clone(), |named| format!("{named}.NAME"));
+            keys.insert((section, (*key).to_owned()));
         }
     }
     keys

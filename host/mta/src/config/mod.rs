@@ -3,20 +3,25 @@
 //! All that is wrong is told at once, each error with its place and its mend. Every default is named where its field is.
 //! Reading the configuration opens no other file and looks up no name: what is wrong with tables and plugins is told by those who open them.
 
+mod counters;
 #[cfg(test)]
 mod documented;
 mod domains;
 mod error;
+mod folder;
 mod listen;
 mod mailboxes;
 mod network;
 mod plugin;
 mod queue;
 mod reader;
+mod scanner;
+mod service;
 mod table;
 #[cfg(test)]
 mod tests;
 mod units;
+mod verify;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -24,7 +29,9 @@ use std::path::{Path, PathBuf};
 use facteur_policy::Domains;
 use toml::de::DeTable;
 
+pub use counters::CounterStore;
 pub use error::{ConfigError, render};
+pub use folder::Folder;
 pub use listen::{Listen, ListenLimits};
 pub use mailboxes::{MailboxPath, Mailboxes, Users};
 pub(crate) use network::network;
@@ -32,7 +39,10 @@ pub use network::{Dns, Networks};
 pub use plugin::{BUILTINS, Component, Plugin, PolicySettings};
 pub use queue::{Queue, SmtpClient, SmtpTimeouts};
 use reader::{Kind, Report, Section, Value};
+pub use scanner::Scanner;
+pub use service::Service;
 pub use table::{Format, TableSource};
+pub use verify::Verify;
 
 /// The configuration that a first start uses: mail for `localhost`, by the built-in plugins.
 pub const DEMO: &str = include_str!("demo.toml");
@@ -68,6 +78,16 @@ pub struct Config {
     pub policy: PolicySettings,
     /// `[tables]`, by name.
     pub tables: BTreeMap<String, TableSource>,
+    /// `[verify]`.
+    pub verify: Verify,
+    /// `[scanners]`, by name.
+    pub scanners: BTreeMap<String, Scanner>,
+    /// `[counters]`, by name.
+    pub counters: BTreeMap<String, CounterStore>,
+    /// `[folders]`, by name.
+    pub folders: BTreeMap<String, Folder>,
+    /// `[services]`, by name.
+    pub services: BTreeMap<String, Service>,
     /// `[[plugin]]`, in the order of the file.
     pub plugins: Vec<Plugin>,
 }
@@ -193,16 +213,36 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         spool,
         policy,
         tables,
+        verify: root.section("verify", verify::read),
+        scanners: named(root, "scanners", scanner::read),
+        counters: named(root, "counters", counters::read),
+        folders: named(root, "folders", folder::read),
+        services: named(root, "services", service::read),
         plugins,
     };
     let names = |kind| match kind {
         Kind::Plugin => config.plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(),
         Kind::Table => config.tables.keys().map(String::as_str).collect(),
+        // Those that are wrong are there all the same: nobody is to be told that they aren't.
+        Kind::Scanner => root.names("scanners"),
+        Kind::Counters => root.names("counters"),
+        Kind::Folder => root.names("folders"),
+        Kind::Service => root.names("services"),
     };
-    for kind in [Kind::Plugin, Kind::Table] {
+    for kind in Kind::ALL {
         root.report.resolve(kind, &names(kind));
     }
     hostname.is_some().then_some(config)
+}
+
+/// The sections below one, by the names that the operator gave them. One that is wrong is reported and left out.
+fn named<'a, T>(
+    root: &mut Section<'a>,
+    key: &'static str,
+    mut read: impl FnMut(&mut Section<'a>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let entries = root.get(key, Value::entries).unwrap_or_default().into_iter();
+    entries.filter_map(|(name, value)| Some((name.to_owned(), value.read(&mut read)?))).collect()
 }
 
 /// Every `[[plugin]]`, in order.

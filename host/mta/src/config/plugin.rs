@@ -125,6 +125,12 @@ fn grants(section: &mut Section<'_>) -> Grants {
         dns: section.or("dns", false, Value::boolean),
         relay: section.or("relay", false, Value::boolean),
         lookup: section.get("lookup", |v| v.list(|v| v.name_of(Kind::Table))).unwrap_or_default(),
+        scanner: section.get("scanner", |v| v.list(|v| v.name_of(Kind::Scanner))).unwrap_or_default(),
+        counters: section.get("counters", |v| v.list(|v| v.name_of(Kind::Counters))).unwrap_or_default(),
+        verify: section.or("verify", false, Value::boolean),
+        files: section.get("files", |v| v.list(|v| v.name_of(Kind::Folder))).unwrap_or_default(),
+        files_write: section.get("files-write", |v| v.list(|v| v.name_of(Kind::Folder))).unwrap_or_default(),
+        connect: section.get("connect", |v| v.list(|v| v.name_of(Kind::Service))).unwrap_or_default(),
         include: section.get("include", |v| v.list(Value::path)).unwrap_or_default(),
     }
 }

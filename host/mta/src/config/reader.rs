@@ -28,6 +28,28 @@ const ALIKE: f64 = 0.8;
 pub(super) enum Kind {
     Plugin,
     Table,
+    Scanner,
+    Counters,
+    Folder,
+    Service,
+}
+
+impl Kind {
+    /// Every one.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Plugin, Self::Table, Self::Scanner, Self::Counters, Self::Folder, Self::Service];
+
+    /// The word for it, and the section that makes one.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Plugin => ("plugin", "[[plugin]]"),
+            Self::Table => ("table", "[tables.NAME]"),
+            Self::Scanner => ("scanner", "[scanners.NAME]"),
+            Self::Counters => ("store of counters", "[counters.NAME]"),
+            Self::Folder => ("folder", "[folders.NAME]"),
+            Self::Service => ("service", "[services.NAME]"),
+        }
+    }
 }
 
 /// A name that must exist elsewhere in the file.
@@ -61,10 +83,7 @@ impl Report {
 
     /// Checks the names of this kind that were used against those that there are.
     pub(super) fn resolve(&self, kind: Kind, names: &[&str]) {
-        let (word, header) = match kind {
-            Kind::Plugin => ("plugin", "[[plugin]]"),
-            Kind::Table => ("table", "[tables.NAME]"),
-        };
+        let (word, header) = kind.words();
         for Reference { name, span, .. } in self.references.borrow().iter().filter(|reference| reference.kind == kind) {
             if names.contains(&name.as_str()) {
                 continue;
@@ -145,6 +164,14 @@ impl<'a> Section<'a> {
     /// Whether the key is there, right or wrong.
     pub(super) fn has(&self, key: &str) -> bool {
         self.look(key).is_some()
+    }
+
+    /// The names of the sections below the one of this key, right or wrong.
+    pub(super) fn names(&self, key: &str) -> Vec<&'a str> {
+        match self.table.and_then(|table| table.get(key)).map(toml::Spanned::get_ref) {
+            Some(DeValue::Table(table)) => table.iter().map(|(name, _)| name.get_ref().as_ref()).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// What a key holds, if it is there and right.

@@ -1,5 +1,7 @@
 //! Whole files: what they mean, and what is said about those that are wrong.
 
+mod lent;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;

@@ -165,6 +165,18 @@ impl Connection {
         }
     }
 
+    /// Asks whether the server takes the one recipient of the envelope, and sends nothing. The error is ours: the connection was lost.
+    pub async fn verify(&mut self, envelope: &Envelope) -> Result<Reply, Reply> {
+        self.messages += 1;
+        self.client.verify(envelope);
+        let reply = match self.event().await {
+            ClientEvent::Finished(finished) => finished.recipients.into_iter().next().unwrap_or_else(no_outcome),
+            // None of these comes after `verify`.
+            _ => no_outcome(),
+        };
+        if self.loss.is_some() { Err(reply) } else { Ok(bounded(reply)) }
+    }
+
     /// Says goodbye, and waits for the answer as long as it may take.
     pub async fn quit(mut self) {
         self.client.quit();

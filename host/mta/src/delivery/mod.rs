@@ -5,12 +5,15 @@
 //!
 //! It decides no retry, writes no bounce and knows no queue: what to make of an outcome is the caller's.
 
+mod callout;
 mod connection;
 mod credentials;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod maildir;
 mod pool;
+#[cfg(test)]
+mod script;
 mod smtp;
 mod targets;
 
@@ -23,11 +26,14 @@ use facteur_smtp::{Address, Reply};
 use facteur_spool::{Message, Recipient};
 use tokio::sync::Semaphore;
 
+pub use callout::callout;
+
 use crate::config::SmtpClient;
 use crate::dns::Names;
 use crate::tables::Mailboxes;
 
 /// What delivery knows of the configuration.
+#[derive(Clone)]
 pub struct Settings {
     /// This host's name: in the file names of Maildirs, and to see that mail loops.
     pub hostname: String,

@@ -18,7 +18,7 @@ use super::{Attempt, Attempted, Duty, Outcome, Settings};
 use crate::config::SmtpClient;
 
 /// Servers that are talked to in one attempt (Postfix's `smtp_mx_session_limit`).
-const SESSION_LIMIT: usize = 2;
+pub(super) const SESSION_LIMIT: usize = 2;
 /// The port on which a server with our name is ourselves.
 const SMTP_PORT: u16 = 25;
 
@@ -128,7 +128,7 @@ impl Smtp {
         }
         let opened = Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
         let connection = opened.map_err(|Unreachable(reply)| Silent::Unreachable(reply))?;
-        if route.port == SMTP_PORT && connection.capabilities().name.eq_ignore_ascii_case(&settings.hostname) {
+        if is_ourselves(&connection, route, settings) {
             let peer = connection.peer().to_owned();
             connection.leave();
             return Err(Silent::Ourselves(peer));
@@ -159,6 +159,11 @@ impl Smtp {
     }
 }
 
+/// Whether the server has our name, where only we can be meant by it.
+pub(super) fn is_ourselves(connection: &Connection, route: &SmtpRoute, settings: &Settings) -> bool {
+    route.port == SMTP_PORT && connection.capabilities().name.eq_ignore_ascii_case(&settings.hostname)
+}
+
 /// The same for all that are open, in our words.
 fn all(outcomes: &mut [Outcome], open: &[usize], reply: &Reply) {
     for &index in open {
@@ -167,7 +172,7 @@ fn all(outcomes: &mut [Outcome], open: &[usize], reply: &Reply) {
 }
 
 /// The local address to connect from: the route's, or the configured one of this kind.
-fn source(settings: &SmtpClient, route: &SmtpRoute, target: &Target) -> Option<IpAddr> {
+pub(super) fn source(settings: &SmtpClient, route: &SmtpRoute, target: &Target) -> Option<IpAddr> {
     route.source.or_else(|| {
         if target.address.is_ipv4() {
             settings.source_ipv4.map(IpAddr::V4)

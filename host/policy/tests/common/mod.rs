@@ -1,15 +1,18 @@
 //! What the tests of policy share: the probe guest, and services made of tables in memory.
 
+mod lent;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Decision, DnsError, Domains, Found, Grants, Limits, LoadError, MailExchanger, OnError, PluginConfig, Policy,
-    PolicyConfig, Runtime, Services, Session, SessionFacts, TableError, Transaction, Unavailable,
+    Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Limits, LoadError, MailExchanger,
+    OnError, PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError,
+    Transaction, Unavailable, Verify,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -30,6 +33,14 @@ pub struct Memory {
     pub tables: HashMap<String, HashMap<String, String>>,
     pub mailboxes: Vec<String>,
     pub lists: HashMap<String, Vec<String>>,
+    /// By store and key: counters that never expire.
+    pub counters: HashMap<String, Mutex<HashMap<String, u64>>>,
+    /// By folder and path: what is in the file.
+    pub folders: HashMap<String, Mutex<HashMap<String, Vec<u8>>>>,
+    /// By name: what they say, whatever is said to them.
+    pub services: HashMap<String, String>,
+    /// By name: what it takes for a virus.
+    pub scanners: HashMap<String, String>,
     pub generation: AtomicU64,
     pub finds: AtomicU64,
 }
@@ -83,6 +94,26 @@ impl Services for Memory {
         let list = self.lists.get(&path.display().to_string()).cloned();
         std::future::ready(list.ok_or_else(|| Unavailable(format!("{}: not found", path.display())))).boxed()
     }
+
+    fn scanners(&self) -> &dyn Scanners {
+        self
+    }
+
+    fn counters(&self) -> &dyn Counters {
+        self
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn connect(&self) -> &dyn Connect {
+        self
+    }
+
+    fn verify(&self) -> &dyn Verify {
+        self
+    }
 }
 
 /// One plugin of a chain.
@@ -99,6 +130,7 @@ pub fn probe(name: &str, settings: &str) -> PluginConfig {
 }
 
 /// With the grant to relay.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub fn relaying(config: PluginConfig) -> PluginConfig {
     PluginConfig { grants: Grants { relay: true, ..config.grants.clone() }, ..config }
 }
@@ -186,6 +218,7 @@ pub async fn transaction(policy: &Arc<Policy>) -> Transaction {
 }
 
 /// One RCPT of that stranger, in a transaction of its own.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub async fn rcpt(policy: &Arc<Policy>, to: &str) -> Decision {
     transaction(policy).await.rcpt(to.parse().unwrap(), false).await
 }

@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use facteur_plugin::bindings::facteur::policy::settings::keep;
-use facteur_plugin::{dns, log, lookup};
+use facteur_plugin::counters::Lifetime;
+use facteur_plugin::{counters, dns, files, log, lookup};
 
 /// Does it, if the word names one of these. Whether it did, for those that come back.
 pub fn commit(word: &str) -> bool {
@@ -23,6 +24,12 @@ pub fn commit(word: &str) -> bool {
         }),
         "flood-dns" => forever(|number| {
             black_box(dns::addresses(&format!("flood{number}.test")).is_ok());
+        }),
+        "flood-counters" => forever(|number| {
+            black_box(counters::add("mine", &format!("key{number}"), 1, Lifetime::FromNow(1_000_000)).is_ok());
+        }),
+        "flood-files" => forever(|number| {
+            black_box(files::write("seen", &format!("file{number}"), b"x").is_ok());
         }),
         // Hands the host more than it wants to copy, or keeps, or takes at once.
         "huge-log" => log::info("x".repeat(MEGABYTES)),

@@ -14,6 +14,7 @@
 
 mod deed;
 mod echo;
+mod lent;
 mod queue;
 mod settings;
 mod stage;
@@ -34,7 +35,10 @@ fn init() -> Result<Stages, String> {
     let settings = Settings::read()?;
     match settings.init.as_str() {
         "error" => return Err("the settings are\nwrong".to_owned()),
-        word => _ = deed::commit(word),
+        word => match word.strip_prefix("check:") {
+            Some(name) => lent::check(name)?,
+            None => _ = deed::commit(word),
+        },
     }
     let stages = settings.stages();
     SETTINGS.keep(settings)?;

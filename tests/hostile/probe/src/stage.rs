@@ -6,6 +6,7 @@ use facteur_plugin::{Address, Failure, Message, Recipient, Reply, Session, Trans
 
 use crate::deed::{self, MEGABYTES};
 use crate::echo;
+use crate::lent;
 
 /// One question.
 pub struct Asked<'a> {
@@ -92,6 +93,8 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
             let (table, key) = text.split_once(':').unwrap_or((text, ""));
             reject("5.7.1", format!("{:?}", lookup::find(table, &[key.to_owned()])))
         }
+
+        "lent" => reject("5.7.1", lent::ask(text, asked)),
 
         // Answers that break the contract.
         "bad-code" => Verdict::Reject(Reply::new(250, "2.0.0", "fine")),

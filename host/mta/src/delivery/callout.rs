@@ -1,0 +1,71 @@
+//! A callout: asks the servers of a next hop whether they take mail for an address, and sends none.
+//!
+//! Only what a server says about the recipient is an answer. One that can't be reached, refuses everyone or doesn't like the sender says
+//! nothing about the address.
+
+use facteur_policy::{SmtpRoute, Verified};
+use facteur_smtp::{Address, Envelope, EnvelopeRecipient};
+
+use super::Settings;
+use super::connection::{Connection, Unreachable};
+use super::smtp::{SESSION_LIMIT, is_ourselves, source};
+use super::targets::{self, Own};
+
+/// Asks them in turn, until one knows.
+pub async fn callout(settings: &Settings, route: &SmtpRoute, sender: Option<&Address>, address: &Address) -> Verified {
+    let own = Own { hostname: &settings.hostname, listening: &settings.listening };
+    let targets = match targets::find(route, &own, &*settings.names).await {
+        Ok(targets) => targets,
+        Err(nowhere) if nowhere.definite && nowhere.reply.is_permanent() => {
+            return Verified::Undeliverable(nowhere.reply);
+        }
+        Err(nowhere) => return Verified::Unknown(nowhere.reply.text),
+    };
+    let envelope = Envelope {
+        sender: sender.cloned(),
+        size: 0,
+        utf8: false,
+        eight_bit: false,
+        ret: None,
+        envid: None,
+        recipients: vec![EnvelopeRecipient { address: address.clone(), notify: None, orcpt: None }],
+    };
+    let mut why = "no server could be asked".to_owned();
+    let mut sessions = 0;
+    for target in targets {
+        if sessions == SESSION_LIMIT {
+            break;
+        }
+        let source = source(&settings.smtp, route, &target);
+        let opened = Connection::open(&target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
+        let mut connection = match opened {
+            Ok(connection) => connection,
+            Err(Unreachable(reply)) => {
+                why = reply.text;
+                continue;
+            }
+        };
+        if is_ourselves(&connection, route, settings) {
+            connection.leave();
+            return Verified::Unknown(format!("mail for {} loops back to myself", route.host));
+        }
+        sessions += 1;
+        let said = connection.verify(&envelope).await;
+        let peer = connection.peer().to_owned();
+        connection.leave();
+        match said {
+            Ok(reply) if reply.is_positive() => return Verified::Deliverable,
+            Ok(mut reply) if reply.is_permanent() => {
+                reply.text = format!("host {peer} said: {}", reply.text);
+                return Verified::Undeliverable(reply);
+            }
+            Ok(reply) => why = format!("host {peer} said: {reply}"),
+            Err(reply) => why = reply.text,
+        }
+    }
+    Verified::Unknown(why)
+}
+
+#[cfg(test)]
+#[path = "callout_tests.rs"]
+mod tests;
