@@ -1,6 +1,7 @@
 //! A program that a test started: its output in a file, and its end by process id.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -35,6 +36,18 @@ impl Process {
     /// All that it wrote, and what was written under its name before it.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The last so many octets of it.
+    pub fn log_end(&self, octets: u64) -> String {
+        let mut end = Vec::new();
+        // A log that isn't there yet is an empty one.
+        let _ = File::open(&self.log).and_then(|mut file| {
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(octets)))?;
+            file.read_to_end(&mut end)
+        });
+        String::from_utf8_lossy(&end).into_owned()
     }
 
     /// How it ended, if it has.
