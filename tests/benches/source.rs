@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use facteur_tests::{output_of, peer};
 
-use crate::world::ENTRIES;
+use crate::world::{ENTRIES, MEMBER};
 
 /// A kind of load.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     /// Envelope sender.
     pub from: &'a str,
-    /// Each message's recipient is this with a number before it: 1 to at most [`ENTRIES`], then from 1 again.
+    /// Each recipient is this with a number before it, from 1. There are no more than [`ENTRIES`] members: after them comes the
+    /// first again, on new connections.
     pub to: &'a str,
     /// Many messages on one connection, in place of a connection for each.
     pub kept: bool,
@@ -30,7 +31,7 @@ impl Source<'_> {
         let started = Instant::now();
         let mut left = messages;
         while left > 0 {
-            let part = left.min((ENTRIES / self.recipients).max(1));
+            let part = if self.to == MEMBER { left.min(ENTRIES) } else { left };
             let mut command = Command::new(peer("smtp-source"));
             // -N numbers the recipients. A server that is slow to accept isn't an error.
             command.args(["-N", "-C", "100", "-M", "stranger.example.net", "-f", self.from, "-t", self.to]);

@@ -106,11 +106,12 @@ fn run(arguments: &[String]) -> Outcome {
     Err(format!("can't start {}: {error}", program.display()))
 }
 
-/// Builds the program and the benches in one profile, and becomes the benches. Returns only if that failed.
+/// Fetches what is measured, builds the program and the benches in one profile, and becomes the benches. Returns only if that failed.
 fn bench(asked: &[String]) -> Outcome {
     shell::alone(|| {
         plugins::build(&toolchain::set_up()?)?;
-        peers::fetch()
+        peers::fetch()?;
+        if asked.iter().any(|word| word == "--peers") { peers::fetch_more() } else { Ok(()) }
     })?;
     // The whole workspace each time, so that no dependency is built twice with different features.
     shell::step("build facteur", || shell::run(shell::cargo().args(["build", "--release", "--workspace", "--bins"])))?;

@@ -1,4 +1,4 @@
-//! The mail programs that the system tests talk to: Debian's packages, unpacked into `target/peers/<package>` without
+//! The mail programs that the system tests talk to, and those that benches measure: Debian's packages, unpacked into `target/peers/<package>` without
 //! being installed, with a script for each program in `target/peers/bin` that sets the library path.
 //!
 //! The tests bring their own configuration: Postfix runs from there as root, with an existing unprivileged user as
@@ -22,10 +22,11 @@ struct Peer {
     package: &'static str,
     /// Below the package's folder; each gets a script of its name.
     programs: &'static [&'static str],
-    /// One of the programs with arguments that make it load its libraries and end at once.
+    /// One of the programs with arguments that make it load its libraries and end at once; empty where none does.
     probe: &'static [&'static str],
 }
 
+/// What the tests need.
 const PEERS: [Peer; 3] = [
     Peer {
         package: "postfix",
@@ -46,6 +47,16 @@ const PEERS: [Peer; 3] = [
     Peer { package: "iproute2", programs: &["bin/ip"], probe: &["ip", "-Version"] },
 ];
 
+/// What `cargo xtask bench --peers` measures besides. Haraka comes from npm.
+const MORE_PEERS: [Peer; 2] = [
+    // It says nothing where its user isn't there.
+    Peer { package: "exim4-daemon-light", programs: &["usr/sbin/exim4"], probe: &[] },
+    Peer { package: "opensmtpd", programs: &["usr/sbin/smtpd", "usr/sbin/smtpctl"], probe: &[] },
+];
+
+/// What is installed by npm into `target/peers/haraka`.
+const HARAKA: &str = "Haraka@3.3.4";
+
 /// Programs that every Debian has or installs easily, and why they are needed.
 const EXPECTED: [(&str, &str); 5] = [
     ("perl", "swaks is a Perl script: apt-get install perl"),
@@ -55,20 +66,50 @@ const EXPECTED: [(&str, &str); 5] = [
     ("ldd", "it finds missing libraries: apt-get install libc-bin"),
 ];
 
-/// Fetches what is missing.
+/// Fetches what is missing of what the tests need.
 pub fn fetch() -> Outcome {
     for (program, why) in EXPECTED {
         if shell::find_program(program).is_none() {
             return Err(format!("{program} is missing; {why}"));
         }
     }
-    let folder = shell::root().join("target/peers");
+    fetch_all(&PEERS)
+}
+
+/// Fetches what is missing of what only benches need.
+pub fn fetch_more() -> Outcome {
+    fetch_all(&MORE_PEERS)?;
+    let folder = folder().join("haraka");
+    let marker = folder.join("complete");
+    if fs::read_to_string(&marker).is_ok_and(|marker| marker == HARAKA) {
+        return Ok(());
+    }
+    if shell::find_program("npm").is_none() {
+        return Err("npm is missing; Haraka comes from there: apt-get install npm".into());
+    }
+    shell::step(&format!("npm install {HARAKA}"), || {
+        shell::remove_directory(&folder)?;
+        shell::create_directory(&folder)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--omit=optional", "--prefix"]).arg(&folder).arg(HARAKA);
+        shell::progress("npm install", || shell::capture(&mut npm))?;
+        shell::write_file(&marker, HARAKA)
+    })
+}
+
+/// Where all of them are.
+fn folder() -> PathBuf {
+    shell::root().join("target/peers")
+}
+
+fn fetch_all(peers: &[Peer]) -> Outcome {
+    let folder = folder();
     shell::create_directory(&folder.join("bin"))?;
-    let missing: Vec<&Peer> = PEERS.iter().filter(|peer| !peer.is_complete(&folder)).collect();
+    let missing: Vec<&Peer> = peers.iter().filter(|peer| !peer.is_complete(&folder)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    shell::step("fetch the system tests' peers", || {
+    shell::step("fetch other mail programs", || {
         let apt = Apt::update()?;
         missing.iter().try_for_each(|peer| peer.make(&apt, &folder))
     })
