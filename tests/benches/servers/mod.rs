@@ -2,13 +2,21 @@
 //! 250 after the sync, mail of one sender held.
 
 mod facteur;
+mod haraka;
 mod postfix;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 pub use facteur::{Facteur, Policy};
 pub use postfix::Postfix;
 
 use crate::processes::Processes;
 use crate::world::World;
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(30);
 
 /// A running server.
 pub trait Server {
@@ -24,5 +32,24 @@ pub trait Server {
 
 /// facteur, Postfix, and with `--peers` the others.
 pub fn all(world: &World) -> Vec<Box<dyn Server>> {
-    vec![Box::new(Facteur::site(world)), Box::new(Postfix::site(world))]
+    let mut all: Vec<Box<dyn Server>> = vec![Box::new(Facteur::site(world)), Box::new(Postfix::site(world))];
+    if world.peers {
+        all.push(Box::new(haraka::Haraka::site(world)));
+    }
+    all
+}
+
+/// Removes every file below a queue's folder; returns how many of them are messages, by their name.
+fn emptied(folder: &Path, is_message: impl Copy + Fn(&str) -> bool) -> usize {
+    let mut messages = 0;
+    for entry in fs::read_dir(folder).expect("a queue can be listed").flatten() {
+        if entry.path().is_dir() {
+            messages += emptied(&entry.path(), is_message);
+        } else {
+            messages += usize::from(entry.file_name().to_str().is_some_and(is_message));
+            // A server that has just moved it is to blame for the count, which is checked.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    messages
 }
