@@ -26,7 +26,7 @@ pub fn file_system() -> String {
 
 /// How often a second one thread appends 4 KiB to a file and syncs it (fdatasync).
 pub fn syncs(time: Duration) -> f64 {
-    with_file(|file| {
+    with_file(0, |file| {
         let record = [b'x'; RECORD];
         let started = Instant::now();
         let mut count = 0_u32;
@@ -39,24 +39,32 @@ pub fn syncs(time: Duration) -> f64 {
     })
 }
 
-/// How long it takes to write so many octets to a new file and sync it.
-pub fn write(octets: usize) -> Duration {
+/// How long it takes to write so many files at once, each of so many octets, and to sync them (fdatasync).
+pub fn write(files: usize, octets: usize) -> Duration {
     let part = vec![b'x'; PART];
-    with_file(|file| {
-        let started = Instant::now();
-        let mut left = octets;
-        while left > 0 {
-            let length = left.min(PART);
-            file.write_all(&part[..length]).expect("the disk can be written");
-            left -= length;
-        }
-        file.sync_data().expect("the disk can be synced");
-        started.elapsed()
-    })
+    let write = |number: usize| {
+        with_file(number, |file| {
+            let mut left = octets;
+            while left > 0 {
+                let length = left.min(PART);
+                file.write_all(&part[..length]).expect("the disk can be written");
+                left -= length;
+            }
+            file.sync_data().expect("the disk can be synced");
+            Instant::now()
+        })
+    };
+    let write = &write;
+    let started = Instant::now();
+    let ends = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..files).map(|number| scope.spawn(move || write(number))).collect();
+        all.into_iter().map(|one| one.join().expect("a file is written")).max()
+    });
+    ends.map_or(Duration::ZERO, |end| end - started)
 }
 
-fn with_file<T>(work: impl FnOnce(&mut File) -> T) -> T {
-    let path = Path::new(FOLDER).join("measured");
+fn with_file<T>(number: usize, work: impl FnOnce(&mut File) -> T) -> T {
+    let path = Path::new(FOLDER).join(format!("measured-{number}"));
     let done = work(&mut File::create(&path).expect("the disk can be written"));
     fs::remove_file(&path).expect("an own file can be removed");
     done

@@ -69,7 +69,7 @@ fn table(rows: &[Row]) -> Table {
     for row in rows {
         for series in &row.series {
             let ratios: Vec<String> =
-                row.ratios(series).into_iter().map(|(name, ratio)| format!("{name} {ratio:.2}")).collect();
+                row.ratios(series).into_iter().map(|(name, ratio)| format!("{name} {}", short(ratio))).collect();
             let least = series.values.iter().copied().fold(f64::INFINITY, f64::min);
             let most = series.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let spread =
@@ -93,7 +93,11 @@ fn table(rows: &[Row]) -> Table {
 
 /// With as many digits as say something.
 fn short(value: f64) -> String {
-    if value.abs() < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+    match value.abs() {
+        ..0.1 => format!("{value:.4}"),
+        ..10.0 => format!("{value:.2}"),
+        _ => format!("{value:.0}"),
+    }
 }
 
 fn in_json(row: &Row) -> Value {

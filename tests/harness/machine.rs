@@ -251,6 +251,13 @@ impl Machine {
         path
     }
 
+    /// Adds a user of this name and number, with a group of its own.
+    pub fn add_user(&self, name: &str, id: u32) {
+        let _ = self;
+        add("/etc/passwd", &[(name, format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n"))]);
+        add("/etc/group", &[(name, format!("{name}:x:{id}:\n"))]);
+    }
+
     /// Writes a file below /etc or /var/spool, with its folders.
     pub fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = PathBuf::from(path);

@@ -1,6 +1,8 @@
 //! The mail programs that the system tests talk to, and those that benches measure: Debian's packages, unpacked into `target/peers/<package>` without
 //! being installed, with a script for each program in `target/peers/bin` that sets the library path.
 //!
+//! No program keeps a set-user-id bit.
+//!
 //! The tests bring their own configuration: Postfix runs from there as root, with an existing unprivileged user as
 //! `mail_owner`, an existing group as `setgid_group`, `daemon_directory`, `command_directory` and `shlib_directory`
 //! pointing into `target/peers/postfix`, and `LD_LIBRARY_PATH` in `import_environment` (master clears the rest).
@@ -15,7 +17,7 @@ use crate::shell::{self, Outcome};
 use crate::toolchain::multiarch;
 
 /// Stands in the marker of a complete peer. To be changed when what is below changes: older ones are redone.
-const RECIPE: &str = "peer, recipe 1\n";
+const RECIPE: &str = "peer, recipe 2\n";
 
 /// A package with programs that the tests run.
 struct Peer {
@@ -142,6 +144,7 @@ impl Peer {
                 self.library_path(Path::new("$peer")),
             );
             shell::write_script(&folder.join("bin").join(name), &script)?;
+            shell::make_executable(&own.join(program))?;
         }
         if let [program, arguments @ ..] = self.probe {
             let answer = shell::capture(Command::new(folder.join("bin").join(program)).args(arguments))?;

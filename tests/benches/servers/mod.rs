@@ -1,6 +1,7 @@
 //! The servers that are measured. Each is set up for the same job: the site's restrictions, aliases and transports, a stranger as the client,
 //! 250 after the sync, mail of one sender held.
 
+mod exim;
 mod facteur;
 mod haraka;
 mod postfix;
@@ -35,6 +36,7 @@ pub fn all(world: &World) -> Vec<Box<dyn Server>> {
     let mut all: Vec<Box<dyn Server>> = vec![Box::new(Facteur::site(world)), Box::new(Postfix::site(world))];
     if world.peers {
         all.push(Box::new(haraka::Haraka::site(world)));
+        all.push(Box::new(exim::Exim::site(world)));
     }
     all
 }
