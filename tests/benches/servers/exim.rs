@@ -36,7 +36,6 @@ smtp_accept_max = 3000
 smtp_accept_max_per_host =
 smtp_accept_queue_per_connection = 0
 smtp_connect_backlog = 1024
-smtp_load_reserve =
 acl_smtp_mail = mail
 acl_smtp_rcpt = rcpt
 
