@@ -16,8 +16,6 @@ pub struct Facteur {
     name: String,
     folder: PathBuf,
     config: PathBuf,
-    /// How often "ready" is in the log of an earlier start.
-    starts: usize,
 }
 
 /// A message in `facteur queue list --json`.
@@ -66,17 +64,16 @@ impl Facteur {
         let name = format!("{parent}-{stem}");
         let folder = machine.folder().to_owned();
         let process = spawn(&folder, &name, config, change);
-        let mut this = Self { process, name, folder, config: config.to_owned(), starts: 0 };
+        let mut this = Self { process, name, folder, config: config.to_owned() };
         this.wait_until_ready();
         this
     }
 
     fn wait_until_ready(&mut self) {
-        self.starts += 1;
         let what = format!("{} to be ready", self.name);
         until(&what, || {
             self.process.must_run();
-            (ready(&self.process.log()) >= self.starts).then_some(())
+            is_ready(&self.process.own_log()).then_some(())
         });
     }
 
@@ -128,7 +125,6 @@ impl Facteur {
     /// Starts it again, on the same spool, after [`Facteur::stop`] or [`Facteur::kill`].
     pub fn restart(&mut self) {
         assert!(self.process.ended().is_some(), "{} still runs", self.name);
-        self.starts = ready(&self.log());
         self.process = spawn(&self.folder, &self.name, &self.config, |_| {});
         self.wait_until_ready();
     }
@@ -170,9 +166,9 @@ fn spawn(folder: &Path, name: &str, config: &Path, change: impl FnOnce(&mut Comm
     Process::start(folder, name, &mut command)
 }
 
-/// How often a log says that clients are taken.
-fn ready(log: &str) -> usize {
-    log.lines().filter(|line| line.contains(" ready ") || line.contains("\"ready\"")).count()
+/// Whether a log says that clients are taken.
+fn is_ready(log: &str) -> bool {
+    log.lines().any(|line| line.contains(" ready ") || line.contains("\"ready\""))
 }
 
 fn entry(line: &str) -> Entry {

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{getegid, geteuid};
+use tempfile::TempDir;
 
 use crate::process::{Output, output_of};
 use crate::programs::{peer, target_folder};
@@ -27,6 +28,8 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const OWN_LOG: &str = "test.log";
 /// The end of a log that is shown when a test fails, in bytes.
 const SHOWN: usize = 64 * 1024;
+/// The same where what was started writes to a person's terminal.
+const SHOWN_THERE: usize = 2 * 1024;
 /// The users of every machine, with their numbers: two people, and Postfix's.
 const USERS: [(&str, u32); 3] = [("louen", 2001), ("admin", 2002), ("postfix", 2003)];
 /// A group that Postfix asks for.
@@ -53,6 +56,35 @@ pub fn machine_within<F: FnOnce(&Machine)>(deadline: Duration, test: F) {
     }
 }
 
+/// Runs this program once more on a machine of its own, with the arguments that it has, and returns whether it succeeded. There
+/// [`Machine::here`] is something. What it writes goes where this one's goes; the end of the logs follows if it fails. It is
+/// ended after `deadline`, and when this one ends.
+pub fn again_on_machine(deadline: Duration) -> bool {
+    let folder = new_folder();
+    let mut command = on_new_machine(folder.path());
+    // Never written to: its end is how the other one learns of ours.
+    command.args(std::env::args_os().skip(1)).stdin(Stdio::piped());
+    let mut child = Ended(command.spawn().expect("unshare is missing: apt-get install util-linux"));
+    let ended = found_within(deadline, || child.0.try_wait().expect("a child can be asked for"));
+    drop(child);
+    if ended.is_none() {
+        eprintln!("not done after {deadline:?}");
+    }
+    let succeeded = ended.is_some_and(|status| status.success());
+    if !succeeded {
+        eprint!("{}", logs(folder.path(), SHOWN_THERE));
+    }
+    succeeded
+}
+
+/// Ends this process, and with it the machine, as soon as the one who started it is gone.
+fn end_with_parent() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
+}
+
 /// `system::rows::row_1::{{closure}}` → `rows::row_1`, as the test runner calls it. The thread has that name too, but only where
 /// tests have threads of their own.
 fn test_name<F>() -> String {
@@ -63,19 +95,11 @@ fn test_name<F>() -> String {
 
 /// Starts the test again on a new machine, and ends as it ends.
 fn outside(name: &str, deadline: Duration) {
-    let parent = target_folder().join("system-tests");
-    fs::create_dir_all(&parent).expect("target/ can be written");
-    let folder = tempfile::Builder::new().prefix("test-").tempdir_in(&parent).expect("target/ can be written");
+    let folder = new_folder();
     let written = folder.path().join(OWN_LOG);
     let file = fs::File::create(&written).expect("the test's folder can be written");
-    let mut command = Command::new("unshare");
-    if !geteuid().is_root() {
-        command.args(["--user", "--map-current-user", "--keep-caps"]);
-    }
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    command.arg(std::env::current_exe().expect("a test knows its own path"));
-    command.args(["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"]);
-    command.env(INSIDE, folder.path()).stdin(Stdio::null());
+    let mut command = on_new_machine(folder.path());
+    command.args(["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"]).stdin(Stdio::null());
     command.stdout(file.try_clone().expect("a file can be shared")).stderr(file);
     let child = command.spawn().expect("unshare is missing: apt-get install util-linux");
     let mut child = Ended(child);
@@ -84,7 +108,7 @@ fn outside(name: &str, deadline: Duration) {
     drop(child);
     let mut text = read();
     if !ended.is_some_and(|status| status.success()) {
-        text.push_str(&logs(folder.path()));
+        text.push_str(&logs(folder.path(), SHOWN));
     }
     match ended {
         // A name that no test has would run nothing, and succeed. What the test measured is in what it wrote.
@@ -94,8 +118,26 @@ fn outside(name: &str, deadline: Duration) {
     }
 }
 
+/// For the files of a machine; removed when dropped.
+fn new_folder() -> TempDir {
+    let parent = target_folder().join("system-tests");
+    fs::create_dir_all(&parent).expect("target/ can be written");
+    tempfile::Builder::new().prefix("test-").tempdir_in(&parent).expect("target/ can be written")
+}
+
+/// This program, on a new machine with its files in `folder`.
+fn on_new_machine(folder: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    if !geteuid().is_root() {
+        command.args(["--user", "--map-current-user", "--keep-caps"]);
+    }
+    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    command.arg(std::env::current_exe().expect("a program knows its own path")).env(INSIDE, folder);
+    command
+}
+
 /// What the programs on the machine wrote, for the one who looks why the test failed.
-fn logs(folder: &Path) -> String {
+fn logs(folder: &Path, most: usize) -> String {
     let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> =
         names(folder).filter(|path| path.extension().is_some_and(|ext| ext == "log")).collect();
@@ -105,7 +147,7 @@ fn logs(folder: &Path) -> String {
     let mut text = String::new();
     for file in files.iter().filter(|file| !file.ends_with(OWN_LOG)) {
         let Ok(log) = fs::read(file) else { continue };
-        let shown = &log[log.len().saturating_sub(SHOWN)..];
+        let shown = &log[log.len().saturating_sub(most)..];
         let name = file.strip_prefix(folder).unwrap_or(file).display();
         // Writing to a String can't fail.
         let _ = write!(text, "──── {name}\n{}", String::from_utf8_lossy(shown));
@@ -124,6 +166,13 @@ impl Drop for Ended {
 }
 
 impl Machine {
+    /// The machine that [`again_on_machine`] started this program on, if it did.
+    pub fn here() -> Option<Self> {
+        let folder = std::env::var_os(INSIDE)?;
+        end_with_parent();
+        Some(Self::set_up(PathBuf::from(folder)))
+    }
+
     fn set_up(folder: PathBuf) -> Self {
         let machine = Self { folder };
         machine.ip(&["link", "set", "lo", "up"]);
@@ -200,6 +249,13 @@ impl Machine {
         fs::create_dir_all(&path).expect("/var/spool is the test's");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("an own folder can be changed");
         path
+    }
+
+    /// Adds a user of this name and number, with a group of its own.
+    pub fn add_user(&self, name: &str, id: u32) {
+        let _ = self;
+        add("/etc/passwd", &[(name, format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n"))]);
+        add("/etc/group", &[(name, format!("{name}:x:{id}:\n"))]);
     }
 
     /// Writes a file below /etc or /var/spool, with its folders.

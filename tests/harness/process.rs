@@ -1,6 +1,7 @@
 //! A program that a test started: its output in a file, and its end by process id.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -13,6 +14,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// How long the log was when it started.
+    log_start: u64,
 }
 
 impl Process {
@@ -22,9 +25,10 @@ impl Process {
         let file = File::options().create(true).append(true).open(&log);
         let file = file.unwrap_or_else(|error| panic!("{}: {error}", log.display()));
         let again = file.try_clone().expect("a file can be shared");
+        let log_start = file.metadata().map_or(0, |file| file.len());
         command.stdin(Stdio::null()).stdout(file).stderr(again);
         let child = command.spawn().unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
-        Self { name: name.to_owned(), child, log }
+        Self { name: name.to_owned(), child, log, log_start }
     }
 
     /// Its process id.
@@ -35,6 +39,27 @@ impl Process {
     /// All that it wrote, and what was written under its name before it.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// What it wrote itself.
+    pub fn own_log(&self) -> String {
+        self.log_from(SeekFrom::Start(self.log_start))
+    }
+
+    /// About the last so many octets of the log.
+    pub fn log_end(&self, octets: u32) -> String {
+        let length = self.log.metadata().map_or(0, |file| file.len());
+        self.log_from(SeekFrom::Start(length.saturating_sub(octets.into())))
+    }
+
+    fn log_from(&self, place: SeekFrom) -> String {
+        let mut rest = Vec::new();
+        let read = File::open(&self.log).and_then(|mut file| {
+            file.seek(place)?;
+            file.read_to_end(&mut rest)
+        });
+        read.unwrap_or_else(|error| panic!("{}: {error}", self.log.display()));
+        String::from_utf8_lossy(&rest).into_owned()
     }
 
     /// How it ended, if it has.

@@ -64,6 +64,14 @@ stranger.example.net      A   203.0.113.25
 25.113.0.203.in-addr.arpa PTR stranger.example.net
 ";
 
+/// The tables that [`Site::postfix_settings`] names.
+pub const POSTFIX_TABLES: [&str; 4] = [
+    "/etc/aliases.texthash",
+    "/etc/facteur/transport.via",
+    "/etc/facteur/transport.monassoce",
+    "/etc/facteur/virtual.monassoce",
+];
+
 /// The settings of the Postfix that facteur takes over from.
 const MAIN: &str = "
 myhostname = sulfura.via.ecp.fr
@@ -164,6 +172,12 @@ recipient = ["reject_unauth_destination"]
 
     /// Starts the Postfix that the site has run so far, with the same tables, on another address.
     pub fn postfix(&self, listen: &str) -> Postfix {
+        Postfix::start(self.machine, "postfix", listen, &self.postfix_settings("texthash"), "")
+    }
+
+    /// The settings of the Postfix that the site has run so far, with tables of this kind: `texthash`, or `hash` for those who run
+    /// postmap on [`POSTFIX_TABLES`].
+    pub fn postfix_settings(&self, kind: &str) -> String {
         // Postfix reads aliases from a compiled file only, unless they look like a table.
         let aliases = fs::read_to_string("/etc/facteur/aliases").expect("the site has aliases");
         let name_ends = |line: &str| line.find(':').filter(|_| !line.starts_with(['#', ' ', '\t']));
@@ -172,8 +186,8 @@ recipient = ["reject_unauth_destination"]
             None => format!("{line}\n"),
         };
         let table: String = aliases.lines().map(without_colon).collect();
-        self.machine.write("/etc/aliases.texthash", &table.to_lowercase());
-        Postfix::start(self.machine, "postfix", listen, MAIN, "")
+        self.machine.write(POSTFIX_TABLES[0], &table.to_lowercase());
+        MAIN.replace("texthash:", &format!("{kind}:"))
     }
 
     /// Changes a file of the site as an editor does: a new file takes the old one's name.

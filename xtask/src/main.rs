@@ -17,7 +17,7 @@ mod tools;
 use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use shell::Outcome;
 
@@ -29,6 +29,9 @@ usage: cargo xtask COMMAND
   plugin FOLDER                 build the plugin whose crate is in FOLDER to FOLDER.wasm
   peers                         fetch the mail programs that the system tests talk to into target/peers
   run [-- ARGUMENT…]            build facteur and start it on its embedded default (facteur demo ARGUMENT…)
+  bench [NAME…] [--short] [--peers]
+                                build everything optimised and measure facteur by turns with Postfix; --short: in two minutes;
+                                --peers: with Haraka, Exim and OpenSMTPD, too. docs/performance.md says what the names are
   bench micro                   time the parts: protocol, hook calls, spool, tables
   test [--long]                 every check and every test; --long: more rounds, ten minutes of fuzzing
   test [--long] -- FILTER…      only the tests whose names contain one of the filters, without the other checks
@@ -44,6 +47,7 @@ enum Request {
     Plugin(PathBuf),
     Peers,
     Run(Vec<String>),
+    Bench(Vec<String>),
     BenchMicro,
     Test { long: bool, filters: Vec<String> },
 }
@@ -72,8 +76,9 @@ fn parse(arguments: &[String]) -> Outcome<Request> {
         (["plugin", folder], true) => Ok(Request::Plugin(PathBuf::from(folder))),
         (["plugin"], true) => Err("name the plugin's folder: cargo xtask plugin FOLDER".into()),
         (["peers"], true) => Ok(Request::Peers),
-        (["run"], _) => Ok(Request::Run(rest)),
         (["bench", "micro"], true) => Ok(Request::BenchMicro),
+        (["bench", asked @ ..], true) => Ok(Request::Bench(asked.iter().map(|&word| word.to_owned()).collect())),
+        (["run"], _) => Ok(Request::Run(rest)),
         (["test"], _) => Ok(Request::Test { long: false, filters: rest }),
         (["test", "--long"], _) => Ok(Request::Test { long: true, filters: rest }),
         _ => Err(format!("don't know what `{}` means\n\n{USAGE}", arguments.join(" "))),
@@ -91,6 +96,7 @@ fn perform(request: Request) -> Outcome {
         Request::Plugin(folder) => shell::alone(|| plugins::build_one(&toolchain::set_up()?, &folder)),
         Request::Peers => shell::alone(peers::fetch),
         Request::Run(arguments) => run(&arguments),
+        Request::Bench(asked) => bench(&asked),
         Request::BenchMicro => micro::run(),
         Request::Test { long, filters } => checks::test(long, &filters),
     }
@@ -103,4 +109,19 @@ fn run(arguments: &[String]) -> Outcome {
     let program = shell::target_directory().join("debug/facteur");
     let error = Command::new(&program).arg("demo").args(arguments).exec();
     Err(format!("can't start {}: {error}", program.display()))
+}
+
+/// Fetches what is measured, builds the program and the benches in one profile, and becomes the benches. Returns only if that failed.
+fn bench(asked: &[String]) -> Outcome {
+    shell::alone(|| {
+        plugins::build(&toolchain::set_up()?)?;
+        peers::fetch()?;
+        if asked.iter().any(|word| word == "--peers") { peers::fetch_more() } else { Ok(()) }
+    })?;
+    // The whole workspace each time, so that no dependency is built twice with different features.
+    shell::step("build facteur", || shell::run(shell::cargo().args(["build", "--release", "--workspace", "--bins"])))?;
+    let mut cargo = shell::cargo();
+    cargo.args(["bench", "--workspace", "--bench", "peers", "--"]).args(asked);
+    let error = cargo.stdin(Stdio::null()).exec();
+    Err(format!("can't start cargo: {error}"))
 }

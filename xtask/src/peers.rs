@@ -1,5 +1,7 @@
-//! The programs that the tests need, most of them mail programs that the system tests talk to: Debian's packages, unpacked into `target/peers/<package>` without
-//! being installed, with a script for each program in `target/peers/bin` that sets the library path.
+//! The programs that the tests and benches need, most of them mail programs: Debian's packages, unpacked into `target/peers/<package>`
+//! without being installed, with a script for each program in `target/peers/bin` that sets the library path.
+//!
+//! No program keeps a set-user-id bit.
 //!
 //! The tests bring their own configuration: Postfix runs from there as root, with an existing unprivileged user as
 //! `mail_owner`, an existing group as `setgid_group`, `daemon_directory`, `command_directory` and `shlib_directory`
@@ -15,7 +17,7 @@ use crate::shell::{self, Outcome};
 use crate::toolchain::multiarch;
 
 /// Stands in the marker of a complete peer. To be changed when what is below changes: older ones are redone.
-const RECIPE: &str = "peer, recipe 1\n";
+const RECIPE: &str = "peer, recipe 2\n";
 
 /// A package with programs that the tests run.
 struct Peer {
@@ -24,10 +26,11 @@ struct Peer {
     programs: &'static [&'static str],
     /// What the programs find in their environment: a name, and a path below the package's folder.
     environment: Option<(&'static str, &'static str)>,
-    /// One of the programs with arguments that make it load its libraries and end at once.
+    /// One of the programs with arguments that make it load its libraries and end at once; empty where none does.
     probe: &'static [&'static str],
 }
 
+/// What the tests need.
 const PEERS: [Peer; 5] = [
     Peer {
         package: "postfix",
@@ -63,6 +66,16 @@ const PEERS: [Peer; 5] = [
     },
 ];
 
+/// What `cargo xtask bench --peers` measures besides. Haraka comes from npm.
+const MORE_PEERS: [Peer; 2] = [
+    // It says nothing where its user isn't there.
+    Peer { package: "exim4-daemon-light", programs: &["usr/sbin/exim4"], environment: None, probe: &[] },
+    Peer { package: "opensmtpd", programs: &["usr/sbin/smtpd", "usr/sbin/smtpctl"], environment: None, probe: &[] },
+];
+
+/// What is installed by npm into `target/peers/haraka`.
+const HARAKA: &str = "Haraka@3.3.4";
+
 /// Programs that every Debian has or installs easily, and why they are needed.
 const EXPECTED: [(&str, &str); 5] = [
     ("perl", "swaks is a Perl script: apt-get install perl"),
@@ -72,20 +85,50 @@ const EXPECTED: [(&str, &str); 5] = [
     ("ldd", "it finds missing libraries: apt-get install libc-bin"),
 ];
 
-/// Fetches what is missing.
+/// Fetches what is missing of what the tests need.
 pub fn fetch() -> Outcome {
     for (program, why) in EXPECTED {
         if shell::find_program(program).is_none() {
             return Err(format!("{program} is missing; {why}"));
         }
     }
-    let folder = shell::root().join("target/peers");
+    fetch_all(&PEERS)
+}
+
+/// Fetches what is missing of what only benches need.
+pub fn fetch_more() -> Outcome {
+    fetch_all(&MORE_PEERS)?;
+    let folder = folder().join("haraka");
+    let marker = folder.join("complete");
+    if fs::read_to_string(&marker).is_ok_and(|marker| marker == HARAKA) {
+        return Ok(());
+    }
+    if shell::find_program("npm").is_none() {
+        return Err("npm is missing; Haraka comes from there: apt-get install npm".into());
+    }
+    shell::step(&format!("npm install {HARAKA}"), || {
+        shell::remove_directory(&folder)?;
+        shell::create_directory(&folder)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--omit=optional", "--prefix"]).arg(&folder).arg(HARAKA);
+        shell::progress("npm install", || shell::capture(&mut npm))?;
+        shell::write_file(&marker, HARAKA)
+    })
+}
+
+/// Where all of them are.
+fn folder() -> PathBuf {
+    shell::root().join("target/peers")
+}
+
+fn fetch_all(peers: &[Peer]) -> Outcome {
+    let folder = folder();
     shell::create_directory(&folder.join("bin"))?;
-    let missing: Vec<&Peer> = PEERS.iter().filter(|peer| !peer.is_complete(&folder)).collect();
+    let missing: Vec<&Peer> = peers.iter().filter(|peer| !peer.is_complete(&folder)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    shell::step("fetch the system tests' peers", || {
+    shell::step("fetch other mail programs", || {
         let apt = Apt::update()?;
         missing.iter().try_for_each(|peer| peer.make(&apt, &folder))
     })
@@ -123,6 +166,7 @@ impl Peer {
                 self.library_path(Path::new("$peer")),
             );
             shell::write_script(&folder.join("bin").join(name), &script)?;
+            shell::make_executable(&own.join(program))?;
         }
         if let [program, arguments @ ..] = self.probe {
             let answer = shell::capture(Command::new(folder.join("bin").join(program)).args(arguments))?;

@@ -168,8 +168,13 @@ pub fn write_file(path: &Path, contents: impl AsRef<[u8]>) -> Outcome {
 
 /// Writes a shell script that may be run.
 pub fn write_script(path: &Path, script: &str) -> Outcome {
-    use std::os::unix::fs::PermissionsExt;
     write_file(path, script)?;
+    make_executable(path)
+}
+
+/// Lets everyone run a file, each as themselves.
+pub fn make_executable(path: &Path) -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
         .map_err(|error| format!("can't make {} executable: {error}", path.display()))
 }
