@@ -12,6 +12,7 @@ use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
 use crate::builtin;
 use crate::config::{self, Component, Config};
 use crate::connect::Connector;
+use crate::counters::CountersView;
 use crate::delivery;
 use crate::files::Folders;
 use crate::scanner::AllScanners;
@@ -112,7 +113,7 @@ impl Live {
             scanners: AllScanners::new(&config.scanners, before.map(|live| &live.services.scanners)),
             folders: Folders::new(&config.folders, before.map(|live| &live.services.folders)),
             connector: Connector::new(&config.services, before.map(|live| &live.services.connector)),
-            counters: shared.counters.view(&config.counters),
+            counters: counters(shared, &config).await,
             verifier: Verifier::new(shared.answers.clone(), config.verify.clone(), delivery.clone()),
         });
         match Policy::load(runtime, policy, services.clone()).await {
@@ -134,6 +135,13 @@ impl Live {
     pub fn chain(&self, listener: &str) -> Chain {
         self.chains.get(listener).cloned().unwrap_or_else(|| self.policy.chain(Some(&[])))
     }
+}
+
+/// The stores of counters. Those that are new may have to be read from the disk.
+async fn counters(shared: &Shared, config: &Config) -> CountersView {
+    let (counters, wanted) = (shared.counters.clone(), config.counters.clone());
+    // A panic has been told already; without its stores a plugin that needs them isn't loaded.
+    tokio::task::spawn_blocking(move || counters.view(&wanted)).await.unwrap_or_default()
 }
 
 fn component(plugin: &config::Plugin) -> Result<Cow<'static, [u8]>, String> {
