@@ -29,7 +29,7 @@ pub struct Live {
     /// What delivery knows of it.
     pub delivery: delivery::Settings,
     /// What the plugins are lent.
-    services: Arc<Lent>,
+    pub services: Arc<Lent>,
     /// The plugins.
     pub policy: Arc<Policy>,
     chains: HashMap<String, Chain>,

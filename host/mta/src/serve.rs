@@ -174,7 +174,10 @@ fn runtime(config: &Config) -> Result<Runtime, ServeError> {
 }
 
 /// What belongs to the program. Without a file of counters nothing is written.
-fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, ServeError> {
+///
+/// # Errors
+/// The DNS is configured so that it can't be asked.
+pub fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, ServeError> {
     let resolver = Resolver::new(&config.dns).map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
     Ok(Shared {
         resolver: Arc::new(resolver),

@@ -83,10 +83,11 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
     let again = source.try_clone().map_err(Failure::Content)?;
     let maildir = path.clone();
     let written = match run_as(owner.as_ref(), work(letter.clone(), source, path.clone())).await? {
-        Err(Failure::Folder { error, .. })
+        Err(Failure::Folder { error, .. } | Failure::File { error, .. })
             if error.kind() == io::ErrorKind::PermissionDenied && rustix::process::geteuid().is_root() =>
         {
-            // A spool such as /var/mail is root's: the folder is made for the user, and is the user's from then on.
+            // A spool such as /var/mail is root's: the folder is made for the user, and is the user's from then on. Or it is being
+            // made for another message, and isn't the user's yet.
             let (maildir, to) = (path.clone(), owner.clone());
             let made = tokio::task::spawn_blocking(move || to.map_or(Ok(()), |to| make_for(&maildir, &to))).await;
             let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use facteur::builtin;
 use facteur::config::{Component, Config};
-use facteur::dns::Resolver;
+use facteur::live::{Live, Purpose};
 use facteur::services::Lent;
-use facteur::tables::{Mailboxes, Tables};
 use facteur_budget::{Ledger, site};
 use facteur_policy::{
     Decision, DnsError, Found, MailExchanger, Meter, PluginConfig, Policy, PolicyConfig, Runtime, Services,
@@ -24,7 +23,7 @@ use futures_util::future::BoxFuture;
 
 /// The program's own services, and how often they are asked: tables, mailboxes, names, lists.
 struct Counted {
-    lent: Lent,
+    lent: Arc<Lent>,
     asked: AtomicU64,
 }
 
@@ -90,11 +89,11 @@ impl Site {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy");
         let text = site::configuration("127.0.0.1:25", &folder, Some("nobody"));
         let config = Config::parse(&folder.join("facteur.toml"), &text).unwrap_or_else(|errors| panic!("{errors:?}"));
-        let (tables, errors) = Tables::open(&config.tables, None);
-        assert!(errors.is_empty(), "{errors:?}");
-        let mailboxes = Arc::new(Mailboxes::new(&config.mailboxes, tables.clone()));
-        let lent = Lent { tables, mailboxes, resolver: Arc::new(Resolver::new(&config.dns).unwrap()) };
-        let services = Arc::new(Counted { lent, asked: AtomicU64::default() });
+        let shared = facteur::serve::shared(&config, None).unwrap();
+        let plain = Runtime::new(16).unwrap();
+        let live = Live::load(config, &plain, &shared, None, Purpose::Check).await;
+        let Live { config, services, .. } = live.unwrap_or_else(|errors| panic!("{errors:?}"));
+        let services = Arc::new(Counted { lent: services, asked: AtomicU64::default() });
         let plugins = config.plugins.iter().map(|plugin| {
             let Component::Builtin(name) = &plugin.component else { panic!("the site has what ships") };
             PluginConfig {
