@@ -50,10 +50,9 @@ const PEERS: [Peer; 3] = [
 ];
 
 /// What `cargo xtask bench --peers` measures besides. Haraka comes from npm.
-const MORE_PEERS: [Peer; 2] = [
+const MORE_PEERS: [Peer; 1] = [
     // It says nothing where its user isn't there.
     Peer { package: "exim4-daemon-light", programs: &["usr/sbin/exim4"], probe: &[] },
-    Peer { package: "opensmtpd", programs: &["usr/sbin/smtpd", "usr/sbin/smtpctl"], probe: &[] },
 ];
 
 /// What is installed by npm into `target/peers/haraka`.

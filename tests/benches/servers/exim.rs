@@ -15,7 +15,7 @@ const SPOOL: &str = "/var/spool/bench-exim";
 /// The user that it is built for.
 const USER: (&str, u32) = ("Debian-exim", 2101);
 /// `{program}` is its path.
-const CONFIGURATION: &str = r#"
+const CONFIGURATION: &str = r"
 primary_hostname = sulfura.via.ecp.fr
 exim_path = {program}
 keep_environment = LD_LIBRARY_PATH
@@ -79,7 +79,7 @@ smtp:
 
 begin retry
 * * F,5d,4000s
-"#;
+";
 
 /// A running Exim.
 pub struct Exim {
@@ -114,11 +114,11 @@ impl Exim {
 }
 
 impl Server for Exim {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "Exim"
     }
 
-    fn address(&self) -> &str {
+    fn address(&self) -> &'static str {
         ADDRESS
     }
 
