@@ -13,7 +13,7 @@ pub fn run(world: &World) -> Vec<Row> {
     let servers = servers::all(world);
     [("kept", true), ("each", false)]
         .map(|(what, kept)| {
-            let load = world.load(HELD, kept);
+            let load = Source::usual(HELD, kept);
             let to_ceiling = |messages| Turn::rate(messages, load.send(ceiling.address(), messages));
             let mut contestants = vec![Contestant::paced(world, "ceiling", to_ceiling)];
             contestants.extend(servers.iter().map(|server| {

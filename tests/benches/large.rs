@@ -19,13 +19,13 @@ pub fn run(world: &World) -> Vec<Row> {
     let postfix = Postfix::site(world);
     let size = world.sized(10, 50) * 1_000_000;
     let octets = MESSAGES * size;
-    let load = Source { size, ..world.load(HELD, true) };
+    let load = Source { size, ..Source::usual(HELD, true) };
     let megabytes = |rate: f64| rate * count(size) / 1e6;
 
     // The peak of a turn of small messages, after one that warms up.
-    taken(&facteur, world.load(HELD, true), 2_000);
+    taken(&facteur, Source::usual(HELD, true), 2_000);
     facteur.forget_peak();
-    taken(&facteur, world.load(HELD, true), 2_000);
+    taken(&facteur, Source::usual(HELD, true), 2_000);
     let small = facteur.status("VmHWM");
     facteur.forget_peak();
 

@@ -35,8 +35,11 @@ use world::World;
 /// How long a whole run may take.
 const DEADLINE: Duration = Duration::from_mins(120);
 
+/// Measures one thing or several.
+type Bench = fn(&World) -> Vec<Row>;
+
 /// What can be measured, in the order of a whole run: name, what it is, how.
-const BENCHES: [(&str, &str, fn(&World) -> Vec<Row>); 7] = [
+const BENCHES: [(&str, &str, Bench); 7] = [
     ("accepted", "messages taken and synced, delivery held", accepted::run),
     ("through", "messages in, decided, queued, and out to smtp-sink", through::run),
     ("policy", "what plugins cost: none, the site's, a chain of four", policy::run),
@@ -64,8 +67,8 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String> {
             "--bench" => {}
             name if BENCHES.iter().any(|(known, ..)| *known == name) => request.names.push(argument),
             _ => {
-                let names: String = BENCHES.iter().map(|(name, what, _)| format!("  {name:10}{what}\n")).collect();
-                return Err(format!("no bench is called {argument}; there are\n{names}"));
+                let names = BENCHES.map(|(name, what, _)| format!("  {name:10}{what}"));
+                return Err(format!("no bench is called {argument}; there are\n{}", names.join("\n")));
             }
         }
     }

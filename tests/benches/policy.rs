@@ -23,7 +23,7 @@ pub fn run(world: &World) -> Vec<Row> {
     // The kernel takes connections for it; it never does.
     let _hop = TcpListener::bind(HOP).expect("an address of the machine");
     let servers = CONTESTANTS.map(|(name, address, policy)| Facteur::start(world, name, address, policy));
-    let load = Source { to: SILENT, ..world.load(FLOWING, true) };
+    let load = Source { to: SILENT, ..Source::usual(FLOWING, true) };
     let mut contestants: Vec<_> = servers
         .iter()
         .map(|server| Contestant::paced(world, server.name(), move |messages| taken(server, load, messages)))

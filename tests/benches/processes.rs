@@ -150,7 +150,7 @@ impl Processes {
         loop {
             std::thread::sleep(LOOK);
             let now = self.cpu();
-            if now - last < REST || Instant::now() > deadline {
+            if now.saturating_sub(last) < REST || Instant::now() > deadline {
                 return now;
             }
             last = now;

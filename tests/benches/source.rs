@@ -25,7 +25,12 @@ pub struct Source<'a> {
     pub recipients: usize,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// The load that the numbers of this project are about.
+    pub fn usual(from: &'a str, kept: bool) -> Self {
+        Self { from, to: MEMBER, kept, sessions: 20, size: 4096, recipients: 1 }
+    }
+
     /// Sends so many messages, all of which must be taken; returns how long that took.
     pub fn send(&self, address: &str, messages: usize) -> Duration {
         let started = Instant::now();

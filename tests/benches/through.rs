@@ -16,7 +16,7 @@ pub fn run(world: &World) -> Vec<Row> {
     let servers = servers::all(world);
     [("kept", true), ("each", false)]
         .map(|(what, kept)| {
-            let load = world.load(FLOWING, kept);
+            let load = Source::usual(FLOWING, kept);
             let to_ceiling = |messages| Turn::rate(messages, load.send(ceiling.address(), messages));
             let mut contestants = vec![Contestant::paced(world, "ceiling", to_ceiling)];
             let hop = &hop;

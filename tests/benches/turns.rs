@@ -29,7 +29,7 @@ impl Turn {
     pub fn of(messages: usize, processes: &Processes, measure: impl FnOnce() -> Duration) -> Self {
         let before = processes.cpu();
         let time = measure();
-        let spent = processes.cpu_at_rest() - before;
+        let spent = processes.cpu_at_rest().saturating_sub(before);
         Self { cpu: Some(spent.as_secs_f64() * 1e6 / count(messages)), ..Self::rate(messages, time) }
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use facteur_tests::{Machine, Site};
 
 use crate::sink::Sink;
-use crate::source::Source;
 
 /// How many entries more each table has than the site's own. A load has no more different recipients.
 pub const ENTRIES: usize = 10_000;
@@ -94,11 +93,6 @@ impl<'a> World<'a> {
     /// One of two sizes: of a short run and of a whole one.
     pub fn sized<T>(&self, short: T, whole: T) -> T {
         if self.short { short } else { whole }
-    }
-
-    /// The load that the numbers of this project are about.
-    pub fn load(&self, from: &'static str, kept: bool) -> Source<'static> {
-        Source { from, to: MEMBER, kept, sessions: 20, size: 4096, recipients: 1 }
     }
 
     /// Starts the next hop that counts.

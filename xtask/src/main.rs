@@ -31,7 +31,7 @@ usage: cargo xtask COMMAND
   run [-- ARGUMENT…]            build facteur and start it on its embedded default (facteur demo ARGUMENT…)
   bench [NAME…] [--short] [--peers]
                                 build everything optimised and measure facteur by turns with Postfix; --short: in two minutes;
-                                --peers: with Haraka, Exim and OpenSMTPD, too. docs/performance.md says what the names are
+                                --peers: with Haraka and Exim, too. docs/performance.md says what the names are
   bench micro                   time the parts: protocol, hook calls, spool, tables
   test [--long]                 every check and every test; --long: more rounds, ten minutes of fuzzing
   test [--long] -- FILTER…      only the tests whose names contain one of the filters, without the other checks

@@ -67,10 +67,9 @@ const PEERS: [Peer; 5] = [
 ];
 
 /// What `cargo xtask bench --peers` measures besides. Haraka comes from npm.
-const MORE_PEERS: [Peer; 2] = [
+const MORE_PEERS: [Peer; 1] = [
     // It says nothing where its user isn't there.
     Peer { package: "exim4-daemon-light", programs: &["usr/sbin/exim4"], environment: None, probe: &[] },
-    Peer { package: "opensmtpd", programs: &["usr/sbin/smtpd", "usr/sbin/smtpctl"], environment: None, probe: &[] },
 ];
 
 /// What is installed by npm into `target/peers/haraka`.

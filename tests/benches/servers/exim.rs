@@ -114,11 +114,11 @@ impl Exim {
 }
 
 impl Server for Exim {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "Exim"
     }
 
-    fn address(&self) -> &str {
+    fn address(&self) -> &'static str {
         ADDRESS
     }
 

@@ -58,11 +58,11 @@ impl Haraka {
 }
 
 impl Server for Haraka {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "Haraka"
     }
 
-    fn address(&self) -> &str {
+    fn address(&self) -> &'static str {
         ADDRESS
     }
 

@@ -50,11 +50,11 @@ impl Postfix {
 }
 
 impl Server for Postfix {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "Postfix"
     }
 
-    fn address(&self) -> &str {
+    fn address(&self) -> &'static str {
         ADDRESS
     }
 
