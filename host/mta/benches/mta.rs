@@ -12,7 +12,6 @@ use std::sync::{Arc, LazyLock};
 
 use divan::{Bencher, black_box};
 use facteur::config::{Config, Format, TableSource};
-use facteur::dns::Resolver;
 use facteur::live::{Live, Purpose};
 use facteur::tables::Tables;
 use facteur_policy::{Decision, SessionFacts, Tags};
@@ -112,10 +111,10 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     let config = Config::parse(&file, CONFIG).unwrap_or_else(|errors| panic!("{errors:?}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let live = runtime.block_on(async {
-        let resolver = Arc::new(Resolver::new(&config.dns).unwrap());
+        let shared = facteur::serve::shared(&config, None).unwrap();
         let engine = facteur_policy::Runtime::new(16).unwrap();
         // The tables are in memory from here on, and nobody watches their files.
-        Live::load(config, &engine, resolver, None, Purpose::Start).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+        Live::load(config, &engine, &shared, None, Purpose::Start).await.unwrap_or_else(|errors| panic!("{errors:?}"))
     });
     Site { runtime, live }
 });

@@ -95,7 +95,7 @@ mod tests {
         std::thread::scope(|scope| {
             let taker = scope.spawn(|| take(&inbox, 10, 0, LONG));
             assert!(inbox.put(1));
-            assert_eq!(taker.join().unwrap(), [1]);
+            assert_eq!(taker.join().expect("the taker"), [1]);
         });
     }
 
@@ -105,7 +105,7 @@ mod tests {
         std::thread::scope(|scope| {
             let taker = scope.spawn(|| take(&inbox, 10, 3, LONG));
             (1..=3).for_each(|number| assert!(inbox.put(number)));
-            assert_eq!(taker.join().unwrap(), [1, 2, 3]);
+            assert_eq!(taker.join().expect("the taker"), [1, 2, 3]);
         });
     }
 
