@@ -313,7 +313,7 @@ fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(maildir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let theirs = std::fs::symlink_metadata(maildir)?.uid() == owner.uid;
-            return if theirs { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) };
+            return if theirs { Ok(()) } else { Err(rustix::io::Errno::ACCESS.into()) };
         }
         made => made?,
     }
@@ -322,7 +322,7 @@ fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
     // Whoever may write to the folder above could have put another in its place, which must not change hands.
     let (made, ourselves) = (folder.metadata()?, rustix::process::geteuid());
     if made.uid() != ourselves.as_raw() || std::fs::read_dir(maildir)?.next().is_some() {
-        return Err(io::ErrorKind::PermissionDenied.into());
+        return Err(rustix::io::Errno::ACCESS.into());
     }
     std::os::unix::fs::fchown(&folder, Some(owner.uid), Some(owner.gid))
 }
