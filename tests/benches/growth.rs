@@ -34,7 +34,7 @@ fn sessions_and_plugins(world: &World, plain: &Facteur) -> Row {
     // Addresses that don't come to an end before a wide load has sent enough on each connection.
     let load = Source { to: DEAD, ..Source::usual(HELD, true) };
     let wide = Source { sessions: SESSIONS, ..load };
-    let enough = SESSIONS * world.sized(4, 20);
+    let enough = SESSIONS * world.sized(2, 20);
     let to_ceiling = |load: Source, messages| Turn::rate(messages, load.send(ceiling.address(), messages));
     let mut contestants = [
         Contestant::paced(world, PLAIN, |messages| taken(plain, load, messages)),
@@ -49,7 +49,7 @@ fn sessions_and_plugins(world: &World, plain: &Facteur) -> Row {
 }
 
 fn queue(world: &World, plain: &Facteur) -> Row {
-    let queued = world.sized(10_000, 100_000);
+    let queued = world.sized(5_000, 100_000);
     let full = Facteur::start(world, "full", "203.0.113.7:25", Policy::Site);
     let load = Source::usual(FLOWING, true);
     Source { to: DEAD, size: 1024, ..load }.send(full.address(), queued);

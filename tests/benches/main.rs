@@ -25,7 +25,7 @@ mod turns;
 mod world;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use facteur_tests::{Machine, again_on_machine, peer, postfix_folder};
 use report::Row;
@@ -101,7 +101,9 @@ fn measure(machine: &Machine, request: &Request) {
     for (name, what, run) in BENCHES {
         if request.names.is_empty() || request.names.iter().any(|asked| asked == name) {
             eprintln!("==> {name}: {what}");
+            let started = Instant::now();
             let rows = run(&world);
+            eprintln!("<== {name}: {:.0} s", started.elapsed().as_secs_f64());
             report::publish(name, what, &world, &rows);
         }
     }

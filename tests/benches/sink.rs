@@ -48,7 +48,7 @@ impl Sink {
     /// How many messages a counting one has taken.
     pub fn count(&self) -> usize {
         // `sess=1 quit=1 mesg=1`, each time with a carriage return in place of a line's end.
-        let end = self.process.log_end(256);
+        let end = self.process.own_log_end(256);
         let whole = end.rsplit_once('\r').map_or("", |(whole, _)| whole);
         whole.rsplit_once("mesg=").and_then(|(_, count)| count.trim().parse().ok()).unwrap_or(0)
     }

@@ -82,7 +82,7 @@ impl<'a> World<'a> {
 
     /// How long a turn should take.
     pub fn turn(&self) -> Duration {
-        Duration::from_secs(self.sized(1, 3))
+        Duration::from_millis(self.sized(500, 3_000))
     }
 
     /// How many turns each has.

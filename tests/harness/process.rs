@@ -46,10 +46,10 @@ impl Process {
         self.log_from(SeekFrom::Start(self.log_start))
     }
 
-    /// About the last so many octets of the log.
-    pub fn log_end(&self, octets: u32) -> String {
+    /// About the last so many octets of [`Process::own_log`].
+    pub fn own_log_end(&self, octets: u32) -> String {
         let length = self.log.metadata().map_or(0, |file| file.len());
-        self.log_from(SeekFrom::Start(length.saturating_sub(octets.into())))
+        self.log_from(SeekFrom::Start(length.saturating_sub(octets.into()).max(self.log_start)))
     }
 
     fn log_from(&self, place: SeekFrom) -> String {
