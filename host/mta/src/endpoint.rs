@@ -25,7 +25,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Endpoint {
-    /// Reads "host:port", "192.0.2.1:port" or "[2001:db8::1]:port".
+    /// Reads `host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
     ///
     /// # Errors
     /// What to write instead.
