@@ -113,7 +113,7 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
         if !writes.is_empty() {
             logged += writes.iter().map(cost).sum::<u64>();
             let count = writes.len();
-            let Applied { answers: results, unlink } = apply(shared, writes, chores);
+            let Applied { answers: results, unlink } = apply(shared, writes);
             last = (count, started.elapsed());
             for (answer, result) in answers.into_iter().zip(results) {
                 // Who no longer waits (a client gone meanwhile) has its message queued all the same.
@@ -147,7 +147,7 @@ fn cost(write: &Write) -> u64 {
 }
 
 /// Applies the batch. On a full disk what brings in new mail is refused, and the rest done with the reserve.
-fn apply(shared: &Shared, mut writes: Vec<Write>, chores: &mpsc::Sender<Chore>) -> Applied {
+fn apply(shared: &Shared, mut writes: Vec<Write>) -> Applied {
     let first = commit_once(shared, &writes);
     let Err(SpoolError::Full) = first else { return settle(shared, &writes, first) };
     shared.room.found_full();
@@ -160,8 +160,14 @@ fn apply(shared: &Shared, mut writes: Vec<Write>, chores: &mpsc::Sender<Chore>) 
         }
         rest = commit_once(shared, &writes);
     }
-    // It lets the log begin anew, so that the next outcomes need no more room.
-    let _ = chores.send(Chore::Checkpoint);
+    // It lets the log begin anew, so that the next outcomes need no more room. Not left to the housekeeper: until it came to that, the log
+    // could use up the reserve, and with it the room that the database needs to take the log in.
+    if let Err(error) = checkpoint(shared) {
+        shared.note(&error);
+    }
+    if !writes.is_empty() && matches!(rest, Err(SpoolError::Full)) {
+        rest = commit_once(shared, &writes);
+    }
     let Applied { answers, unlink } = settle(shared, &writes, rest);
     let mut answers = answers.into_iter();
     let answers =
