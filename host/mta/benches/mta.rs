@@ -14,7 +14,7 @@ use divan::{Bencher, black_box};
 use facteur::config::{Config, Format, TableSource};
 use facteur::live::{Live, Purpose};
 use facteur::tables::Tables;
-use facteur_policy::{Decision, SessionFacts, Tags};
+use facteur_policy::{Consignment, Decision, SessionFacts, Tags};
 use facteur_smtp::Address;
 use tokio::runtime::Runtime;
 
@@ -172,7 +172,7 @@ fn alias(bencher: Bencher) {
     let next = Next::default();
     bencher.with_inputs(|| format!("alias-{}@local.test", next.name()).parse().unwrap()).bench_local_values(
         |alias: Address| {
-            let found = site.runtime.block_on(site.live.policy.resolve(alias));
+            let found = site.runtime.block_on(site.live.policy.resolve(alias, &Arc::default()));
             assert!(found.len() == 1 && found[0].refusal.is_none(), "{found:?}");
             found
         },
@@ -189,8 +189,8 @@ fn route(bencher: Bencher, kind: &str) {
         format!("user{user}@{}.test", name(user.wrapping_mul(STEP))).parse().unwrap()
     };
     bencher.with_inputs(address).bench_local_values(|to: Address| {
-        let route = site.live.policy.next_hop(None, &tags, false, &to, &to);
-        site.runtime.block_on(route).unwrap()
+        let of = Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
+        site.runtime.block_on(site.live.policy.next_hop(of, &Arc::default())).unwrap()
     });
 }
 

@@ -3,6 +3,8 @@
 //! Nobody is told about a message from the null sender, so that no bounce is ever answered by a bounce. What a notice
 //! says is [`crate::notice`]'s. The notice's own recipient is expanded like any other; no restriction is asked about it.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use facteur_smtp::{Address, Notify, Reply, Ret};
 use facteur_spool::{Client, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, Timestamp};
@@ -83,7 +85,7 @@ pub async fn notice(
     .write();
     let mut body = spool.body();
     body.write(&written.content).await?;
-    let resolved = live.policy.resolve(sender.clone()).await;
+    let resolved = live.policy.resolve(sender.clone(), &Arc::default()).await;
     Ok(Some(NewMessage {
         id,
         queue_id: spool.queue_id(),

@@ -1,5 +1,8 @@
 //! Asks the plugins of a chain on behalf of one transaction, each in one fresh sandbox for as long as the transaction lasts.
 //!
+//! This is the one door to a plugin after its load: whatever the hook, the question is timed, bounded, told to the log and to the
+//! [`Story`], and one that isn't answered comes out as a [`CallError`].
+//!
 //! Sandboxes are made when first needed, and dropped when no later stage can need them, or when they run short: the contract
 //! doesn't promise that a plugin's memory lasts from one question to the next. Questions come one after the
 //! other; the one that comes within another (a restriction asks `listed`, which asks the alias hook, perhaps of the same plugin) finds
@@ -14,18 +17,45 @@ use parking_lot::Mutex;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
+use crate::bindings::facteur::policy::types::Failure;
 use crate::expansion::Expansion;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
+use crate::imports::printable;
 use crate::message::Message;
+use crate::plugin::Plugin;
 use crate::policy::{Chain, Policy};
 use crate::sandbox::{CallError, Sandbox, State, View};
+use crate::services::Services;
+use crate::story::{Step, Story, Told};
+
+/// For whom plugins are asked.
+#[derive(Clone)]
+pub(crate) struct Matter {
+    pub policy: Arc<Policy>,
+    /// Who is asked, in order.
+    pub chain: Chain,
+    /// None in the queue.
+    pub session: Option<Arc<SessionFacts>>,
+    /// None before MAIL.
+    pub envelope: Option<Arc<EnvelopeFacts>>,
+    /// What is lent.
+    pub services: Arc<dyn Services>,
+    /// Where the answers are told.
+    pub story: Arc<Story>,
+}
+
+/// What is asked, for the log and the story.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// The hook, or the stage of a restriction.
+    pub name: &'static str,
+    /// The address that it is about, if any.
+    pub about: Option<&'a Address>,
+}
 
 /// The plugins of one transaction.
 pub(crate) struct Asker {
-    pub policy: Arc<Policy>,
-    pub chain: Chain,
-    pub session: Arc<SessionFacts>,
-    pub envelope: Option<Arc<EnvelopeFacts>>,
+    pub matter: Matter,
     /// One place for each plugin of the chain.
     sandboxes: Vec<Mutex<Option<Sandbox>>>,
     message: Mutex<Option<Message>>,
@@ -33,58 +63,82 @@ pub(crate) struct Asker {
     this: Weak<Asker>,
 }
 
+impl std::ops::Deref for Asker {
+    type Target = Matter;
+
+    fn deref(&self) -> &Matter {
+        &self.matter
+    }
+}
+
 impl Asker {
-    pub(crate) fn new(
-        policy: Arc<Policy>,
-        chain: Chain,
-        session: Arc<SessionFacts>,
-        envelope: Option<Arc<EnvelopeFacts>>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(matter: Matter) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            policy,
-            sandboxes: chain.iter().map(|_| Mutex::default()).collect(),
-            chain,
-            session,
-            envelope,
+            sandboxes: matter.chain.iter().map(|_| Mutex::default()).collect(),
+            matter,
             message: Mutex::default(),
             expansions: Mutex::default(),
             this: this.clone(),
         })
     }
 
-    /// Asks the plugin with this number in the chain. An answer that isn't one has been logged when this returns.
-    pub(crate) async fn ask<T>(
+    /// Asks the plugin with this number in the chain. What it answers has been logged and told when this returns, an answer that isn't one too.
+    pub(crate) async fn ask<T: Told>(
         &self,
         number: usize,
-        hook: &'static str,
-        question: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
+        question: Question<'_>,
+        call: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<Result<T, Failure>>,
     ) -> Result<T, CallError> {
         let started = Instant::now();
         let plugin = &self.chain[number];
-        let answer = self.ask_in_sandbox(number, question).await;
-        if let Err(error) = &answer {
-            let millis = started.elapsed().as_millis();
-            tracing::warn!(
-                session = self.session.id, plugin = plugin.name, hook, error = %error, kind = error.label(), millis,
-                "no answer from the plugin"
-            );
-        }
+        let answer = match self.ask_in_sandbox(number, plugin, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) => {
+                Err(CallError::Failure { transient: failure.transient, reason: printable(&failure.reason) })
+            }
+            Err(error) => Err(error),
+        };
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.tell(plugin, question, &answer, micros);
         answer
+    }
+
+    fn tell<T: Told>(&self, plugin: &Plugin, question: Question<'_>, answer: &Result<T, CallError>, micros: u64) {
+        let session = self.session.as_ref().map(|session| session.id.as_str());
+        let Question { name, about } = question;
+        let told = match answer {
+            Ok(answer) => answer.told(),
+            Err(error) => format!("{}: {error}", error.label()),
+        };
+        let about = about.map(ToString::to_string);
+        if answer.is_ok() {
+            tracing::debug!(session, plugin = plugin.name, question = name, about, answer = told, micros, "asked");
+        } else {
+            tracing::warn!(session, plugin = plugin.name, question = name, about, answer = told, micros, "no answer");
+        }
+        self.story.add(Step {
+            plugin: Some(plugin.name.clone()),
+            question: name.to_owned(),
+            about,
+            answer: told,
+            micros,
+            shadow: false,
+        });
     }
 
     async fn ask_in_sandbox<T>(
         &self,
         number: usize,
-        question: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
+        plugin: &Arc<Plugin>,
+        call: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let plugin = &self.chain[number];
         let kept = self.sandboxes[number].lock().take();
         let mut sandbox = match kept {
             Some(sandbox) => sandbox,
-            None => Sandbox::new(&self.policy.runtime, plugin, &self.policy.services, self.view()).await?,
+            None => Sandbox::new(&self.policy.runtime, plugin, &self.services, self.view()).await?,
         };
         sandbox.state().view.message.clone_from(&self.message.lock());
-        let (sandbox, answer) = sandbox.ask(question).await?;
+        let (sandbox, answer) = sandbox.ask(call).await?;
         if !self.policy.runtime.is_short() {
             *self.sandboxes[number].lock() = Some(sandbox);
         }
@@ -93,7 +147,7 @@ impl Asker {
 
     fn view(&self) -> View {
         View {
-            session: Some(self.session.clone()),
+            session: self.session.clone(),
             envelope: self.envelope.clone(),
             message: None,
             asker: Some(self.this.clone()),
@@ -106,7 +160,7 @@ impl Asker {
     }
 
     /// Drops the sandboxes of the plugins for which this is false: a client that is slow with its data holds no more than needed.
-    pub(crate) fn retain(&self, needed: impl Fn(&crate::plugin::Plugin) -> bool) {
+    pub(crate) fn retain(&self, needed: impl Fn(&Plugin) -> bool) {
         for (place, plugin) in self.sandboxes.iter().zip(self.chain.iter()) {
             if !needed(plugin) {
                 place.lock().take();

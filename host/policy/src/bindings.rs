@@ -56,3 +56,6 @@ macro_rules! hook {
 hook!(restriction, "restriction-plugin");
 hook!(alias, "alias-plugin");
 hook!(transport, "transport-plugin");
+hook!(content, "content-plugin");
+hook!(authenticate, "authenticate-plugin");
+hook!(delivery, "delivery-plugin");

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use facteur_smtp::{Address, Reply};
 use wasmtime::component::Resource;
 
-use crate::asker::Asker;
+use crate::asker::{Asker, Question};
 use crate::bindings::RecipientHandle;
 use crate::bindings::alias::exports::facteur::policy::alias;
 use crate::domains::Class;
 use crate::facts::RecipientFacts;
-use crate::imports::checked_address;
+use crate::imports::{checked_address, printable};
 use crate::sandbox::CallError;
+use crate::story::Told;
 use crate::verdict::{TEXT_LIMIT, check_text};
 
 /// How many steps may follow on each other (Postfix: virtual_alias_recursion_limit is 1,000; nobody means more than a few).
@@ -63,7 +64,7 @@ impl Expansion {
     /// Opens the lists: reads their members and expands each.
     pub(crate) async fn members(asker: &Asker, list: &Resolved, path: &Path) -> Vec<Resolved> {
         let mut walk = Walk { asker, results: Vec::new(), limit: LIST_LIMIT, steps: 0 };
-        let entries = match asker.policy.services.include(path).await {
+        let entries = match asker.services.include(path).await {
             Ok(entries) => entries,
             Err(error) => {
                 let reply = Reply::new(451, "4.3.0", format!("the list can't be read: {error}"));
@@ -154,6 +155,30 @@ enum Answer {
     Unknown(Option<String>),
 }
 
+impl Told for Answer {
+    fn told(&self) -> String {
+        let target = |target: &alias::Target| match target {
+            alias::Target::Address(raw) if raw.domain.is_empty() => raw.local.clone(),
+            alias::Target::Address(raw) => format!("{}@{}", raw.local, raw.domain),
+            alias::Target::Command(argv) => format!("command {}", argv.join(" ")),
+            alias::Target::File(path) => format!("file {path}"),
+            alias::Target::Include(path) => format!("list {path}"),
+        };
+        printable(&match self {
+            Self::NoOpinion => "no opinion".to_owned(),
+            Self::Exists => "exists".to_owned(),
+            Self::Unknown(None) => "unknown".to_owned(),
+            Self::Unknown(Some(text)) => format!("unknown: {text}"),
+            Self::Targets { targets, owner, .. } => {
+                let list = targets.iter().map(target).collect::<Vec<_>>().join(", ");
+                owner
+                    .as_ref()
+                    .map_or_else(|| format!("stands for {list}"), |owner| format!("stands for {list}; owner {owner}"))
+            }
+        })
+    }
+}
+
 impl Walk<'_> {
     async fn run(&mut self, first: Step) {
         // A stack, last in first out and filled in reverse, so that results come in the order they were written in.
@@ -239,16 +264,17 @@ impl Walk<'_> {
     async fn ask(&self, step: &Step, class: Class) -> Result<Answer, CallError> {
         let asker = self.asker;
         let Some(envelope) = &asker.envelope else { return Ok(Answer::NoOpinion) };
-        if asker.chain.iter().all(|plugin| plugin.alias.is_none()) {
+        if asker.chain.iter().all(|plugin| plugin.hooks.alias.is_none()) {
             return Ok(Answer::NoOpinion);
         }
         let original = step.ancestors.first().unwrap_or(&step.address).clone();
         let domains = &asker.policy.domains;
         let number = envelope.add(RecipientFacts::new(domains, step.address.clone(), original, false));
         for (index, plugin) in asker.chain.iter().enumerate() {
-            let Some(hook) = &plugin.alias else { continue };
+            let Some(hook) = &plugin.hooks.alias else { continue };
+            let question = Question { name: "alias", about: Some(&step.address) };
             let answer = asker
-                .ask(index, "alias", async |store, instance| {
+                .ask(index, question, async |store, instance| {
                     let to = Resource::<RecipientHandle>::new_borrow(number);
                     let expansion = match hook.expand.call(store, instance, (to,)).await? {
                         Ok(expansion) => expansion,
@@ -281,14 +307,8 @@ impl Walk<'_> {
                     Ok(Ok(Answer::Targets { targets, owner, plugin: index }))
                 })
                 .await?;
-            match answer {
-                Ok(Answer::NoOpinion) => {}
-                Ok(answer) => return Ok(answer),
-                Err(failure) => {
-                    let reason = crate::imports::printable(&failure.reason);
-                    tracing::warn!(plugin = plugin.name, address = %step.address, reason, "the alias is undecided");
-                    return Err(CallError::Failure { transient: failure.transient, reason });
-                }
+            if !matches!(answer, Answer::NoOpinion) {
+                return Ok(answer);
             }
         }
         Ok(Answer::NoOpinion)
@@ -299,7 +319,7 @@ impl Walk<'_> {
         match class {
             Class::Relay | Class::Other => Outcome::Deliver,
             Class::VirtualAlias => Outcome::Refused(unknown_user(address, class, None)),
-            Class::Local | Class::VirtualMailbox => match self.asker.policy.services.mailbox(address).await {
+            Class::Local | Class::VirtualMailbox => match self.asker.services.mailbox(address).await {
                 Ok(true) => Outcome::Deliver,
                 Ok(false) => Outcome::Refused(unknown_user(address, class, None)),
                 Err(error) => {

@@ -11,16 +11,18 @@ use wasmtime::component::{
 };
 
 use crate::bindings::alias::exports::facteur::policy::alias;
+use crate::bindings::authenticate::exports::facteur::policy::authenticate;
+use crate::bindings::delivery::exports::facteur::policy::delivery;
 use crate::bindings::facteur::policy::types::{self, Failure};
-use crate::bindings::restriction::exports::facteur::policy::restriction;
+use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
 use crate::bindings::transport::exports::facteur::policy::transport;
 use crate::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
 use crate::sandbox::State;
 
 /// A resource that is lent for one call.
 type Lent<T> = Resource<T>;
-/// What a restriction answers.
-pub(crate) type Verdict = Result<restriction::Verdict, Failure>;
+/// What a restriction or a content plugin answers.
+type Verdict = Result<types::Verdict, Failure>;
 
 /// One exported function.
 pub(crate) struct Function<Parameters, Answer> {
@@ -76,7 +78,7 @@ macro_rules! hook {
             }
 
             /// Whether its functions have the types that the contract gives them.
-            pub(crate) fn check(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<()> {
+            fn check(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<()> {
                 $(
                     self.$function
                         .check(store, instance)
@@ -88,10 +90,75 @@ macro_rules! hook {
     };
 }
 
+/// The hooks of one component.
+pub(crate) struct Hooks {
+    pub restriction: Option<Restriction>,
+    pub alias: Option<Alias>,
+    pub transport: Option<Transport>,
+    pub content: Option<Content>,
+    pub authenticate: Option<Authenticate>,
+    pub delivery: Option<Delivery>,
+}
+
+impl Hooks {
+    /// Those that the component exports.
+    pub(crate) fn find(component: &Component) -> Self {
+        Self {
+            restriction: Restriction::find(component),
+            alias: Alias::find(component),
+            transport: Transport::find(component),
+            content: Content::find(component),
+            authenticate: Authenticate::find(component),
+            delivery: Delivery::find(component),
+        }
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let all = [
+            ("restriction", self.restriction.is_some()),
+            ("alias", self.alias.is_some()),
+            ("transport", self.transport.is_some()),
+            ("content", self.content.is_some()),
+            ("authenticate", self.authenticate.is_some()),
+            ("delivery", self.delivery.is_some()),
+        ];
+        all.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+    }
+
+    /// Checks each hook's types and runs its `init`; the stages that the restriction wants, or what an `init` says against the load.
+    pub(crate) async fn init(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Stages, String>> {
+        let mut stages = Stages::empty();
+        if let Some(hook) = &self.restriction {
+            hook.check(store, instance)?;
+            match hook.init.call(store, instance, ()).await? {
+                Ok(wanted) => stages = wanted,
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        macro_rules! init {
+            ($($hook:ident),*) => {$(
+                if let Some(hook) = &self.$hook {
+                    hook.check(store, instance)?;
+                    if let Err(reason) = hook.init.call(store, instance, ()).await? {
+                        return Ok(Err(reason));
+                    }
+                }
+            )*};
+        }
+        init!(alias, transport, content, authenticate, delivery);
+        Ok(Ok(stages))
+    }
+}
+
 hook!(
     /// Decides about a session and an envelope.
     Restriction, "restriction", {
-    init: "init" () => Result<restriction::Stages, String>,
+    init: "init" () => Result<Stages, String>,
     connect: "connect" (Lent<SessionHandle>, Option<Lent<TransactionHandle>>) => Verdict,
     helo: "helo" (Lent<SessionHandle>, Option<Lent<TransactionHandle>>) => Verdict,
     mail: "mail" (Lent<SessionHandle>, Lent<TransactionHandle>) => Verdict,
@@ -113,4 +180,25 @@ hook!(
     Transport, "transport", {
     init: "init" () => Result<(), String>,
     next_hop: "next-hop" (Lent<TransactionHandle>, Lent<RecipientHandle>) => Result<transport::Answer, Failure>,
+});
+
+hook!(
+    /// Decides about the content, and edits it.
+    Content, "content", {
+    init: "init" () => Result<(), String>,
+    inspect: "inspect" (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<MessageHandle>) => Verdict,
+});
+
+hook!(
+    /// Says whom credentials prove.
+    Authenticate, "authenticate", {
+    init: "init" () => Result<(), String>,
+    verify: "verify" (Lent<SessionHandle>, authenticate::Credentials) => Result<Option<String>, Failure>,
+});
+
+hook!(
+    /// Says what follows from an attempt to deliver.
+    Delivery, "delivery", {
+    init: "init" () => Result<(), String>,
+    after: "after" (Lent<TransactionHandle>, Lent<RecipientHandle>, delivery::Attempt) => Result<delivery::Advice, Failure>,
 });

@@ -28,6 +28,7 @@ mod sandbox;
 mod services;
 mod session;
 mod stage;
+mod story;
 mod tags;
 mod transaction;
 mod verdict;
@@ -40,12 +41,13 @@ pub use message::{Content, HEADER_LIMIT, Message};
 pub use meter::{Meter, Used};
 pub use plugin::{Limits, LoadError, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
-pub use route::{Route, SmtpRoute};
+pub use route::{Consignment, Route, SmtpRoute};
 pub use services::{
     Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError, FileInfo, Files, Found,
     Lifetime, MailExchanger, Nothing, ScanError, Scanned, Scanners, Services, Step, TableError, Taken, Unavailable,
     UnknownStore, Verified, Verify,
 };
 pub use session::{Decision, Session};
+pub use story::{Step as StoryStep, Story};
 pub use tags::Tags;
 pub use transaction::{FinalRecipient, Outgoing, Transaction};

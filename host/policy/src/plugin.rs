@@ -13,13 +13,16 @@ use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
 use crate::code::CodeCache;
 use crate::engine::{MEMORY_CEILING, Runtime};
 use crate::grants::Grants;
-use crate::hooks::{Alias, Restriction, Transport};
+use crate::hooks::Hooks;
 use crate::imports::printable;
 use crate::sandbox::{Sandbox, State, View};
 use crate::services::Services;
 
 /// Above this a fresh sandbox costs more than it need: its first pages fault.
 const LARGE_GUEST: usize = 256 * 1024;
+
+const NO_HOOK: &str =
+    "it exports no hook of facteur:policy@0.1.0 (restriction, alias, transport, content, authenticate, delivery)";
 
 /// `[[plugin]]`, as the configuration has it.
 #[derive(Debug, Clone)]
@@ -87,9 +90,7 @@ pub struct Plugin {
     pub(crate) limits: Limits,
     pub(crate) on_error: OnError,
     pub(crate) instance_pre: InstancePre<State>,
-    pub(crate) restriction: Option<Restriction>,
-    pub(crate) alias: Option<Alias>,
-    pub(crate) transport: Option<Transport>,
+    pub(crate) hooks: Hooks,
     initial: OnceLock<Initial>,
 }
 
@@ -120,9 +121,7 @@ impl Plugin {
         })?;
         warn_if_large(&config.name, &component);
         let plugin = Self {
-            restriction: Restriction::find(&component),
-            alias: Alias::find(&component),
-            transport: Transport::find(&component),
+            hooks: Hooks::find(&component),
             instance_pre,
             name: config.name,
             settings: config.settings,
@@ -133,7 +132,7 @@ impl Plugin {
             initial: OnceLock::new(),
         };
         if plugin.hooks().is_empty() {
-            return Err(fail("it exports no hook of facteur:policy@0.1.0 (restriction, alias, transport)".into()));
+            return Err(fail(NO_HOOK.into()));
         }
         let plugin = Arc::new(plugin);
         let initial = plugin.init(runtime, services).await.map_err(fail)?;
@@ -146,30 +145,8 @@ impl Plugin {
         let trapped = |error: crate::sandbox::CallError| format!("its init failed: {error}");
         let mut sandbox = Sandbox::new(runtime, self, services, View::default()).await.map_err(trapped)?;
         sandbox.state().initializing = Some(Vec::new());
-        let question = async |store: &mut wasmtime::Store<State>, instance: &wasmtime::component::Instance| {
-            let mut stages = Stages::empty();
-            if let Some(hook) = &self.restriction {
-                hook.check(store, instance)?;
-                match hook.init.call(store, instance, ()).await? {
-                    Ok(wanted) => stages = wanted,
-                    Err(reason) => return Ok(Err(reason)),
-                }
-            }
-            if let Some(hook) = &self.alias {
-                hook.check(store, instance)?;
-                if let Err(reason) = hook.init.call(store, instance, ()).await? {
-                    return Ok(Err(reason));
-                }
-            }
-            if let Some(hook) = &self.transport {
-                hook.check(store, instance)?;
-                if let Err(reason) = hook.init.call(store, instance, ()).await? {
-                    return Ok(Err(reason));
-                }
-            }
-            Ok(Ok(stages))
-        };
-        let (mut sandbox, answer) = sandbox.ask(question).await.map_err(trapped)?;
+        let (mut sandbox, answer) =
+            sandbox.ask(async |store, instance| self.hooks.init(store, instance).await).await.map_err(trapped)?;
         let stages = answer.map_err(|reason| printable(&reason))?;
         let kept = sandbox.state().initializing.take().unwrap_or_default();
         Ok(Initial { kept, stages })
@@ -182,12 +159,7 @@ impl Plugin {
 
     /// The hooks that it exports and the host asks.
     pub fn hooks(&self) -> Vec<&'static str> {
-        let all = [
-            ("restriction", self.restriction.is_some()),
-            ("alias", self.alias.is_some()),
-            ("transport", self.transport.is_some()),
-        ];
-        all.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+        self.hooks.names()
     }
 
     pub(crate) fn kept(&self) -> &[u8] {
@@ -195,7 +167,7 @@ impl Plugin {
     }
 
     pub(crate) fn wants(&self, stage: Stages) -> bool {
-        self.restriction.is_some() && self.initial.get().is_some_and(|initial| initial.stages.contains(stage))
+        self.hooks.restriction.is_some() && self.initial.get().is_some_and(|initial| initial.stages.contains(stage))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::asker::Matter;
 use crate::code::CodeCache;
 use crate::domains::Domains;
 use crate::engine::Runtime;
@@ -32,7 +33,7 @@ pub struct Policy {
     pub(crate) domains: Domains,
     pub(crate) routes: RouteCache,
     /// Those that export `transport`, in order: they are asked whatever the listener.
-    pub(crate) routers: Vec<Arc<Plugin>>,
+    pub(crate) routers: Chain,
     plugins: Vec<Arc<Plugin>>,
 }
 
@@ -66,7 +67,7 @@ impl Policy {
             services,
             domains: config.domains,
             routes: RouteCache::default(),
-            routers: plugins.iter().filter(|plugin| plugin.transport.is_some()).cloned().collect(),
+            routers: plugins.iter().filter(|plugin| plugin.hooks.transport.is_some()).cloned().collect(),
             plugins,
         }))
     }
@@ -91,6 +92,14 @@ impl Policy {
 
     /// The policy's side of one connection.
     pub fn session(self: &Arc<Self>, chain: Chain, facts: Arc<SessionFacts>) -> Session {
-        Session::new(self.clone(), chain, facts)
+        let matter = Matter {
+            policy: self.clone(),
+            chain,
+            session: Some(facts.clone()),
+            envelope: None,
+            services: self.services.clone(),
+            story: Arc::default(),
+        };
+        Session::new(matter, facts)
     }
 }

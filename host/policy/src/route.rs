@@ -12,13 +12,14 @@ use facteur_smtp::{Address, Reply};
 use parking_lot::Mutex;
 use wasmtime::component::Resource;
 
+use crate::asker::{Asker, Matter, Question};
 use crate::bindings::transport::exports::facteur::policy::transport;
 use crate::bindings::{RecipientHandle, TransactionHandle};
-use crate::domains::Class;
+use crate::domains::{Class, Domains};
 use crate::facts::{EnvelopeFacts, RecipientFacts};
-use crate::plugin::Plugin;
 use crate::policy::Policy;
-use crate::sandbox::{CallError, Sandbox, View};
+use crate::services::Services;
+use crate::story::{Story, Told};
 use crate::tags::Tags;
 use crate::verdict::check_reply;
 
@@ -52,6 +53,30 @@ pub struct SmtpRoute {
     pub mx: bool,
     /// The local address to connect from.
     pub source: Option<IpAddr>,
+}
+
+/// A checked answer of one plugin, and what it depends on; none: it has no opinion.
+struct Answer(Option<(Route, transport::Scope)>);
+
+impl Told for Answer {
+    fn told(&self) -> String {
+        self.0.as_ref().map_or_else(|| "no opinion".to_owned(), |(route, _)| route.told())
+    }
+}
+
+impl Told for Route {
+    fn told(&self) -> String {
+        match self {
+            Self::Smtp(route) => {
+                let by_mx = if route.mx { " by its MX" } else { "" };
+                let source = route.source.map_or_else(String::new, |source| format!(" from {source}"));
+                format!("smtp to {}:{}{by_mx}{source}", route.host, route.port)
+            }
+            Self::Maildir => "maildir".to_owned(),
+            Self::Discard => "discard".to_owned(),
+            Self::Error(reply) => format!("error {reply}"),
+        }
+    }
 }
 
 /// Answers that may be used again.
@@ -92,78 +117,87 @@ impl RouteCache {
     }
 }
 
+/// A recipient as the queue knows it: there is no session any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Consignment<'a> {
+    /// The envelope sender; none is the null sender.
+    pub sender: Option<&'a Address>,
+    /// The notes that plugins left.
+    pub tags: &'a Tags,
+    /// Whether SMTPUTF8 is needed.
+    pub utf8: bool,
+    /// Where it goes.
+    pub address: &'a Address,
+    /// As accepted at RCPT.
+    pub original: &'a Address,
+}
+
+impl Consignment<'_> {
+    /// The same for plugins.
+    pub(crate) fn facts(&self, domains: &Domains) -> Arc<EnvelopeFacts> {
+        let facts = EnvelopeFacts { utf8: self.utf8, ..EnvelopeFacts::new(domains, self.sender.cloned(), false) };
+        facts.changing.lock().tags = self.tags.clone();
+        facts.add(RecipientFacts::new(domains, self.address.clone(), self.original.clone(), false));
+        Arc::new(facts)
+    }
+}
+
 impl Policy {
-    /// The route of one recipient. There is no session: sender, tags and recipient are all there is.
+    /// The route of one recipient.
     ///
     /// # Errors
     /// The 4yz to defer the recipient with, if a plugin couldn't say.
-    pub async fn next_hop(
-        &self,
-        sender: Option<&Address>,
-        tags: &Tags,
-        utf8: bool,
-        address: &Address,
-        original: &Address,
-    ) -> Result<Route, Reply> {
+    pub async fn next_hop(self: &Arc<Self>, of: Consignment<'_>, story: &Arc<Story>) -> Result<Route, Reply> {
         // Read before the tables are: an answer made of a table that changes meanwhile is not kept.
         let generation = self.services.generation();
-        if let Some(route) = self.routes.get(generation, address) {
+        if let Some(route) = self.routes.get(generation, of.address) {
+            story.host("transport", Some(of.address.to_string()), format!("{} (kept)", route.told()));
             return Ok(route);
         }
-        let class = self.domains.class_of(address);
-        let mut asked: Option<Arc<EnvelopeFacts>> = None;
-        for plugin in &self.routers {
-            let envelope = asked.get_or_insert_with(|| {
-                let facts = EnvelopeFacts { utf8, ..EnvelopeFacts::new(&self.domains, sender.cloned(), false) };
-                facts.changing.lock().tags = tags.clone();
-                facts.add(RecipientFacts::new(&self.domains, address.clone(), original.clone(), false));
-                Arc::new(facts)
-            });
-            match self.ask_router(plugin, envelope.clone(), address).await {
-                Ok(None) => {}
-                Ok(Some((route, scope))) => {
-                    self.routes.put(generation, address, scope, &route);
-                    return Ok(route);
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        plugin = plugin.name(), hook = "transport", recipient = %address, %error, kind = error.label(),
-                        "no route from the plugin"
-                    );
-                    return Err(Reply::new(
-                        451,
-                        "4.3.5",
-                        format!("<{address}>: The route is undecided, try again later"),
-                    ));
+        let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
+        if let Some(scope) = scope {
+            self.routes.put(generation, of.address, scope, &route);
+        }
+        Ok(route)
+    }
+
+    /// The same, asked anew, with other services.
+    async fn ask_routers(
+        self: &Arc<Self>,
+        of: Consignment<'_>,
+        services: Arc<dyn Services>,
+        story: Arc<Story>,
+    ) -> Result<(Route, Option<transport::Scope>), Reply> {
+        let own_way = (default_route(self.domains.class_of(of.address), of.address), None);
+        if self.routers.is_empty() {
+            return Ok(own_way);
+        }
+        let envelope = Some(of.facts(&self.domains));
+        let chain = self.routers.clone();
+        let asker = Asker::new(Matter { policy: self.clone(), chain, session: None, envelope, services, story });
+        for (number, plugin) in self.routers.iter().enumerate() {
+            let Some(hook) = &plugin.hooks.transport else { continue };
+            let question = Question { name: "transport", about: Some(of.address) };
+            let answer = asker
+                .ask(number, question, async |store, instance| {
+                    let t = Resource::<TransactionHandle>::new_borrow(0);
+                    let to = Resource::<RecipientHandle>::new_borrow(0);
+                    match hook.next_hop.call(store, instance, (t, to)).await? {
+                        Ok(answer) => Ok(Ok(check(answer, of.address).map_err(wasmtime::Error::msg)?)),
+                        Err(failure) => Ok(Err(failure)),
+                    }
+                })
+                .await;
+            match answer {
+                Ok(Answer(None)) => {}
+                Ok(Answer(Some((route, scope)))) => return Ok((route, Some(scope))),
+                Err(_) => {
+                    let text = format!("<{}>: The route is undecided, try again later", of.address);
+                    return Err(Reply::new(451, "4.3.5", text));
                 }
             }
         }
-        Ok(default_route(class, address))
-    }
-
-    async fn ask_router(
-        &self,
-        plugin: &Arc<Plugin>,
-        envelope: Arc<EnvelopeFacts>,
-        address: &Address,
-    ) -> Result<Option<(Route, transport::Scope)>, CallError> {
-        let Some(hook) = &plugin.transport else { return Ok(None) };
-        let view = View { envelope: Some(envelope), ..View::default() };
-        let sandbox = Sandbox::new(&self.runtime, plugin, &self.services, view).await?;
-        let (_, answer) = sandbox
-            .ask(async |store, instance| {
-                let t = Resource::<TransactionHandle>::new_borrow(0);
-                let to = Resource::<RecipientHandle>::new_borrow(0);
-                match hook.next_hop.call(store, instance, (t, to)).await? {
-                    Ok(answer) => Ok(Ok(check(answer, address).map_err(wasmtime::Error::msg)?)),
-                    Err(failure) => Ok(Err(failure)),
-                }
-            })
-            .await?;
-        answer.map_err(|failure| CallError::Failure {
-            transient: failure.transient,
-            reason: crate::imports::printable(&failure.reason),
-        })
+        Ok(own_way)
     }
 }
 
@@ -177,13 +211,13 @@ fn default_route(class: Class, address: &Address) -> Route {
     }
 }
 
-fn check(answer: transport::Answer, address: &Address) -> Result<Option<(Route, transport::Scope)>, String> {
+fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String> {
     let raw = match answer {
-        transport::Answer::NoOpinion => return Ok(None),
+        transport::Answer::NoOpinion => return Ok(Answer(None)),
         transport::Answer::Error((reply, scope)) => {
             let codes = if reply.code < 500 { 400..=499 } else { 500..=599 };
             let reply = check_reply(reply, codes).map_err(|broken| broken.0)?;
-            return Ok(Some((Route::Error(reply), scope)));
+            return Ok(Answer(Some((Route::Error(reply), scope))));
         }
         transport::Answer::Route(raw) => raw,
     };
@@ -206,5 +240,5 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Option<(Route, 
         }
         other => return Err(format!("there is no transport {:?}", crate::imports::printable(other))),
     };
-    Ok(Some((route, raw.scope)))
+    Ok(Answer(Some((route, raw.scope))))
 }

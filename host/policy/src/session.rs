@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use facteur_smtp::{Address, Reply};
 
-use crate::asker::Asker;
+use crate::asker::{Asker, Matter};
 use crate::facts::{EnvelopeFacts, Hello, SessionFacts};
-use crate::policy::{Chain, Policy};
 use crate::stage::{self, Outcome, Settled, Stage};
+use crate::story::Story;
 use crate::transaction::Transaction;
 
 /// What the client is to hear.
@@ -26,14 +26,14 @@ pub enum Decision {
 
 /// One connection.
 pub struct Session {
-    policy: Arc<Policy>,
-    chain: Chain,
+    /// Without an envelope.
+    matter: Matter,
     facts: Arc<SessionFacts>,
 }
 
 impl Session {
-    pub(crate) fn new(policy: Arc<Policy>, chain: Chain, facts: Arc<SessionFacts>) -> Self {
-        Self { policy, chain, facts }
+    pub(crate) fn new(matter: Matter, facts: Arc<SessionFacts>) -> Self {
+        Self { matter, facts }
     }
 
     /// What is known of the connection.
@@ -53,10 +53,10 @@ impl Session {
     }
 
     async fn early(&self, stage: Stage) -> Decision {
-        if !self.chain.iter().any(|plugin| plugin.early) {
+        if !self.matter.chain.iter().any(|plugin| plugin.early) {
             return Decision::Accept;
         }
-        let asker = Asker::new(self.policy.clone(), self.chain.clone(), self.facts.clone(), None);
+        let asker = Asker::new(self.matter.clone());
         let settled = stage::ask(&asker, stage, |plugin| plugin.early, Settled::default()).await;
         match settled.outcome {
             // There is no message to discard yet, and no recipient to relay to.
@@ -68,12 +68,14 @@ impl Session {
 
     /// MAIL came. None is the null sender; `declared_size` is in bytes.
     pub fn begin(&self, sender: Option<Address>, declared_size: Option<u64>, utf8: bool) -> Transaction {
-        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(&self.policy.domains, sender, true) };
-        Transaction::new(Asker::new(
-            self.policy.clone(),
-            self.chain.clone(),
-            self.facts.clone(),
-            Some(Arc::new(envelope)),
-        ))
+        let domains = &self.matter.policy.domains;
+        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(domains, sender, true) };
+        let envelope = Some(Arc::new(envelope));
+        Transaction::new(Asker::new(Matter { envelope, story: Arc::default(), ..self.matter.clone() }))
+    }
+
+    /// What plugins said before there was an envelope. A story of its own has each [`Transaction`].
+    pub fn story(&self) -> &Story {
+        &self.matter.story
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use facteur_smtp::Reply;
 use wasmtime::component::Resource;
 
-use crate::asker::Asker;
+use crate::asker::{Asker, Question};
 use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
 use crate::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
 use crate::plugin::{OnError, Plugin};
@@ -94,13 +94,6 @@ pub(crate) async fn ask(asker: &Asker, stage: Stage, who: impl Fn(&Plugin) -> bo
             continue;
         }
         let verdict = ask_plugin(asker, number, plugin, stage).await;
-        tracing::debug!(
-            session = asker.session.id,
-            plugin = plugin.name(),
-            stage = stage.word(),
-            verdict = verdict.word(),
-            "asked"
-        );
         settled.outcome = match verdict {
             Verdict::Dunno => continue,
             Verdict::DeferIfPermit(reply) => {
@@ -123,10 +116,15 @@ pub(crate) async fn ask(asker: &Asker, stage: Stage, who: impl Fn(&Plugin) -> bo
 }
 
 async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: Stage) -> Verdict {
-    let Some(hook) = &plugin.restriction else { return Verdict::Dunno };
+    let Some(hook) = &plugin.hooks.restriction else { return Verdict::Dunno };
     let envelope = asker.envelope.is_some();
+    let to = match stage {
+        Stage::Rcpt(number) => asker.envelope.as_ref().and_then(|envelope| envelope.recipient(number)),
+        _ => None,
+    };
+    let question = Question { name: stage.word(), about: to.as_ref().map(|to| &to.address) };
     let answer = asker
-        .ask(number, "restriction", async |store, instance| {
+        .ask(number, question, async |store, instance| {
             // Borrows are for one call; the numbers of the session, envelope and message say nothing, since a sandbox has one of each.
             let s = Resource::<SessionHandle>::new_borrow(0);
             let t = Resource::<TransactionHandle>::new_borrow(0);
@@ -143,10 +141,11 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
                     hook.end_of_data.call(store, instance, (s, t, Resource::<MessageHandle>::new_borrow(0))).await?
                 }
             };
-            let verdict = match answer {
-                Ok(raw) => Verdict::check(raw).map_err(|broken| wasmtime::Error::msg(broken.0))?,
+            let raw = match answer {
+                Ok(raw) => raw,
                 Err(failure) => return Ok(Err(failure)),
             };
+            let verdict = Verdict::check(raw).map_err(|broken| wasmtime::Error::msg(broken.0))?;
             if verdict == Verdict::AllowRelay {
                 if !matches!(stage, Stage::Rcpt(_)) {
                     wasmtime::bail!("allow-relay is for the stage rcpt only");
@@ -156,27 +155,14 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
             Ok(Ok(verdict))
         })
         .await;
-    match answer {
-        Ok(Ok(verdict)) => verdict,
-        Ok(Err(failure)) => {
-            let reason = crate::imports::printable(&failure.reason);
-            tracing::warn!(
-                session = asker.session.id,
-                plugin = plugin.name(),
-                stage = stage.word(),
-                reason,
-                "undecided"
-            );
-            on_error(plugin)
-        }
-        Err(CallError::Busy) => Verdict::Refuse(Reply::new(451, "4.3.2", "Too busy to decide, try again later")),
-        Err(_) => on_error(plugin),
-    }
+    answer.unwrap_or_else(|error| on_error(plugin, &error))
 }
 
-fn on_error(plugin: &Plugin) -> Verdict {
-    Verdict::Refuse(match plugin.on_error {
-        OnError::Defer => Reply::new(451, "4.3.5", "Policy error, try again later"),
-        OnError::Reject => Reply::new(554, "5.3.5", "Policy error"),
+/// What follows where a session hears it that the plugin gave no answer.
+pub(crate) fn on_error(plugin: &Plugin, error: &CallError) -> Verdict {
+    Verdict::Refuse(match (error, plugin.on_error) {
+        (CallError::Busy, _) => Reply::new(451, "4.3.2", "Too busy to decide, try again later"),
+        (_, OnError::Defer) => Reply::new(451, "4.3.5", "Policy error, try again later"),
+        (_, OnError::Reject) => Reply::new(554, "5.3.5", "Policy error"),
     })
 }

@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use facteur_smtp::{Address, Reply};
 
-use crate::asker::Asker;
+use crate::asker::{Asker, Matter};
 use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
 use crate::domains::Class;
 use crate::expansion::{self, Expansion, Resolved, refusal_of_all};
 use crate::facts::{Actions, EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::message::Message;
 use crate::policy::Policy;
-use crate::route::Route;
+use crate::route::{Consignment, Route};
 use crate::session::Decision;
 use crate::stage::{self, Outcome, Settled, Stage};
+use crate::story::Story;
 
 /// One envelope.
 pub struct Transaction {
@@ -63,11 +64,18 @@ pub struct FinalRecipient {
 
 impl Policy {
     /// Who really gets what the program itself sends to this address (a bounce): aliases apply, restrictions don't.
-    pub async fn resolve(self: &Arc<Self>, to: Address) -> Vec<FinalRecipient> {
+    pub async fn resolve(self: &Arc<Self>, to: Address, story: &Arc<Story>) -> Vec<FinalRecipient> {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let facts = Arc::new(SessionFacts::new("internal".into(), "internal".into(), nobody, true));
         let envelope = Arc::new(EnvelopeFacts::new(&self.domains, None, false));
-        let asker = Asker::new(self.clone(), self.chain(None), facts, Some(envelope));
+        let asker = Asker::new(Matter {
+            policy: self.clone(),
+            chain: self.chain(None),
+            session: Some(facts),
+            envelope: Some(envelope),
+            services: self.services.clone(),
+            story: story.clone(),
+        });
         let mut outgoing = Outgoing::default();
         Transaction::new(asker).add(&mut outgoing, &mut HashSet::new(), to).await;
         outgoing.recipients
@@ -115,7 +123,10 @@ impl Transaction {
             Outcome::Open | Outcome::AllowRelay => {}
         }
         match self.admit(&recipient, settled.outcome == Outcome::AllowRelay).await {
-            Err(reply) => Decision::Refuse(settled.refusal(reply)),
+            Err(reply) => {
+                self.asker.story.host("rcpt", Some(address.to_string()), reply.to_string());
+                Decision::Refuse(settled.refusal(reply))
+            }
             Ok(expansion) => {
                 if let Some(reply) = settled.defer_if_permit {
                     return Decision::Refuse(reply);
@@ -156,8 +167,14 @@ impl Transaction {
     async fn dead_route(&self, result: &Resolved, original: &Address) -> Option<Reply> {
         let envelope = self.envelope();
         let tags = envelope.changing.lock().tags.clone();
-        let policy = &self.asker.policy;
-        match policy.next_hop(envelope.sender.as_ref(), &tags, envelope.utf8, &result.address, original).await {
+        let consignment = Consignment {
+            sender: envelope.sender.as_ref(),
+            tags: &tags,
+            utf8: envelope.utf8,
+            address: &result.address,
+            original,
+        };
+        match self.asker.policy.next_hop(consignment, &self.asker.story).await {
             Ok(Route::Error(reply)) => {
                 Some(Reply { text: format!("<{original}>: Recipient address rejected: {}", reply.text), ..reply })
             }
@@ -173,7 +190,9 @@ impl Transaction {
         let mut settled = Settled::default();
         for stage in [Stage::Connect, Stage::Helo, Stage::Mail] {
             let asked_before = matches!(stage, Stage::Connect | Stage::Helo);
-            if stage == Stage::Helo && self.asker.session.hello.lock().is_none() {
+            if stage == Stage::Helo
+                && !self.asker.session.as_ref().is_some_and(|session| session.hello.lock().is_some())
+            {
                 continue;
             }
             settled = stage::ask(&self.asker, stage, |plugin| !(asked_before && plugin.early), settled).await;
@@ -220,6 +239,11 @@ impl Transaction {
                 None => Decision::Accept,
             },
         }
+    }
+
+    /// What plugins said about it, and what the host decided itself.
+    pub fn story(&self) -> &Story {
+        &self.asker.story
     }
 
     /// How long plugins want the next reply to wait; the next call starts anew.

@@ -6,6 +6,7 @@
 use facteur_smtp::{Enhanced, Reply};
 
 use crate::bindings::facteur::policy::types;
+use crate::story::Told;
 
 /// The longest reply text.
 pub(crate) const TEXT_LIMIT: usize = 512;
@@ -59,6 +60,17 @@ impl Verdict {
             Self::DeferIfReject(_) => "defer-if-reject",
             Self::Discard => "discard",
             Self::Drop(_) => "drop",
+        }
+    }
+}
+
+impl Told for Verdict {
+    fn told(&self) -> String {
+        match self {
+            Self::Dunno | Self::Accept | Self::AllowRelay | Self::Discard => self.word().to_owned(),
+            Self::Refuse(reply) | Self::DeferIfPermit(reply) | Self::DeferIfReject(reply) | Self::Drop(reply) => {
+                format!("{} {reply}", self.word())
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use common::{Memory, policy, probe, rcpt, refused, relaying, transaction, users};
-use facteur_policy::{Decision, FinalRecipient, Grants, Message, Route, Tags};
+use facteur_policy::{Consignment, Decision, FinalRecipient, Grants, Message, Route, Tags};
 
 const ACCEPTED: Decision = Decision::Accept;
 
@@ -247,7 +247,9 @@ async fn a_dead_route_is_refused_at_rcpt() {
 async fn route(settings: &str, to: &str) -> Result<Route, String> {
     let policy = policy(vec![probe("t", settings)], users()).await;
     let to = to.parse().unwrap();
-    policy.next_hop(None, &Tags::default(), false, &to, &to).await.map_err(|reply| reply.to_string())
+    let tags = Tags::default();
+    let of = Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
+    policy.next_hop(of, &Arc::default()).await.map_err(|reply| reply.to_string())
 }
 
 #[tokio::test]
@@ -337,7 +339,7 @@ async fn the_postmaster_is_there_whatever_the_restrictions_say() {
 #[tokio::test]
 async fn a_bounces_recipient_is_expanded_too() {
     let policy = policy(vec![probe("a", r#"{"alias": {"old@local.test": ["louen@local.test"]}}"#)], users()).await;
-    let found = policy.resolve("old@local.test".parse().unwrap()).await;
+    let found = policy.resolve("old@local.test".parse().unwrap(), &Arc::default()).await;
     assert_eq!(addresses(&found), ["louen@local.test"]);
 }
 

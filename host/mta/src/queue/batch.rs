@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use facteur_policy::{Policy, Route, SmtpRoute, Tags};
+use facteur_policy::{Consignment, Policy, Route, SmtpRoute, Tags};
 use facteur_smtp::Address;
 use facteur_spool::{Message, QueueId, Recipient, RecipientId};
 use tokio::sync::OwnedSemaphorePermit;
@@ -45,7 +45,7 @@ pub struct Batch {
 
 /// Asks for the route of each of these recipients, and puts together those that go together, at most `size` at a time.
 pub async fn batches(
-    policy: &Policy,
+    policy: &Arc<Policy>,
     message: &Message,
     recipients: &[Recipient],
     kept: Option<&Arc<Kept>>,
@@ -77,13 +77,20 @@ pub async fn batches(
     made
 }
 
-async fn route(policy: &Policy, message: &Message, recipient: &Recipient) -> Route {
+async fn route(policy: &Arc<Policy>, message: &Message, recipient: &Recipient) -> Route {
     if let Some(reply) = &recipient.refusal {
         return Route::Error(reply.clone());
     }
     let sender = recipient.sender.as_ref().unwrap_or(&message.sender).as_ref();
     let tags = Tags::restore(message.tags.clone());
-    match policy.next_hop(sender, &tags, message.utf8, &recipient.address, &recipient.original).await {
+    let consignment = Consignment {
+        sender,
+        tags: &tags,
+        utf8: message.utf8,
+        address: &recipient.address,
+        original: &recipient.original,
+    };
+    match policy.next_hop(consignment, &Arc::default()).await {
         Ok(route) => route,
         // Undecided: it waits, and is asked again.
         Err(later) => Route::Error(later),

@@ -10,7 +10,7 @@ use crate::bindings::facteur::policy::{types, verify};
 use crate::expansion;
 use crate::facts::RecipientFacts;
 use crate::imports::checked_address;
-use crate::route::Route;
+use crate::route::{Consignment, Route};
 use crate::sandbox::State;
 use crate::services::Verified;
 use crate::tags::Tags;
@@ -60,8 +60,10 @@ async fn verified(asker: &Asker, address: Address) -> Verified {
         return Verified::Deliverable;
     }
     let utf8 = address.needs_smtputf8();
-    match policy.next_hop(None, &Tags::default(), utf8, &address, &address).await {
-        Ok(Route::Smtp(route)) => policy.services.verify().callout(&address, &route).await,
+    let tags = Tags::default();
+    let consignment = Consignment { sender: None, tags: &tags, utf8, address: &address, original: &address };
+    match policy.next_hop(consignment, &asker.story).await {
+        Ok(Route::Smtp(route)) => asker.services.verify().callout(&address, &route).await,
         Ok(Route::Maildir | Route::Discard) => Verified::Deliverable,
         Ok(Route::Error(reply)) | Err(reply) => refused(reply),
     }

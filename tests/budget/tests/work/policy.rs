@@ -15,8 +15,8 @@ use facteur::live::{Live, Purpose};
 use facteur::services::Lent;
 use facteur_budget::{Ledger, site};
 use facteur_policy::{
-    Decision, DnsError, Found, MailExchanger, Meter, PluginConfig, Policy, PolicyConfig, Runtime, Services,
-    SessionFacts, TableError, Tags, Unavailable, Used,
+    Consignment, Decision, DnsError, Found, MailExchanger, Meter, PluginConfig, Policy, PolicyConfig, Runtime,
+    Services, SessionFacts, TableError, Tags, Unavailable, Used,
 };
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
@@ -174,7 +174,9 @@ async fn budget() {
         enter(question);
     }
     let (relayed, tags): (Address, _) = (site::RELAYED.parse().unwrap(), Tags::default());
-    let next_hop = || site.policy.next_hop(None, &tags, false, &relayed, &relayed);
+    let of = Consignment { sender: None, tags: &tags, utf8: false, address: &relayed, original: &relayed };
+    let story = Arc::default();
+    let next_hop = || site.policy.next_hop(of, &story);
     next_hop().await.unwrap();
     enter("next-hop");
     // What was answered is kept while no table changes.

@@ -1,0 +1,77 @@
+//! What plugins were asked about one envelope, and what they answered: the steps to every decision, for a person to read.
+//!
+//! A step is noted where the question is asked, whatever the hook, so that no decision has none. A story changes nothing, and is bounded.
+
+use parking_lot::Mutex;
+
+/// The most steps that are kept of one story: an envelope of many recipients or a long list says the same again and again.
+const STEPS: usize = 1_000;
+
+/// One question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Step {
+    /// Who was asked; none: the host itself decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// The question, as `HOOK` or, for restrictions, the stage: "rcpt", "alias", "content" ….
+    pub question: String,
+    /// What the question was about, where that isn't the whole envelope: an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// In words: "dunno", "reject 550 5.1.1 …".
+    pub answer: String,
+    /// From question to answer, in microseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub micros: u64,
+    /// The answer was for the record only: the plugin's mode is `shadow`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(micros: &u64) -> bool {
+    *micros == 0
+}
+
+/// The steps so far.
+#[derive(Debug, Default)]
+pub struct Story(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    steps: Vec<Step>,
+    dropped: usize,
+}
+
+impl Story {
+    /// Adds one.
+    pub fn add(&self, step: Step) {
+        let mut kept = self.0.lock();
+        if kept.steps.len() < STEPS {
+            kept.steps.push(step);
+        } else {
+            kept.dropped += 1;
+        }
+    }
+
+    /// Adds what the host decided by itself.
+    pub fn host(&self, question: &str, about: Option<String>, answer: String) {
+        self.add(Step { plugin: None, question: question.to_owned(), about, answer, micros: 0, shadow: false });
+    }
+
+    /// All steps, in the order of their answers; the story begins anew.
+    pub fn take(&self) -> Vec<Step> {
+        let Kept { mut steps, dropped } = std::mem::take(&mut *self.0.lock());
+        if dropped > 0 {
+            let answer = format!("{dropped} more steps are not kept");
+            steps.push(Step { plugin: None, question: "story".into(), about: None, answer, micros: 0, shadow: false });
+        }
+        steps
+    }
+}
+
+/// An answer, in words.
+pub(crate) trait Told {
+    /// For a person; one line.
+    fn told(&self) -> String;
+}
