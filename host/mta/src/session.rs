@@ -54,7 +54,7 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         },
         bare_newline: listen.bare_newline,
     }));
-    let policy = live.policy.session(live.chain(&listen.name), facts.clone());
+    let policy = live.policy.session(&live.chain(&listen.name), facts.clone());
     let session = Session { mta, live, listen, facts: facts.clone(), policy, wire, stream, envelope: None };
     match Box::pin(session.run()).await {
         Ok(()) => tracing::debug!(session = facts.id, "disconnect"),

@@ -148,6 +148,19 @@ impl Policy {
     /// # Errors
     /// The 4yz to defer the recipient with, if a plugin couldn't say.
     pub async fn next_hop(self: &Arc<Self>, of: Consignment<'_>, story: &Arc<Story>) -> Result<Route, Reply> {
+        self.next_hop_with(of, &self.services, story).await
+    }
+
+    /// The same with other services: then nothing is kept, and nothing that is kept is used.
+    pub(crate) async fn next_hop_with(
+        self: &Arc<Self>,
+        of: Consignment<'_>,
+        services: &Arc<dyn Services>,
+        story: &Arc<Story>,
+    ) -> Result<Route, Reply> {
+        if !Arc::ptr_eq(services, &self.services) {
+            return Ok(self.ask_routers(of, services.clone(), story.clone()).await?.0);
+        }
         // Read before the tables are: an answer made of a table that changes meanwhile is not kept.
         let generation = self.services.generation();
         if let Some(route) = self.routes.get(generation, of.address) {
@@ -156,12 +169,15 @@ impl Policy {
         }
         let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
         if let Some(scope) = scope {
+            // Who is asked may depend on the recipient: then so does the answer.
+            let by_domain = scope == transport::Scope::Domain && self.is_drawing();
+            let scope = if by_domain { transport::Scope::Recipient } else { scope };
             self.routes.put(generation, of.address, scope, &route);
         }
         Ok(route)
     }
 
-    /// The same, asked anew, with other services.
+    /// The same, asked anew.
     async fn ask_routers(
         self: &Arc<Self>,
         of: Consignment<'_>,
@@ -173,9 +189,9 @@ impl Policy {
             return Ok(own_way);
         }
         let envelope = Some(of.facts(&self.domains));
-        let chain = self.routers.clone();
+        let chain = self.draw(&self.routers, &of.address.to_string());
         let asker = Asker::new(Matter { policy: self.clone(), chain, session: None, envelope, services, story });
-        for (number, plugin) in self.routers.iter().enumerate() {
+        for (number, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.transport else { continue };
             let question = Question { name: "transport", about: Some(of.address) };
             let answer = asker
@@ -189,8 +205,8 @@ impl Policy {
                 })
                 .await;
             match answer {
-                Ok(Answer(None)) => {}
-                Ok(Answer(Some((route, scope)))) => return Ok((route, Some(scope))),
+                Ok(None | Some(Answer(None))) => {}
+                Ok(Some(Answer(Some((route, scope))))) => return Ok((route, Some(scope))),
                 Err(_) => {
                     let text = format!("<{}>: The route is undecided, try again later", of.address);
                     return Err(Reply::new(451, "4.3.5", text));
