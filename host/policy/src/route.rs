@@ -5,6 +5,7 @@
 //! changes. A plugin that fails defers the recipient: nothing is ever bounced because of it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -60,21 +61,23 @@ struct Answer(Option<(Route, transport::Scope)>);
 
 impl Told for Answer {
     fn told(&self) -> String {
-        self.0.as_ref().map_or_else(|| "no opinion".to_owned(), |(route, _)| route.told())
+        self.0.as_ref().map_or_else(|| "no opinion".to_owned(), |(route, _)| route.to_string())
     }
 }
 
-impl Told for Route {
-    fn told(&self) -> String {
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Smtp(route) => {
-                let by_mx = if route.mx { " by its MX" } else { "" };
-                let source = route.source.map_or_else(String::new, |source| format!(" from {source}"));
-                format!("smtp to {}:{}{by_mx}{source}", route.host, route.port)
+                write!(f, "smtp to {}:{}", route.host, route.port)?;
+                if route.mx {
+                    f.write_str(" by its MX")?;
+                }
+                route.source.map_or(Ok(()), |source| write!(f, " from {source}"))
             }
-            Self::Maildir => "maildir".to_owned(),
-            Self::Discard => "discard".to_owned(),
-            Self::Error(reply) => format!("error {reply}"),
+            Self::Maildir => f.write_str("maildir"),
+            Self::Discard => f.write_str("discard"),
+            Self::Error(reply) => write!(f, "error {reply}"),
         }
     }
 }
@@ -164,7 +167,7 @@ impl Policy {
         // Read before the tables are: an answer made of a table that changes meanwhile is not kept.
         let generation = self.services.generation();
         if let Some(route) = self.routes.get(generation, of.address) {
-            story.host("transport", Some(of.address.to_string()), format!("{} (kept)", route.told()));
+            story.host("transport", Some(of.address.to_string()), format!("{route} (kept)"));
             return Ok(route);
         }
         let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;

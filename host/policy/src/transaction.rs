@@ -249,7 +249,7 @@ impl Transaction {
     }
 
     /// What plugins said about it, and what the host decided itself.
-    pub fn story(&self) -> &Story {
+    pub fn story(&self) -> &Arc<Story> {
         &self.asker.story
     }
 

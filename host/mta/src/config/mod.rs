@@ -4,6 +4,7 @@
 //! Reading the configuration opens no other file and looks up no name: what is wrong with tables and plugins is told by those who open them.
 
 mod counters;
+mod decisions;
 #[cfg(test)]
 mod documented;
 mod domains;
@@ -30,6 +31,7 @@ use facteur_policy::Domains;
 use toml::de::DeTable;
 
 pub use counters::CounterStore;
+pub use decisions::DecisionsSettings;
 pub use error::{ConfigError, render};
 pub use folder::Folder;
 pub use listen::{Listen, ListenLimits};
@@ -74,6 +76,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
+    /// `[decisions]`.
+    pub decisions: DecisionsSettings,
     /// `[policy]`.
     pub policy: PolicySettings,
     /// `[tables]`, by name.
@@ -210,6 +214,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
             socket: section.get("socket", Value::path).unwrap_or_else(|| spool.path.join("admin.sock")),
         }),
         log: root.section("log", log),
+        decisions: root.section("decisions", decisions::read),
         spool,
         policy,
         tables,
