@@ -17,6 +17,7 @@ mod postfix;
 mod power_loss;
 mod queue;
 mod readme;
+mod rehearse;
 mod reload;
 mod site;
 mod site_live;

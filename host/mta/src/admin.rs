@@ -16,10 +16,12 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::decisions::{self, Record};
 use crate::mta::{Mta, told_to_stop};
+use crate::rehearsal::{self, Dialogue, Recorded, Wanted};
 use crate::serve::{Control, DECISIONS};
 
-/// A request is short.
-const REQUEST_LIMIT: u64 = 64 * 1024;
+/// A request is short, but for the message of a rehearsal.
+const REQUEST_LIMIT: u64 = 64 << 20;
+const NO_SERVER: &str = "no server runs with this configuration: `facteur serve` starts one";
 /// Messages in one page of a listing.
 const PAGE: usize = 500;
 
@@ -49,6 +51,10 @@ pub enum Request {
         /// A queue id, or the name of a session as the log has it.
         id: String,
     },
+    /// Play a session to the plugins, without effect.
+    Try(Dialogue),
+    /// Hand over sessions as they end, until nobody reads them any more.
+    Record(Wanted),
 }
 
 /// Which messages.
@@ -76,6 +82,8 @@ pub enum Answer {
     },
     /// Something that was decided.
     Decided(Box<Record>),
+    /// A session, whole.
+    Recorded(Box<Recorded>),
     /// It was done.
     Done,
     /// It wasn't.
@@ -164,7 +172,7 @@ pub async fn answer(
         Request::Show { id } => return show(spool, &id, sink).await,
         Request::Reload => {
             let Some((_, control)) = running else {
-                return sink.put(failed("no server runs with this configuration: `facteur serve` starts one")).await;
+                return sink.put(failed(NO_SERVER)).await;
             };
             let answer = match control.reload().await {
                 Ok(()) => Answer::Done,
@@ -177,6 +185,18 @@ pub async fn answer(
                 mta.decisions.flush().await;
             }
             return explain(spool, id, sink).await;
+        }
+        Request::Try(dialogue) => {
+            let Some((mta, _)) = running else { return sink.put(failed(NO_SERVER)).await };
+            let answer = match rehearsal::rehearse(&mta.lives.load_full(), dialogue).await {
+                Ok(record) => Answer::Decided(Box::new(record)),
+                Err(reason) => failed(&reason),
+            };
+            return sink.put(answer).await;
+        }
+        Request::Record(wanted) => {
+            let Some((mta, _)) = running else { return sink.put(failed(NO_SERVER)).await };
+            return record(mta, wanted, sink).await;
         }
         Request::Flush(which) => change(spool, running, which, Change::Flush).await,
         Request::Hold(which) => change(spool, running, which, Change::Hold).await,
@@ -276,6 +296,25 @@ async fn show(spool: &Spool, id: &str, sink: &mut impl Sink) -> io::Result<()> {
     }
 }
 
+/// Until the sink fails, which it does when whoever asked is gone, or the program stops.
+async fn record(mta: &Mta, wanted: Wanted, sink: &mut impl Sink) -> io::Result<()> {
+    let Some(mut reader) = mta.recorder.start(wanted) else {
+        return sink.put(failed("sessions are being recorded already: one recording at a time")).await;
+    };
+    tracing::info!(?wanted, "sessions are being recorded");
+    // Now the first session may come.
+    sink.put(Answer::Done).await?;
+    let mut stopping = mta.stopping.clone();
+    loop {
+        let session = tokio::select! {
+            session = reader.sessions.recv() => session,
+            () = told_to_stop(&mut stopping) => None,
+        };
+        let Some(session) = session else { return Ok(()) };
+        sink.put(Answer::Recorded(Box::new(session))).await?;
+    }
+}
+
 async fn explain(spool: &Spool, id: String, sink: &mut impl Sink) -> io::Result<()> {
     let folder = spool.folder().join(DECISIONS);
     let name = id.clone();
@@ -337,9 +376,15 @@ impl Door {
 async fn serve(stream: UnixStream, mta: &Mta, control: &Control) -> io::Result<()> {
     let (read, write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(REQUEST_LIMIT)).read_line(&mut line).await?;
+    let mut read = BufReader::new(read.take(REQUEST_LIMIT));
+    read.read_line(&mut line).await?;
     let mut sink = Lines(write);
     match serde_json::from_str(&line) {
+        // It has no end of its own but that nobody reads any more.
+        Ok(request @ Request::Record(_)) => tokio::select! {
+            ended = answer(&mta.spool, Some((mta, control)), request, &mut sink) => ended?,
+            _ = read.read_u8() => return Ok(()),
+        },
         Ok(request) => answer(&mta.spool, Some((mta, control)), request, &mut sink).await?,
         Err(error) => sink.put(failed(&format!("not a request: {error}"))).await?,
     }

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod rehearse;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -47,6 +49,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Play a session to the plugins in force: what would be said, by whom and why. No mail is queued, no counter moves.
+    Try(rehearse::Try),
+    /// Write sessions down as they are held, to be played again: what was said, decided, and answered to plugins.
+    Record(rehearse::Record),
+    /// Play recorded sessions to the plugins of another configuration, without network: which verdicts would change.
+    Replay(rehearse::Replay),
     /// Load configuration, tables and plugins anew, without losing a session.
     Reload,
     /// Try it out: an embedded configuration, on 127.0.0.1:2525, with everything below one folder.
@@ -96,7 +104,7 @@ impl From<Messages> for Which {
     }
 }
 
-/// Runs the command that the arguments name. 0: done. 1: it failed. 2: the command line is wrong.
+/// Runs the command that the arguments name. 0: done. 1: it failed. 2: the command line is wrong. (`replay` has codes of its own.)
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
@@ -104,6 +112,9 @@ pub fn main() -> ExitCode {
         Command::Check => load(&arguments.config).and_then(check),
         Command::Queue { command } => load(&arguments.config).and_then(|config| queue(&config, command)),
         Command::Explain { id, json } => load(&arguments.config).and_then(|config| explain(&config, id, json)),
+        Command::Try(session) => load(&arguments.config).and_then(|config| rehearse::try_session(config, session)),
+        Command::Record(wanted) => load(&arguments.config).and_then(|config| rehearse::record(&config, &wanted)),
+        Command::Replay(replay) => return rehearse::replay(&replay),
         Command::Reload => load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain)),
         Command::Demo { folder } => try_out(&folder),
     };
@@ -246,6 +257,7 @@ impl Sink for Plain {
             Answer::Count { count: 1 } => writeln!(out, "1 message"),
             Answer::Count { count } => writeln!(out, "{count} messages"),
             Answer::Decided(record) => write!(out, "{}", decisions::tell(&[*record], time)),
+            Answer::Recorded(session) => writeln!(out, "{}", session.dialogue.session),
             Answer::Done => writeln!(out, "done"),
             Answer::Failed { errors } => Err(io::Error::other(errors.join("\n"))),
         }

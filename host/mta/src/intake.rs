@@ -232,6 +232,11 @@ fn fold(header: &mut BytesMut, name: &str, value: &str) {
     header.put_slice(b"\r\n");
 }
 
+/// The reply to a message that has passed too many servers (RFC 5321 section 6.3).
+pub fn too_many_hops() -> Reply {
+    Reply::new(554, "5.4.6", "Error: too many hops")
+}
+
 /// How many servers the message has passed.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ pub mod live;
 pub mod mta;
 pub mod notice;
 pub mod queue;
+pub mod rehearsal;
 pub mod scanner;
 pub mod serve;
 pub mod services;

@@ -96,30 +96,12 @@ impl Live {
             counters: counters(shared, &config).await,
             verifier: Verifier::new(shared.answers.clone(), config.verify.clone(), delivery.clone()),
         });
-        let mut plugins = Vec::new();
-        for plugin in &config.plugins {
-            match component(plugin) {
-                Ok(wasm) => plugins.push(facteur_policy::PluginConfig {
-                    name: plugin.name.clone(),
-                    wasm,
-                    settings: plugin.settings.clone(),
-                    grants: plugin.grants.clone(),
-                    early: plugin.early,
-                    limits: plugin.limits,
-                    on_error: plugin.on_error,
-                    mode: plugin.mode,
-                    share: plugin.share,
-                    instead_of: plugin.instead_of.clone(),
-                    services: (plugin.mode == Mode::Shadow).then(|| in_the_shadow(&config, services.clone())),
-                }),
-                Err(error) => errors.push(error),
-            }
+        let (mut policy, unreadable) = policy_config(&config);
+        errors.extend(unreadable);
+        policy.code = (purpose != Purpose::Check).then(|| config.policy.cache.clone());
+        for plugin in policy.plugins.iter_mut().filter(|plugin| plugin.mode == Mode::Shadow) {
+            plugin.services = Some(in_the_shadow(&config, services.clone()));
         }
-        let policy = PolicyConfig {
-            plugins,
-            domains: config.domains.clone(),
-            code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
-        };
         match Policy::load(runtime, policy, services.clone()).await {
             Ok(policy) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
@@ -146,6 +128,30 @@ async fn counters(shared: &Shared, config: &Config) -> CountersView {
     let (counters, wanted) = (shared.counters.clone(), config.counters.clone());
     // A panic has been told already; without its stores a plugin that needs them isn't loaded.
     tokio::task::spawn_blocking(move || counters.view(&wanted)).await.unwrap_or_default()
+}
+
+/// The plugins and domains of a configuration, to be loaded; and a line for each component that can't be read.
+pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
+    let (mut plugins, mut errors) = (Vec::new(), Vec::new());
+    for plugin in &config.plugins {
+        match component(plugin) {
+            Ok(wasm) => plugins.push(facteur_policy::PluginConfig {
+                name: plugin.name.clone(),
+                wasm,
+                settings: plugin.settings.clone(),
+                grants: plugin.grants.clone(),
+                early: plugin.early,
+                limits: plugin.limits,
+                on_error: plugin.on_error,
+                mode: plugin.mode,
+                share: plugin.share,
+                instead_of: plugin.instead_of.clone(),
+                services: None,
+            }),
+            Err(error) => errors.push(error),
+        }
+    }
+    (PolicyConfig { plugins, domains: config.domains.clone(), code: None }, errors)
 }
 
 /// What a plugin in the shadow is lent: counters of its own, and nothing that others could see a trace of.

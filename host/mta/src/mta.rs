@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::decisions::Decisions;
 use crate::live::Live;
 use crate::queue::Queue;
+use crate::rehearsal::Recorder;
 
 /// The configuration in force: one pointer, swapped by a reload.
 pub type Lives = Arc<ArcSwap<Live>>;
@@ -24,6 +25,8 @@ pub struct Mta {
     pub queue: Queue,
     /// What was decided.
     pub decisions: Decisions,
+    /// Who records sessions.
+    pub recorder: Recorder,
     /// True once the program is to end: sessions say 421 and go.
     pub stopping: watch::Receiver<bool>,
     sessions: AtomicU64,
@@ -47,7 +50,16 @@ impl Mta {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let started = Timestamp::now().0 / 1000;
-        Self { lives, spool, queue, decisions, stopping, sessions: AtomicU64::new(0), started }
+        Self {
+            lives,
+            spool,
+            queue,
+            decisions,
+            recorder: Recorder::default(),
+            stopping,
+            sessions: AtomicU64::new(0),
+            started,
+        }
     }
 
     /// A name for a session: never given again, unless the clock is put back.

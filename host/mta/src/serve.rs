@@ -174,7 +174,11 @@ pub async fn check(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn runtime(config: &Config) -> Result<Runtime, ServeError> {
+/// The engine, with the room that the configuration says.
+///
+/// # Errors
+/// It can't start.
+pub fn runtime(config: &Config) -> Result<Runtime, ServeError> {
     Runtime::new(config.policy.sandboxes).map_err(|error| ServeError::Setup(vec![error.to_string()]))
 }
 

@@ -4,6 +4,7 @@
 //! is answered 4yz. An idle session holds no buffer.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -11,7 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_policy::{Decision, Message, SessionFacts, Story, Transaction};
+use facteur_policy::{Content, Decision, Message, SessionFacts, Story, Transaction};
 use facteur_smtp::{
     Address, DataError, Event, MailParameters, Path, RcptParameters, Reply, Server, ServerConfig, ServerLimits,
 };
@@ -25,6 +26,7 @@ use crate::decisions::{Kind, Record};
 use crate::intake::{self, Accepted};
 use crate::live::Live;
 use crate::mta::{Mta, told_to_stop};
+use crate::rehearsal::{self, Part, Recording, What};
 
 /// What is read at a time.
 const READ: usize = 64 * 1024;
@@ -55,8 +57,13 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         },
         bare_newline: listen.bare_newline,
     }));
-    let policy = live.policy.session(&live.chain(&listen.name), facts.clone());
-    let session = Session { mta, live, listen, facts: facts.clone(), policy, wire, stream, envelope: None };
+    let recording = mta.recorder.begin(&facts, || live.policy.services().clone());
+    let chain = live.chain(&listen.name);
+    let policy = match &recording {
+        Some(recording) => live.policy.session_with(&chain, facts.clone(), recording.services()),
+        None => live.policy.session(&chain, facts.clone()),
+    };
+    let session = Session { mta, live, listen, facts: facts.clone(), policy, wire, stream, envelope: None, recording };
     match Box::pin(session.run()).await {
         Ok(()) => tracing::debug!(session = facts.id, "disconnect"),
         Err(error) => tracing::debug!(session = facts.id, %error, "connection lost"),
@@ -72,6 +79,7 @@ struct Session {
     wire: Server,
     stream: TcpStream,
     envelope: Option<Box<Envelope>>,
+    recording: Option<Box<Recording>>,
 }
 
 /// The transaction under way.
@@ -96,11 +104,23 @@ impl Session {
         let ended = Box::pin(self.converse()).await;
         self.keep_envelope("left by the client".to_owned(), None);
         self.keep_session();
+        if let Some(recording) = self.recording.take() {
+            self.mta.recorder.end(*recording);
+        }
         ended
     }
 
+    /// For whoever records.
+    fn say(&mut self, what: impl FnOnce() -> What, verdict: Option<&dyn Display>) {
+        if let Some(recording) = &mut self.recording {
+            recording.say(what(), verdict.map(ToString::to_string));
+        }
+    }
+
     async fn converse(&mut self) -> io::Result<()> {
-        match Box::pin(self.policy.connect()).await {
+        let decision = Box::pin(self.policy.connect()).await;
+        self.say(|| What::Connect, Some(&decision));
+        match decision {
             Decision::Accept => {
                 let greeting = format!("{} ESMTP facteur", self.live.config.hostname);
                 self.wire.greet(&Reply::new(220, "", greeting));
@@ -193,7 +213,11 @@ impl Session {
         let acceptance = event.acceptance();
         let stage = stage(&event);
         let answer = match event {
-            Event::Hello { esmtp, name } => Box::pin(self.policy.hello(&name, esmtp)).await,
+            Event::Hello { esmtp, name } => {
+                let decision = Box::pin(self.policy.hello(&name, esmtp)).await;
+                self.say(|| What::Hello { name, esmtp }, Some(&decision));
+                decision
+            }
             Event::Mail { sender, parameters } => self.mail(sender, parameters),
             Event::Rcpt { path, parameters } => Box::pin(self.rcpt(path, parameters)).await,
             Event::Data => Box::pin(self.data()).await,
@@ -210,6 +234,7 @@ impl Session {
             },
             Event::Vrfy(_) => Decision::Accept,
             Event::Reset => {
+                self.say(|| What::Reset, None);
                 self.keep_envelope("taken back by the client".to_owned(), None);
                 return ControlFlow::Continue(());
             }
@@ -239,6 +264,14 @@ impl Session {
         if let Err(error) = self.mta.spool.space() {
             return Decision::Refuse(error.reply());
         }
+        self.say(
+            || What::Mail {
+                sender: sender.as_ref().map(ToString::to_string),
+                size: parameters.size,
+                utf8: parameters.smtputf8,
+            },
+            None,
+        );
         let sender = sender.map(|path| self.live.policy.domains().complete(path.address));
         let policy = self.policy.begin(sender.clone(), parameters.size, parameters.smtputf8);
         self.envelope = Some(Box::new(Envelope::new(policy, sender, parameters)));
@@ -247,10 +280,14 @@ impl Session {
 
     async fn rcpt(&mut self, path: Path, parameters: RcptParameters) -> Decision {
         let Some(envelope) = &mut self.envelope else { return out_of_turn() };
+        let to = self.recording.is_some().then(|| path.to_string());
         let decision = envelope.policy.rcpt(path.address, !path.route.is_empty()).await;
         tarpit(&envelope.policy).await;
         if decision == Decision::Accept {
             envelope.recipients.push(parameters);
+        }
+        if let Some(to) = to {
+            self.say(|| What::Rcpt { to }, Some(&decision));
         }
         decision
     }
@@ -262,6 +299,7 @@ impl Session {
         if decision == Decision::Accept {
             envelope.body = Some(self.mta.spool.body());
         }
+        self.say(|| What::Data, Some(&decision));
         decision
     }
 
@@ -290,7 +328,7 @@ impl Session {
     }
 
     async fn take_message(
-        &self,
+        &mut self,
         mut envelope: Box<Envelope>,
         result: Result<(), DataError>,
     ) -> Result<(Reply, Option<QueueId>), Decision> {
@@ -310,7 +348,9 @@ impl Session {
         let content = intake::content(body.body());
         match intake::hops(&*content) {
             Ok(hops) if hops > self.live.config.queue.hop_count => {
-                return refuse(Reply::new(554, "5.4.6", "Error: too many hops"));
+                let decision = Decision::Refuse(intake::too_many_hops());
+                self.say_message(&*content, &decision);
+                return Err(decision);
             }
             Ok(_) => {}
             Err(error) => {
@@ -318,12 +358,16 @@ impl Session {
                 return refuse(Reply::new(451, "4.3.0", "Error: queue file read error"));
             }
         }
-        let decision = envelope.policy.end_of_data(Message::new(content)).await;
+        let decision = envelope.policy.end_of_data(Message::new(content.clone())).await;
         tarpit(&envelope.policy).await;
         if decision != Decision::Accept {
+            self.say_message(&*content, &decision);
             return Err(decision);
         }
         let outgoing = envelope.policy.finish().await;
+        if self.recording.is_some() {
+            self.say_message(&*content, &rehearsal::outcome(&outgoing));
+        }
         let accepted = Accepted {
             session: &self.facts,
             esmtp: self.facts.esmtp(),
@@ -340,6 +384,14 @@ impl Session {
             }
             Ok(None) => Ok((Reply::new(250, "2.0.0", "Ok"), None)),
             Err(reply) => refuse(reply),
+        }
+    }
+
+    fn say_message(&mut self, content: &dyn Content, verdict: &dyn Display) {
+        let Some(recording) = &mut self.recording else { return };
+        // One that can't be read back is none that could be played again.
+        if let Ok(part) = Part::of(content, recording.kept()) {
+            recording.say(What::Message(part), Some(verdict.to_string()));
         }
     }
 

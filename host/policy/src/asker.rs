@@ -160,17 +160,15 @@ impl Asker {
         call: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<(T, Vec<String>), CallError> {
         let kept = self.sandboxes[number].lock().take();
-        let mut sandbox = match kept {
-            Some(sandbox) => sandbox,
-            None => {
-                // What is lent in a rehearsal or a recording goes before what is lent to the plugin alone.
-                let alone = plugin.services.as_ref().filter(|_| Arc::ptr_eq(&self.services, &self.policy.services));
-                let services = alone.unwrap_or(&self.services);
-                Sandbox::new(&self.policy.runtime, plugin, services, View::default()).await?
-            }
+        let mut sandbox = if let Some(sandbox) = kept {
+            sandbox
+        } else {
+            // What is lent in a rehearsal goes before what is lent to the plugin alone.
+            let alone = plugin.services.as_ref().filter(|_| self.services.are_real());
+            let services = alone.unwrap_or(&self.services);
+            Sandbox::new(&self.policy.runtime, plugin, services, View::default()).await?
         };
-        let state = sandbox.state();
-        state.view = self.view(number, plugin);
+        sandbox.state().view = self.view(number, plugin);
         let (mut sandbox, answer) = sandbox.ask(call).await?;
         let deeds = std::mem::take(&mut sandbox.state().deeds);
         if !self.policy.runtime.is_short() {

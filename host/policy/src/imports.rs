@@ -64,10 +64,10 @@ impl State {
     }
 
     /// The same for what shall be told of.
-    fn act(&mut self, deed: String) -> Result<&EnvelopeFacts> {
+    fn act(&mut self, deed: &str) -> Result<&EnvelopeFacts> {
         self.acting()?;
         if self.deeds.len() < DEEDS {
-            self.deeds.push(printable(&deed));
+            self.deeds.push(printable(deed));
         }
         self.acting()
     }
@@ -243,20 +243,20 @@ impl transaction::HostTransaction for State {
 
     fn hold(&mut self, _: Resource<TransactionHandle>, reason: String) -> Result<()> {
         fit(&reason, LOG_TEXT)?;
-        self.act(format!("hold: {reason}"))?.changing.lock().actions.hold.get_or_insert(reason);
+        self.act(&format!("hold: {reason}"))?.changing.lock().actions.hold.get_or_insert(reason);
         Ok(())
     }
 
     fn redirect(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
         let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
-        let envelope = self.act(format!("redirect to {to}"))?;
+        let envelope = self.act(&format!("redirect to {to}"))?;
         envelope.changing.lock().actions.redirect = Some(to);
         Ok(())
     }
 
     fn bcc(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
         let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
-        let mut changing = self.act(format!("copy to {to}"))?.changing.lock();
+        let mut changing = self.act(&format!("copy to {to}"))?.changing.lock();
         if changing.actions.bcc.len() >= BCC_LIMIT {
             bail!("more than {BCC_LIMIT} copies");
         }
@@ -274,7 +274,7 @@ impl transaction::HostTransaction for State {
         if value.len() > HEADER_VALUE || value.contains(['\0', '\r', '\n']) {
             bail!("a header value that is too long, or has NUL, CR or LF");
         }
-        let mut changing = self.act(format!("prepend {name}: {value}"))?.changing.lock();
+        let mut changing = self.act(&format!("prepend {name}: {value}"))?.changing.lock();
         let header = (name, value);
         if changing.actions.headers.contains(&header) {
             return Ok(());
@@ -287,7 +287,7 @@ impl transaction::HostTransaction for State {
     }
 
     fn delay(&mut self, _: Resource<TransactionHandle>, milliseconds: u32) -> Result<()> {
-        let actions = &mut self.act(format!("delay of {milliseconds} ms"))?.changing.lock().actions;
+        let actions = &mut self.act(&format!("delay of {milliseconds} ms"))?.changing.lock().actions;
         actions.delay = DELAY_LIMIT.min(actions.delay + Duration::from_millis(milliseconds.into()));
         Ok(())
     }

@@ -109,6 +109,11 @@ impl Policy {
         &self.plugins
     }
 
+    /// What the plugins are lent.
+    pub fn services(&self) -> &Arc<dyn Services> {
+        &self.services
+    }
+
     /// Whose an address is.
     pub fn domains(&self) -> &Domains {
         &self.domains

@@ -155,7 +155,10 @@ impl Policy {
     }
 
     /// The same with other services: then nothing is kept, and nothing that is kept is used.
-    pub(crate) async fn next_hop_with(
+    ///
+    /// # Errors
+    /// As [`Policy::next_hop`].
+    pub async fn next_hop_with(
         self: &Arc<Self>,
         of: Consignment<'_>,
         services: &Arc<dyn Services>,

@@ -101,6 +101,11 @@ pub trait Services: Send + Sync + 'static {
     /// Grows whenever any table changed: what was made of the tables before is then stale.
     fn generation(&self) -> u64;
 
+    /// Whether what is asked of them is asked for real. In a rehearsal it isn't, and no plugin has services of its own.
+    fn are_real(&self) -> bool {
+        true
+    }
+
     /// Milliseconds since 1970-01-01, UTC.
     fn now(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -39,6 +39,10 @@ impl Services for Rehearsal {
         self.beneath.generation()
     }
 
+    fn are_real(&self) -> bool {
+        false
+    }
+
     fn now(&self) -> u64 {
         self.beneath.now()
     }

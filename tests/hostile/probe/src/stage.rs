@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use facteur_plugin::counters::{self, Bucket, Taken};
 use facteur_plugin::{Address, Failure, Message, Recipient, Reply, Session, Transaction, Verdict, lookup};
 
 use crate::deed::{self, MEGABYTES};
@@ -77,6 +78,15 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
                 return Ok(Word::Passed);
             }
             reject("5.7.1", format!("the subject is {text}"))
+        }
+        "rate" => {
+            let (store, size) = text.split_once(' ').unwrap_or((text, ""));
+            let sender = asked.t.and_then(Transaction::sender).map(|sender| sender.local).unwrap_or_default();
+            let bucket = Bucket { size: size.parse().unwrap_or(0), period: 3_600_000 };
+            match counters::take(store, &sender, 1, bucket) {
+                Ok(Taken::Yes) => return Ok(Word::Passed),
+                _ => Verdict::Defer(later("too many")),
+            }
         }
         "remember" => {
             let mut seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

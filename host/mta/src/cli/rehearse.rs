@@ -1,0 +1,255 @@
+//! `facteur try`, `facteur record`, `facteur replay`.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use facteur_policy::{Policy, Taped};
+use facteur_spool::Timestamp;
+
+use super::{Failure, Json, Plain, load, runtime, time};
+use crate::admin::{self, Answer, Request, Sink};
+use crate::config::Config;
+use crate::live::{self, Live, Purpose};
+use crate::rehearsal::{self, Dialogue, Kept, Part, Recorded, Redaction, Summary, Wanted, What};
+use crate::serve;
+
+/// The client's port in a rehearsal, which says nothing.
+const PORT: u16 = 25_000;
+
+#[derive(Debug, clap::Args)]
+pub struct Try {
+    /// The client's IP address.
+    #[arg(long)]
+    client: IpAddr,
+    /// What it says at EHLO.
+    #[arg(long, default_value = "client.example")]
+    helo: String,
+    /// It says HELO instead.
+    #[arg(long)]
+    no_esmtp: bool,
+    /// Who it has proved to be.
+    #[arg(long)]
+    login: Option<String>,
+    /// The sender; "" is the null sender.
+    #[arg(long)]
+    from: String,
+    /// A recipient; may be given several times.
+    #[arg(long, required = true)]
+    to: Vec<String>,
+    /// The listener that it comes to. Default: the first of the configuration.
+    #[arg(long, default_value = "")]
+    listener: String,
+    /// A JSON object in place of text.
+    #[arg(long)]
+    json: bool,
+    /// The message, as a file. Without one the session ends at DATA.
+    message: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Record {
+    /// Where to: one JSON object a line. "-": to the terminal.
+    file: PathBuf,
+    /// Ends after so many sessions.
+    #[arg(long)]
+    sessions: Option<u64>,
+    /// Ends after so many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Sessions of a hundred.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    share: u8,
+    /// How much of each message: what isn't kept can't be looked at again.
+    #[arg(long, value_enum, default_value_t = Kept::Headers)]
+    content: Kept,
+    /// Replaces the local parts of addresses.
+    #[arg(long)]
+    redact: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    /// The configuration whose plugins are asked.
+    #[arg(long)]
+    with: PathBuf,
+    /// What `facteur record` wrote.
+    file: PathBuf,
+}
+
+/// Plays the session to the running server; where there is none, to what it would load.
+pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
+    let mut said = vec![
+        What::Connect,
+        What::Hello { name: wanted.helo, esmtp: !wanted.no_esmtp },
+        What::Mail { sender: Some(wanted.from).filter(|from| !from.is_empty()), size: None, utf8: false },
+    ];
+    said.extend(wanted.to.into_iter().map(|to| What::Rcpt { to }));
+    said.push(What::Data);
+    if let Some(path) = &wanted.message {
+        let bytes = fs::read(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+        said.push(What::Message(Part::whole(with_crlf(&bytes))));
+    }
+    let dialogue = Dialogue {
+        session: "try".into(),
+        time: Timestamp::now().0,
+        listener: wanted.listener,
+        client: SocketAddr::new(wanted.client, PORT),
+        login: wanted.login,
+        said: said.into_iter().map(Into::into).collect(),
+    };
+    runtime()?.block_on(async {
+        let mut sink = Told { json: wanted.json };
+        if admin::ask(&config.admin.socket, &Request::Try(dialogue.clone()), &mut sink).await? {
+            return Ok(());
+        }
+        eprintln!("facteur: no server runs: counters are taken as empty");
+        let live = offline(config).await?;
+        let record = rehearsal::rehearse(&live, dialogue).await.map_err(Failure)?;
+        sink.put(Answer::Decided(Box::new(record))).await?;
+        Ok(())
+    })
+}
+
+async fn offline(config: Config) -> Result<Live, Failure> {
+    let runtime = serve::runtime(&config)?;
+    let shared = serve::shared(&config, None)?;
+    let live = Live::load(config, &runtime, &shared, None, Purpose::Check).await;
+    live.map_err(|errors| Failure(errors.join("\n")))
+}
+
+/// Lines end in CRLF, as they do when a client sends them.
+fn with_crlf(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        let text = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+struct Told {
+    json: bool,
+}
+
+impl Sink for Told {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        if self.json { Json.put(answer).await } else { Plain.put(answer).await }
+    }
+}
+
+/// Records until there is enough, or somebody ends it.
+pub fn record(config: &Config, wanted: &Record) -> Result<(), Failure> {
+    let out: Box<dyn Write + Send> = if wanted.file == Path::new("-") {
+        Box::new(io::stdout())
+    } else {
+        let file = File::create(&wanted.file);
+        Box::new(file.map_err(|error| Failure(format!("{}: {error}", wanted.file.display())))?)
+    };
+    let mut sink = Recording {
+        out,
+        redaction: wanted.redact.then(Redaction::default),
+        sessions: 0,
+        enough: false,
+        most: wanted.sessions.unwrap_or(u64::MAX),
+    };
+    let request = Request::Record(Wanted { content: wanted.content, share: wanted.share });
+    let time = wanted.seconds.map_or(Duration::MAX, Duration::from_secs);
+    let ended = runtime()?.block_on(async {
+        tokio::select! {
+            asked = admin::ask(&config.admin.socket, &request, &mut sink) => asked,
+            () = tokio::time::sleep(time) => Ok(true),
+            _ = tokio::signal::ctrl_c() => Ok(true),
+        }
+    });
+    match ended {
+        Ok(false) => Err(Failure("facteur: no server runs with this configuration: there is nothing to record".into())),
+        Err(error) if !sink.enough => Err(error.into()),
+        _ => {
+            sink.out.flush()?;
+            eprintln!("{} sessions", sink.sessions);
+            Ok(())
+        }
+    }
+}
+
+struct Recording {
+    out: Box<dyn Write + Send>,
+    redaction: Option<Redaction>,
+    sessions: u64,
+    enough: bool,
+    most: u64,
+}
+
+impl Sink for Recording {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        let Answer::Recorded(session) = answer else {
+            return match answer {
+                Answer::Done => {
+                    eprintln!("recording: Ctrl-C ends it");
+                    Ok(())
+                }
+                other => Plain.put(other).await,
+            };
+        };
+        let mut session = serde_json::to_value(&session).map_err(io::Error::other)?;
+        if let Some(redaction) = &mut self.redaction {
+            redaction.redact(&mut session);
+        }
+        writeln!(self.out, "{session}")?;
+        self.out.flush()?;
+        self.sessions += 1;
+        self.enough = self.sessions >= self.most;
+        if self.enough { Err(io::Error::other("enough")) } else { Ok(()) }
+    }
+}
+
+/// 0: no verdict changes. 1: some do. 2: it can't be played.
+pub fn replay(wanted: &Replay) -> ExitCode {
+    let played = load(&wanted.with).and_then(|config| runtime()?.block_on(play(config, &wanted.file)));
+    match played {
+        Ok(summary) => {
+            println!("{}", summary.shown());
+            ExitCode::from(u8::from(summary.is_changed()))
+        }
+        Err(Failure(text)) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn play(config: Config, file: &Path) -> Result<Summary, Failure> {
+    let place = |error: &dyn std::fmt::Display| Failure(format!("{}: {error}", file.display()));
+    let mut lines: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(|error| place(&error))?)
+    };
+    let runtime = serve::runtime(&config)?;
+    // No table, no network: all that plugins may know is on the tapes.
+    let nothing = Arc::new(Taped::playing(Vec::new()));
+    let (wanted, unreadable) = live::policy_config(&config);
+    if !unreadable.is_empty() {
+        return Err(Failure(unreadable.join("\n")));
+    }
+    let policy = Policy::load(&runtime, wanted, nothing).await;
+    let policy =
+        policy.map_err(|errors| Failure(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let mut summary = Summary::default();
+    for (number, line) in BufReader::new(&mut lines).lines().enumerate() {
+        let line = line.map_err(|error| place(&error))?;
+        let recorded: Recorded = serde_json::from_str(&line)
+            .map_err(|error| place(&format!("line {} is no recorded session: {error}", number + 1)))?;
+        let told = rehearsal::replay(&config, &policy, &recorded, &mut summary).await;
+        if !told.is_empty() {
+            println!("{} {told}", time(recorded.dialogue.time));
+        }
+    }
+    Ok(summary)
+}
