@@ -26,6 +26,7 @@ const CHECK: &str = "facteur --config facteur.toml check";
 const SERVE: &str = "facteur --config facteur.toml serve";
 const LIST: &str = "facteur --config facteur.toml queue list";
 const FLUSH: &str = "facteur --config facteur.toml queue flush --all";
+const TRY: &str = "facteur --config facteur.toml try --client 192.0.2.1 --from a@example.com --to x@example.net";
 const COPY: &str = "cp -r plugin-sdk/rust/template target/no-thirteen";
 const UNIT_TESTS: &str = "cargo test --manifest-path target/no-thirteen/Cargo.toml";
 const BUILD: &str = "cargo xtask plugin target/no-thirteen";
@@ -73,7 +74,7 @@ fn run(line: &str, folder: &Path) -> Output {
 fn every_command_is_tested_here() {
     let lines = blocks("sh").into_iter().flat_map(str::lines);
     let commands: Vec<&str> = lines.map(|line| line.split(" #").next().unwrap_or_default().trim()).collect();
-    let tested = [RUN, TEST, SEND, READ, CHECK, SERVE, LIST, FLUSH, COPY, UNIT_TESTS, BUILD];
+    let tested = [RUN, TEST, SEND, READ, CHECK, SERVE, LIST, FLUSH, TRY, COPY, UNIT_TESTS, BUILD];
     assert_eq!(commands, tested);
     assert_eq!(blocks("toml").len(), 2);
     let [plugin] = blocks("rust")[..] else { panic!("one plugin is shown") };
@@ -163,6 +164,7 @@ fn the_operators_ten_minutes() {
         assert!(listed.contains(&id) && listed.contains("x@elsewhere.example"), "{listed}");
         let sink = Sink::start("[2001:db8::9]:25");
         assert_eq!(run(FLUSH, &folder).success(), "1 message\n");
+        assert!(run(TRY, &folder).success().contains("RCPT <x@example.net>: refused: 554 5.7.1"));
         assert_eq!(sink.one().recipients, ["x@elsewhere.example"]);
 
         // What the comments and the text besides promise.

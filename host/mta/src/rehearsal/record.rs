@@ -117,7 +117,7 @@ impl Recorder {
         let Recording { dialogue, trusted, tape, to, .. } = recording;
         let whole = dialogue.said.len() < SAID;
         let session = tape.take().filter(|_| whole).map(|tape| Recorded { dialogue, trusted, tape });
-        if !session.is_some_and(|session| to.try_send(session).is_ok()) {
+        if session.is_none_or(|session| to.try_send(session).is_err()) {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
