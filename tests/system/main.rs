@@ -6,6 +6,7 @@
 mod backlog;
 mod content;
 mod crash;
+mod defences;
 mod disk_full;
 mod harness;
 mod interop;
