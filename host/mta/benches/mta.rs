@@ -208,7 +208,7 @@ fn rcpt(bencher: Bencher, kind: &str) {
     };
     bencher.with_inputs(address).bench_local_values(|to: Address| {
         let facts = Arc::new(SessionFacts::new("s".into(), "l".into(), client, true));
-        let session = site.live.policy.session(chain.clone(), facts);
+        let session = site.live.policy.session(&chain, facts);
         let mut transaction = session.begin(Some("sender@example.org".parse().unwrap()), None, false);
         assert_eq!(site.runtime.block_on(transaction.rcpt(to, false)), Decision::Accept);
     });

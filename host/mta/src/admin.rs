@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::decisions::{self, Record};
 use crate::mta::{Mta, told_to_stop};
-use crate::serve::Control;
+use crate::serve::{Control, DECISIONS};
 
 /// A request is short.
 const REQUEST_LIMIT: u64 = 64 * 1024;
@@ -43,6 +44,11 @@ pub enum Request {
     Delete(Which),
     /// Load the configuration anew.
     Reload,
+    /// What was decided about a message or in a session, and why.
+    Explain {
+        /// A queue id, or the name of a session as the log has it.
+        id: String,
+    },
 }
 
 /// Which messages.
@@ -68,6 +74,8 @@ pub enum Answer {
         /// Messages.
         count: u64,
     },
+    /// Something that was decided.
+    Decided(Box<Record>),
     /// It was done.
     Done,
     /// It wasn't.
@@ -164,6 +172,12 @@ pub async fn answer(
             };
             return sink.put(answer).await;
         }
+        Request::Explain { id } => {
+            if let Some((mta, _)) = running {
+                mta.decisions.flush().await;
+            }
+            return explain(spool, id, sink).await;
+        }
         Request::Flush(which) => change(spool, running, which, Change::Flush).await,
         Request::Hold(which) => change(spool, running, which, Change::Hold).await,
         Request::Release(which) => change(spool, running, which, Change::Release).await,
@@ -259,6 +273,26 @@ async fn show(spool: &Spool, id: &str, sink: &mut impl Sink) -> io::Result<()> {
         }
         Ok(None) => Ok(()),
         Err(error) => sink.put(failed(&error)).await,
+    }
+}
+
+async fn explain(spool: &Spool, id: String, sink: &mut impl Sink) -> io::Result<()> {
+    let folder = spool.folder().join(DECISIONS);
+    let name = id.clone();
+    let found = tokio::task::spawn_blocking(move || decisions::find(&folder, &name)).await.map_err(io::Error::other)?;
+    match found {
+        Ok(records) if records.is_empty() => {
+            let text =
+                format!("nothing is known of {id}: it is no queue id or session of this server, or too long ago");
+            sink.put(failed(&text)).await
+        }
+        Ok(records) => {
+            for record in records {
+                sink.put(Answer::Decided(Box::new(record))).await?;
+            }
+            Ok(())
+        }
+        Err(error) => sink.put(failed(&format!("what was decided can't be read: {error}"))).await,
     }
 }
 

@@ -11,6 +11,7 @@ use facteur_spool::Spool;
 
 use crate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::config::{self, Config, LogFormat};
+use crate::decisions::{self, Record};
 use crate::{demo, serve};
 
 /// Where the configuration is looked for.
@@ -37,6 +38,14 @@ enum Command {
     Queue {
         #[command(subcommand)]
         command: QueueCommand,
+    },
+    /// Tell what was decided about a message or in a session: who was asked, what they answered, what came of it.
+    Explain {
+        /// A queue id, or the name of a session from the log.
+        id: String,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Load configuration, tables and plugins anew, without losing a session.
     Reload,
@@ -94,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Serve => load(&arguments.config).and_then(|config| run(config, Some(&arguments.config))),
         Command::Check => load(&arguments.config).and_then(check),
         Command::Queue { command } => load(&arguments.config).and_then(|config| queue(&config, command)),
+        Command::Explain { id, json } => load(&arguments.config).and_then(|config| explain(&config, id, json)),
         Command::Reload => load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain)),
         Command::Demo { folder } => try_out(&folder),
     };
@@ -180,6 +190,33 @@ fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {
     }
 }
 
+fn explain(config: &Config, id: String, json: bool) -> Result<(), Failure> {
+    let request = Request::Explain { id };
+    if json {
+        return ask(config, &request, &mut Json);
+    }
+    let mut story = Story::default();
+    ask(config, &request, &mut story)?;
+    print!("{}", decisions::tell(&story.0, time));
+    Ok(())
+}
+
+/// What was decided, gathered to be told as a whole.
+#[derive(Default)]
+struct Story(Vec<Record>);
+
+impl Sink for Story {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        match answer {
+            Answer::Decided(record) => {
+                self.0.push(*record);
+                Ok(())
+            }
+            other => Plain.put(other).await,
+        }
+    }
+}
+
 /// Asks the running program; where there is none, the store itself.
 fn ask(config: &Config, request: &Request, sink: &mut (impl Sink + Send)) -> Result<(), Failure> {
     let runtime = runtime()?;
@@ -208,6 +245,7 @@ impl Sink for Plain {
             Answer::Content { text } => write!(out, "{text}"),
             Answer::Count { count: 1 } => writeln!(out, "1 message"),
             Answer::Count { count } => writeln!(out, "{count} messages"),
+            Answer::Decided(record) => write!(out, "{}", decisions::tell(&[*record], time)),
             Answer::Done => writeln!(out, "done"),
             Answer::Failed { errors } => Err(io::Error::other(errors.join("\n"))),
         }
@@ -222,6 +260,10 @@ impl Sink for Json {
         match answer {
             Answer::Message(entry) => {
                 let line = serde_json::to_string(&entry).map_err(io::Error::other)?;
+                writeln!(io::stdout().lock(), "{line}")
+            }
+            Answer::Decided(record) => {
+                let line = serde_json::to_string(&record).map_err(io::Error::other)?;
                 writeln!(io::stdout().lock(), "{line}")
             }
             other => Plain.put(other).await,

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod connect;
 pub mod counters;
+pub mod decisions;
 pub mod delivery;
 pub mod demo;
 pub mod dns;

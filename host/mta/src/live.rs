@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use facteur_policy::{Chain, Policy, PolicyConfig, Runtime};
+use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Rehearsal, Runtime, Services};
 
 use crate::builtin;
 use crate::config::{self, Component, Config};
 use crate::connect::Connector;
-use crate::counters::CountersView;
+use crate::counters::{Counters, CountersView};
 use crate::delivery;
 use crate::files::Folders;
 use crate::scanner::AllScanners;
@@ -71,26 +71,6 @@ impl Live {
         if let Err(error) = mailboxes.check() {
             errors.push(error);
         }
-        let mut plugins = Vec::new();
-        for plugin in &config.plugins {
-            match component(plugin) {
-                Ok(wasm) => plugins.push(facteur_policy::PluginConfig {
-                    name: plugin.name.clone(),
-                    wasm,
-                    settings: plugin.settings.clone(),
-                    grants: plugin.grants.clone(),
-                    early: plugin.early,
-                    limits: plugin.limits,
-                    on_error: plugin.on_error,
-                }),
-                Err(error) => errors.push(error),
-            }
-        }
-        let policy = PolicyConfig {
-            plugins,
-            domains: config.domains.clone(),
-            code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
-        };
         for (name, folder) in config.folders.iter().filter(|(_, folder)| !folder.path.is_dir()) {
             let error = format!("folder \"{name}\": {} is no folder", folder.path.display());
             if purpose == Purpose::Check {
@@ -116,6 +96,30 @@ impl Live {
             counters: counters(shared, &config).await,
             verifier: Verifier::new(shared.answers.clone(), config.verify.clone(), delivery.clone()),
         });
+        let mut plugins = Vec::new();
+        for plugin in &config.plugins {
+            match component(plugin) {
+                Ok(wasm) => plugins.push(facteur_policy::PluginConfig {
+                    name: plugin.name.clone(),
+                    wasm,
+                    settings: plugin.settings.clone(),
+                    grants: plugin.grants.clone(),
+                    early: plugin.early,
+                    limits: plugin.limits,
+                    on_error: plugin.on_error,
+                    mode: plugin.mode,
+                    share: plugin.share,
+                    instead_of: plugin.instead_of.clone(),
+                    services: (plugin.mode == Mode::Shadow).then(|| in_the_shadow(&config, services.clone())),
+                }),
+                Err(error) => errors.push(error),
+            }
+        }
+        let policy = PolicyConfig {
+            plugins,
+            domains: config.domains.clone(),
+            code: (purpose != Purpose::Check).then(|| config.policy.cache.clone()),
+        };
         match Policy::load(runtime, policy, services.clone()).await {
             Ok(policy) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
@@ -142,6 +146,13 @@ async fn counters(shared: &Shared, config: &Config) -> CountersView {
     let (counters, wanted) = (shared.counters.clone(), config.counters.clone());
     // A panic has been told already; without its stores a plugin that needs them isn't loaded.
     tokio::task::spawn_blocking(move || counters.view(&wanted)).await.unwrap_or_default()
+}
+
+/// What a plugin in the shadow is lent: counters of its own, and nothing that others could see a trace of.
+fn in_the_shadow(config: &Config, services: Arc<Lent>) -> Arc<dyn Services> {
+    // In memory alone: they last until the next reload.
+    let counters = Counters::new(None).view(&config.counters);
+    Arc::new(Rehearsal::new(services, Box::new(counters), true))
 }
 
 fn component(plugin: &config::Plugin) -> Result<Cow<'static, [u8]>, String> {

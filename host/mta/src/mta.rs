@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use facteur_spool::Spool;
+use facteur_spool::{Spool, Timestamp};
 use tokio::sync::watch;
 
+use crate::decisions::Decisions;
 use crate::live::Live;
 use crate::queue::Queue;
 
@@ -21,9 +22,13 @@ pub struct Mta {
     pub spool: Spool,
     /// What is being delivered.
     pub queue: Queue,
+    /// What was decided.
+    pub decisions: Decisions,
     /// True once the program is to end: sessions say 421 and go.
     pub stopping: watch::Receiver<bool>,
     sessions: AtomicU64,
+    /// When it started, in seconds since 1970.
+    started: u64,
 }
 
 /// Waits until the program is to end.
@@ -34,13 +39,20 @@ pub async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
 
 impl Mta {
     /// Puts the parts together.
-    pub fn new(lives: Lives, spool: Spool, queue: Queue, stopping: watch::Receiver<bool>) -> Self {
-        Self { lives, spool, queue, stopping, sessions: AtomicU64::new(0) }
+    pub fn new(
+        lives: Lives,
+        spool: Spool,
+        queue: Queue,
+        decisions: Decisions,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let started = Timestamp::now().0 / 1000;
+        Self { lives, spool, queue, decisions, stopping, sessions: AtomicU64::new(0), started }
     }
 
-    /// A name for a session, unique in this process and unlikely to come again in the next.
+    /// A name for a session: never given again, unless the clock is put back.
     pub fn session_id(&self) -> String {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
-        format!("s{:x}-{number:x}", std::process::id())
+        format!("s{:x}-{number:x}", self.started)
     }
 }

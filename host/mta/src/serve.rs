@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::admin;
 use crate::config::{Config, ConfigError};
 use crate::counters::Counters;
+use crate::decisions::Decisions;
 use crate::delivery::Deliverer;
 use crate::dns::Resolver;
 use crate::listener::Listener;
@@ -32,6 +33,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The file of the durable counters, in the spool.
 const COUNTERS: &str = "counters.sqlite";
+
+/// The folder of what was decided, in the spool.
+pub const DECISIONS: &str = "decisions";
 
 /// Why the program ended.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +149,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             ("[queue]", format!("{:?}", config.queue)),
             ("[dns]", format!("{:?}", config.dns)),
             ("[log]", format!("{:?}", config.log)),
+            ("[decisions]", format!("{:?}", config.decisions)),
             ("[spool]", format!("{:?}", config.spool)),
             ("[policy]", format!("{:?}", config.policy)),
             ("[verify] concurrency", config.verify.concurrency.to_string()),
@@ -210,10 +215,16 @@ pub async fn serve(
     live.tables.watch().map_err(ServeError::system("watching the tables"))?;
     let deliverer = Arc::new(Deliverer::new(live.delivery.clone()));
     let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
-    let queue = Queue::start(parts(&spool, &lives, &deliverer)).await?;
+    let decisions = {
+        let loaded = lives.load();
+        let folder = loaded.config.spool.path.join(DECISIONS);
+        let opened = Decisions::open(&folder, loaded.config.decisions);
+        opened.map_err(ServeError::system(folder.display().to_string()))?
+    };
+    let queue = Queue::start(parts(&spool, &lives, &deliverer, &decisions)).await?;
 
     let (stop, stopping) = watch::channel(false);
-    let mta = Arc::new(Mta::new(lives.clone(), spool.clone(), queue.clone(), stopping));
+    let mta = Arc::new(Mta::new(lives.clone(), spool.clone(), queue.clone(), decisions.clone(), stopping));
     let control = Control {
         file: file.map(Path::to_owned),
         runtime,
@@ -246,7 +257,11 @@ pub async fn serve(
     deliverer.close().await;
     let counters = shared.counters;
     // A panic in there has been told already.
-    let _ = tokio::task::spawn_blocking(move || counters.close()).await;
+    let _ = tokio::task::spawn_blocking(move || {
+        counters.close();
+        decisions.close();
+    })
+    .await;
     spool.close().await?;
     tracing::info!("stopped");
     Ok(())
@@ -268,12 +283,13 @@ async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
     Ok(opened?)
 }
 
-fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>) -> queue::Parts {
+fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>, decisions: &Decisions) -> queue::Parts {
     let settings = &lives.load().config.queue;
     queue::Parts {
         spool: spool.clone(),
         lives: lives.clone(),
         deliverer: deliverer.clone(),
+        decisions: decisions.clone(),
         limits: queue::Limits {
             window: settings.active,
             initial_concurrency: settings.destination_concurrency,

@@ -11,16 +11,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_policy::{Decision, Message, SessionFacts, Transaction};
+use facteur_policy::{Decision, Message, SessionFacts, Story, Transaction};
 use facteur_smtp::{
     Address, DataError, Event, MailParameters, Path, RcptParameters, Reply, Server, ServerConfig, ServerLimits,
 };
-use facteur_spool::{BodyWriter, SpoolError};
+use facteur_spool::{BodyWriter, QueueId, SpoolError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::config::Listen;
+use crate::decisions::{Kind, Record};
 use crate::intake::{self, Accepted};
 use crate::live::Live;
 use crate::mta::{Mta, told_to_stop};
@@ -54,7 +55,7 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         },
         bare_newline: listen.bare_newline,
     }));
-    let policy = live.policy.session(live.chain(&listen.name), facts.clone());
+    let policy = live.policy.session(&live.chain(&listen.name), facts.clone());
     let session = Session { mta, live, listen, facts: facts.clone(), policy, wire, stream, envelope: None };
     match Box::pin(session.run()).await {
         Ok(()) => tracing::debug!(session = facts.id, "disconnect"),
@@ -92,6 +93,13 @@ impl Envelope {
 
 impl Session {
     async fn run(mut self) -> io::Result<()> {
+        let ended = Box::pin(self.converse()).await;
+        self.keep_envelope("left by the client".to_owned(), None);
+        self.keep_session();
+        ended
+    }
+
+    async fn converse(&mut self) -> io::Result<()> {
         match Box::pin(self.policy.connect()).await {
             Decision::Accept => {
                 let greeting = format!("{} ESMTP facteur", self.live.config.hostname);
@@ -202,7 +210,7 @@ impl Session {
             },
             Event::Vrfy(_) => Decision::Accept,
             Event::Reset => {
-                self.envelope = None;
+                self.keep_envelope("taken back by the client".to_owned(), None);
                 return ControlFlow::Continue(());
             }
             Event::Quit => return ControlFlow::Continue(()),
@@ -227,6 +235,7 @@ impl Session {
     }
 
     fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {
+        self.keep_session();
         if let Err(error) = self.mta.spool.space() {
             return Decision::Refuse(error.reply());
         }
@@ -268,7 +277,23 @@ impl Session {
 
     /// The message's own reply, or what policy decided against it.
     async fn end_of_data(&mut self, result: Result<(), DataError>) -> Result<Reply, Decision> {
-        let Some(mut envelope) = self.envelope.take() else { return Err(out_of_turn()) };
+        let Some(envelope) = self.envelope.take() else { return Err(out_of_turn()) };
+        let story = envelope.policy.story().clone();
+        let sender = envelope.sender.clone();
+        let answer = self.take_message(envelope, result).await;
+        let (outcome, id) = match &answer {
+            Ok((reply, id)) => (reply.to_string(), *id),
+            Err(decision) => (decision.to_string(), None),
+        };
+        self.keep(sender, &story, outcome, id);
+        answer.map(|(reply, _)| reply)
+    }
+
+    async fn take_message(
+        &self,
+        mut envelope: Box<Envelope>,
+        result: Result<(), DataError>,
+    ) -> Result<(Reply, Option<QueueId>), Decision> {
         let refuse = |reply: Reply| Err(Decision::Refuse(reply));
         if let Err(error) = result {
             return refuse(error.reply());
@@ -309,9 +334,38 @@ impl Session {
             body,
         };
         match intake::accept(&self.mta, accepted).await {
-            Ok(Some(queued)) => Ok(Reply::new(250, "2.0.0", format!("Ok: queued as {}", queued.queue_id))),
-            Ok(None) => Ok(Reply::new(250, "2.0.0", "Ok")),
+            Ok(Some(queued)) => {
+                let reply = Reply::new(250, "2.0.0", format!("Ok: queued as {}", queued.queue_id));
+                Ok((reply, Some(queued.queue_id)))
+            }
+            Ok(None) => Ok((Reply::new(250, "2.0.0", "Ok"), None)),
             Err(reply) => refuse(reply),
+        }
+    }
+
+    /// Ends the envelope that is open, if any.
+    fn keep_envelope(&mut self, outcome: String, id: Option<QueueId>) {
+        if let Some(envelope) = self.envelope.take() {
+            self.keep(envelope.sender, envelope.policy.story(), outcome, id);
+        }
+    }
+
+    /// What was decided about an envelope.
+    fn keep(&self, sender: Option<Address>, story: &Story, outcome: String, id: Option<QueueId>) {
+        if self.mta.decisions.is_on() {
+            self.mta.decisions.keep(Record {
+                id: id.map(|id| id.to_string()),
+                sender: Some(sender.map_or_else(String::new, |sender| sender.to_string())),
+                ..Record::session(Kind::Envelope, &self.facts, story.take(), outcome)
+            });
+        }
+    }
+
+    /// What was said before there was an envelope.
+    fn keep_session(&self) {
+        let steps = self.policy.story().take();
+        if let Some(outcome) = steps.last().map(|step| step.answer.clone()) {
+            self.mta.decisions.keep(Record::session(Kind::Session, &self.facts, steps, outcome));
         }
     }
 

@@ -61,7 +61,7 @@ fn facts() -> Arc<SessionFacts> {
 }
 
 fn transaction(policy: &Arc<Policy>) -> Transaction {
-    let session = policy.session(policy.chain(None), facts());
+    let session = policy.session(&policy.chain(None), facts());
     session.begin(Some("sender@example.org".parse().unwrap()), None, false)
 }
 

@@ -22,7 +22,7 @@ use crate::expansion::Expansion;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::imports::printable;
 use crate::message::Message;
-use crate::plugin::Plugin;
+use crate::plugin::{Mode, Plugin};
 use crate::policy::{Chain, Policy};
 use crate::sandbox::{CallError, Sandbox, State, View};
 use crate::services::Services;
@@ -53,6 +53,11 @@ pub(crate) struct Question<'a> {
     pub about: Option<&'a Address>,
 }
 
+struct Shadow {
+    session: Option<Arc<SessionFacts>>,
+    envelope: Option<Arc<EnvelopeFacts>>,
+}
+
 /// The plugins of one transaction.
 pub(crate) struct Asker {
     pub matter: Matter,
@@ -60,6 +65,8 @@ pub(crate) struct Asker {
     sandboxes: Vec<Mutex<Option<Sandbox>>>,
     message: Mutex<Option<Message>>,
     expansions: Mutex<HashMap<Address, Arc<Expansion>>>,
+    /// The facts of plugins in the shadow, by their numbers.
+    shadows: Mutex<HashMap<usize, Shadow>>,
     this: Weak<Asker>,
 }
 
@@ -78,38 +85,58 @@ impl Asker {
             matter,
             message: Mutex::default(),
             expansions: Mutex::default(),
+            shadows: Mutex::default(),
             this: this.clone(),
         })
     }
 
     /// Asks the plugin with this number in the chain. What it answers has been logged and told when this returns, an answer that isn't one too.
+    /// None: its mode is `shadow`, so that its answer, whatever it was, decides nothing.
     pub(crate) async fn ask<T: Told>(
         &self,
         number: usize,
         question: Question<'_>,
         call: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<Result<T, Failure>>,
-    ) -> Result<T, CallError> {
+    ) -> Result<Option<T>, CallError> {
         let started = Instant::now();
         let plugin = &self.chain[number];
+        let mut deeds = Vec::new();
         let answer = match self.ask_in_sandbox(number, plugin, call).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(failure)) => {
+            Ok((Ok(answer), done)) => {
+                deeds = done;
+                Ok(answer)
+            }
+            Ok((Err(failure), _)) => {
                 Err(CallError::Failure { transient: failure.transient, reason: printable(&failure.reason) })
             }
             Err(error) => Err(error),
         };
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.tell(plugin, question, &answer, micros);
-        answer
+        self.tell(plugin, question, &answer, &deeds, micros);
+        match plugin.mode {
+            Mode::Enforce => answer.map(Some),
+            Mode::Shadow => Ok(None),
+        }
     }
 
-    fn tell<T: Told>(&self, plugin: &Plugin, question: Question<'_>, answer: &Result<T, CallError>, micros: u64) {
+    fn tell<T: Told>(
+        &self,
+        plugin: &Plugin,
+        question: Question<'_>,
+        answer: &Result<T, CallError>,
+        deeds: &[String],
+        micros: u64,
+    ) {
         let session = self.session.as_ref().map(|session| session.id.as_str());
         let Question { name, about } = question;
-        let told = match answer {
+        let mut told = match answer {
             Ok(answer) => answer.told(),
             Err(error) => format!("{}: {error}", error.label()),
         };
+        for deed in deeds {
+            told.push_str("; ");
+            told.push_str(deed);
+        }
         let about = about.map(ToString::to_string);
         if answer.is_ok() {
             tracing::debug!(session, plugin = plugin.name, question = name, about, answer = told, micros, "asked");
@@ -122,7 +149,7 @@ impl Asker {
             about,
             answer: told,
             micros,
-            shadow: false,
+            shadow: plugin.mode == Mode::Shadow,
         });
     }
 
@@ -131,27 +158,45 @@ impl Asker {
         number: usize,
         plugin: &Arc<Plugin>,
         call: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
-    ) -> Result<T, CallError> {
+    ) -> Result<(T, Vec<String>), CallError> {
         let kept = self.sandboxes[number].lock().take();
         let mut sandbox = match kept {
             Some(sandbox) => sandbox,
-            None => Sandbox::new(&self.policy.runtime, plugin, &self.services, self.view()).await?,
+            None => {
+                // What is lent in a rehearsal or a recording goes before what is lent to the plugin alone.
+                let alone = plugin.services.as_ref().filter(|_| Arc::ptr_eq(&self.services, &self.policy.services));
+                let services = alone.unwrap_or(&self.services);
+                Sandbox::new(&self.policy.runtime, plugin, services, View::default()).await?
+            }
         };
-        sandbox.state().view.message.clone_from(&self.message.lock());
-        let (sandbox, answer) = sandbox.ask(call).await?;
+        let state = sandbox.state();
+        state.view = self.view(number, plugin);
+        let (mut sandbox, answer) = sandbox.ask(call).await?;
+        let deeds = std::mem::take(&mut sandbox.state().deeds);
         if !self.policy.runtime.is_short() {
             *self.sandboxes[number].lock() = Some(sandbox);
         }
-        Ok(answer)
+        Ok((answer, deeds))
     }
 
-    fn view(&self) -> View {
-        View {
-            session: self.session.clone(),
-            envelope: self.envelope.clone(),
-            message: None,
-            asker: Some(self.this.clone()),
+    /// What a plugin looks at. In the shadow it has facts of its own, kept up to date: what it does to them is nobody else's.
+    fn view(&self, number: usize, plugin: &Plugin) -> View {
+        let (mut session, mut envelope) = (self.session.clone(), self.envelope.clone());
+        if plugin.mode == Mode::Shadow {
+            let mut shadows = self.shadows.lock();
+            let own = shadows.entry(number).or_insert_with(|| Shadow {
+                session: session.as_ref().map(|real| Arc::new(real.apart())),
+                envelope: envelope.as_ref().map(|real| Arc::new(real.apart())),
+            });
+            if let (Some(own), Some(real)) = (&own.session, &session) {
+                own.catch_up(real);
+            }
+            if let (Some(own), Some(real)) = (&own.envelope, &envelope) {
+                own.catch_up(real);
+            }
+            (session, envelope) = (own.session.clone(), own.envelope.clone());
         }
+        View { session, envelope, message: self.message.lock().clone(), asker: Some(self.this.clone()) }
     }
 
     /// From now on the plugins see the message.

@@ -307,8 +307,9 @@ impl Walk<'_> {
                     Ok(Ok(Answer::Targets { targets, owner, plugin: index }))
                 })
                 .await?;
-            if !matches!(answer, Answer::NoOpinion) {
-                return Ok(answer);
+            match answer {
+                None | Some(Answer::NoOpinion) => {}
+                Some(answer) => return Ok(answer),
             }
         }
         Ok(Answer::NoOpinion)

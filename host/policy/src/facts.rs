@@ -66,6 +66,27 @@ impl SessionFacts {
         }
     }
 
+    /// The same facts, for notes of one's own.
+    pub(crate) fn apart(&self) -> Self {
+        let Self { id, listener, client, trusted, login, hello, tags, reverse } = self;
+        Self {
+            id: id.clone(),
+            listener: listener.clone(),
+            client: *client,
+            trusted: *trusted,
+            login: login.clone(),
+            hello: Mutex::new(hello.lock().clone()),
+            tags: Mutex::new(tags.lock().clone()),
+            reverse: reverse.clone(),
+        }
+    }
+
+    /// Takes over what has become known since.
+    pub(crate) fn catch_up(&self, real: &Self) {
+        self.hello.lock().clone_from(&real.hello.lock());
+        self.tags.lock().join(&real.tags.lock());
+    }
+
     /// What HELO or EHLO said, if anything.
     pub fn helo(&self) -> Option<String> {
         self.hello.lock().as_ref().map(|hello| hello.name.clone())
@@ -153,6 +174,27 @@ impl EnvelopeFacts {
     pub(crate) fn new(domains: &Domains, sender: Option<Address>, acting: bool) -> Self {
         let sender_class = sender.as_ref().map(|sender| domains.class_of(sender));
         Self { sender, sender_class, declared_size: None, utf8: false, acting, changing: Mutex::default() }
+    }
+
+    /// The same facts, for notes and actions of one's own.
+    pub(crate) fn apart(&self) -> Self {
+        let Self { sender, sender_class, declared_size, utf8, acting, changing: _ } = self;
+        Self {
+            sender: sender.clone(),
+            sender_class: *sender_class,
+            declared_size: *declared_size,
+            utf8: *utf8,
+            acting: *acting,
+            changing: Mutex::default(),
+        }
+    }
+
+    /// Takes over what has become known since.
+    pub(crate) fn catch_up(&self, real: &Self) {
+        let (mut own, real) = (self.changing.lock(), real.changing.lock());
+        own.recipients.clone_from(&real.recipients);
+        own.accepted.clone_from(&real.accepted);
+        own.tags.join(&real.tags);
     }
 
     /// Adds an address to ask about; the number is its resource's.

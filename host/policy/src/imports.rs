@@ -10,7 +10,7 @@ mod scanner;
 mod verify;
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use facteur_smtp::Address;
 use wasmtime::component::Resource;
@@ -41,6 +41,8 @@ const BCC_LIMIT: usize = 16;
 const PREPEND_LIMIT: usize = 32;
 /// The longest value of such a header, in bytes.
 const HEADER_VALUE: usize = 8192;
+/// Actions of one call that are told of: more than any that counts.
+const DEEDS: usize = 64;
 /// The longest tarpit for one reply.
 const DELAY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -59,6 +61,15 @@ impl State {
             bail!("an action in the queue: there is no session that it could be for");
         }
         Ok(envelope)
+    }
+
+    /// The same for what shall be told of.
+    fn act(&mut self, deed: String) -> Result<&EnvelopeFacts> {
+        self.acting()?;
+        if self.deeds.len() < DEEDS {
+            self.deeds.push(printable(&deed));
+        }
+        self.acting()
     }
 
     fn message(&self) -> Result<&Message> {
@@ -232,19 +243,20 @@ impl transaction::HostTransaction for State {
 
     fn hold(&mut self, _: Resource<TransactionHandle>, reason: String) -> Result<()> {
         fit(&reason, LOG_TEXT)?;
-        self.acting()?.changing.lock().actions.hold.get_or_insert(reason);
+        self.act(format!("hold: {reason}"))?.changing.lock().actions.hold.get_or_insert(reason);
         Ok(())
     }
 
     fn redirect(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
         let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
-        self.acting()?.changing.lock().actions.redirect = Some(to);
+        let envelope = self.act(format!("redirect to {to}"))?;
+        envelope.changing.lock().actions.redirect = Some(to);
         Ok(())
     }
 
     fn bcc(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
         let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
-        let mut changing = self.acting()?.changing.lock();
+        let mut changing = self.act(format!("copy to {to}"))?.changing.lock();
         if changing.actions.bcc.len() >= BCC_LIMIT {
             bail!("more than {BCC_LIMIT} copies");
         }
@@ -262,7 +274,7 @@ impl transaction::HostTransaction for State {
         if value.len() > HEADER_VALUE || value.contains(['\0', '\r', '\n']) {
             bail!("a header value that is too long, or has NUL, CR or LF");
         }
-        let mut changing = self.acting()?.changing.lock();
+        let mut changing = self.act(format!("prepend {name}: {value}"))?.changing.lock();
         let header = (name, value);
         if changing.actions.headers.contains(&header) {
             return Ok(());
@@ -275,7 +287,7 @@ impl transaction::HostTransaction for State {
     }
 
     fn delay(&mut self, _: Resource<TransactionHandle>, milliseconds: u32) -> Result<()> {
-        let actions = &mut self.acting()?.changing.lock().actions;
+        let actions = &mut self.act(format!("delay of {milliseconds} ms"))?.changing.lock().actions;
         actions.delay = DELAY_LIMIT.min(actions.delay + Duration::from_millis(milliseconds.into()));
         Ok(())
     }
@@ -375,8 +387,7 @@ impl settings::Host for State {
 
 impl clock::Host for State {
     fn now(&mut self) -> Result<u64> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Ok(self.services.now())
     }
 }
 

@@ -39,13 +39,13 @@ pub use facts::{Actions, SessionFacts};
 pub use grants::Grants;
 pub use message::{Content, HEADER_LIMIT, Message};
 pub use meter::{Meter, Used};
-pub use plugin::{Limits, LoadError, OnError, Plugin, PluginConfig};
+pub use plugin::{Limits, LoadError, Mode, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
 pub use route::{Consignment, Route, SmtpRoute};
 pub use services::{
     Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError, FileInfo, Files, Found,
-    Lifetime, MailExchanger, Nothing, ScanError, Scanned, Scanners, Services, Step, TableError, Taken, Unavailable,
-    UnknownStore, Verified, Verify,
+    Lifetime, MailExchanger, Nothing, Overlay, Rehearsal, ScanError, Scanned, Scanners, Services, Step, TableError,
+    Taken, Tape, Taped, Unavailable, UnknownStore, Verified, Verify,
 };
 pub use session::{Decision, Session};
 pub use story::{Step as StoryStep, Story};

@@ -4,6 +4,7 @@
 //! plugin. A plugin that exports none the host knows, or whose `init` says no, is an error of the load.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const NO_HOOK: &str =
     "it exports no hook of facteur:policy@0.1.0 (restriction, alias, transport, content, authenticate, delivery)";
 
 /// `[[plugin]]`, as the configuration has it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PluginConfig {
     /// Its name in chains and logs.
     pub name: String,
@@ -41,6 +42,43 @@ pub struct PluginConfig {
     pub limits: Limits,
     /// What follows when it fails.
     pub on_error: OnError,
+    /// What its answers count for.
+    pub mode: Mode,
+    /// In how many sessions of a hundred it is asked. Without a session (the queue) the recipient's address decides.
+    pub share: u8,
+    /// The plugin whose place it takes in those sessions; otherwise it has a place of its own.
+    pub instead_of: Option<String>,
+    /// What is lent to it; none: what is lent to all.
+    pub services: Option<Arc<dyn Services>>,
+}
+
+impl Default for PluginConfig {
+    /// One that decides in every session, and may do nothing else.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            wasm: Cow::default(),
+            settings: "{}".to_owned(),
+            grants: Grants::default(),
+            early: false,
+            limits: Limits::default(),
+            on_error: OnError::default(),
+            mode: Mode::default(),
+            share: 100,
+            instead_of: None,
+            services: None,
+        }
+    }
+}
+
+/// What the answers of a plugin count for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// They decide.
+    #[default]
+    Enforce,
+    /// They are told, and change nothing: neither do actions, notes and edits.
+    Shadow,
 }
 
 /// What one call may use.
@@ -89,6 +127,10 @@ pub struct Plugin {
     pub(crate) early: bool,
     pub(crate) limits: Limits,
     pub(crate) on_error: OnError,
+    pub(crate) mode: Mode,
+    pub(crate) share: u8,
+    pub(crate) instead_of: Option<String>,
+    pub(crate) services: Option<Arc<dyn Services>>,
     pub(crate) instance_pre: InstancePre<State>,
     pub(crate) hooks: Hooks,
     initial: OnceLock<Initial>,
@@ -129,6 +171,10 @@ impl Plugin {
             early: config.early,
             limits: config.limits,
             on_error: config.on_error,
+            mode: config.mode,
+            share: config.share,
+            instead_of: config.instead_of,
+            services: config.services,
             initial: OnceLock::new(),
         };
         if plugin.hooks().is_empty() {
@@ -143,6 +189,7 @@ impl Plugin {
 
     async fn init(self: &Arc<Self>, runtime: &Runtime, services: &Arc<dyn Services>) -> Result<Initial, String> {
         let trapped = |error: crate::sandbox::CallError| format!("its init failed: {error}");
+        let services = self.services.as_ref().unwrap_or(services);
         let mut sandbox = Sandbox::new(runtime, self, services, View::default()).await.map_err(trapped)?;
         sandbox.state().initializing = Some(Vec::new());
         let (mut sandbox, answer) =
@@ -164,6 +211,13 @@ impl Plugin {
 
     pub(crate) fn kept(&self) -> &[u8] {
         self.initial.get().map_or(&[], |initial| &initial.kept)
+    }
+
+    /// Whether it is asked in the session, or about the recipient, with this name. The same name is always answered the same.
+    pub(crate) fn is_drawn(&self, name: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (&self.name, name).hash(&mut hasher);
+        hasher.finish() % 100 < u64::from(self.share)
     }
 
     pub(crate) fn wants(&self, stage: Stages) -> bool {

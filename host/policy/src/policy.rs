@@ -35,6 +35,8 @@ pub struct Policy {
     /// Those that export `transport`, in order: they are asked whatever the listener.
     pub(crate) routers: Chain,
     plugins: Vec<Arc<Plugin>>,
+    /// Whether any plugin is asked in some sessions only.
+    drawing: bool,
 }
 
 /// The plugins that a listener asks, in order.
@@ -67,7 +69,8 @@ impl Policy {
             services,
             domains: config.domains,
             routes: RouteCache::default(),
-            routers: plugins.iter().filter(|plugin| plugin.hooks.transport.is_some()).cloned().collect(),
+            routers: standing(&plugins).filter(|plugin| plugin.hooks.transport.is_some()).cloned().collect(),
+            drawing: plugins.iter().any(|plugin| plugin.share < 100 || plugin.instead_of.is_some()),
             plugins,
         }))
     }
@@ -75,9 +78,30 @@ impl Policy {
     /// The plugins with these names, in this order; every plugin where there are none. Unknown names are left out: the configuration
     /// was checked before.
     pub fn chain(&self, names: Option<&[String]>) -> Chain {
-        let Some(names) = names else { return self.plugins.as_slice().into() };
-        let named = |name: &String| self.plugins.iter().find(|plugin| plugin.name == *name).cloned();
+        let Some(names) = names else { return standing(&self.plugins).cloned().collect() };
+        let named = |name: &String| standing(&self.plugins).find(|plugin| plugin.name == *name).cloned();
         names.iter().filter_map(named).collect()
+    }
+
+    /// Whether any plugin is asked in some sessions only.
+    pub(crate) fn is_drawing(&self) -> bool {
+        self.drawing
+    }
+
+    /// The plugins of the chain that are asked in the session, or about the recipient, with this name: a candidate in the place of the
+    /// version in force where it is drawn, and nobody in the place of one that isn't.
+    pub(crate) fn draw(&self, chain: &Chain, name: &str) -> Chain {
+        if !self.drawing {
+            return chain.clone();
+        }
+        let drawn = |plugin: &Arc<Plugin>| {
+            let candidate = self
+                .plugins
+                .iter()
+                .find(|candidate| candidate.instead_of.as_ref() == Some(&plugin.name) && candidate.is_drawn(name));
+            candidate.or_else(|| plugin.is_drawn(name).then_some(plugin)).cloned()
+        };
+        chain.iter().filter_map(drawn).collect()
     }
 
     /// Every plugin, in order.
@@ -91,15 +115,30 @@ impl Policy {
     }
 
     /// The policy's side of one connection.
-    pub fn session(self: &Arc<Self>, chain: Chain, facts: Arc<SessionFacts>) -> Session {
+    pub fn session(self: &Arc<Self>, chain: &Chain, facts: Arc<SessionFacts>) -> Session {
+        self.session_with(chain, facts, self.services.clone())
+    }
+
+    /// The same with other services, for a session that is rehearsed, recorded or played again.
+    pub fn session_with(
+        self: &Arc<Self>,
+        chain: &Chain,
+        facts: Arc<SessionFacts>,
+        services: Arc<dyn Services>,
+    ) -> Session {
         let matter = Matter {
             policy: self.clone(),
-            chain,
+            chain: self.draw(chain, &facts.id),
             session: Some(facts.clone()),
             envelope: None,
-            services: self.services.clone(),
+            services,
             story: Arc::default(),
         };
         Session::new(matter, facts)
     }
+}
+
+/// Those that have a place of their own.
+fn standing(plugins: &[Arc<Plugin>]) -> impl Iterator<Item = &Arc<Plugin>> {
+    plugins.iter().filter(|plugin| plugin.instead_of.is_none())
 }

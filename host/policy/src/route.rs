@@ -5,6 +5,7 @@
 //! changes. A plugin that fails defers the recipient: nothing is ever bounced because of it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -60,21 +61,23 @@ struct Answer(Option<(Route, transport::Scope)>);
 
 impl Told for Answer {
     fn told(&self) -> String {
-        self.0.as_ref().map_or_else(|| "no opinion".to_owned(), |(route, _)| route.told())
+        self.0.as_ref().map_or_else(|| "no opinion".to_owned(), |(route, _)| route.to_string())
     }
 }
 
-impl Told for Route {
-    fn told(&self) -> String {
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Smtp(route) => {
-                let by_mx = if route.mx { " by its MX" } else { "" };
-                let source = route.source.map_or_else(String::new, |source| format!(" from {source}"));
-                format!("smtp to {}:{}{by_mx}{source}", route.host, route.port)
+                write!(f, "smtp to {}:{}", route.host, route.port)?;
+                if route.mx {
+                    f.write_str(" by its MX")?;
+                }
+                route.source.map_or(Ok(()), |source| write!(f, " from {source}"))
             }
-            Self::Maildir => "maildir".to_owned(),
-            Self::Discard => "discard".to_owned(),
-            Self::Error(reply) => format!("error {reply}"),
+            Self::Maildir => f.write_str("maildir"),
+            Self::Discard => f.write_str("discard"),
+            Self::Error(reply) => write!(f, "error {reply}"),
         }
     }
 }
@@ -148,20 +151,36 @@ impl Policy {
     /// # Errors
     /// The 4yz to defer the recipient with, if a plugin couldn't say.
     pub async fn next_hop(self: &Arc<Self>, of: Consignment<'_>, story: &Arc<Story>) -> Result<Route, Reply> {
+        self.next_hop_with(of, &self.services, story).await
+    }
+
+    /// The same with other services: then nothing is kept, and nothing that is kept is used.
+    pub(crate) async fn next_hop_with(
+        self: &Arc<Self>,
+        of: Consignment<'_>,
+        services: &Arc<dyn Services>,
+        story: &Arc<Story>,
+    ) -> Result<Route, Reply> {
+        if !Arc::ptr_eq(services, &self.services) {
+            return Ok(self.ask_routers(of, services.clone(), story.clone()).await?.0);
+        }
         // Read before the tables are: an answer made of a table that changes meanwhile is not kept.
         let generation = self.services.generation();
         if let Some(route) = self.routes.get(generation, of.address) {
-            story.host("transport", Some(of.address.to_string()), format!("{} (kept)", route.told()));
+            story.host("transport", Some(of.address.to_string()), format!("{route} (kept)"));
             return Ok(route);
         }
         let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
         if let Some(scope) = scope {
+            // Who is asked may depend on the recipient: then so does the answer.
+            let by_domain = scope == transport::Scope::Domain && self.is_drawing();
+            let scope = if by_domain { transport::Scope::Recipient } else { scope };
             self.routes.put(generation, of.address, scope, &route);
         }
         Ok(route)
     }
 
-    /// The same, asked anew, with other services.
+    /// The same, asked anew.
     async fn ask_routers(
         self: &Arc<Self>,
         of: Consignment<'_>,
@@ -173,9 +192,9 @@ impl Policy {
             return Ok(own_way);
         }
         let envelope = Some(of.facts(&self.domains));
-        let chain = self.routers.clone();
+        let chain = self.draw(&self.routers, &of.address.to_string());
         let asker = Asker::new(Matter { policy: self.clone(), chain, session: None, envelope, services, story });
-        for (number, plugin) in self.routers.iter().enumerate() {
+        for (number, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.transport else { continue };
             let question = Question { name: "transport", about: Some(of.address) };
             let answer = asker
@@ -189,8 +208,8 @@ impl Policy {
                 })
                 .await;
             match answer {
-                Ok(Answer(None)) => {}
-                Ok(Answer(Some((route, scope)))) => return Ok((route, Some(scope))),
+                Ok(None | Some(Answer(None))) => {}
+                Ok(Some(Answer(Some((route, scope))))) => return Ok((route, Some(scope))),
                 Err(_) => {
                     let text = format!("<{}>: The route is undecided, try again later", of.address);
                     return Err(Reply::new(451, "4.3.5", text));

@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub view: View,
     /// What `keep` gave, and whether it may be called: only in `init`.
     pub initializing: Option<Vec<u8>>,
+    /// What it did in this call besides answering, in words.
+    pub deeds: Vec<String>,
     /// Calls into the host, since the meter last looked.
     pub calls: u64,
     /// Log lines left in this call.
@@ -119,6 +121,7 @@ impl Sandbox {
             services: services.clone(),
             view,
             initializing: None,
+            deeds: Vec::new(),
             calls: 0,
             log_lines: LOG_LINES,
             limits: StoreLimitsBuilder::new().memory_size(plugin.limits.memory).trap_on_grow_failure(true).build(),

@@ -9,11 +9,16 @@
 mod connect;
 mod counters;
 mod files;
+mod overlay;
+mod rehearsal;
 mod scanners;
+mod tape;
 mod verify;
 
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
@@ -21,16 +26,19 @@ use futures_util::future::BoxFuture;
 pub use connect::{Connect, ConnectError, Ending, Step};
 pub use counters::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
 pub use files::{FileAnswer, FileError, FileInfo, Files};
+pub use overlay::Overlay;
+pub use rehearsal::Rehearsal;
 pub use scanners::{ScanError, Scanned, Scanners};
+pub use tape::{Tape, Taped};
 pub use verify::{Verified, Verify};
 
 /// Something that can't be asked now. The text names it and why.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
 /// Why a table gave no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum TableError {
     /// No table has this name.
     #[error("there is no table \"{0}\"")]
@@ -41,7 +49,7 @@ pub enum TableError {
 }
 
 /// What a table has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// Which of the keys it was, from 0.
     pub key: usize,
@@ -50,7 +58,7 @@ pub struct Found {
 }
 
 /// Why the DNS gave no records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum DnsError {
     /// NXDOMAIN.
     #[error("no such name")]
@@ -77,7 +85,7 @@ impl DnsError {
 }
 
 /// An MX record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailExchanger {
     /// Lowest first.
     pub preference: u16,
@@ -92,6 +100,12 @@ pub trait Services: Send + Sync + 'static {
 
     /// Grows whenever any table changed: what was made of the tables before is then stale.
     fn generation(&self) -> u64;
+
+    /// Milliseconds since 1970-01-01, UTC.
+    fn now(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
 
     /// IPv4 and IPv6 addresses of a name.
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;

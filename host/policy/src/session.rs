@@ -3,6 +3,7 @@
 //! By default nothing is: connect and helo wait for the first RCPT, in the transaction's own sandboxes, so that logins,
 //! exemptions and logs work. Only plugins with `early = true` are asked at once, in sandboxes that are thrown away.
 
+use std::fmt;
 use std::sync::Arc;
 
 use facteur_smtp::{Address, Reply};
@@ -22,6 +23,16 @@ pub enum Decision {
     Refuse(Reply),
     /// This, and the connection ends.
     Drop(Reply),
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accept => f.write_str("accepted"),
+            Self::Refuse(reply) => write!(f, "refused: {reply}"),
+            Self::Drop(reply) => write!(f, "sent away: {reply}"),
+        }
+    }
 }
 
 /// One connection.
@@ -58,12 +69,14 @@ impl Session {
         }
         let asker = Asker::new(self.matter.clone());
         let settled = stage::ask(&asker, stage, |plugin| plugin.early, Settled::default()).await;
-        match settled.outcome {
+        let decision = match settled.outcome {
             // There is no message to discard yet, and no recipient to relay to.
             Outcome::Open | Outcome::AllowRelay | Outcome::Discard => Decision::Accept,
             Outcome::Refuse(reply) => Decision::Refuse(reply),
             Outcome::Drop(reply) => Decision::Drop(reply),
-        }
+        };
+        self.matter.story.host(stage.word(), None, decision.to_string());
+        decision
     }
 
     /// MAIL came. None is the null sender; `declared_size` is in bytes.

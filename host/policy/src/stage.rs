@@ -39,7 +39,7 @@ impl Stage {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Helo => "helo",
@@ -155,7 +155,10 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
             Ok(Ok(verdict))
         })
         .await;
-    answer.unwrap_or_else(|error| on_error(plugin, &error))
+    match answer {
+        Ok(verdict) => verdict.unwrap_or(Verdict::Dunno),
+        Err(error) => on_error(plugin, &error),
+    }
 }
 
 /// What follows where a session hears it that the plugin gave no answer.

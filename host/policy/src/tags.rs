@@ -37,6 +37,15 @@ impl Tags {
         Ok(())
     }
 
+    /// Takes over the notes with keys that aren't there yet.
+    pub(crate) fn join(&mut self, others: &Self) {
+        for (key, value) in &others.0 {
+            if self.get(key).is_none() {
+                self.0.push((key.clone(), value.clone()));
+            }
+        }
+    }
+
     /// All notes, for the queue to keep.
     pub fn into_inner(self) -> Vec<(String, String)> {
         self.0

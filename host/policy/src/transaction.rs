@@ -94,6 +94,13 @@ impl Transaction {
 
     /// RCPT came. The address may be bare ("postmaster"): it gets the origin.
     pub async fn rcpt(&mut self, address: Address, source_route: bool) -> Decision {
+        let about = address.to_string();
+        let decision = self.decide_rcpt(address, source_route).await;
+        self.asker.story.host("RCPT", Some(about), decision.to_string());
+        decision
+    }
+
+    async fn decide_rcpt(&mut self, address: Address, source_route: bool) -> Decision {
         let domains = &self.asker.policy.domains;
         // RFC 5321 section 4.5.1: whatever the restrictions say, this host's own postmaster is there to be written to.
         let is_postmaster = address.is_bare() && address.local().eq_ignore_ascii_case("postmaster");
@@ -123,10 +130,7 @@ impl Transaction {
             Outcome::Open | Outcome::AllowRelay => {}
         }
         match self.admit(&recipient, settled.outcome == Outcome::AllowRelay).await {
-            Err(reply) => {
-                self.asker.story.host("rcpt", Some(address.to_string()), reply.to_string());
-                Decision::Refuse(settled.refusal(reply))
-            }
+            Err(reply) => Decision::Refuse(settled.refusal(reply)),
             Ok(expansion) => {
                 if let Some(reply) = settled.defer_if_permit {
                     return Decision::Refuse(reply);
@@ -174,7 +178,7 @@ impl Transaction {
             address: &result.address,
             original,
         };
-        match self.asker.policy.next_hop(consignment, &self.asker.story).await {
+        match self.asker.policy.next_hop_with(consignment, &self.asker.services, &self.asker.story).await {
             Ok(Route::Error(reply)) => {
                 Some(Reply { text: format!("<{original}>: Recipient address rejected: {}", reply.text), ..reply })
             }
@@ -211,6 +215,7 @@ impl Transaction {
     /// DATA came.
     pub async fn data(&mut self) -> Decision {
         let decision = self.later_stage(Stage::Data).await;
+        self.asker.story.host("DATA", None, decision.to_string());
         // While the client sends, which may take minutes, only those who will be asked again keep their sandbox.
         self.asker.retain(|plugin| plugin.wants(Stages::END_OF_DATA));
         decision
@@ -219,7 +224,9 @@ impl Transaction {
     /// The last byte came.
     pub async fn end_of_data(&mut self, message: Message) -> Decision {
         self.asker.show(message);
-        self.later_stage(Stage::EndOfData).await
+        let decision = self.later_stage(Stage::EndOfData).await;
+        self.asker.story.host("end of data", None, decision.to_string());
+        decision
     }
 
     async fn later_stage(&mut self, stage: Stage) -> Decision {
@@ -242,7 +249,7 @@ impl Transaction {
     }
 
     /// What plugins said about it, and what the host decided itself.
-    pub fn story(&self) -> &Story {
+    pub fn story(&self) -> &Arc<Story> {
         &self.asker.story
     }
 

@@ -96,7 +96,7 @@ async fn early_plugins_are_asked_at_once() {
     early.early = true;
     let policy = policy(vec![early], users()).await;
     let facts = facteur_policy::SessionFacts::new("s".into(), "l".into(), "203.0.113.1:1".parse().unwrap(), false);
-    let session = policy.session(policy.chain(None), Arc::new(facts));
+    let session = policy.session(&policy.chain(None), Arc::new(facts));
     assert_eq!(session.connect().await, ACCEPTED);
     assert!(matches!(session.hello("x", true).await, Decision::Drop(reply) if reply.code == 521));
 }

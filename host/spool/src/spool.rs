@@ -1,7 +1,7 @@
 //! The door: what sessions, the queue and the operator ask, from async code.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -153,6 +153,11 @@ impl Spool {
                 territory,
             }),
         })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        self.inner.territory.path()
     }
 
     /// A name for a new message: none that this process gives twice within days.

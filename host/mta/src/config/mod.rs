@@ -4,6 +4,7 @@
 //! Reading the configuration opens no other file and looks up no name: what is wrong with tables and plugins is told by those who open them.
 
 mod counters;
+mod decisions;
 #[cfg(test)]
 mod documented;
 mod domains;
@@ -30,6 +31,7 @@ use facteur_policy::Domains;
 use toml::de::DeTable;
 
 pub use counters::CounterStore;
+pub use decisions::DecisionsSettings;
 pub use error::{ConfigError, render};
 pub use folder::Folder;
 pub use listen::{Listen, ListenLimits};
@@ -74,6 +76,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
+    /// `[decisions]`.
+    pub decisions: DecisionsSettings,
     /// `[policy]`.
     pub policy: PolicySettings,
     /// `[tables]`, by name.
@@ -210,6 +214,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
             socket: section.get("socket", Value::path).unwrap_or_else(|| spool.path.join("admin.sock")),
         }),
         log: root.section("log", log),
+        decisions: root.section("decisions", decisions::read),
         spool,
         policy,
         tables,
@@ -248,12 +253,24 @@ fn named<'a, T>(
 /// Every `[[plugin]]`, in order.
 fn plugins(root: &mut Section<'_>, limits: facteur_policy::Limits) -> Vec<Plugin> {
     let mut names = HashSet::new();
+    let mut candidates = HashSet::new();
     root.sections("plugin", |section| {
         let span = section.span.clone();
         let plugin = plugin::read(section, limits)?;
         if !names.insert(plugin.name.clone()) {
             let help = Some("give each plugin a name of its own".to_owned());
-            section.report.error(span, format!("two plugins are named \"{}\"", plugin.name), "the second", help);
+            section.report.error(
+                span.clone(),
+                format!("two plugins are named \"{}\"", plugin.name),
+                "the second",
+                help,
+            );
+        }
+        candidates.extend(plugin.instead_of.is_some().then(|| plugin.name.clone()));
+        if let Some(other) = plugin.instead_of.as_ref().filter(|other| candidates.contains(*other)) {
+            let help = Some("name the plugin whose place that one takes".to_owned());
+            let text = format!("\"{}\" can't take the place of \"{other}\", which has none of its own", plugin.name);
+            section.report.error(span, text, "a candidate for a candidate", help);
         }
         Some(plugin)
     })
@@ -268,11 +285,17 @@ fn listeners(root: &mut Section<'_>, plugins: &[Plugin]) -> Vec<Listen> {
         if !addresses.insert(listen.address) {
             let help = Some("take one of them out".to_owned());
             section.report.error(
-                span,
+                span.clone(),
                 format!("two listeners have the address {}", listen.address),
                 "the second",
                 help,
             );
+        }
+        let candidate = |name: &&String| plugins.iter().any(|one| one.name == **name && one.instead_of.is_some());
+        if let Some(name) = chain.iter().flatten().find(candidate) {
+            let text = format!("the chain names \"{name}\", which takes another plugin's place");
+            let help = Some("take it out: it is asked wherever the other one is".to_owned());
+            section.report.error(span, text, "a candidate", help);
         }
         listen.chain = chain.unwrap_or_else(|| plugins.iter().map(|plugin| plugin.name.clone()).collect());
         Some(listen)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use facteur_policy::{Grants, Limits, OnError};
+use facteur_policy::{Grants, Limits, Mode, OnError};
 
 use super::reader::{Kind, Section, Value};
 
@@ -16,6 +16,9 @@ const LEAST_MEMORY: u64 = 64 << 10;
 const MOST_MEMORY: u64 = 64 << 20;
 /// How long a client waits for an answer without giving up (RFC 5321 section 4.5.3.2: 5 minutes at RCPT).
 const LONGEST_CALL: Duration = Duration::from_mins(2);
+
+/// How long a plugin in the shadow may take by default: the client waits for an answer that changes nothing.
+const SHADOW_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// `[policy]`.
 #[derive(Debug, Clone)]
@@ -43,6 +46,12 @@ pub struct Plugin {
     pub limits: Limits,
     /// What its failure means where a session is there to hear it. Default: try later. Elsewhere it always means that.
     pub on_error: OnError,
+    /// Whether its answers decide. Default: they do.
+    pub mode: Mode,
+    /// In how many sessions of a hundred it is asked. Default: in all.
+    pub share: u8,
+    /// The plugin whose place it takes in those sessions. Default: none, it has a place of its own.
+    pub instead_of: Option<String>,
 }
 
 /// Where a plugin's code is.
@@ -88,6 +97,33 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
         ),
         _ => value.one_of(&[("transaction", ())]),
     });
+    let mode = section
+        .or("mode", Mode::Enforce, |value| value.one_of(&[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)]));
+    let instead_of = section.get("instead-of", |value| match (value.string()?, mode) {
+        (_, Mode::Shadow) => value.error(
+            "a plugin in the shadow takes nobody's place",
+            "not together with mode = \"shadow\"",
+            "leave it out: the plugin is asked beside the version in force",
+        ),
+        (other, _) if name.as_deref() == Some(other) => {
+            value.error("a plugin can't take its own place", "its own name", "name the plugin that is in force")
+        }
+        (_, Mode::Enforce) => value.name_of(Kind::Plugin),
+    });
+    let share = section.get("share", |value| match (mode, &instead_of) {
+        (Mode::Enforce, None) => value.error(
+            "a plugin that decides is asked in every session",
+            "for a candidate only",
+            "add mode = \"shadow\", or instead-of = \"…\" with the name of the version in force",
+        ),
+        _ => value.integer(1..=100),
+    });
+    // In the shadow the client waits for it all the same, so that it gets less time.
+    let defaults = if mode == Mode::Shadow {
+        Limits { timeout: SHADOW_TIMEOUT.min(defaults.timeout), ..defaults }
+    } else {
+        defaults
+    };
     let limits = limits(section, ["memory", "timeout", "cpu"], defaults);
     let on_error = section.or("on-error", OnError::Defer, |value| match value.string()? {
         "dunno" => value.error(
@@ -100,7 +136,8 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
     let settings = settings.unwrap_or_else(|| "{}".to_owned());
     // A component that is wrong is reported; the plugin counts all the same, so that nobody is told that it isn't there.
     let component = component.unwrap_or_else(|| Component::Builtin(String::new()));
-    Some(Plugin { name: name?, component, settings, grants, early, limits, on_error })
+    let share = share.unwrap_or(100);
+    Some(Plugin { name: name?, component, settings, grants, early, limits, on_error, mode, share, instead_of })
 }
 
 fn component(value: &Value<'_>) -> Option<Component> {

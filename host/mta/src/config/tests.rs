@@ -280,10 +280,36 @@ inline = {}
 
 #[test]
 fn what_is_not_known_yet_is_an_unknown_key() {
-    for key in ["mode = \"shadow\"", "share = true", "fail-open = true"] {
+    for key in ["fail-open = true"] {
         let text = format!("[[plugin]]\nname = \"x\"\ncomponent = \"x.wasm\"\n{key}\n");
         assert!(error(&text).contains("unknown key"), "{key}");
     }
+}
+
+#[test]
+fn candidates_stand_in_for_what_is_in_force() {
+    let plugin = |name: &str, more: &str| format!("[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n{more}\n");
+    let old = plugin("old", "");
+    let config = parse(&format!("{LEAST}{old}{}", plugin("new", "instead-of = \"old\"\nshare = 10"))).unwrap();
+    assert_eq!((config.plugins[1].share, config.plugins[1].instead_of.as_deref()), (10, Some("old")));
+    let config = parse(&format!("{LEAST}{}", plugin("new", "mode = \"shadow\""))).unwrap();
+    assert_eq!((config.plugins[0].mode, config.plugins[0].share), (facteur_policy::Mode::Shadow, 100));
+    assert_eq!(config.plugins[0].limits.timeout, Duration::from_secs(1));
+    for (more, expected) in [
+        ("share = 10", "a plugin that decides is asked in every session"),
+        ("mode = \"shadow\"\ninstead-of = \"old\"", "takes nobody's place"),
+        ("instead-of = \"new\"", "can't take its own place"),
+        ("instead-of = \"odl\"", "there is no plugin \"odl\""),
+        ("mode = \"shadow\"\nshare = 0", "out of bounds"),
+    ] {
+        let told = error(&format!("{old}{}", plugin("new", more)));
+        assert!(told.contains(expected), "{told}");
+    }
+    let two = format!("{old}{}", plugin("new", "instead-of = \"old\""));
+    let told = error(&format!("{two}{}", plugin("newer", "instead-of = \"new\"")));
+    assert!(told.contains("which has none of its own"), "{told}");
+    let told = error(&format!("chain = [\"new\"]\n{two}"));
+    assert!(told.contains("takes another plugin's place"), "{told}");
 }
 
 #[test]

@@ -186,6 +186,11 @@ impl facteur_policy::Counters for CountersView {
         Ok(store.take(key, amount, bucket, now(), *bounds))
     }
 
+    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+        let (store, _) = self.store(store)?;
+        Ok(store.would_take(key, amount, bucket, now()))
+    }
+
     fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore> {
         let (store, bounds) = self.store(store)?;
         Ok(store.remove(key, now(), *bounds))

@@ -82,26 +82,22 @@ impl Store {
         count(entry, now)
     }
 
-    /// Takes tokens: the moment at which the bucket is full again moves on by what was taken (the generic cell rate algorithm).
+    /// Takes tokens.
     pub fn take(&self, key: &str, amount: u32, bucket: Bucket, now: u64, bounds: Bounds) -> Taken {
-        if amount > bucket.size {
-            return Taken::Never;
-        }
-        let period = micros(bucket.period);
         let mut inner = self.0.lock();
         let key = tokens(key);
-        let known = inner.get(&key, now);
-        // A bucket that has become smaller is empty at most.
-        let full = known.map_or(now, |entry| entry.until.clamp(now, now.saturating_add(period)));
-        let cost = u128::from(period) * u128::from(amount) / u128::from(bucket.size.max(1));
-        let until = full.saturating_add(u64::try_from(cost).unwrap_or(u64::MAX));
-        let late = until.saturating_sub(now).saturating_sub(period);
-        if late > 0 {
-            return Taken::Wait(Duration::from_micros(late));
+        match inner.less(&key, amount, bucket, now) {
+            Ok(entry) => {
+                inner.put(&key, entry, now, bounds);
+                Taken::Yes
+            }
+            Err(refused) => refused,
         }
-        let since = known.map_or(now, |entry| entry.since);
-        inner.put(&key, Entry { value: 0, since, until }, now, bounds);
-        Taken::Yes
+    }
+
+    /// The same without taking any.
+    pub fn would_take(&self, key: &str, amount: u32, bucket: Bucket, now: u64) -> Taken {
+        self.0.lock().less(&tokens(key), amount, bucket, now).map_or_else(|refused| refused, |_| Taken::Yes)
     }
 
     /// Forgets the counter and the bucket of a key.
@@ -142,6 +138,25 @@ impl Store {
 }
 
 impl Inner {
+    /// The bucket with so much less in it: the moment at which it is full again moves on by what was taken (the generic cell rate algorithm).
+    fn less(&self, key: &str, amount: u32, bucket: Bucket, now: u64) -> Result<Entry, Taken> {
+        if amount > bucket.size {
+            return Err(Taken::Never);
+        }
+        let period = micros(bucket.period);
+        let known = self.get(key, now);
+        // A bucket that has become smaller is empty at most.
+        let full = known.map_or(now, |entry| entry.until.clamp(now, now.saturating_add(period)));
+        let cost = u128::from(period) * u128::from(amount) / u128::from(bucket.size.max(1));
+        let until = full.saturating_add(u64::try_from(cost).unwrap_or(u64::MAX));
+        let late = until.saturating_sub(now).saturating_sub(period);
+        if late > 0 {
+            return Err(Taken::Wait(Duration::from_micros(late)));
+        }
+        let since = known.map_or(now, |entry| entry.since);
+        Ok(Entry { value: 0, since, until })
+    }
+
     fn get(&self, key: &str, now: u64) -> Option<Entry> {
         self.entries.get(key).copied().filter(|entry| entry.until > now)
     }

@@ -12,6 +12,7 @@ use super::batch::Batch;
 use super::scheduler::Finished;
 use super::{Parts, Queue};
 use crate::bounce::{self, News};
+use crate::decisions::Record;
 use crate::delivery::{Attempt, Duty, Outcome};
 use crate::intake;
 use crate::notice::Action;
@@ -121,7 +122,7 @@ fn settle(
     for (recipient, outcome) in recipients.iter().zip(outcomes) {
         let what = match outcome {
             Outcome::Delivered { reply, remote, duty } => {
-                log(message, recipient, "sent", &reply, remote.as_deref(), now);
+                log(parts, message, recipient, "sent", &reply, remote.as_deref(), now);
                 match duty {
                     Duty::Delivered => tell(recipient, Action::Delivered, reply, remote),
                     Duty::Relayed => tell(recipient, Action::Relayed, reply, remote),
@@ -130,17 +131,17 @@ fn settle(
                 What::Done
             }
             Outcome::Failed { reply, remote } => {
-                log(message, recipient, "bounced", &reply, remote.as_deref(), now);
+                log(parts, message, recipient, "bounced", &reply, remote.as_deref(), now);
                 tell(recipient, Action::Failed, reply, remote);
                 What::Done
             }
             Outcome::Deferred { reply, remote } => {
                 let null_sender = sender(message, recipient).is_none();
                 if let Some(next_try) = parts.backoff.next_try(message.received_at, now, null_sender) {
-                    log(message, recipient, "deferred", &reply, remote.as_deref(), now);
+                    log(parts, message, recipient, "deferred", &reply, remote.as_deref(), now);
                     What::Deferred { next_try, reply, remote }
                 } else {
-                    log(message, recipient, "expired", &reply, remote.as_deref(), now);
+                    log(parts, message, recipient, "expired", &reply, remote.as_deref(), now);
                     tell(recipient, Action::Failed, reply, remote);
                     What::Done
                 }
@@ -151,8 +152,21 @@ fn settle(
     settled
 }
 
-/// One line for each recipient of each attempt.
-fn log(message: &Message, recipient: &Recipient, status: &str, reply: &Reply, remote: Option<&str>, now: Timestamp) {
+/// One line, and one record of what was decided, for each recipient of each attempt.
+fn log(
+    parts: &Parts,
+    message: &Message,
+    recipient: &Recipient,
+    status: &str,
+    reply: &Reply,
+    remote: Option<&str>,
+    now: Timestamp,
+) {
+    if parts.decisions.is_on() {
+        let by = remote.map_or_else(String::new, |remote| format!(" ({remote})"));
+        let outcome = format!("{status}{by}: {reply}");
+        parts.decisions.keep(Record::delivery(message.queue_id, &recipient.address, Vec::new(), outcome));
+    }
     let delay = now.0.saturating_sub(message.received_at.0);
     tracing::info!(
         id = %message.queue_id,

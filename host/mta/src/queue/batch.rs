@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::decisions::{Decisions, Record};
 use facteur_policy::{Consignment, Policy, Route, SmtpRoute, Tags};
 use facteur_smtp::Address;
 use facteur_spool::{Message, QueueId, Recipient, RecipientId};
@@ -46,6 +47,7 @@ pub struct Batch {
 /// Asks for the route of each of these recipients, and puts together those that go together, at most `size` at a time.
 pub async fn batches(
     policy: &Arc<Policy>,
+    decisions: &Decisions,
     message: &Message,
     recipients: &[Recipient],
     kept: Option<&Arc<Kept>>,
@@ -54,7 +56,7 @@ pub async fn batches(
     let mut made: Vec<Batch> = Vec::new();
     let mut open: HashMap<(Route, Option<Address>, Destination), usize> = HashMap::new();
     for recipient in recipients {
-        let route = route(policy, message, recipient).await;
+        let route = route(policy, decisions, message, recipient).await;
         let destination = destination(&route, &recipient.address);
         let place = (recipient.id, Arc::from(recipient.address.domain()));
         let sender = recipient.sender.clone().unwrap_or_else(|| message.sender.clone());
@@ -77,7 +79,7 @@ pub async fn batches(
     made
 }
 
-async fn route(policy: &Arc<Policy>, message: &Message, recipient: &Recipient) -> Route {
+async fn route(policy: &Arc<Policy>, decisions: &Decisions, message: &Message, recipient: &Recipient) -> Route {
     if let Some(reply) = &recipient.refusal {
         return Route::Error(reply.clone());
     }
@@ -90,11 +92,17 @@ async fn route(policy: &Arc<Policy>, message: &Message, recipient: &Recipient) -
         address: &recipient.address,
         original: &recipient.original,
     };
-    match policy.next_hop(consignment, &Arc::default()).await {
+    let story = Arc::default();
+    let route = match policy.next_hop(consignment, &story).await {
         Ok(route) => route,
         // Undecided: it waits, and is asked again.
         Err(later) => Route::Error(later),
+    };
+    let steps = story.take();
+    if steps.iter().any(|step| step.plugin.is_some()) {
+        decisions.keep(Record::delivery(message.queue_id, &recipient.address, steps, format!("next: {route}")));
     }
+    route
 }
 
 fn destination(route: &Route, address: &Address) -> Destination {

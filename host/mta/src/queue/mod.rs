@@ -23,6 +23,7 @@ use scheduler::{Command, Finished, Scheduler};
 
 pub use scheduler::Limits;
 
+use crate::decisions::Decisions;
 use crate::delivery::Deliverer;
 use crate::mta::Lives;
 
@@ -39,6 +40,7 @@ pub struct Queue {
     lives: Lives,
     keep: Arc<Semaphore>,
     recipients_per_delivery: usize,
+    decisions: Decisions,
 }
 
 /// What the queue needs to run.
@@ -49,6 +51,8 @@ pub struct Parts {
     pub lives: Lives,
     /// Who delivers.
     pub deliverer: Arc<Deliverer>,
+    /// Where what is decided is kept.
+    pub decisions: Decisions,
     /// Bounds.
     pub limits: Limits,
     /// Recipients of one attempt.
@@ -88,6 +92,7 @@ impl Queue {
             lives: parts.lives.clone(),
             keep: Arc::new(Semaphore::new(KEPT_KIB)),
             recipients_per_delivery: parts.recipients_per_delivery,
+            decisions: parts.decisions.clone(),
         };
         let mut scheduler = Scheduler::new(parts.limits);
         for destination in parts.spool.destinations().await? {
@@ -111,9 +116,9 @@ impl Queue {
                 Ok(room) => {
                     let kept = Arc::new(Kept { message, _room: room });
                     let recipients = &kept.message.recipients;
-                    batches(&policy, &kept.message, recipients, Some(&kept), size).await
+                    batches(&policy, &queue.decisions, &kept.message, recipients, Some(&kept), size).await
                 }
-                Err(_) => batches(&policy, &message, &message.recipients, None, size).await,
+                Err(_) => batches(&policy, &queue.decisions, &message, &message.recipients, None, size).await,
             };
             queue.tell(Event::Ready(made));
         });
@@ -264,7 +269,7 @@ async fn load(queue: &Queue, domain: &str, limit: usize) -> Result<(Vec<Batch>, 
         match queue.spool.load(id, Some(recipients)).await {
             Ok(Some(message)) => {
                 let size = queue.recipients_per_delivery;
-                made.extend(batches(&policy, &message, &message.recipients, None, size).await);
+                made.extend(batches(&policy, &queue.decisions, &message, &message.recipients, None, size).await);
             }
             // Deleted since, or set aside as corrupt, which the store has logged.
             Ok(None) | Err(SpoolError::Corrupt { .. }) => {}

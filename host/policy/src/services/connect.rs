@@ -1,11 +1,12 @@
 //! Other programs of the operator's, by name.
 
 use futures_util::future::{BoxFuture, ready};
+use serde::{Deserialize, Serialize};
 
 use super::Nothing;
 
 /// One part of a conversation: what is sent, and where the answer to it ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// May be empty, where the service speaks first.
     pub send: Vec<u8>,
@@ -14,7 +15,7 @@ pub struct Step {
 }
 
 /// Where an answer ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// The service closes the connection.
     Closed,
@@ -25,7 +26,7 @@ pub enum Ending {
 }
 
 /// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ConnectError {
     /// No service has this name.
     #[error("there is no service \"{0}\"")]

@@ -1,11 +1,12 @@
 //! Stores of counters, by name.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::Nothing;
 
 /// A counter, at the moment it was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// Its value.
     pub value: u64,
@@ -16,7 +17,7 @@ pub struct Count {
 }
 
 /// How long a counter lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifetime {
     /// From its beginning.
     FromBeginning(Duration),
@@ -25,7 +26,7 @@ pub enum Lifetime {
 }
 
 /// A bucket of tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// The most that it holds, and what it has at first.
     pub size: u32,
@@ -34,7 +35,7 @@ pub struct Bucket {
 }
 
 /// Whether tokens were taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Taken {
     /// They were.
     Yes,
@@ -45,7 +46,7 @@ pub enum Taken {
 }
 
 /// No store has this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("there is no store of counters \"{0}\"")]
 pub struct UnknownStore(pub String);
 
@@ -62,6 +63,9 @@ pub trait Counters: Send + Sync {
 
     /// Takes tokens from the bucket of this key.
     fn take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore>;
+
+    /// What [`Counters::take`] would answer; nothing is taken.
+    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore>;
 
     /// Forgets the counter and the bucket of this key; whether there was any.
     fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore>;
@@ -81,6 +85,10 @@ impl Counters for Nothing {
     }
 
     fn take(&self, store: &str, _: &str, _: u32, _: Bucket) -> Result<Taken, UnknownStore> {
+        Err(UnknownStore(store.to_owned()))
+    }
+
+    fn would_take(&self, store: &str, _: &str, _: u32, _: Bucket) -> Result<Taken, UnknownStore> {
         Err(UnknownStore(store.to_owned()))
     }
 

@@ -1,11 +1,12 @@
 //! Folders of files, by name.
 
 use futures_util::future::{BoxFuture, ready};
+use serde::{Deserialize, Serialize};
 
 use super::Nothing;
 
 /// What is known of a file or folder without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileInfo {
     /// In bytes.
     pub size: u64,
@@ -16,7 +17,7 @@ pub struct FileInfo {
 }
 
 /// Why a file wasn't read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum FileError {
     /// No folder has this name.
     #[error("there is no folder \"{0}\"")]

@@ -1,5 +1,6 @@
 //! Virus scanners, by name.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, ready};
@@ -8,7 +9,7 @@ use super::Nothing;
 use crate::message::Content;
 
 /// What a scanner found in a message that it saw to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scanned {
     /// Nothing.
     Clean,
@@ -17,7 +18,7 @@ pub enum Scanned {
 }
 
 /// Why a scanner gave no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ScanError {
     /// No scanner has this name.
     #[error("there is no scanner \"{0}\"")]

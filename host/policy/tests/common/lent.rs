@@ -53,6 +53,11 @@ impl Counters for Memory {
         Ok(if taken <= bucket.size.into() { Taken::Yes } else { Taken::Wait(bucket.period) })
     }
 
+    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+        let taken = self.get(store, key)?.map_or(0, |count| count.value) + u64::from(amount);
+        Ok(if taken <= bucket.size.into() { Taken::Yes } else { Taken::Wait(bucket.period) })
+    }
+
     fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore> {
         Ok(self.counters[store].lock().unwrap().remove(key).is_some())
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use facteur_policy::{
     Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Limits, LoadError, MailExchanger,
-    OnError, PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError,
-    Transaction, Unavailable, Verify,
+    PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError, Transaction,
+    Unavailable, Verify,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -122,10 +122,8 @@ pub fn probe(name: &str, settings: &str) -> PluginConfig {
         name: name.to_owned(),
         wasm: probe_wasm().into(),
         settings: settings.to_owned(),
-        grants: Grants::default(),
-        early: false,
         limits: Limits { memory: 4 << 20, timeout: Duration::from_secs(10), cpu: Duration::from_millis(100) },
-        on_error: OnError::Defer,
+        ..PluginConfig::default()
     }
 }
 
@@ -206,7 +204,7 @@ pub fn users() -> Memory {
 pub async fn stranger(policy: &Arc<Policy>) -> Session {
     let client = "203.0.113.25:1025".parse().unwrap();
     let facts = SessionFacts::new("s1".into(), "127.0.0.1:25".into(), client, false);
-    let session = policy.session(policy.chain(None), Arc::new(facts));
+    let session = policy.session(&policy.chain(None), Arc::new(facts));
     assert_eq!(session.connect().await, Decision::Accept);
     assert_eq!(session.hello("client.test", true).await, Decision::Accept);
     session

@@ -104,6 +104,7 @@ impl Site {
                 early: plugin.early,
                 limits: plugin.limits,
                 on_error: plugin.on_error,
+                ..PluginConfig::default()
             }
         });
         let meter = Arc::new(Meter::default());
@@ -128,7 +129,7 @@ impl Site {
     async fn rcpt(&self, client: &str, sender: &str, to: &str) -> Decision {
         let client: SocketAddr = format!("{client}:1025").parse().unwrap();
         let facts = Arc::new(SessionFacts::new("s1".into(), "l".into(), client, client.ip().is_loopback()));
-        let session = self.policy.session(self.policy.chain(None), facts);
+        let session = self.policy.session(&self.policy.chain(None), facts);
         assert_eq!(session.connect().await, Decision::Accept);
         assert_eq!(session.hello("client.test", true).await, Decision::Accept);
         let mut transaction = session.begin(Some(sender.parse().unwrap()), Some(4096), false);
