@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod advice;
 mod backlog;
 mod content;
 mod crash;

@@ -288,7 +288,8 @@ fn what_is_not_known_yet_is_an_unknown_key() {
 
 #[test]
 fn candidates_stand_in_for_what_is_in_force() {
-    let plugin = |name: &str, more: &str| format!("[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n{more}\n");
+    let plugin =
+        |name: &str, more: &str| format!("[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n{more}\n");
     let old = plugin("old", "");
     let config = parse(&format!("{LEAST}{old}{}", plugin("new", "instead-of = \"old\"\nshare = 10"))).unwrap();
     assert_eq!((config.plugins[1].share, config.plugins[1].instead_of.as_deref()), (10, Some("old")));
