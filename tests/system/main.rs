@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod advice;
 mod backlog;
 mod content;
 mod crash;
+mod defences;
 mod disk_full;
 mod harness;
 mod interop;

@@ -46,7 +46,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         name: session.known_name().unwrap_or("unknown").to_owned(),
         helo: session.helo().unwrap_or_default(),
         protocol: protocol(esmtp, parameters.smtputf8).to_owned(),
-        login: session.login.clone(),
+        login: session.login().map(str::to_owned),
     };
     if outgoing.discard || outgoing.recipients.is_empty() {
         tracing::info!(session = session.id, sender = %shown(sender.as_ref()), "discarded");

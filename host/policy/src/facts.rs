@@ -4,7 +4,7 @@
 //! the host writes facts; plugins write tags and actions, within limits.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use facteur_smtp::Address;
@@ -25,8 +25,8 @@ pub struct SessionFacts {
     pub client: SocketAddr,
     /// Whether it is in a trusted network.
     pub trusted: bool,
-    /// Who it proved to be.
-    pub login: Option<String>,
+    /// Who it proved to be: said once.
+    login: OnceLock<String>,
     pub(crate) hello: Mutex<Option<Hello>>,
     pub(crate) tags: Mutex<Tags>,
     reverse: OnceCell<Result<Reverse, DnsError>>,
@@ -59,7 +59,7 @@ impl SessionFacts {
             listener,
             client,
             trusted,
-            login: None,
+            login: OnceLock::new(),
             hello: Mutex::default(),
             tags: Mutex::default(),
             reverse: OnceCell::new(),
@@ -85,6 +85,19 @@ impl SessionFacts {
     pub(crate) fn catch_up(&self, real: &Self) {
         self.hello.lock().clone_from(&real.hello.lock());
         self.tags.lock().join(&real.tags.lock());
+        if let Some(login) = real.login() {
+            self.set_login(login.to_owned());
+        }
+    }
+
+    /// Who it proved to be, if it did.
+    pub fn login(&self) -> Option<&str> {
+        self.login.get().map(String::as_str)
+    }
+
+    /// It proved to be this one. False: it was somebody before, and stays that.
+    pub fn set_login(&self, login: String) -> bool {
+        self.login.set(login).is_ok()
     }
 
     /// What HELO or EHLO said, if anything.

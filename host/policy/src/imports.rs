@@ -156,7 +156,7 @@ impl session::HostSession for State {
     }
 
     fn login(&mut self, _: Resource<SessionHandle>) -> Result<Option<String>> {
-        Ok(self.session()?.login.clone())
+        Ok(self.session()?.login().map(str::to_owned))
     }
 
     fn tag(&mut self, _: Resource<SessionHandle>, key: String) -> Result<Option<String>> {

@@ -9,7 +9,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
+mod advice;
 mod asker;
+mod authenticate;
 mod bindings;
 mod code;
 mod domains;
@@ -33,6 +35,8 @@ mod tags;
 mod transaction;
 mod verdict;
 
+pub use advice::{Advice, Attempted};
+pub use authenticate::{Authenticated, Credentials};
 pub use domains::{Class, Domains, routes_by_itself};
 pub use engine::{EngineError, Runtime};
 pub use facts::{Actions, SessionFacts};

@@ -34,6 +34,8 @@ pub struct Policy {
     pub(crate) routes: RouteCache,
     /// Those that export `transport`, in order: they are asked whatever the listener.
     pub(crate) routers: Chain,
+    /// Those that export `delivery`, in order: they are asked whatever the listener.
+    pub(crate) advisers: Chain,
     plugins: Vec<Arc<Plugin>>,
     /// Whether any plugin is asked in some sessions only.
     drawing: bool,
@@ -70,6 +72,7 @@ impl Policy {
             domains: config.domains,
             routes: RouteCache::default(),
             routers: standing(&plugins).filter(|plugin| plugin.hooks.transport.is_some()).cloned().collect(),
+            advisers: standing(&plugins).filter(|plugin| plugin.hooks.delivery.is_some()).cloned().collect(),
             drawing: plugins.iter().any(|plugin| plugin.share < 100 || plugin.instead_of.is_some()),
             plugins,
         }))

@@ -38,7 +38,7 @@ impl fmt::Display for Decision {
 /// One connection.
 pub struct Session {
     /// Without an envelope.
-    matter: Matter,
+    pub(crate) matter: Matter,
     facts: Arc<SessionFacts>,
 }
 

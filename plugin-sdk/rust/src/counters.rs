@@ -10,12 +10,15 @@
 //!
 //! /// Greylisting: whether this sender has tried before, more than five minutes ago.
 //! fn has_come_back(who: &str) -> Result<bool, counters::Error> {
-//!     let seen = counters::add("greylist", who, 1, Lifetime::FromBeginning(2 * DAY))?;
+//!     let Some(seen) = counters::get("greylist", who)? else {
+//!         counters::add("greylist", who, 0, Lifetime::FromBeginning(2 * DAY))?;
+//!         return Ok(false);
+//!     };
 //!     if seen.age < 300_000 {
 //!         return Ok(false);
 //!     }
 //!     // From now on it is known as long as it comes once a month.
-//!     counters::add("greylist", who, 0, Lifetime::FromNow(35 * DAY))?;
+//!     counters::add("greylist", who, 1, Lifetime::FromNow(35 * DAY))?;
 //!     Ok(true)
 //! }
 //!

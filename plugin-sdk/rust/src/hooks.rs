@@ -69,11 +69,11 @@ pub trait Content {
     fn inspect(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure>;
 }
 
-/// Who is this?
+/// Who is this? The host has no AUTH command yet: nobody brings credentials until it has.
 pub trait Authenticate {
     /// Checks the settings.
     fn init() -> Result<(), String>;
-    /// The login that the credentials prove; none if they don't.
+    /// The login that the credentials prove: printable, 320 bytes at most. None if they prove nothing. Whatever comes of it, log nothing of them.
     fn verify(s: &Session, c: Credentials) -> Result<Option<String>, Failure>;
 }
 
@@ -81,7 +81,8 @@ pub trait Authenticate {
 pub trait Delivery {
     /// Checks the settings.
     fn init() -> Result<(), String>;
-    /// After every attempt, in a sandbox of its own.
+    /// After every attempt, for each recipient, in a sandbox of its own. What was delivered (a reply of 2yz) can't be changed: only whether
+    /// the sender is told.
     fn after(t: &Transaction, to: &Recipient, a: Attempt) -> Result<Advice, Failure>;
 }
 

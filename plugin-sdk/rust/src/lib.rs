@@ -26,8 +26,8 @@
 //! ```
 //!
 //! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`], [`verify`], [`files`], [`connect`], [`log`], [`settings`] and [`clock`]. The contract itself, with
-//! every limit, is `wit/0.1`; the names here are its names. The modules [`domain`], [`extension`] and [`status`] hold what
-//! nearly every mail policy needs and nobody should write twice.
+//! every limit, is `wit/0.1`; the names here are its names. The modules [`access`], [`domain`], [`extension`],
+//! [`network`], [`status`] and [`text`] hold what nearly every mail policy needs and nobody should write twice.
 //!
 //! A transaction runs in a fresh instance, so what `init` makes of the settings is kept in a [`Kept`] and costs almost
 //! nothing to get back. On WebAssembly the crate brings its own allocator, made for that: it asks the host for no memory
@@ -41,8 +41,10 @@ pub mod bindings;
 mod allocator;
 mod hooks;
 mod kept;
+mod period;
 mod types;
 
+pub mod access;
 pub mod clock;
 pub mod connect;
 pub mod counters;
@@ -52,9 +54,11 @@ pub mod extension;
 pub mod files;
 pub mod log;
 pub mod lookup;
+pub mod network;
 pub mod scanner;
 pub mod settings;
 pub mod status;
+pub mod text;
 pub mod verify;
 
 pub use bindings::facteur::policy::message::Message;
@@ -66,3 +70,4 @@ pub use hooks::{
     Stages, Target, TlsLevel, Transport,
 };
 pub use kept::Kept;
+pub use period::Period;

@@ -1,58 +1,6 @@
-//! access(5): which keys a table is asked, and what its value means.
+//! access(5): what a table's value means. Which keys it is asked is the SDK's `access`.
 
-use facteur_plugin::{Address, domain, extension, status};
-
-use crate::hostname::is_address;
-
-/// The null sender as a key (Postfix's `smtpd_null_access_lookup_key`).
-pub const NULL_SENDER: &str = "<>";
-
-/// A name and the domains above it, each with and without a leading dot. An address has none above it.
-pub fn name_keys(name: &str) -> Vec<String> {
-    let mut keys = Vec::with_capacity(8);
-    add_name(&mut keys, name);
-    keys
-}
-
-fn add_name(keys: &mut Vec<String>, name: &str) {
-    if name.is_empty() {
-        return;
-    }
-    keys.push(name.to_owned());
-    if is_address(name) {
-        return;
-    }
-    for parent in domain::parents(name) {
-        keys.push(format!(".{parent}"));
-        keys.push(parent.to_owned());
-    }
-}
-
-/// An IP address and its networks, octet by octet: `192.0.2.1`, `192.0.2`, `192.0`, `192`.
-pub fn address_keys(address: &str) -> Vec<String> {
-    let delimiter = if address.contains(':') { ':' } else { '.' };
-    let mut keys = vec![address.to_owned()];
-    let mut rest = address;
-    while let Some((network, _)) = rest.rsplit_once(delimiter) {
-        if !network.is_empty() {
-            keys.push(network.to_owned());
-        }
-        rest = network;
-    }
-    keys
-}
-
-/// `user+foo@domain`, `user@domain`, the domain and those above it, `user+foo@`, `user@`.
-pub fn mail_keys(address: &Address, delimiters: &str) -> Vec<String> {
-    let user = extension::split(&address.local, delimiters).map(|(user, _)| user);
-    let mut keys = Vec::with_capacity(8);
-    keys.push(address.to_string());
-    keys.extend(user.map(|user| format!("{user}@{}", address.domain)));
-    add_name(&mut keys, &address.domain);
-    keys.push(format!("{}@", address.local));
-    keys.extend(user.map(|user| format!("{user}@")));
-    keys
-}
+use facteur_plugin::{Address, status};
 
 /// What a value says.
 #[derive(Debug, PartialEq, Eq)]
@@ -152,31 +100,6 @@ fn header(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_in_postfix_order() {
-        assert_eq!(name_keys("a.b.org"), ["a.b.org", ".b.org", "b.org", ".org", "org"]);
-        assert_eq!(name_keys("192.0.2.1"), ["192.0.2.1"]);
-        assert_eq!(name_keys("unknown"), ["unknown"]);
-        assert_eq!(address_keys("192.0.2.1"), ["192.0.2.1", "192.0.2", "192.0", "192"]);
-        assert_eq!(address_keys("2001:db8::1"), ["2001:db8::1", "2001:db8:", "2001:db8", "2001"]);
-        assert_eq!(address_keys("::1"), ["::1", ":"]);
-        let address = Address::new("user+foo", "b.org");
-        assert_eq!(
-            mail_keys(&address, "+"),
-            ["user+foo@b.org", "user@b.org", "b.org", ".org", "org", "user+foo@", "user@"]
-        );
-        assert_eq!(mail_keys(&address, ""), ["user+foo@b.org", "b.org", ".org", "org", "user+foo@"]);
-        assert_eq!(mail_keys(&Address::new("u", "[192.0.2.1]"), ""), ["u@[192.0.2.1]", "[192.0.2.1]", "u@"]);
-    }
-
-    #[test]
-    fn no_name_makes_too_many_keys() {
-        let deep = Address::new("user+foo", format!("{}evil.example", "a.".repeat(100)));
-        let keys = mail_keys(&deep, "+");
-        assert!(keys.len() <= facteur_plugin::lookup::KEYS_LIMIT);
-        assert!(keys.iter().any(|key| key == "evil.example"));
-    }
 
     #[test]
     fn values_are_read() {

@@ -1,5 +1,6 @@
 //! Replies as Postfix words them: `<name>: Sender address rejected: why`.
 
+use facteur_plugin::text::clean;
 use facteur_plugin::{Reply, Verdict, status};
 
 /// The longest text that is told, in bytes. Postfix cuts the whole reply at 510; the contract allows 512 of text.
@@ -40,18 +41,6 @@ pub fn server_error() -> Reply {
     reply(451, "4.3.5", "Server configuration error")
 }
 
-/// A text on one line, of at most `limit` bytes.
-pub fn clean(text: &str, limit: usize) -> String {
-    let mut cleaned = String::with_capacity(text.len().min(limit));
-    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-        if cleaned.len() + c.len_utf8() > limit {
-            break;
-        }
-        cleaned.push(c);
-    }
-    cleaned
-}
-
 /// The verdict of a refusal: 421 and 521 end the session, as from Postfix.
 pub fn refusal(reply: Reply) -> Verdict {
     match reply.code {
@@ -84,10 +73,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_clean_and_short() {
-        assert_eq!(clean("a\r\nb", 10), "a  b");
-        assert_eq!(clean("ééé", 5), "éé");
-        assert_eq!(reply(554, "4.7.1", "no"), Reply::new(554, "5.7.1", "no"));
+    fn a_reply_is_of_one_class_and_clean() {
+        assert_eq!(reply(554, "4.7.1", "no\r\nyes"), Reply::new(554, "5.7.1", "no  yes"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use facteur_policy::{Grants, Limits, Mode, OnError};
 use super::reader::{Kind, Section, Value};
 
 /// The plugins that are embedded in the binary: what `component = "builtin:NAME"` may name.
-pub const BUILTINS: [&str; 3] = ["restrictions", "aliases", "transport-map"];
+pub const BUILTINS: [&str; 6] = ["restrictions", "aliases", "transport-map", "greylist", "dnsbl", "rate-limit"];
 
 /// A sandbox can't start in less memory than this: its stack alone is some KiB.
 const LEAST_MEMORY: u64 = 64 << 10;

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use facteur_smtp::{Address, Reply};
-use facteur_spool::{Message, NewMessage, Recipient, Timestamp, What};
+use facteur_spool::{Message, NewMessage, NewRecipient, Recipient, Timestamp, What};
 
 use super::batch::Batch;
+use super::fate::{self, Fate};
 use super::scheduler::Finished;
-use super::{Parts, Queue};
+use super::{Parts, Queue, redirect};
 use crate::bounce::{self, News};
 use crate::decisions::Record;
 use crate::delivery::{Attempt, Duty, Outcome};
@@ -40,7 +41,7 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
     if !reached && let Some(outcome) = outcomes.first() {
         finished.unreached = Some((outcome.reply().clone(), parts.backoff.revive(now)));
     }
-    let settled = settle(parts, &message, &recipients, outcomes, now);
+    let settled = settle(parts, &message, &recipients, outcomes, now, tried).await;
     finished.deferred = settled
         .outcomes
         .iter()
@@ -101,50 +102,53 @@ fn sender<'a>(message: &'a Message, recipient: &'a Recipient) -> Option<&'a Addr
     recipient.sender.as_ref().unwrap_or(&message.sender).as_ref()
 }
 
+#[derive(Default)]
 struct Settled {
     outcomes: Vec<facteur_spool::Outcome>,
     /// What the sender is to be told, where it wants to be.
     news: Vec<News>,
+    /// Who gets the message in the place of others.
+    redirected: Vec<NewRecipient>,
 }
 
-/// What each outcome means for the store, and one log line each.
-fn settle(
+/// What each outcome means for the store, and one log line each. Plugins hear of those that were really tried.
+async fn settle(
     parts: &Parts,
     message: &Message,
     recipients: &[Recipient],
     outcomes: Vec<Outcome>,
     now: Timestamp,
+    tried: bool,
 ) -> Settled {
-    let mut settled = Settled { outcomes: Vec::new(), news: Vec::new() };
-    let mut tell = |recipient: &Recipient, action, reply, remote| {
-        settled.news.push(News { recipient: recipient.clone(), action, reply, remote });
-    };
+    let policy = parts.lives.load().policy.clone();
+    let asking = tried && policy.advises();
+    let mut settled = Settled::default();
     for (recipient, outcome) in recipients.iter().zip(outcomes) {
-        let what = match outcome {
-            Outcome::Delivered { reply, remote, duty } => {
-                log(parts, message, recipient, "sent", &reply, remote.as_deref(), now);
-                match duty {
-                    Duty::Delivered => tell(recipient, Action::Delivered, reply, remote),
-                    Duty::Relayed => tell(recipient, Action::Relayed, reply, remote),
-                    Duty::HandedOn | Duty::None => {}
+        let mut decided = fate::planned(&parts.backoff, message, recipient, outcome, now);
+        if asking {
+            decided = fate::advised(&policy, &parts.backoff, message, recipient, decided, now).await;
+        }
+        let (status, action) = match &decided.fate {
+            Fate::Delivered(Duty::Delivered) => ("sent", Some(Action::Delivered)),
+            Fate::Delivered(Duty::Relayed) => ("sent", Some(Action::Relayed)),
+            Fate::Delivered(Duty::HandedOn | Duty::None) => ("sent", None),
+            Fate::Failed => ("bounced", Some(Action::Failed)),
+            Fate::Expired => ("expired", Some(Action::Failed)),
+            Fate::Deferred(_) => ("deferred", None),
+            Fate::Redirected(_) => ("redirected", None),
+        };
+        log(parts, message, recipient, status, &decided, now);
+        let fate::Decided { fate, reply, remote, quiet, .. } = decided;
+        let what = match fate {
+            Fate::Deferred(next_try) => What::Deferred { next_try, reply, remote },
+            fate => {
+                if let Some(action) = action.filter(|_| !quiet) {
+                    settled.news.push(News { recipient: recipient.clone(), action, reply, remote });
+                }
+                if let Fate::Redirected(others) = fate {
+                    settled.redirected.extend(others);
                 }
                 What::Done
-            }
-            Outcome::Failed { reply, remote } => {
-                log(parts, message, recipient, "bounced", &reply, remote.as_deref(), now);
-                tell(recipient, Action::Failed, reply, remote);
-                What::Done
-            }
-            Outcome::Deferred { reply, remote } => {
-                let null_sender = sender(message, recipient).is_none();
-                if let Some(next_try) = parts.backoff.next_try(message.received_at, now, null_sender) {
-                    log(parts, message, recipient, "deferred", &reply, remote.as_deref(), now);
-                    What::Deferred { next_try, reply, remote }
-                } else {
-                    log(parts, message, recipient, "expired", &reply, remote.as_deref(), now);
-                    tell(recipient, Action::Failed, reply, remote);
-                    What::Done
-                }
             }
         };
         settled.outcomes.push(facteur_spool::Outcome { recipient: recipient.id, what });
@@ -153,19 +157,12 @@ fn settle(
 }
 
 /// One line, and one record of what was decided, for each recipient of each attempt.
-fn log(
-    parts: &Parts,
-    message: &Message,
-    recipient: &Recipient,
-    status: &str,
-    reply: &Reply,
-    remote: Option<&str>,
-    now: Timestamp,
-) {
+fn log(parts: &Parts, message: &Message, recipient: &Recipient, status: &str, decided: &fate::Decided, now: Timestamp) {
+    let (reply, remote) = (&decided.reply, decided.remote.as_deref());
     if parts.decisions.is_on() {
         let by = remote.map_or_else(String::new, |remote| format!(" ({remote})"));
         let outcome = format!("{status}{by}: {reply}");
-        parts.decisions.keep(Record::delivery(message.queue_id, &recipient.address, Vec::new(), outcome));
+        parts.decisions.keep(Record::delivery(message.queue_id, &recipient.address, decided.steps.clone(), outcome));
     }
     let delay = now.0.saturating_sub(message.received_at.0);
     tracing::info!(
@@ -180,7 +177,7 @@ fn log(
     );
 }
 
-/// Commits outcomes and bounces, and hands the bounces to the queue. False: nothing was recorded.
+/// Commits outcomes, bounces and redirections, and hands what is new to the queue. False: nothing was recorded.
 async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settled) -> bool {
     let sender = settled.news.first().and_then(|news| sender(message, &news.recipient)).cloned();
     let notice =
@@ -192,13 +189,21 @@ async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settle
                 return false;
             }
         };
-    let notices: Vec<NewMessage> = notice.into_iter().collect();
-    let messages: Vec<Message> = notices.iter().map(intake::as_stored).collect();
-    match parts.spool.record(settled.outcomes, notices).await {
+    let redirected = match redirect::message(&parts.spool, message, settled.redirected).await {
+        Ok(redirected) => redirected,
+        Err(error) => {
+            tracing::error!(id = %message.queue_id, %error, "it can't be redirected yet");
+            return false;
+        }
+    };
+    let new: Vec<NewMessage> = notice.into_iter().chain(redirected).collect();
+    let messages: Vec<Message> = new.iter().map(intake::as_stored).collect();
+    match parts.spool.record(settled.outcomes, new).await {
         Ok(queued) => {
-            for (message, queued) in messages.into_iter().zip(&queued) {
-                intake::log_queued(&message, queued, None);
-                queue.arrived(intake::with_ids(message, queued));
+            for (new, queued) in messages.into_iter().zip(&queued) {
+                tracing::info!(id = %queued.queue_id, of = %message.queue_id, "follows");
+                intake::log_queued(&new, queued, None);
+                queue.arrived(intake::with_ids(new, queued));
             }
             true
         }

@@ -23,13 +23,17 @@ pub struct Backoff {
 impl Backoff {
     /// When to try again. None: its time is over.
     pub fn next_try(&self, received_at: Timestamp, now: Timestamp, null_sender: bool) -> Option<Timestamp> {
-        let age = Duration::from_millis(now.0.saturating_sub(received_at.0));
-        let lifetime = if null_sender { self.bounce_lifetime } else { self.lifetime };
-        if age >= lifetime {
+        if now >= self.end(received_at, null_sender) {
             return None;
         }
+        let age = Duration::from_millis(now.0.saturating_sub(received_at.0));
         let wait = age.clamp(self.minimal, self.maximal.max(self.minimal));
         Some(after(now, wait))
+    }
+
+    /// When its time is over.
+    pub fn end(&self, received_at: Timestamp, null_sender: bool) -> Timestamp {
+        after(received_at, if null_sender { self.bounce_lifetime } else { self.lifetime })
     }
 
     /// When a destination that couldn't be reached is tried again.
@@ -38,7 +42,8 @@ impl Backoff {
     }
 }
 
-fn after(now: Timestamp, wait: Duration) -> Timestamp {
+/// So much later.
+pub fn after(now: Timestamp, wait: Duration) -> Timestamp {
     Timestamp(now.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
 }
 

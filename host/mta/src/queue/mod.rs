@@ -8,6 +8,8 @@ mod attempt;
 mod backoff;
 mod batch;
 mod destination;
+mod fate;
+mod redirect;
 mod scheduler;
 
 use std::collections::BTreeMap;

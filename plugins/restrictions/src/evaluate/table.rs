@@ -1,12 +1,14 @@
 //! The restrictions that ask an access table: what to ask, and what follows from its answer.
 
+use facteur_plugin::access;
 use facteur_plugin::lookup::Found;
+use facteur_plugin::text::clean;
 
 use super::{By, Evaluation, Step};
-use crate::access::{self, Answer};
+use crate::access::{Answer, answer};
 use crate::facts::Facts;
 use crate::restriction::{Key, parse};
-use crate::texts::{What, clean, fitting_status};
+use crate::texts::{What, fitting_status};
 
 /// How deep the values of tables may name restrictions. They can't name tables, so that one step is all there is.
 const DEPTH_LIMIT: u8 = 1;
@@ -65,7 +67,7 @@ impl<F: Facts> Evaluation<'_, F> {
     /// What the value of a table comes to.
     fn found(&mut self, value: &str, table: &str, of: What, warn: bool, depth: u8) -> Step {
         let or = |text: &'_ str, usual: &'static str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
-        match access::answer(value) {
+        match answer(value) {
             Answer::Permit => Step::Permit(By::Rule),
             Answer::Dunno => Step::Dunno,
             Answer::Refuse(code, status, text) => {

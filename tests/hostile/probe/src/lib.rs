@@ -6,12 +6,15 @@
 //!   "rcpt": ["tag:seen", "defer-if-permit"],
 //!   "alias": {"all@x.test": ["louen@x.test", "|command", ":include:/list"], "old@x.test": "unknown"},
 //!   "owner": {"all@x.test": "owner-all"},
-//!   "transport": {"y.test": "smtp:[next.test]:2525"}
+//!   "transport": {"y.test": "smtp:[next.test]:2525"},
+//!   "delivery": {"*": "retry-after:1000"},
+//!   "authenticate": {"louen": "password:secret"}
 //! }
 //! ```
 //! A stage has one word or several; the first that is a verdict ends it. The words are in [`stage`], those that never come to an
 //! answer in [`deed`].
 
+mod after;
 mod deed;
 mod echo;
 mod lent;
@@ -20,8 +23,8 @@ mod settings;
 mod stage;
 
 use facteur_plugin::{
-    Address, Alias, Answer, Expansion, Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction,
-    Transport, Verdict,
+    Address, Advice, Alias, Answer, Attempt, Authenticate, Credentials, Delivery, Expansion, Failure, Kept, Message,
+    Recipient, Restriction, Session, Stages, Transaction, Transport, Verdict,
 };
 
 use settings::Settings;
@@ -99,4 +102,24 @@ impl Transport for Probe {
     }
 }
 
-facteur_plugin::export!(restriction: Probe, alias: Probe, transport: Probe);
+impl Authenticate for Probe {
+    fn init() -> Result<(), String> {
+        init().map(drop)
+    }
+
+    fn verify(_: &Session, c: Credentials) -> Result<Option<String>, Failure> {
+        after::verify(SETTINGS.get(), c)
+    }
+}
+
+impl Delivery for Probe {
+    fn init() -> Result<(), String> {
+        init().map(drop)
+    }
+
+    fn after(t: &Transaction, to: &Recipient, a: Attempt) -> Result<Advice, Failure> {
+        after::advise(SETTINGS.get(), t, to, &a)
+    }
+}
+
+facteur_plugin::export!(restriction: Probe, alias: Probe, transport: Probe, authenticate: Probe, delivery: Probe);

@@ -41,6 +41,8 @@ struct Written {
     alias: BTreeMap<String, Words>,
     owner: BTreeMap<String, String>,
     transport: BTreeMap<String, String>,
+    delivery: BTreeMap<String, String>,
+    authenticate: BTreeMap<String, String>,
 }
 
 /// As they are kept.
@@ -60,6 +62,10 @@ pub struct Settings {
     pub owner: BTreeMap<String, String>,
     /// By domain: where it goes.
     pub transport: BTreeMap<String, String>,
+    /// By address: what follows from an attempt.
+    pub delivery: BTreeMap<String, String>,
+    /// By name or token: who it is.
+    pub authenticate: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -77,6 +83,8 @@ impl Settings {
             alias: written.alias.into_iter().map(|(address, words)| (address, words.into())).collect(),
             owner: written.owner,
             transport: written.transport,
+            delivery: written.delivery,
+            authenticate: written.authenticate,
         })
     }
 

@@ -1,0 +1,211 @@
+//! What follows from an outcome: what the host plans, and what a plugin advises in its place.
+//!
+//! Advice changes what is recorded, never whether something is: each recipient has one fate, and what can't be followed (too late, too often, nobody
+//! there) leaves what was planned. A redirection that can't be resolved now makes the recipient wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, StoryStep, Tags};
+use facteur_smtp::Reply;
+use facteur_spool::{Message, NewRecipient, Recipient, Timestamp};
+
+use super::backoff::{Backoff, after};
+use crate::delivery::{Duty, Outcome};
+use crate::intake;
+
+/// The shortest wait that a plugin may ask for: less would be a busy loop.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// How often a message may be redirected on its way to one recipient: two plugins, or two sites, that send it to each other end it so.
+const REDIRECTIONS: u32 = 5;
+/// What one redirection may become; as many as an alias may.
+const REDIRECTED_AT_MOST: usize = 1_000;
+/// The host's own note on a recipient, which plugins don't see: how often it was redirected.
+const REDIRECTED: &str = "redirected";
+
+/// What becomes of a recipient.
+#[derive(Debug)]
+pub enum Fate {
+    /// It is out of our hands.
+    Delivered(Duty),
+    /// Never tried again.
+    Failed,
+    /// The same, since its time is over.
+    Expired,
+    /// Tried again then.
+    Deferred(Timestamp),
+    /// These get the message in its place.
+    Redirected(Vec<NewRecipient>),
+}
+
+/// What was decided about one recipient.
+#[derive(Debug)]
+pub struct Decided {
+    /// What becomes of it.
+    pub fate: Fate,
+    /// In whose words.
+    pub reply: Reply,
+    /// Who said so.
+    pub remote: Option<String>,
+    /// Nobody is told.
+    pub quiet: bool,
+    /// What plugins were asked.
+    pub steps: Vec<StoryStep>,
+}
+
+/// What the host means to do.
+pub fn planned(
+    backoff: &Backoff,
+    message: &Message,
+    recipient: &Recipient,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Decided {
+    let (fate, reply, remote) = match outcome {
+        Outcome::Delivered { reply, remote, duty } => (Fate::Delivered(duty), reply, remote),
+        Outcome::Failed { reply, remote } => (Fate::Failed, reply, remote),
+        Outcome::Deferred { reply, remote } => (waiting(backoff, message, recipient, now), reply, remote),
+    };
+    Decided { fate, reply, remote, quiet: false, steps: Vec::new() }
+}
+
+fn waiting(backoff: &Backoff, message: &Message, recipient: &Recipient, now: Timestamp) -> Fate {
+    backoff.next_try(message.received_at, now, is_from_nobody(message, recipient)).map_or(Fate::Expired, Fate::Deferred)
+}
+
+fn is_from_nobody(message: &Message, recipient: &Recipient) -> bool {
+    recipient.sender.as_ref().unwrap_or(&message.sender).is_none()
+}
+
+/// What the plugins advise, as far as it can be followed.
+pub async fn advised(
+    policy: &Arc<Policy>,
+    backoff: &Backoff,
+    message: &Message,
+    recipient: &Recipient,
+    planned: Decided,
+    now: Timestamp,
+) -> Decided {
+    let tags = Tags::restore(message.tags.clone());
+    let consignment = Consignment {
+        sender: recipient.sender.as_ref().unwrap_or(&message.sender).as_ref(),
+        tags: &tags,
+        utf8: message.utf8,
+        address: &recipient.address,
+        original: &recipient.original,
+    };
+    let next_try = if let Fate::Deferred(next_try) = planned.fate { Some(next_try.0) } else { None };
+    let attempted = Attempted {
+        number: recipient.attempts.saturating_add(1),
+        host: planned.remote.as_deref(),
+        reply: &planned.reply,
+        next_try,
+    };
+    let story = Arc::default();
+    let mut decided = match policy.advice(consignment, attempted, &story).await {
+        Advice::AsPlanned => planned,
+        Advice::NoNotification => Decided { quiet: true, ..planned },
+        Advice::Fail => Decided { fate: Fate::Failed, ..planned },
+        Advice::RetryAfter(wait) => {
+            let end = backoff.end(message.received_at, is_from_nobody(message, recipient));
+            if now < end {
+                Decided { fate: Fate::Deferred(after(now, wait.max(SHORTEST_WAIT)).min(end)), ..planned }
+            } else {
+                planned
+            }
+        }
+        Advice::Redirect(to) => {
+            let times = redirections(recipient) + 1;
+            let resolved = if times > REDIRECTIONS { Vec::new() } else { policy.resolve(to.clone(), &story).await };
+            if resolved.is_empty() || resolved.len() > REDIRECTED_AT_MOST {
+                tracing::warn!(id = %message.queue_id, from = %recipient.address, %to, times, "not redirected: too often, or to too many");
+                planned
+            } else if let Some(later) = resolved.iter().find_map(undecided) {
+                let reply = later.clone();
+                Decided { fate: waiting(backoff, message, recipient, now), reply, remote: None, ..planned }
+            } else {
+                let others = resolved.into_iter().map(|one| instead_of(recipient, one, times)).collect();
+                Decided { fate: Fate::Redirected(others), ..planned }
+            }
+        }
+    };
+    decided.steps = story.take();
+    decided
+}
+
+/// Whether it can't be told now if this one is there.
+fn undecided(one: &FinalRecipient) -> Option<&Reply> {
+    one.refusal.as_ref().filter(|reply| reply.is_transient())
+}
+
+fn redirections(recipient: &Recipient) -> u32 {
+    let noted = recipient.tags.iter().find(|(key, _)| key == REDIRECTED);
+    noted.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
+/// Who gets it in the place of a recipient: the sender hears of the address that it wrote to.
+fn instead_of(recipient: &Recipient, one: FinalRecipient, times: u32) -> NewRecipient {
+    let mut tags = recipient.tags.clone();
+    tags.retain(|(key, _)| key != REDIRECTED);
+    tags.push((REDIRECTED.to_owned(), times.to_string()));
+    let new = intake::recipient(one, recipient.notify, recipient.orcpt.clone());
+    NewRecipient {
+        original: recipient.original.clone(),
+        sender: new.sender.or_else(|| recipient.sender.clone()),
+        tags,
+        ..new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use facteur_policy::Class;
+    use facteur_spool::{State, Target};
+
+    use super::*;
+
+    fn recipient(tags: Vec<(String, String)>) -> Recipient {
+        let address: facteur_smtp::Address = "a@here.test".parse().unwrap();
+        Recipient {
+            id: facteur_spool::RecipientId::default(),
+            original: "alias@here.test".parse().unwrap(),
+            address,
+            orcpt: Some("rfc822;alias@here.test".into()),
+            notify: None,
+            sender: Some(None),
+            target: Target::Address,
+            tags,
+            class: "local".into(),
+            refusal: None,
+            state: State::Queued,
+            next_try: Timestamp(0),
+            attempts: 0,
+            last_reply: None,
+            remote: None,
+        }
+    }
+
+    #[test]
+    fn redirections_are_counted_from_one_to_the_next() {
+        let other = || FinalRecipient {
+            address: "b@there.test".parse().unwrap(),
+            original: "b@there.test".parse().unwrap(),
+            rcpt: None,
+            class: Class::Other,
+            sender: None,
+            refusal: None,
+        };
+        let first = recipient(vec![("note".into(), "x".into())]);
+        assert_eq!(redirections(&first), 0);
+        let next = instead_of(&first, other(), 1);
+        assert_eq!(redirections(&recipient(next.tags.clone())), 1);
+        let after = instead_of(&recipient(next.tags.clone()), other(), 2);
+        assert_eq!(after.tags, [("note".to_owned(), "x".to_owned()), ("redirected".to_owned(), "2".to_owned())]);
+        // The sender knows the address that it wrote to, and bounces go where they went.
+        assert_eq!(
+            (next.original.to_string(), next.orcpt.as_deref()),
+            ("alias@here.test".into(), Some("rfc822;alias@here.test"))
+        );
+        assert_eq!(next.sender, Some(None));
+    }
+}

@@ -1,0 +1,228 @@
+//! The sum of what the lists say, and what follows from it.
+
+use std::net::Ipv4Addr;
+
+use facteur_plugin::{Reply, Verdict, dns, text};
+
+use crate::list::{List, Meaning};
+use crate::settings::{OnFailure, Settings};
+use crate::subject::Subject;
+
+/// From then on no further list is asked, in milliseconds: half of what a question to a plugin may take by default, so that lists which don't answer
+/// can't make the whole plugin fail.
+const TIME_LIMIT: u64 = 10_000;
+/// The longest text that is told, in bytes (the contract allows 512).
+const TEXT_LIMIT: usize = 500;
+
+/// The DNS, and the time.
+pub trait Dns {
+    /// Milliseconds since any moment.
+    fn now(&self) -> u64;
+    fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error>;
+    fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, dns::Error>;
+}
+
+/// What the lists come to.
+pub struct Judged {
+    pub verdict: Verdict,
+    /// For the operator.
+    pub log: Vec<String>,
+}
+
+/// A list that warns.
+struct Hit<'a> {
+    list: &'a List,
+    subject: &'a Subject,
+    /// The name under which it is listed.
+    name: String,
+}
+
+/// Asks each list about its subject.
+pub fn judge(dns: &impl Dns, settings: &Settings, asked: &[(Subject, &[List])]) -> Judged {
+    let mut log = Vec::new();
+    let mut score = 0_i32;
+    let mut heaviest: Option<Hit<'_>> = None;
+    // What the lists that failed might have added.
+    let mut missing = 0_i32;
+    let until = dns.now() + TIME_LIMIT;
+    for (subject, lists) in asked {
+        let Some(question) = subject.question() else { continue };
+        for list in *lists {
+            let name = format!("{question}.{}", list.zone);
+            let answer =
+                if dns.now() < until { ask(dns, list, &name) } else { Err("no time left to ask it".to_owned()) };
+            match answer {
+                Ok(false) => {}
+                Ok(true) => {
+                    log.push(format!("{} is listed by {} ({:+})", subject.words(), list.zone, list.weight));
+                    score = score.saturating_add(list.weight);
+                    if list.weight > heaviest.as_ref().map_or(0, |hit| hit.list.weight) {
+                        heaviest = Some(Hit { list, subject, name });
+                    }
+                }
+                Err(why) => {
+                    log.push(format!("{} says nothing about {name}: {why}", list.zone));
+                    missing = missing.saturating_add(list.weight.max(0));
+                }
+            }
+        }
+    }
+    let verdict = match heaviest {
+        Some(hit) if score >= settings.threshold => Verdict::Reject(refusal(dns, &hit)),
+        _ if settings.on_failure == OnFailure::Defer
+            && score.saturating_add(missing) >= settings.threshold
+            && missing > 0 =>
+        {
+            Verdict::DeferIfPermit(Reply::new(
+                450,
+                "4.7.1",
+                "Service unavailable; a DNS list doesn't answer, try again later",
+            ))
+        }
+        _ => Verdict::Dunno,
+    };
+    Judged { verdict, log }
+}
+
+/// Whether this name is listed; or why that isn't known.
+fn ask(dns: &impl Dns, list: &List, name: &str) -> Result<bool, String> {
+    let answers = match dns.addresses(name) {
+        Ok(answers) => answers,
+        Err(dns::Error::NoSuchName | dns::Error::NoData | dns::Error::InvalidName) => return Ok(false),
+        Err(error) => return Err(error.explain().to_owned()),
+    };
+    let meanings = answers
+        .iter()
+        .filter_map(|answer| answer.parse::<Ipv4Addr>().ok())
+        .map(|answer| (answer, list.meaning(answer)));
+    let mut refused = None;
+    for (answer, meaning) in meanings {
+        match meaning {
+            Meaning::Listed => return Ok(true),
+            Meaning::Other => {}
+            Meaning::Refused => refused = Some(answer),
+        }
+    }
+    refused.map_or(Ok(false), |answer| Err(format!("{answer}, which means that it doesn't answer this server")))
+}
+
+/// Postfix's `default_rbl_reply`, with what the list has to say.
+fn refusal(dns: &impl Dns, hit: &Hit<'_>) -> Reply {
+    let mut told = format!("Service unavailable; {} blocked using {}", hit.subject.words(), hit.list.zone);
+    if let Some(reason) = dns.texts(&hit.name).unwrap_or_default().first() {
+        told.push_str("; ");
+        // A list may say anything; a client is told ASCII.
+        told.extend(reason.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }));
+    }
+    Reply::new(554, "5.7.1", text::clean(&told, TEXT_LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// What the DNS has: an address, or an error.
+    #[derive(Default)]
+    struct Zone {
+        names: HashMap<&'static str, Result<&'static str, dns::Error>>,
+        texts: HashMap<&'static str, &'static [u8]>,
+        /// Milliseconds that each question takes, and the time.
+        slow: u64,
+        now: Cell<u64>,
+    }
+
+    impl Dns for Zone {
+        fn now(&self) -> u64 {
+            self.now.get()
+        }
+
+        fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error> {
+            self.now.set(self.now.get() + self.slow);
+            let found = self.names.get(name).cloned().unwrap_or(Err(dns::Error::NoSuchName))?;
+            Ok(vec!["2001:db8::1".to_owned(), found.to_owned()])
+        }
+
+        fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, dns::Error> {
+            self.texts.get(name).map(|text| vec![text.to_vec()]).ok_or(dns::Error::NoData)
+        }
+    }
+
+    fn judged(zone: &Zone, json: &str) -> Judged {
+        let settings: Settings = facteur_plugin::settings::parse(json).unwrap();
+        let client = Subject::Client("192.0.2.1".to_owned());
+        let sender = Subject::Sender(facteur_plugin::Address::new("a", "bad.example"));
+        judge(zone, &settings, &[(client, &settings.client), (sender, &settings.sender)])
+    }
+
+    fn text(judged: &Judged) -> &str {
+        match &judged.verdict {
+            Verdict::Reject(reply) | Verdict::DeferIfPermit(reply) => &reply.text,
+            _ => "",
+        }
+    }
+
+    fn listed() -> Zone {
+        let names = [
+            ("1.2.0.192.bl.test", Ok("127.0.0.2")),
+            ("1.2.0.192.second.test", Ok("127.0.0.2")),
+            ("1.2.0.192.good.test", Ok("127.0.0.2")),
+            ("bad.example.domains.test", Ok("127.0.1.2")),
+            ("1.2.0.192.dead.test", Err(dns::Error::Timeout)),
+            ("1.2.0.192.closed.test", Ok("127.255.255.254")),
+        ];
+        let texts: [(_, &[u8]); 1] = [("1.2.0.192.bl.test", b"see https://bl.test/192.0.2.1\r\n250 \xff")];
+        Zone { names: names.into(), texts: texts.into(), ..Zone::default() }
+    }
+
+    #[test]
+    fn who_is_listed_is_refused_with_the_reason() {
+        let judged = judged(&listed(), r#"{"client": ["bl.test"]}"#);
+        let expected =
+            "Service unavailable; Client host [192.0.2.1] blocked using bl.test; see https://bl.test/192.0.2.1  250 ?";
+        assert_eq!(judged.verdict, Verdict::Reject(Reply::new(554, "5.7.1", expected)));
+        assert_eq!(judged.log, ["Client host [192.0.2.1] is listed by bl.test (+1)"]);
+    }
+
+    #[test]
+    fn weights_add_up_over_all_subjects() {
+        let of = |json| judged(&listed(), json);
+        assert_eq!(of(r#"{"client": ["other.test"]}"#).verdict, Verdict::Dunno);
+        assert_eq!(of(r#"{"threshold": 2, "client": ["bl.test"]}"#).verdict, Verdict::Dunno);
+        let both = of(r#"{"threshold": 3, "client": ["bl.test"], "sender": ["domains.test*2"]}"#);
+        assert_eq!(text(&both), "Service unavailable; Sender address [a@bad.example] blocked using domains.test");
+        assert_eq!(of(r#"{"client": ["bl.test", "second.test", "good.test*-2"]}"#).verdict, Verdict::Dunno);
+        assert_eq!(of(r#"{"client": ["bl.test=127.0.0.[3..9]"]}"#).verdict, Verdict::Dunno);
+        // Nobody is refused by lists that speak for them alone.
+        assert_eq!(of(r#"{"threshold": -5, "client": ["good.test*-2"]}"#).verdict, Verdict::Dunno);
+    }
+
+    #[test]
+    fn a_list_that_fails_says_nothing_unless_the_operator_waits_for_it() {
+        for zone in ["dead.test", "closed.test"] {
+            let ignored = judged(&listed(), &format!(r#"{{"client": ["{zone}"]}}"#));
+            assert_eq!((ignored.verdict, ignored.log.len()), (Verdict::Dunno, 1));
+            let waiting = |more: &str| judged(&listed(), &format!(r#"{{"on-failure": "defer", {more}}}"#));
+            let deferred = waiting(&format!(r#""client": ["{zone}"]"#));
+            assert!(
+                matches!(&deferred.verdict, Verdict::DeferIfPermit(reply) if reply.code == 450),
+                "{:?}",
+                deferred.log
+            );
+            // Only where it would have mattered.
+            assert_eq!(waiting(&format!(r#""threshold": 2, "client": ["{zone}"]"#)).verdict, Verdict::Dunno);
+            assert_eq!(waiting(&format!(r#""client": ["{zone}*-1"]"#)).verdict, Verdict::Dunno);
+            assert!(matches!(waiting(&format!(r#""client": ["{zone}", "bl.test"]"#)).verdict, Verdict::Reject(_)));
+        }
+    }
+
+    #[test]
+    fn slow_lists_dont_take_all_the_time() {
+        let zone = Zone { slow: TIME_LIMIT, ..listed() };
+        let judged = judged(&zone, r#"{"client": ["other.test", "bl.test"]}"#);
+        assert_eq!(judged.verdict, Verdict::Dunno);
+        assert_eq!(judged.log, ["bl.test says nothing about 1.2.0.192.bl.test: no time left to ask it"]);
+    }
+}
