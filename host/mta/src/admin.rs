@@ -15,12 +15,16 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::mta::{Mta, told_to_stop};
+use crate::plugins::{self, PluginEntry};
 use crate::serve::Control;
 
 /// A request is short.
 const REQUEST_LIMIT: u64 = 64 * 1024;
 /// Messages in one page of a listing.
 const PAGE: usize = 500;
+
+/// For what only the running program knows.
+const NOBODY: &str = "no server runs with this configuration: `facteur serve` starts one";
 
 /// What an operator may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +47,8 @@ pub enum Request {
     Delete(Which),
     /// Load the configuration anew.
     Reload,
+    /// The plugins in force.
+    Plugins,
 }
 
 /// Which messages.
@@ -68,6 +74,8 @@ pub enum Answer {
         /// Messages.
         count: u64,
     },
+    /// A plugin in force.
+    Plugin(Box<PluginEntry>),
     /// It was done.
     Done,
     /// It wasn't.
@@ -154,10 +162,16 @@ pub async fn answer(
     let result = match request {
         Request::List => return list(spool, sink).await,
         Request::Show { id } => return show(spool, &id, sink).await,
+        Request::Plugins => {
+            let Some((mta, _)) = running else { return sink.put(failed(NOBODY)).await };
+            let entries = plugins::entries(&mta.lives.load());
+            for entry in entries {
+                sink.put(Answer::Plugin(Box::new(entry))).await?;
+            }
+            return Ok(());
+        }
         Request::Reload => {
-            let Some((_, control)) = running else {
-                return sink.put(failed("no server runs with this configuration: `facteur serve` starts one")).await;
-            };
+            let Some((_, control)) = running else { return sink.put(failed(NOBODY)).await };
             let answer = match control.reload().await {
                 Ok(()) => Answer::Done,
                 Err(errors) => Answer::Failed { errors },

@@ -11,6 +11,7 @@ use facteur_spool::Spool;
 
 use crate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::config::{self, Config, LogFormat};
+use crate::plugins::{self, PluginEntry};
 use crate::{demo, serve};
 
 /// Where the configuration is looked for.
@@ -37,6 +38,11 @@ enum Command {
     Queue {
         #[command(subcommand)]
         command: QueueCommand,
+    },
+    /// Look at the plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
     },
     /// Load configuration, tables and plugins anew, without losing a session.
     Reload,
@@ -71,6 +77,16 @@ enum QueueCommand {
     Delete(Messages),
 }
 
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Those in force: what each is, may do and use, and how it has been doing since its load.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 #[derive(Debug, clap::Args)]
 #[group(required = true)]
 struct Messages {
@@ -94,6 +110,9 @@ pub fn main() -> ExitCode {
         Command::Serve => load(&arguments.config).and_then(|config| run(config, Some(&arguments.config))),
         Command::Check => load(&arguments.config).and_then(check),
         Command::Queue { command } => load(&arguments.config).and_then(|config| queue(&config, command)),
+        Command::Plugin { command: PluginCommand::List { json } } => {
+            load(&arguments.config).and_then(|config| list_plugins(&config, json))
+        }
         Command::Reload => load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain)),
         Command::Demo { folder } => try_out(&folder),
     };
@@ -180,6 +199,32 @@ fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {
     }
 }
 
+fn list_plugins(config: &Config, json: bool) -> Result<(), Failure> {
+    if json {
+        return ask(config, &Request::Plugins, &mut Json);
+    }
+    let mut all = Plugins::default();
+    ask(config, &Request::Plugins, &mut all)?;
+    print!("{}", plugins::table(&all.0, time));
+    Ok(())
+}
+
+/// The plugins, gathered for one table.
+#[derive(Default)]
+struct Plugins(Vec<PluginEntry>);
+
+impl Sink for Plugins {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        match answer {
+            Answer::Plugin(entry) => {
+                self.0.push(*entry);
+                Ok(())
+            }
+            other => Plain.put(other).await,
+        }
+    }
+}
+
 /// Asks the running program; where there is none, the store itself.
 fn ask(config: &Config, request: &Request, sink: &mut (impl Sink + Send)) -> Result<(), Failure> {
     let runtime = runtime()?;
@@ -208,6 +253,7 @@ impl Sink for Plain {
             Answer::Content { text } => write!(out, "{text}"),
             Answer::Count { count: 1 } => writeln!(out, "1 message"),
             Answer::Count { count } => writeln!(out, "{count} messages"),
+            Answer::Plugin(entry) => write!(out, "{}", plugins::table(&[*entry], time)),
             Answer::Done => writeln!(out, "done"),
             Answer::Failed { errors } => Err(io::Error::other(errors.join("\n"))),
         }
@@ -221,6 +267,10 @@ impl Sink for Json {
     async fn put(&mut self, answer: Answer) -> io::Result<()> {
         match answer {
             Answer::Message(entry) => {
+                let line = serde_json::to_string(&entry).map_err(io::Error::other)?;
+                writeln!(io::stdout().lock(), "{line}")
+            }
+            Answer::Plugin(entry) => {
                 let line = serde_json::to_string(&entry).map_err(io::Error::other)?;
                 writeln!(io::stdout().lock(), "{line}")
             }

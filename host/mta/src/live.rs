@@ -80,6 +80,7 @@ impl Live {
                     settings: plugin.settings.clone(),
                     grants: plugin.grants.clone(),
                     early: plugin.early,
+                    isolation: plugin.isolation,
                     limits: plugin.limits,
                     on_error: plugin.on_error,
                 }),

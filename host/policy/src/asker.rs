@@ -6,9 +6,10 @@
 //! Sandboxes are made when first needed, and dropped when no later stage can need them, or when they run short: the contract
 //! doesn't promise that a plugin's memory lasts from one question to the next. Questions come one after the
 //! other; the one that comes within another (a restriction asks `listed`, which asks the alias hook, perhaps of the same plugin) finds
-//! its sandbox taken, and gets one of its own.
+//! its sandbox taken, and gets one of its own. Plugins with `isolation = "shared"` get one for each question.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use crate::expansion::Expansion;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::imports::printable;
 use crate::message::Message;
-use crate::plugin::Plugin;
+use crate::plugin::{Isolation, Plugin};
 use crate::policy::{Chain, Policy};
 use crate::sandbox::{CallError, Sandbox, State, View};
 use crate::services::Services;
@@ -57,10 +58,27 @@ pub(crate) struct Question<'a> {
 pub(crate) struct Asker {
     pub matter: Matter,
     /// One place for each plugin of the chain.
-    sandboxes: Vec<Mutex<Option<Sandbox>>>,
+    places: Vec<Place>,
     message: Mutex<Option<Message>>,
     expansions: Mutex<HashMap<Address, Arc<Expansion>>>,
     this: Weak<Asker>,
+}
+
+/// What a transaction has of one plugin.
+#[derive(Default)]
+struct Place {
+    sandbox: Mutex<Option<Sandbox>>,
+    /// Questions to it under way: more than one if they are nested.
+    asking: AtomicU32,
+}
+
+/// A question under way.
+struct Asking<'a>(&'a Place);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl std::ops::Deref for Asker {
@@ -74,7 +92,7 @@ impl std::ops::Deref for Asker {
 impl Asker {
     pub(crate) fn new(matter: Matter) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            sandboxes: matter.chain.iter().map(|_| Mutex::default()).collect(),
+            places: matter.chain.iter().map(|_| Place::default()).collect(),
             matter,
             message: Mutex::default(),
             expansions: Mutex::default(),
@@ -98,7 +116,9 @@ impl Asker {
             }
             Err(error) => Err(error),
         };
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = started.elapsed();
+        plugin.statistics.note(&plugin.name, took, answer.as_ref().err());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.tell(plugin, question, &answer, micros);
         answer
     }
@@ -132,15 +152,27 @@ impl Asker {
         plugin: &Arc<Plugin>,
         call: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let kept = self.sandboxes[number].lock().take();
+        let (runtime, place) = (&self.policy.runtime, &self.places[number]);
+        let within = place.asking.fetch_add(1, Ordering::Relaxed) > 0;
+        let _asking = Asking(place);
+        let kept = place.sandbox.lock().take();
         let mut sandbox = match kept {
             Some(sandbox) => sandbox,
-            None => Sandbox::new(&self.policy.runtime, plugin, &self.services, self.view()).await?,
+            None => Sandbox::get(runtime, plugin, &self.services, self.view(), within).await?,
         };
         sandbox.state().view.message.clone_from(&self.message.lock());
-        let (sandbox, answer) = sandbox.ask(call).await?;
-        if !self.policy.runtime.is_short() {
-            *self.sandboxes[number].lock() = Some(sandbox);
+        let asked = sandbox.ask(call).await;
+        if !within {
+            // What a question within this one left here has no place in the plugin's share.
+            place.sandbox.lock().take();
+        }
+        let (sandbox, answer) = asked?;
+        if !runtime.is_short() {
+            if plugin.isolation == Isolation::Shared {
+                runtime.idle.put(sandbox);
+            } else if !plugin.quota.is_short() {
+                *place.sandbox.lock() = Some(sandbox);
+            }
         }
         Ok(answer)
     }
@@ -161,9 +193,9 @@ impl Asker {
 
     /// Drops the sandboxes of the plugins for which this is false: a client that is slow with its data holds no more than needed.
     pub(crate) fn retain(&self, needed: impl Fn(&Plugin) -> bool) {
-        for (place, plugin) in self.sandboxes.iter().zip(self.chain.iter()) {
+        for (place, plugin) in self.places.iter().zip(self.chain.iter()) {
             if !needed(plugin) {
-                place.lock().take();
+                place.sandbox.lock().take();
             }
         }
     }

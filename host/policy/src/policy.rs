@@ -37,6 +37,12 @@ pub struct Policy {
     plugins: Vec<Arc<Plugin>>,
 }
 
+impl Drop for Policy {
+    fn drop(&mut self) {
+        self.runtime.idle.forget(&self.plugins);
+    }
+}
+
 /// The plugins that a listener asks, in order.
 pub type Chain = Arc<[Arc<Plugin>]>;
 

@@ -124,7 +124,8 @@ fn everything_can_be_said() {
         component = "mine.wasm"
         settings = { list = ["a", 1, 1.5, true], when = 2026-01-01, deep = { x = {} } }
         early = true
-        isolation = "transaction"
+        isolation = "shared"
+        concurrency = 20
         timeout = "1s"
         memory = "1MiB"
         cpu = "50ms"
@@ -168,6 +169,7 @@ fn everything_can_be_said() {
         (1 << 20, Duration::from_secs(1), 50)
     );
     assert_eq!((mine.early, mine.on_error), (true, OnError::Reject));
+    assert_eq!((mine.isolation, mine.limits.concurrency), (Isolation::Shared, Some(20)));
     assert_eq!(mine.grants.include, [Path::new("/etc/facteur/lists"), Path::new("/etc/x/y")]);
     let other = config.plugin("restrictions").unwrap();
     assert_eq!((other.limits.memory, other.limits.timeout), (8 << 20, Duration::from_secs(5)));

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Limits, LoadError, MailExchanger,
-    OnError, PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError,
-    Transaction, Unavailable, Verify,
+    Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Isolation, Limits, LoadError,
+    MailExchanger, OnError, PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts,
+    TableError, Transaction, Unavailable, Verify,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -124,7 +124,13 @@ pub fn probe(name: &str, settings: &str) -> PluginConfig {
         settings: settings.to_owned(),
         grants: Grants::default(),
         early: false,
-        limits: Limits { memory: 4 << 20, timeout: Duration::from_secs(10), cpu: Duration::from_millis(100) },
+        isolation: Isolation::Transaction,
+        limits: Limits {
+            memory: 4 << 20,
+            timeout: Duration::from_secs(10),
+            cpu: Duration::from_millis(100),
+            concurrency: None,
+        },
         on_error: OnError::Defer,
     }
 }
