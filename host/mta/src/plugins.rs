@@ -191,7 +191,13 @@ mod tests {
 
     #[test]
     fn numbers_are_told_in_their_units() {
-        assert_eq!((duration(17).as_str(), duration(1_250).as_str(), duration(20_000_000).as_str()), ("17 µs", "1.2 ms", "20 s"));
-        assert_eq!((bytes(65_536).as_str(), bytes(16 << 20).as_str(), bytes(1_100_000).as_str()), ("64 KiB", "16 MiB", "1 MiB"));
+        assert_eq!(
+            (duration(17).as_str(), duration(1_250).as_str(), duration(20_000_000).as_str()),
+            ("17 µs", "1.2 ms", "20 s")
+        );
+        assert_eq!(
+            (bytes(65_536).as_str(), bytes(16 << 20).as_str(), bytes(1_100_000).as_str()),
+            ("64 KiB", "16 MiB", "1 MiB")
+        );
     }
 }

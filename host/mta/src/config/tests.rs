@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use facteur_policy::{Class, OnError};
+use facteur_policy::{Class, Isolation, OnError};
 
 use super::*;
 use crate::tables::Tables;
@@ -225,7 +225,7 @@ owner = "root"
 [[plugin]]
 name = "restrictions"
 component = "builtin:restriction"
-isolation = "shared"
+isolation = "share"
 on-error = "dunno"
 [plugin.grants]
 deliver-to = ["ticket"]
@@ -263,7 +263,7 @@ inline = {}
         "14:8: `mailboxes.path` can't be \"/var/mail/{usr}/\" (the placeholders are {user} and {domain})",
         "15:9: mailboxes can't belong to root (name a user made for it, such as \"vmail\": mail is never written as root)",
         "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, aliases, transport-map)",
-        "19:13: plugins can't share a sandbox between transactions yet (write \"transaction\", or leave the line out: each transaction then has its own sandbox)",
+        "19:13: `plugin.isolation` can't be \"share\" (did you mean \"shared\"?)",
         "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop)",
         "22:14: the grant `deliver-to` can't be given (take it out: mail isn't delivered to commands and files; such a result of an alias bounces singly)",
         "23:11: there is no table \"alias\" (did you mean \"aliases\"?)",

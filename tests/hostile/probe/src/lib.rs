@@ -15,6 +15,7 @@
 mod deed;
 mod echo;
 mod lent;
+mod memory;
 mod queue;
 mod settings;
 mod stage;
