@@ -32,9 +32,7 @@ fn start(machine: &Machine, deed: &str, more: &str) -> Facteur {
         "[[plugin]]\nname = \"bad\"\ncomponent = \"{}\"\n{more}\n[plugin.settings]\nrcpt = [\"for:admin\", \"{deed}\"]\n",
         probe_plugin().display()
     );
-    // The log would be as long as the misdeeds are many.
-    let more = format!("[log]\nlevel = \"error\"\n{plugin}");
-    let gateway = Gateway { routes: &[("*", "discard:")], more: &more, ..Gateway::default() };
+    let gateway = Gateway { routes: &[("*", "discard:")], more: &plugin, ..Gateway::default() };
     Facteur::start(machine, &gateway.write(machine, "hostile"))
 }
 
@@ -94,7 +92,7 @@ fn others_dont_notice(machine: &Machine, deed: &str) {
     let _dns = Dns::start("127.0.0.1", "");
     let mut facteur = start(machine, deed, "");
     let mut client = session();
-    let count = sized(40, 200);
+    let count = sized(300, 1_000);
     latency(&mut client, count);
     let before = facteur.memory("VmRSS");
     let mut answers = 0;

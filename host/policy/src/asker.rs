@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use facteur_smtp::Address;
 use parking_lot::Mutex;
@@ -28,6 +28,10 @@ use crate::policy::{Chain, Policy};
 use crate::sandbox::{CallError, Sandbox, State, View};
 use crate::services::Services;
 use crate::story::{Step, Story, Told};
+
+/// How long a session waits after a question that broke its sandbox. It takes more computing than any other, and a client that finds out
+/// how to bring it about can do so as fast as it is answered: this leaves the processors to the others.
+const AFTER_BREAKING: Duration = Duration::from_millis(50);
 
 /// For whom plugins are asked.
 #[derive(Clone)]
@@ -120,6 +124,9 @@ impl Asker {
         plugin.statistics.note(&plugin.name, took, answer.as_ref().err());
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.tell(plugin, question, &answer, micros);
+        if let Err(CallError::Trap(_) | CallError::TooMuchCpu(_)) = answer {
+            tokio::time::sleep(AFTER_BREAKING).await;
+        }
         answer
     }
 
