@@ -32,7 +32,7 @@ fn version(wasm: &[u8]) -> Option<String> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
                 let text = String::from_utf8_lossy(section.data());
-                let text: String = text.chars().filter(|c| c.is_ascii_graphic()).take(LONGEST).collect();
+                let text: String = text.chars().filter(char::is_ascii_graphic).take(LONGEST).collect();
                 return (!text.is_empty()).then_some(text);
             }
             _ => {}

@@ -161,8 +161,9 @@ impl Histogram {
 fn bucket(nanos: u64) -> usize {
     let nanos = nanos.max(STEPS as u64);
     let power = nanos.ilog2();
-    let step = (nanos >> (power - STEPS.ilog2())) as usize % STEPS;
-    power as usize * STEPS + step
+    let step = (nanos >> (power - STEPS.ilog2())) % STEPS as u64;
+    // Less than STEPS, whatever the pointers' width.
+    power as usize * STEPS + usize::try_from(step).unwrap_or(STEPS - 1)
 }
 
 /// The middle of a bucket, in nanoseconds.

@@ -230,6 +230,7 @@ pub async fn rcpt(policy: &Arc<Policy>, to: &str) -> Decision {
 }
 
 /// The reply of a refusal, in one line.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub fn refused(decision: &Decision) -> String {
     match decision {
         Decision::Refuse(reply) => reply.to_string(),
