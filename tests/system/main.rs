@@ -10,6 +10,7 @@ mod crash;
 mod defences;
 mod disk_full;
 mod harness;
+mod hostile;
 mod interop;
 mod lent;
 mod load;

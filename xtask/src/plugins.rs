@@ -45,7 +45,9 @@ impl Guests {
         let built = target_directory.join(TARGET).join("release");
         for name in &names {
             let from = built.join(format!("{}.wasm", name.replace('-', "_")));
-            install(&from, &output.join(format!("{name}.wasm")))?;
+            let version =
+                version(&shell::capture(toolchain.cargo().current_dir(&workspace).args(["pkgid", "--package", name]))?);
+            install(&from, &output.join(format!("{name}.wasm")), &version)?;
         }
         remove_others(&output, &names)
     }
@@ -77,10 +79,11 @@ pub fn build_one(toolchain: &Toolchain, folder: &Path) -> Outcome {
     shell::step(&format!("build {}", folder.display()), || {
         shell::run(cargo("build").args(["--release", "--target", TARGET]))
     })?;
-    let name = package_name(&shell::capture(&mut cargo("pkgid"))?);
+    let id = shell::capture(&mut cargo("pkgid"))?;
+    let name = package_name(&id);
     let built = target_directory().join(TARGET).join("release").join(format!("{}.wasm", name.replace('-', "_")));
     let output = PathBuf::from(format!("{}.wasm", folder.display().to_string().trim_end_matches('/')));
-    install(&built, &output)?;
+    install(&built, &output, &version(&id))?;
     println!("{}", output.display());
     Ok(())
 }
@@ -92,6 +95,23 @@ fn package_name(id: &str) -> String {
         Some((name, _)) => name.to_owned(),
         None => place.rsplit('/').next().unwrap_or(place).to_owned(),
     }
+}
+
+/// The version in what `cargo pkgid` prints.
+fn version(id: &str) -> String {
+    let end = id.trim().rsplit_once('#').map_or("", |(_, end)| end);
+    end.rsplit_once('@').map_or(end, |(_, version)| version).to_owned()
+}
+
+/// The custom section that says which version a component is, as `wasm-tools metadata add --version` writes it.
+fn version_section(version: &str) -> Vec<u8> {
+    const NAME: &str = "version";
+    // Both lengths take one byte of LEB128: a version has fewer than a hundred characters.
+    let version: String = version.chars().filter(char::is_ascii).take(100).collect();
+    let size = 1 + NAME.len() + version.len();
+    let mut section = vec![0, u8::try_from(size).unwrap_or_default(), u8::try_from(NAME.len()).unwrap_or_default()];
+    section.extend(NAME.bytes().chain(version.bytes()));
+    section
 }
 
 /// The names of the guests of a workspace, sorted.
@@ -109,13 +129,14 @@ fn guests_in(workspace: &Path) -> Outcome<Vec<String>> {
     Ok(names)
 }
 
-fn install(from: &Path, to: &Path) -> Outcome {
-    let component = fs::read(from).map_err(|error| {
+fn install(from: &Path, to: &Path, version: &str) -> Outcome {
+    let mut component = fs::read(from).map_err(|error| {
         format!("{}: {error}\na guest's package must bear its folder's name and be a workspace member", from.display())
     })?;
     if !component.starts_with(COMPONENT) {
         return Err(format!("{} is not a component: was it linked by another linker?", from.display()));
     }
+    component.extend(version_section(version));
     if fs::read(to).is_ok_and(|installed| installed == component) {
         return Ok(());
     }

@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::decisions::{self, Record};
 use crate::mta::{Mta, told_to_stop};
+use crate::plugins::{self, PluginEntry};
 use crate::rehearsal::{self, Dialogue, Recorded, Wanted};
 use crate::serve::{Control, DECISIONS};
 
@@ -24,6 +25,9 @@ const REQUEST_LIMIT: u64 = 64 << 20;
 const NO_SERVER: &str = "no server runs with this configuration: `facteur serve` starts one";
 /// Messages in one page of a listing.
 const PAGE: usize = 500;
+
+/// For what only the running program knows.
+const NOBODY: &str = "no server runs with this configuration: `facteur serve` starts one";
 
 /// What an operator may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,8 @@ pub enum Request {
     Try(Dialogue),
     /// Hand over sessions as they end, until nobody reads them any more.
     Record(Wanted),
+    /// The plugins in force.
+    Plugins,
 }
 
 /// Which messages.
@@ -84,6 +90,8 @@ pub enum Answer {
     Decided(Box<Record>),
     /// A session, whole.
     Recorded(Box<Recorded>),
+    /// A plugin in force.
+    Plugin(Box<PluginEntry>),
     /// It was done.
     Done,
     /// It wasn't.
@@ -170,6 +178,14 @@ pub async fn answer(
     let result = match request {
         Request::List => return list(spool, sink).await,
         Request::Show { id } => return show(spool, &id, sink).await,
+        Request::Plugins => {
+            let Some((mta, _)) = running else { return sink.put(failed(NO_SERVER)).await };
+            let entries = plugins::entries(&mta.lives.load());
+            for entry in entries {
+                sink.put(Answer::Plugin(Box::new(entry))).await?;
+            }
+            return Ok(());
+        }
         Request::Reload => {
             let Some((_, control)) = running else {
                 return sink.put(failed(NO_SERVER)).await;

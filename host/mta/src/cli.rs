@@ -14,6 +14,7 @@ use facteur_spool::Spool;
 use crate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::config::{self, Config, LogFormat};
 use crate::decisions::{self, Record};
+use crate::plugins::{self, PluginEntry};
 use crate::{demo, serve};
 
 /// Where the configuration is looked for.
@@ -55,6 +56,11 @@ enum Command {
     Record(rehearse::Record),
     /// Play recorded sessions to the plugins of another configuration, without network: which verdicts would change.
     Replay(rehearse::Replay),
+    /// Look at the plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
     /// Load configuration, tables and plugins anew, without losing a session.
     Reload,
     /// Try it out: an embedded configuration, on 127.0.0.1:2525, with everything below one folder.
@@ -88,6 +94,16 @@ enum QueueCommand {
     Delete(Messages),
 }
 
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Those in force: what each is, may do and use, and how it has been doing since its load.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 #[derive(Debug, clap::Args)]
 #[group(required = true)]
 struct Messages {
@@ -115,6 +131,9 @@ pub fn main() -> ExitCode {
         Command::Try(session) => load(&arguments.config).and_then(|config| rehearse::try_session(config, session)),
         Command::Record(wanted) => load(&arguments.config).and_then(|config| rehearse::record(&config, &wanted)),
         Command::Replay(replay) => return rehearse::replay(&replay),
+        Command::Plugin { command: PluginCommand::List { json } } => {
+            load(&arguments.config).and_then(|config| list_plugins(&config, json))
+        }
         Command::Reload => load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain)),
         Command::Demo { folder } => try_out(&folder),
     };
@@ -228,6 +247,32 @@ impl Sink for Story {
     }
 }
 
+fn list_plugins(config: &Config, json: bool) -> Result<(), Failure> {
+    if json {
+        return ask(config, &Request::Plugins, &mut Json);
+    }
+    let mut all = Plugins::default();
+    ask(config, &Request::Plugins, &mut all)?;
+    print!("{}", plugins::table(&all.0, time));
+    Ok(())
+}
+
+/// The plugins, gathered for one table.
+#[derive(Default)]
+struct Plugins(Vec<PluginEntry>);
+
+impl Sink for Plugins {
+    async fn put(&mut self, answer: Answer) -> io::Result<()> {
+        match answer {
+            Answer::Plugin(entry) => {
+                self.0.push(*entry);
+                Ok(())
+            }
+            other => Plain.put(other).await,
+        }
+    }
+}
+
 /// Asks the running program; where there is none, the store itself.
 fn ask(config: &Config, request: &Request, sink: &mut (impl Sink + Send)) -> Result<(), Failure> {
     let runtime = runtime()?;
@@ -258,6 +303,7 @@ impl Sink for Plain {
             Answer::Count { count } => writeln!(out, "{count} messages"),
             Answer::Decided(record) => write!(out, "{}", decisions::tell(&[*record], time)),
             Answer::Recorded(session) => writeln!(out, "{}", session.dialogue.session),
+            Answer::Plugin(entry) => write!(out, "{}", plugins::table(&[*entry], time)),
             Answer::Done => writeln!(out, "done"),
             Answer::Failed { errors } => Err(io::Error::other(errors.join("\n"))),
         }
@@ -276,6 +322,10 @@ impl Sink for Json {
             }
             Answer::Decided(record) => {
                 let line = serde_json::to_string(&record).map_err(io::Error::other)?;
+                writeln!(io::stdout().lock(), "{line}")
+            }
+            Answer::Plugin(entry) => {
+                let line = serde_json::to_string(&entry).map_err(io::Error::other)?;
                 writeln!(io::stdout().lock(), "{line}")
             }
             other => Plain.put(other).await,

@@ -25,6 +25,7 @@ pub mod listener;
 pub mod live;
 pub mod mta;
 pub mod notice;
+pub mod plugins;
 pub mod queue;
 pub mod rehearsal;
 pub mod scanner;

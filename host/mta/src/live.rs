@@ -141,6 +141,7 @@ pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
                 settings: plugin.settings.clone(),
                 grants: plugin.grants.clone(),
                 early: plugin.early,
+                isolation: plugin.isolation,
                 limits: plugin.limits,
                 on_error: plugin.on_error,
                 mode: plugin.mode,

@@ -6,11 +6,12 @@
 //! Sandboxes are made when first needed, and dropped when no later stage can need them, or when they run short: the contract
 //! doesn't promise that a plugin's memory lasts from one question to the next. Questions come one after the
 //! other; the one that comes within another (a restriction asks `listed`, which asks the alias hook, perhaps of the same plugin) finds
-//! its sandbox taken, and gets one of its own.
+//! its sandbox taken, and gets one of its own. Plugins with `isolation = "shared"` get one for each question.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use facteur_smtp::Address;
 use parking_lot::Mutex;
@@ -22,11 +23,15 @@ use crate::expansion::Expansion;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::imports::printable;
 use crate::message::Message;
-use crate::plugin::{Mode, Plugin};
+use crate::plugin::{Isolation, Mode, Plugin};
 use crate::policy::{Chain, Policy};
 use crate::sandbox::{CallError, Sandbox, State, View};
 use crate::services::Services;
 use crate::story::{Step, Story, Told};
+
+/// How long a session waits after a question that broke its sandbox. It takes more computing than any other, and a client that finds out
+/// how to bring it about can do so as fast as it is answered: this leaves the processors to the others.
+const AFTER_BREAKING: Duration = Duration::from_millis(50);
 
 /// For whom plugins are asked.
 #[derive(Clone)]
@@ -62,12 +67,29 @@ struct Shadow {
 pub(crate) struct Asker {
     pub matter: Matter,
     /// One place for each plugin of the chain.
-    sandboxes: Vec<Mutex<Option<Sandbox>>>,
+    places: Vec<Place>,
     message: Mutex<Option<Message>>,
     expansions: Mutex<HashMap<Address, Arc<Expansion>>>,
     /// The facts of plugins in the shadow, by their numbers.
     shadows: Mutex<HashMap<usize, Shadow>>,
     this: Weak<Asker>,
+}
+
+/// What a transaction has of one plugin.
+#[derive(Default)]
+struct Place {
+    sandbox: Mutex<Option<Sandbox>>,
+    /// Questions to it under way: more than one if they are nested.
+    asking: AtomicU32,
+}
+
+/// A question under way.
+struct Asking<'a>(&'a Place);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl std::ops::Deref for Asker {
@@ -81,7 +103,7 @@ impl std::ops::Deref for Asker {
 impl Asker {
     pub(crate) fn new(matter: Matter) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            sandboxes: matter.chain.iter().map(|_| Mutex::default()).collect(),
+            places: matter.chain.iter().map(|_| Place::default()).collect(),
             matter,
             message: Mutex::default(),
             expansions: Mutex::default(),
@@ -111,8 +133,13 @@ impl Asker {
             }
             Err(error) => Err(error),
         };
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = started.elapsed();
+        plugin.statistics.note(&plugin.name, took, answer.as_ref().err());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.tell(plugin, question, &answer, &deeds, micros);
+        if let Err(CallError::Trap(_) | CallError::TooMuchCpu(_)) = answer {
+            tokio::time::sleep(AFTER_BREAKING).await;
+        }
         match plugin.mode {
             Mode::Enforce => answer.map(Some),
             Mode::Shadow => Ok(None),
@@ -159,20 +186,33 @@ impl Asker {
         plugin: &Arc<Plugin>,
         call: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<(T, Vec<String>), CallError> {
-        let kept = self.sandboxes[number].lock().take();
-        let mut sandbox = if let Some(sandbox) = kept {
-            sandbox
-        } else {
-            // What is lent in a rehearsal goes before what is lent to the plugin alone.
-            let alone = plugin.services.as_ref().filter(|_| self.services.are_real());
-            let services = alone.unwrap_or(&self.services);
-            Sandbox::new(&self.policy.runtime, plugin, services, View::default()).await?
+        let (runtime, place) = (&self.policy.runtime, &self.places[number]);
+        let within = place.asking.fetch_add(1, Ordering::Relaxed) > 0;
+        let _asking = Asking(place);
+        let kept = place.sandbox.lock().take();
+        // What is lent in a rehearsal goes before what is lent to the plugin alone.
+        let real = self.services.are_real();
+        let services = plugin.services.as_ref().filter(|_| real).unwrap_or(&self.services);
+        let mut sandbox = match kept {
+            Some(sandbox) => sandbox,
+            // No rehearsal may leave a trace in an instance that is asked for real.
+            None if real => Sandbox::get(runtime, plugin, services, within).await?,
+            None => Sandbox::new(runtime, plugin, services).await?,
         };
         sandbox.state().view = self.view(number, plugin);
-        let (mut sandbox, answer) = sandbox.ask(call).await?;
+        let asked = sandbox.ask(call).await;
+        if !within {
+            // What a question within this one left here has no place in the plugin's share.
+            place.sandbox.lock().take();
+        }
+        let (mut sandbox, answer) = asked?;
         let deeds = std::mem::take(&mut sandbox.state().deeds);
-        if !self.policy.runtime.is_short() {
-            *self.sandboxes[number].lock() = Some(sandbox);
+        if !runtime.is_short() {
+            if plugin.isolation == Isolation::Shared && real {
+                runtime.idle.put(sandbox);
+            } else if !plugin.quota.is_short() {
+                *place.sandbox.lock() = Some(sandbox);
+            }
         }
         Ok((answer, deeds))
     }
@@ -204,9 +244,9 @@ impl Asker {
 
     /// Drops the sandboxes of the plugins for which this is false: a client that is slow with its data holds no more than needed.
     pub(crate) fn retain(&self, needed: impl Fn(&Plugin) -> bool) {
-        for (place, plugin) in self.sandboxes.iter().zip(self.chain.iter()) {
+        for (place, plugin) in self.places.iter().zip(self.chain.iter()) {
             if !needed(plugin) {
-                place.lock().take();
+                place.sandbox.lock().take();
             }
         }
     }

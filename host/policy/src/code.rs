@@ -15,7 +15,6 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -37,9 +36,9 @@ impl CodeCache {
         Self { directory }
     }
 
-    /// The compiled component: from the cache, or compiled now and kept.
-    pub(crate) fn component(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
-        let Some(path) = self.directory.as_ref().map(|dir| dir.join(file_name(engine, wasm))) else {
+    /// The compiled component, whose bytes have this SHA-256 in hexadecimal: from the cache, or compiled now and kept.
+    pub(crate) fn component(&self, engine: &Engine, wasm: &[u8], hash: &str) -> wasmtime::Result<Component> {
+        let Some(path) = self.directory.as_ref().map(|dir| dir.join(file_name(engine, hash))) else {
             return Component::new(engine, wasm);
         };
         if path.exists() {
@@ -61,10 +60,10 @@ impl CodeCache {
     }
 }
 
-fn file_name(engine: &Engine, wasm: &[u8]) -> String {
+fn file_name(engine: &Engine, hash: &str) -> String {
     let mut compatibility = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut compatibility);
-    format!("{:x}-{:016x}.cwasm", Sha256::digest(wasm), compatibility.finish())
+    format!("{hash}-{:016x}.cwasm", compatibility.finish())
 }
 
 fn keep(path: &Path, code: &[u8]) -> std::io::Result<()> {

@@ -15,7 +15,9 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::Imports;
+use crate::idle::Idle;
 use crate::meter::Meter;
+use crate::pace::Pace;
 use crate::sandbox::State;
 
 /// How often running guests are looked at: short enough that a loop can't hold a thread noticeably, long enough to cost nothing.
@@ -44,6 +46,8 @@ const PERMIT_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Arc<Linker<State>>,
+    pub(crate) idle: Arc<Idle>,
+    pub(crate) pace: Arc<Pace>,
     permits: Arc<Semaphore>,
     sandboxes: usize,
     meter: Option<Arc<Meter>>,
@@ -81,6 +85,8 @@ impl Runtime {
         Ok(Self {
             engine,
             linker: Arc::new(linker),
+            idle: Arc::default(),
+            pace: Pace::new(),
             permits: Arc::new(Semaphore::new(sandboxes as usize)),
             sandboxes: sandboxes as usize,
             meter,
@@ -94,14 +100,24 @@ impl Runtime {
         self.permits.available_permits() < self.sandboxes / 2
     }
 
+    /// How many sandboxes there are.
+    pub(crate) fn sandboxes(&self) -> usize {
+        self.sandboxes
+    }
+
     pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
         self.meter.as_ref()
     }
 
     /// The right to have one sandbox, or none if all stay in use for too long.
     pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Some(permit);
+        loop {
+            if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+                return Some(permit);
+            }
+            if !self.idle.give_way() {
+                break;
+            }
         }
         tokio::time::timeout(PERMIT_PATIENCE, self.permits.clone().acquire_owned()).await.ok()?.ok()
     }

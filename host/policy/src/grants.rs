@@ -31,6 +31,24 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// What is granted, in words: "dns", "relay", "lookup aliases, virtual".
+    pub fn words(&self) -> Vec<String> {
+        let flags = [("dns", self.dns), ("relay", self.relay), ("verify", self.verify)];
+        let include: Vec<String> = self.include.iter().map(|path| path.display().to_string()).collect();
+        let lists = [
+            ("lookup", &self.lookup),
+            ("scanner", &self.scanner),
+            ("counters", &self.counters),
+            ("files", &self.files),
+            ("files-write", &self.files_write),
+            ("connect", &self.connect),
+            ("include", &include),
+        ];
+        let flags = flags.into_iter().filter(|(_, given)| *given).map(|(name, _)| name.to_owned());
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        flags.chain(lists.map(|(name, names)| format!("{name} {}", names.join(", ")))).collect()
+    }
+
     /// Whether the table may be asked; otherwise the line to add.
     pub(crate) fn lookup(&self, plugin: &str, table: &str) -> Result<(), String> {
         named(plugin, "lookup", &self.lookup, table)

@@ -15,9 +15,13 @@ use crate::code::CodeCache;
 use crate::engine::{MEMORY_CEILING, Runtime};
 use crate::grants::Grants;
 use crate::hooks::Hooks;
+use crate::identity::Identity;
 use crate::imports::printable;
-use crate::sandbox::{Sandbox, State, View};
+use crate::quota::Quota;
+use crate::sandbox::{Sandbox, State};
 use crate::services::Services;
+use crate::stage::Stage;
+use crate::statistics::{Counted, Statistics};
 
 /// Above this a fresh sandbox costs more than it need: its first pages fault.
 const LARGE_GUEST: usize = 256 * 1024;
@@ -38,6 +42,8 @@ pub struct PluginConfig {
     pub grants: Grants,
     /// Asked about client and HELO at once, rather than at the first RCPT.
     pub early: bool,
+    /// How long an instance lives.
+    pub isolation: Isolation,
     /// What one call may use.
     pub limits: Limits,
     /// What follows when it fails.
@@ -61,6 +67,7 @@ impl Default for PluginConfig {
             settings: "{}".to_owned(),
             grants: Grants::default(),
             early: false,
+            isolation: Isolation::default(),
             limits: Limits::default(),
             on_error: OnError::default(),
             mode: Mode::default(),
@@ -81,6 +88,16 @@ pub enum Mode {
     Shadow,
 }
 
+/// How long an instance of a plugin lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// No longer than a transaction: nothing it saw can get into another.
+    #[default]
+    Transaction,
+    /// It is asked on behalf of one transaction after the other, and may remember: for speed.
+    Shared,
+}
+
 /// What one call may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -90,12 +107,15 @@ pub struct Limits {
     pub timeout: Duration,
     /// Computing alone, in steps of 5 ms.
     pub cpu: Duration,
+    /// The most sandboxes that the plugin may use at once, at least 1. None: half of all, so that a plugin that hangs leaves the
+    /// other half to those that don't, and may still use a good part while nobody else needs it.
+    pub concurrency: Option<usize>,
 }
 
 impl Default for Limits {
     /// Far more than a policy needs: 16 MiB, 20 s (a slow DNS answer comes within), 500 ms.
     fn default() -> Self {
-        Self { memory: 16 << 20, timeout: Duration::from_secs(20), cpu: Duration::from_millis(500) }
+        Self { memory: 16 << 20, timeout: Duration::from_secs(20), cpu: Duration::from_millis(500), concurrency: None }
     }
 }
 
@@ -125,6 +145,7 @@ pub struct Plugin {
     pub(crate) settings: String,
     pub(crate) grants: Grants,
     pub(crate) early: bool,
+    pub(crate) isolation: Isolation,
     pub(crate) limits: Limits,
     pub(crate) on_error: OnError,
     pub(crate) mode: Mode,
@@ -133,6 +154,9 @@ pub struct Plugin {
     pub(crate) services: Option<Arc<dyn Services>>,
     pub(crate) instance_pre: InstancePre<State>,
     pub(crate) hooks: Hooks,
+    pub(crate) quota: Quota,
+    pub(crate) statistics: Statistics,
+    identity: Identity,
     initial: OnceLock<Initial>,
 }
 
@@ -155,8 +179,9 @@ impl Plugin {
         if config.limits.memory > MEMORY_CEILING {
             return Err(fail(format!("its memory may be {} MiB at most", MEMORY_CEILING >> 20)));
         }
+        let identity = Identity::of(&config.wasm);
         let component = cache
-            .component(&runtime.engine, &config.wasm)
+            .component(&runtime.engine, &config.wasm, &identity.hash)
             .map_err(|error| fail(format!("it isn't a component that facteur can run: {error:#}")))?;
         let instance_pre = runtime.linker.instantiate_pre(&component).map_err(|error| {
             fail(format!("it imports what facteur:policy@0.1.0 doesn't have (WASI, say): {error:#}"))
@@ -169,12 +194,16 @@ impl Plugin {
             settings: config.settings,
             grants: config.grants,
             early: config.early,
+            isolation: config.isolation,
             limits: config.limits,
             on_error: config.on_error,
             mode: config.mode,
             share: config.share,
             instead_of: config.instead_of,
             services: config.services,
+            quota: Quota::new(config.limits.concurrency.unwrap_or(runtime.sandboxes() / 2)),
+            statistics: Statistics::new(),
+            identity,
             initial: OnceLock::new(),
         };
         if plugin.hooks().is_empty() {
@@ -190,7 +219,7 @@ impl Plugin {
     async fn init(self: &Arc<Self>, runtime: &Runtime, services: &Arc<dyn Services>) -> Result<Initial, String> {
         let trapped = |error: crate::sandbox::CallError| format!("its init failed: {error}");
         let services = self.services.as_ref().unwrap_or(services);
-        let mut sandbox = Sandbox::new(runtime, self, services, View::default()).await.map_err(trapped)?;
+        let mut sandbox = Sandbox::new(runtime, self, services).await.map_err(trapped)?;
         sandbox.state().initializing = Some(Vec::new());
         let (mut sandbox, answer) =
             sandbox.ask(async |store, instance| self.hooks.init(store, instance).await).await.map_err(trapped)?;
@@ -207,6 +236,36 @@ impl Plugin {
     /// The hooks that it exports and the host asks.
     pub fn hooks(&self) -> Vec<&'static str> {
         self.hooks.names()
+    }
+
+    /// The stages of a session at which its restriction wants to be asked, in their order.
+    pub fn stages(&self) -> Vec<&'static str> {
+        Stage::NAMES.into_iter().filter(|(_, stage)| self.wants(*stage)).map(|(name, _)| name).collect()
+    }
+
+    /// What it may do.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// Which component it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// How long its instances live.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// What one call may use; the concurrency is always there.
+    pub fn limits(&self) -> Limits {
+        Limits { concurrency: Some(self.quota.most()), ..self.limits }
+    }
+
+    /// What it has been asked since its load.
+    pub fn counted(&self) -> Counted {
+        self.statistics.counted()
     }
 
     pub(crate) fn kept(&self) -> &[u8] {

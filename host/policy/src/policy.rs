@@ -41,6 +41,12 @@ pub struct Policy {
     drawing: bool,
 }
 
+impl Drop for Policy {
+    fn drop(&mut self) {
+        self.runtime.idle.forget(&self.plugins);
+    }
+}
+
 /// The plugins that a listener asks, in order.
 pub type Chain = Arc<[Arc<Plugin>]>;
 

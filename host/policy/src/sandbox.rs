@@ -1,22 +1,24 @@
 //! One plugin's instance: made fresh, asked some questions, thrown away.
 //!
 //! A sandbox belongs to one transaction (or one question in the queue), so that nothing a plugin saw of one message can leak
-//! into the next. It has a store of its own: a trap, a limit or a deadline of one plugin never touches another's. A trap or a
-//! timeout consumes it.
+//! into the next; only where the operator says `isolation = "shared"` does it go on to whoever asks next ([`crate::idle`]). It has a
+//! store of its own: a trap, a limit or a deadline of one plugin never touches another's. A trap or a timeout consumes it.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::Instance;
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 
 use crate::asker::Asker;
 use crate::engine::{Runtime, TICK};
 use crate::facts::{EnvelopeFacts, SessionFacts};
+use crate::memory::Memory;
 use crate::message::Message;
 use crate::meter::{self, Meter};
-use crate::plugin::Plugin;
+use crate::pace::Pacer;
+use crate::plugin::{Isolation, Plugin};
 use crate::services::Services;
 
 /// The most that the guest may make the host copy in one call, in bytes: strings and lists that it passes or returns.
@@ -48,6 +50,9 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Every label.
+    pub(crate) const LABELS: [&str; 5] = ["trap", "timeout", "cpu", "failure", "busy"];
+
     /// The metric label.
     pub fn label(&self) -> &'static str {
         match self {
@@ -73,11 +78,12 @@ pub(crate) struct State {
     pub calls: u64,
     /// Log lines left in this call.
     pub log_lines: u32,
-    limits: StoreLimits,
+    pub memory: Memory,
+    pacer: Pacer,
     ticks_left: u64,
 }
 
-/// What a sandbox may look at. Nothing of it can be exchanged during its life but the message, which comes last.
+/// What a sandbox may look at. Nothing of it can be exchanged in a transaction but the message, which comes last.
 #[derive(Clone, Default)]
 pub(crate) struct View {
     pub session: Option<Arc<SessionFacts>>,
@@ -104,31 +110,57 @@ pub(crate) struct Sandbox {
     instance: Instance,
     plugin: Arc<Plugin>,
     meter: Option<Arc<Meter>>,
+    made_at: Instant,
+    questions: u32,
+    /// Its place in the plugin's share. None while it idles, and in a question within a question of the same plugin.
+    place: Option<OwnedSemaphorePermit>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Sandbox {
-    /// Waits for a permit, then makes an instance.
+    /// One for the plugin: of those that idle, if it shares them, or a new one. Waits for a place in the plugin's share first, unless
+    /// the question comes `within` another of the same plugin, which has one: were both to need one, those who hold one could wait
+    /// for each other.
+    pub(crate) async fn get(
+        runtime: &Runtime,
+        plugin: &Arc<Plugin>,
+        services: &Arc<dyn Services>,
+        within: bool,
+    ) -> Result<Self, CallError> {
+        let place = if within { None } else { Some(plugin.quota.enter().await.ok_or(CallError::Busy)?) };
+        let idle = if plugin.isolation == Isolation::Shared { runtime.idle.take(plugin) } else { None };
+        let mut sandbox = match idle {
+            Some(mut sandbox) => {
+                sandbox.state().services.clone_from(services);
+                sandbox
+            }
+            None => Self::new(runtime, plugin, services).await?,
+        };
+        sandbox.place = place;
+        Ok(sandbox)
+    }
+
+    /// Waits for a permit, then makes an instance, which sees nothing yet.
     pub(crate) async fn new(
         runtime: &Runtime,
         plugin: &Arc<Plugin>,
         services: &Arc<dyn Services>,
-        view: View,
     ) -> Result<Self, CallError> {
         let permit = runtime.permit().await.ok_or(CallError::Busy)?;
         let state = State {
             plugin: plugin.clone(),
             services: services.clone(),
-            view,
+            view: View::default(),
             initializing: None,
             deeds: Vec::new(),
             calls: 0,
             log_lines: LOG_LINES,
-            limits: StoreLimitsBuilder::new().memory_size(plugin.limits.memory).trap_on_grow_failure(true).build(),
+            memory: Memory::new(plugin.limits.memory),
+            pacer: Pacer::new(&runtime.pace),
             ticks_left: 0,
         };
         let mut store = Store::new(&runtime.engine, state);
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(COPY_LIMIT);
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
@@ -136,7 +168,10 @@ impl Sandbox {
                 return Ok(UpdateDeadline::Interrupt);
             }
             state.ticks_left -= 1;
-            Ok(UpdateDeadline::Yield(1))
+            Ok(match state.pacer.tick() {
+                None => UpdateDeadline::Yield(1),
+                Some(pause) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep(pause))),
+            })
         });
         refill(&mut store, plugin);
         let meter = runtime.meter().cloned();
@@ -145,7 +180,8 @@ impl Sandbox {
         }
         let made = timed(plugin.limits.timeout, plugin.instance_pre.instantiate_async(&mut store)).await?;
         let instance = made.map_err(|error| explain(&store, plugin, &error))?;
-        Ok(Self { store, instance, plugin: plugin.clone(), meter, _permit: permit })
+        let plugin = plugin.clone();
+        Ok(Self { store, instance, plugin, meter, made_at: Instant::now(), questions: 0, place: None, _permit: permit })
     }
 
     /// Asks one question, within the plugin's limits. A question that finds its answer breaking the contract says so as an error,
@@ -155,7 +191,12 @@ impl Sandbox {
         question: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<(Self, T), CallError> {
         refill(&mut self.store, &self.plugin);
-        match timed(self.plugin.limits.timeout, question(&mut self.store, &self.instance)).await? {
+        self.questions += 1;
+        let answer = timed(self.plugin.limits.timeout, question(&mut self.store, &self.instance)).await;
+        let state = self.store.data_mut();
+        state.pacer.reset();
+        self.plugin.statistics.note_memory(state.memory.used());
+        match answer? {
             Ok(answer) => {
                 if let Some(meter) = &self.meter {
                     meter.note(self.plugin.name(), &mut self.store);
@@ -169,6 +210,27 @@ impl Sandbox {
     /// What its calls into the host can reach.
     pub(crate) fn state(&mut self) -> &mut State {
         self.store.data_mut()
+    }
+
+    /// Whose it is.
+    pub(crate) fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// When it was made.
+    pub(crate) fn made_at(&self) -> Instant {
+        self.made_at
+    }
+
+    /// How many questions it was asked.
+    pub(crate) fn questions(&self) -> u32 {
+        self.questions
+    }
+
+    /// Until the next question it sees nothing, and takes no place of the plugin's share.
+    pub(crate) fn rest(&mut self) {
+        self.state().view = View::default();
+        self.place = None;
     }
 }
 

@@ -39,6 +39,16 @@ impl Stage {
         }
     }
 
+    /// Their names, in the order of a session.
+    pub(crate) const NAMES: [(&str, Stages); 6] = [
+        ("connect", Stages::CONNECT),
+        ("helo", Stages::HELO),
+        ("mail", Stages::MAIL),
+        ("rcpt", Stages::RCPT),
+        ("data", Stages::DATA),
+        ("end-of-data", Stages::END_OF_DATA),
+    ];
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Connect => "connect",

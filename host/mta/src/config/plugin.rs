@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use facteur_policy::{Grants, Limits, Mode, OnError};
+use facteur_policy::{Grants, Isolation, Limits, Mode, OnError};
 
 use super::reader::{Kind, Section, Value};
 
@@ -42,7 +42,9 @@ pub struct Plugin {
     pub grants: Grants,
     /// Asked about client and HELO when they come, rather than at the first RCPT. Default: no.
     pub early: bool,
-    /// What one call may use. The defaults are `[policy]`'s `memory`, `call-timeout` and `call-cpu`, and theirs [`Limits::default`].
+    /// How long its instances live. Default: no longer than a transaction.
+    pub isolation: Isolation,
+    /// What one call may use, and how many sandboxes at once. The defaults are `[policy]`'s `memory`, `call-timeout` and `call-cpu`, and theirs [`Limits::default`].
     pub limits: Limits,
     /// What its failure means where a session is there to hear it. Default: try later. Elsewhere it always means that.
     pub on_error: OnError,
@@ -88,14 +90,8 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
     });
     let grants = section.section("grants", grants);
     let early = section.or("early", false, Value::boolean);
-    section.get("isolation", |value| match value.string()? {
-        "transaction" => Some(()),
-        "shared" => value.error(
-            "plugins can't share a sandbox between transactions yet",
-            "not there yet",
-            "write \"transaction\", or leave the line out: each transaction then has its own sandbox",
-        ),
-        _ => value.one_of(&[("transaction", ())]),
+    let isolation = section.or("isolation", Isolation::Transaction, |value| {
+        value.one_of(&[("transaction", Isolation::Transaction), ("shared", Isolation::Shared)])
     });
     let mode = section
         .or("mode", Mode::Enforce, |value| value.one_of(&[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)]));
@@ -124,7 +120,8 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
     } else {
         defaults
     };
-    let limits = limits(section, ["memory", "timeout", "cpu"], defaults);
+    let mut limits = limits(section, ["memory", "timeout", "cpu"], defaults);
+    limits.concurrency = section.get("concurrency", |value| value.integer(1..=10_000));
     let on_error = section.or("on-error", OnError::Defer, |value| match value.string()? {
         "dunno" => value.error(
             "a plugin that fails can't count as one without an opinion",
@@ -137,7 +134,19 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
     // A component that is wrong is reported; the plugin counts all the same, so that nobody is told that it isn't there.
     let component = component.unwrap_or_else(|| Component::Builtin(String::new()));
     let share = share.unwrap_or(100);
-    Some(Plugin { name: name?, component, settings, grants, early, limits, on_error, mode, share, instead_of })
+    Some(Plugin {
+        name: name?,
+        component,
+        settings,
+        grants,
+        early,
+        isolation,
+        limits,
+        on_error,
+        mode,
+        share,
+        instead_of,
+    })
 }
 
 fn component(value: &Value<'_>) -> Option<Component> {
@@ -181,5 +190,6 @@ fn limits(section: &mut Section<'_>, keys: [&'static str; 3], defaults: Limits) 
         memory: bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(defaults.memory),
         timeout: section.or(timeout, defaults.timeout, |value| value.duration(calls.clone())),
         cpu: section.or(cpu, defaults.cpu, |value| value.duration(calls)),
+        concurrency: defaults.concurrency,
     }
 }

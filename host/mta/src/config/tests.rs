@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use facteur_policy::{Class, OnError};
+use facteur_policy::{Class, Isolation, OnError};
 
 use super::*;
 use crate::tables::Tables;
@@ -124,7 +124,8 @@ fn everything_can_be_said() {
         component = "mine.wasm"
         settings = { list = ["a", 1, 1.5, true], when = 2026-01-01, deep = { x = {} } }
         early = true
-        isolation = "transaction"
+        isolation = "shared"
+        concurrency = 20
         timeout = "1s"
         memory = "1MiB"
         cpu = "50ms"
@@ -168,6 +169,7 @@ fn everything_can_be_said() {
         (1 << 20, Duration::from_secs(1), 50)
     );
     assert_eq!((mine.early, mine.on_error), (true, OnError::Reject));
+    assert_eq!((mine.isolation, mine.limits.concurrency), (Isolation::Shared, Some(20)));
     assert_eq!(mine.grants.include, [Path::new("/etc/facteur/lists"), Path::new("/etc/x/y")]);
     let other = config.plugin("restrictions").unwrap();
     assert_eq!((other.limits.memory, other.limits.timeout), (8 << 20, Duration::from_secs(5)));
@@ -223,7 +225,7 @@ owner = "root"
 [[plugin]]
 name = "restrictions"
 component = "builtin:restriction"
-isolation = "shared"
+isolation = "share"
 on-error = "dunno"
 [plugin.grants]
 deliver-to = ["ticket"]
@@ -261,7 +263,7 @@ inline = {}
         "14:8: `mailboxes.path` can't be \"/var/mail/{usr}/\" (the placeholders are {user} and {domain})",
         "15:9: mailboxes can't belong to root (name a user made for it, such as \"vmail\": mail is never written as root)",
         "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, aliases, transport-map, greylist, dnsbl, rate-limit)",
-        "19:13: plugins can't share a sandbox between transactions yet (write \"transaction\", or leave the line out: each transaction then has its own sandbox)",
+        "19:13: `plugin.isolation` can't be \"share\" (did you mean \"shared\"?)",
         "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop)",
         "22:14: the grant `deliver-to` can't be given (take it out: mail isn't delivered to commands and files; such a result of an alias bounces singly)",
         "23:11: there is no table \"alias\" (did you mean \"aliases\"?)",

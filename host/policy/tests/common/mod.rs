@@ -122,7 +122,12 @@ pub fn probe(name: &str, settings: &str) -> PluginConfig {
         name: name.to_owned(),
         wasm: probe_wasm().into(),
         settings: settings.to_owned(),
-        limits: Limits { memory: 4 << 20, timeout: Duration::from_secs(10), cpu: Duration::from_millis(100) },
+        limits: Limits {
+            memory: 4 << 20,
+            timeout: Duration::from_secs(10),
+            cpu: Duration::from_millis(100),
+            concurrency: None,
+        },
         ..PluginConfig::default()
     }
 }

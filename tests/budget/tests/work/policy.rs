@@ -102,6 +102,7 @@ impl Site {
                 settings: plugin.settings.clone(),
                 grants: plugin.grants.clone(),
                 early: plugin.early,
+                isolation: plugin.isolation,
                 limits: plugin.limits,
                 on_error: plugin.on_error,
                 ..PluginConfig::default()

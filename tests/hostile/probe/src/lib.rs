@@ -18,6 +18,7 @@ mod after;
 mod deed;
 mod echo;
 mod lent;
+mod memory;
 mod queue;
 mod settings;
 mod stage;

@@ -5,10 +5,11 @@ use facteur_plugin::{
 };
 
 use crate::deed;
+use crate::memory::remember;
 use crate::settings::Settings;
 use crate::stage::address;
 
-/// An alias: targets, or one of the words `exists`, `no-opinion`, `unknown`, `fail`, `no-targets`, `many-targets`, `bad-address`,
+/// An alias: targets, or one of the words `exists`, `no-opinion`, `unknown`, `remember`, `fail`, `no-targets`, `many-targets`, `bad-address`,
 /// `crlf`, and the deeds. An address `grow…` stands for another such, without end.
 pub fn expand(settings: &Settings, to: &Recipient) -> Result<Expansion, Failure> {
     let Address { local, domain } = to.address();
@@ -23,6 +24,12 @@ pub fn expand(settings: &Settings, to: &Recipient) -> Result<Expansion, Failure>
             "exists" => return Ok(Expansion::Exists),
             "unknown" => return Ok(Expansion::Unknown(Some("moved away".to_owned()))),
             "crlf" => return Ok(Expansion::Unknown(Some("no\r\n250 2.0.0 Ok".to_owned()))),
+            "remember" => {
+                return Ok(match remember(to.address().local) {
+                    Some(before) => Expansion::Unknown(Some(format!("remembered {before}"))),
+                    None => Expansion::NoOpinion,
+                });
+            }
             "fail" => return Err(Failure::transient("the guest can't decide")),
             "no-targets" => return Ok(Expansion::Targets(Vec::new())),
             "many-targets" => {
@@ -70,6 +77,10 @@ pub fn next_hop(settings: &Settings, t: &Transaction, to: &Recipient) -> Result<
     Ok(match word.as_str() {
         "fail" => return Err(Failure::permanent("the guest can't decide")),
         "crlf" => Answer::Error((Reply::new(550, "5.7.1", "no\r\nand more"), scope)),
+        "remember" => match remember(to.address().local) {
+            Some(before) => Answer::Error((Reply::new(550, "5.7.1", format!("remembered {before}")), scope)),
+            None => Answer::NoOpinion,
+        },
         "hold" => {
             t.hold("in the queue");
             Answer::NoOpinion

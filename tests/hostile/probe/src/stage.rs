@@ -1,13 +1,12 @@
 //! A stage's words, one after the other, to the first that is a verdict.
 
-use std::sync::Mutex;
-
 use facteur_plugin::counters::{self, Bucket, Taken};
 use facteur_plugin::{Address, Failure, Message, Recipient, Reply, Session, Transaction, Verdict, lookup};
 
 use crate::deed::{self, MEGABYTES};
 use crate::echo;
 use crate::lent;
+use crate::memory::remember;
 
 /// One question.
 pub struct Asked<'a> {
@@ -17,9 +16,6 @@ pub struct Asked<'a> {
     pub to: Option<&'a Recipient>,
     pub m: Option<&'a Message>,
 }
-
-/// What "remember" remembered. A fresh sandbox has nothing.
-static SEEN: Mutex<Option<String>> = Mutex::new(None);
 
 /// The verdict of these words.
 pub fn answer(words: &[String], asked: &Asked<'_>) -> Result<Verdict, Failure> {
@@ -62,6 +58,13 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
         "drop" => Verdict::Drop(Reply::new(521, "5.7.1", format!("dropped at {stage}"))),
         "fail" => return Err(Failure::transient("the guest can't decide\r\nand says so on two lines")),
 
+        // The words after it are for these recipients, or senders, alone.
+        "for" if asked.to.is_none_or(|to| to.address().local == text) => return Ok(Word::Passed),
+        "from" if asked.t.and_then(Transaction::sender).is_some_and(|from| from.local == text) => {
+            return Ok(Word::Passed);
+        }
+        "for" | "from" => Verdict::Dunno,
+
         // Only if …
         "reject-if-tagged" => match asked.t.and_then(|t| t.tag("probe")) {
             Some(_) => reject("5.7.1", "tagged"),
@@ -89,9 +92,8 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
             }
         }
         "remember" => {
-            let mut seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let local = asked.to.map(|to| to.address().local).unwrap_or_default();
-            match seen.replace(local) {
+            let what = asked.to.map_or_else(|| stage.to_owned(), |to| to.address().local);
+            match remember(what) {
                 Some(before) => reject("5.7.1", format!("remembered {before}")),
                 None => return Ok(Word::Passed),
             }
