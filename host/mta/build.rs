@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What ships.
-const BUILTINS: [&str; 3] = ["restrictions", "aliases", "transport-map"];
+const BUILTINS: [&str; 5] = ["restrictions", "aliases", "transport-map", "clamav", "header-checks"];
 
 fn main() {
     let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());

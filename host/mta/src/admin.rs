@@ -101,7 +101,7 @@ pub struct Entry {
 pub struct EntryRecipient {
     /// Where it goes.
     pub address: String,
-    /// queued, hold, corrupt.
+    /// queued, hold, quarantine, corrupt.
     pub state: String,
     /// Milliseconds since 1970.
     pub next_try: u64,

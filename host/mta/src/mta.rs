@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use facteur_policy::Bodies;
 use facteur_spool::Spool;
 use tokio::sync::watch;
 
+use crate::bodies::SpoolBodies;
 use crate::live::Live;
 use crate::queue::Queue;
 
@@ -19,6 +21,8 @@ pub struct Mta {
     pub lives: Lives,
     /// The store.
     pub spool: Spool,
+    /// Who keeps the bodies that plugins make.
+    pub bodies: Arc<dyn Bodies>,
     /// What is being delivered.
     pub queue: Queue,
     /// True once the program is to end: sessions say 421 and go.
@@ -35,7 +39,8 @@ pub async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
 impl Mta {
     /// Puts the parts together.
     pub fn new(lives: Lives, spool: Spool, queue: Queue, stopping: watch::Receiver<bool>) -> Self {
-        Self { lives, spool, queue, stopping, sessions: AtomicU64::new(0) }
+        let bodies = Arc::new(SpoolBodies::new(spool.clone(), lives.load().config.message_size()));
+        Self { lives, spool, bodies, queue, stopping, sessions: AtomicU64::new(0) }
     }
 
     /// A name for a session, unique in this process and unlikely to come again in the next.

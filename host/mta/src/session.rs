@@ -20,6 +20,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::bodies;
 use crate::config::Listen;
 use crate::intake::{self, Accepted};
 use crate::live::Live;
@@ -282,18 +283,16 @@ impl Session {
             Ok(body) => body,
             Err(error) => return refuse(error.reply()),
         };
-        let content = intake::content(body.body());
+        let content = bodies::content(body.body());
         match intake::hops(&*content) {
             Ok(hops) if hops > self.live.config.queue.hop_count => {
                 return refuse(Reply::new(554, "5.4.6", "Error: too many hops"));
             }
             Ok(_) => {}
-            Err(error) => {
-                tracing::error!(session = self.facts.id, %error, "the message can't be read back");
-                return refuse(Reply::new(451, "4.3.0", "Error: queue file read error"));
-            }
+            Err(error) => return refuse(bodies::unreadable(&error)),
         }
-        let decision = envelope.policy.end_of_data(Message::new(content)).await;
+        let message = Message::new(content).storing(self.mta.bodies.clone());
+        let decision = envelope.policy.end_of_data(message).await;
         tarpit(&envelope.policy).await;
         if decision != Decision::Accept {
             return Err(decision);

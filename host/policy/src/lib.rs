@@ -11,12 +11,16 @@
 
 mod asker;
 mod bindings;
+mod body;
 mod code;
+mod content;
 mod domains;
+mod edits;
 mod engine;
 mod expansion;
 mod facts;
 mod grants;
+mod header;
 mod hooks;
 mod imports;
 mod message;
@@ -33,11 +37,13 @@ mod tags;
 mod transaction;
 mod verdict;
 
+pub use body::{Bodies, NewBody};
 pub use domains::{Class, Domains, routes_by_itself};
 pub use engine::{EngineError, Runtime};
 pub use facts::{Actions, SessionFacts};
 pub use grants::Grants;
-pub use message::{Content, HEADER_LIMIT, Message};
+pub use header::header_line;
+pub use message::{Content, Edited, HEADER_LIMIT, Message};
 pub use meter::{Meter, Used};
 pub use plugin::{Limits, LoadError, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};

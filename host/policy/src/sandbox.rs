@@ -12,6 +12,7 @@ use wasmtime::component::Instance;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::asker::Asker;
+use crate::edits::Draft;
 use crate::engine::{Runtime, TICK};
 use crate::facts::{EnvelopeFacts, SessionFacts};
 use crate::message::Message;
@@ -69,6 +70,8 @@ pub(crate) struct State {
     pub initializing: Option<Vec<u8>>,
     /// Calls into the host, since the meter last looked.
     pub calls: u64,
+    /// What a content plugin has edited, while it is asked.
+    pub draft: Option<Draft>,
     /// Log lines left in this call.
     pub log_lines: u32,
     limits: StoreLimits,
@@ -120,6 +123,7 @@ impl Sandbox {
             view,
             initializing: None,
             calls: 0,
+            draft: None,
             log_lines: LOG_LINES,
             limits: StoreLimitsBuilder::new().memory_size(plugin.limits.memory).trap_on_grow_failure(true).build(),
             ticks_left: 0,

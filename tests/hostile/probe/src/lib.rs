@@ -9,19 +9,20 @@
 //!   "transport": {"y.test": "smtp:[next.test]:2525"}
 //! }
 //! ```
-//! A stage has one word or several; the first that is a verdict ends it. The words are in [`stage`], those that never come to an
-//! answer in [`deed`].
+//! A stage has one word or several, and so has `content`; the first that is a verdict ends it. The words are in [`stage`], those that
+//! edit in [`edit`], those that never come to an answer in [`deed`].
 
 mod deed;
 mod echo;
+mod edit;
 mod lent;
 mod queue;
 mod settings;
 mod stage;
 
 use facteur_plugin::{
-    Address, Alias, Answer, Expansion, Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction,
-    Transport, Verdict,
+    Address, Alias, Answer, Content, Expansion, Failure, Kept, Message, Recipient, Restriction, Session, Stages,
+    Transaction, Transport, Verdict,
 };
 
 use settings::Settings;
@@ -75,6 +76,16 @@ impl Restriction for Probe {
     }
 }
 
+impl Content for Probe {
+    fn init() -> Result<(), String> {
+        init().map(drop)
+    }
+
+    fn inspect(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
+        answer(&SETTINGS.get().content, &Asked { stage: "content", s, t: Some(t), to: None, m: Some(m) })
+    }
+}
+
 impl Alias for Probe {
     fn init() -> Result<(), String> {
         init().map(drop)
@@ -99,4 +110,4 @@ impl Transport for Probe {
     }
 }
 
-facteur_plugin::export!(restriction: Probe, alias: Probe, transport: Probe);
+facteur_plugin::export!(restriction: Probe, content: Probe, alias: Probe, transport: Probe);
