@@ -8,6 +8,7 @@ mod content;
 mod crash;
 mod disk_full;
 mod harness;
+mod inspect;
 mod interop;
 mod lent;
 mod load;

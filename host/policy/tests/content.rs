@@ -106,7 +106,7 @@ async fn each_plugin_sees_what_those_before_it_made() {
     let echo = r#""echo:{sender} {recipients} {body} {size}""#;
     assert_eq!(
         refused(&decided(&[rename, echo]).await),
-        "550 5.7.1 <other@local.test> louen@local.test admin@local.test \"short\\r\\n\" 77"
+        "550 5.7.1 <other@local.test> louen@local.test admin@local.test \"short\\r\\n\" 72"
     );
     assert_eq!(refused(&decided(&[rename, r#""reject-subject:spam""#]).await), "550 5.7.1 the subject is spam");
     // A scanner gets the message as the plugin sees it.

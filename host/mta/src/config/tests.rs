@@ -1,5 +1,6 @@
 //! Whole files: what they mean, and what is said about those that are wrong.
 
+mod failing;
 mod lent;
 
 use std::net::IpAddr;
