@@ -300,10 +300,10 @@ impl transaction::HostTransaction for State {
         let asker = self.asker()?;
         let to = asker.policy.domains.complete(checked_address(&to).map_err(wasmtime::Error::msg)?);
         let facts = RecipientFacts::new(&asker.policy.domains, to.clone(), to, false);
-        match self.editing()?.changing.lock().add(facts, ADDED_LIMIT) {
-            true => Ok(()),
-            false => bail!("more than {ADDED_LIMIT} recipients added"),
+        if !self.editing()?.changing.lock().add(facts, ADDED_LIMIT) {
+            bail!("more than {ADDED_LIMIT} recipients added");
         }
+        Ok(())
     }
 
     fn remove_recipient(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<bool> {

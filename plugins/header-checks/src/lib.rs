@@ -1,4 +1,4 @@
-//! Looks each header of a message up in tables of patterns, and does what they say, as Postfix's header_checks(5).
+//! Looks each header of a message up in tables of patterns, and does what they say, as Postfix's `header_checks`(5).
 //!
 //! The plugin walks over the headers and asks; what a value means is in [`action`], what follows for the whole message in [`checks`]. Both know
 //! nothing of the host, so that they can be tested natively. A value that isn't understood is a failure, and never a yes: the

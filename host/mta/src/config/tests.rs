@@ -261,9 +261,9 @@ inline = {}
         "13:9: there is no table \"people\" (these are there: aliases, both, none)",
         "14:8: `mailboxes.path` can't be \"/var/mail/{usr}/\" (the placeholders are {user} and {domain})",
         "15:9: mailboxes can't belong to root (name a user made for it, such as \"vmail\": mail is never written as root)",
-        "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, aliases, transport-map)",
+        "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, aliases, transport-map, clamav, header-checks)",
         "19:13: plugins can't share a sandbox between transactions yet (write \"transaction\", or leave the line out: each transaction then has its own sandbox)",
-        "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop)",
+        "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop. For a plugin that only inspects content, fail-open = true says that)",
         "22:14: the grant `deliver-to` can't be given (take it out: mail isn't delivered to commands and files; such a result of an alias bounces singly)",
         "23:11: there is no table \"alias\" (did you mean \"aliases\"?)",
         "24:9: `plugin.grants.relay` is a string (write true or false)",
@@ -281,7 +281,7 @@ inline = {}
 
 #[test]
 fn what_is_not_known_yet_is_an_unknown_key() {
-    for key in ["mode = \"shadow\"", "share = true", "fail-open = true"] {
+    for key in ["mode = \"shadow\"", "share = true"] {
         let text = format!("[[plugin]]\nname = \"x\"\ncomponent = \"x.wasm\"\n{key}\n");
         assert!(error(&text).contains("unknown key"), "{key}");
     }
@@ -331,7 +331,7 @@ fn a_file_that_is_not_there_is_named() {
 #[test]
 fn the_first_start_is_right() {
     let config = Config::demo(Path::new("/tmp/demo")).unwrap_or_else(|errors| panic!("{}", render(&errors, false)));
-    assert_eq!(config.listen[0].chain, BUILTINS);
+    assert_eq!(config.listen[0].chain, ["restrictions", "aliases", "transport-map"]);
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:2525");
     assert_eq!(config.spool.path, Path::new("/tmp/demo/spool"));
     assert_eq!(config.mailboxes.path.of("you", "localhost"), Some("/tmp/demo/mail/you/".into()));

@@ -46,7 +46,10 @@ pub fn commit(name: &str, text: &str, t: &Transaction, m: &Message) -> Result<bo
         "half-body" => m.replace_body(b"half of a bo", false),
         "two-bodies" => (0..2).for_each(|_| m.replace_body(b"one", true)),
         "large-chunk" => m.replace_body(&vec![b'x'; CHUNK + 1], true),
-        "endless-body" => (0..MEGABYTES).for_each(|_| m.replace_body(&[b'x'; CHUNK], false)),
+        "endless-body" => {
+            let chunk = vec![b'x'; CHUNK];
+            (0..MEGABYTES).for_each(|_| m.replace_body(&chunk, false));
+        }
         "edit-crlf" => m.add_header("X-Bad", "a\r\nX-Forged: b"),
         "edit-name" => m.insert_header(0, "X Bad", "a"),
         "flood-edits" => (0..2_000).for_each(|_| m.add_header("X-Many", "x")),
