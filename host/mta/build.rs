@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What ships.
-const BUILTINS: [&str; 6] = ["restrictions", "aliases", "transport-map", "greylist", "dnsbl", "rate-limit"];
+const BUILTINS: [&str; 8] =
+    ["restrictions", "aliases", "transport-map", "clamav", "header-checks", "greylist", "dnsbl", "rate-limit"];
 
 fn main() {
     let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::clamd::Clamd;
 use crate::client::Client;
 use crate::dns::Dns;
 use crate::facteur::Facteur;
@@ -118,6 +119,18 @@ impl<'a> Site<'a> {
     /// Starts facteur as the main server.
     pub fn sulfura(&self) -> Facteur {
         Facteur::start(self.machine, Path::new(SITE))
+    }
+
+    /// Starts the site's virus scanner.
+    pub fn scanner(&self) -> Clamd {
+        Clamd::start(self.machine, "clamav", "")
+    }
+
+    /// Starts facteur as the main server with the scanner in its configuration; whether that runs is the test's to say.
+    pub fn scanning_sulfura(&self) -> Facteur {
+        let scanning = fs::read_to_string("/etc/facteur/scanning.toml").expect("the site has a scanner");
+        self.edit("facteur.toml", |text| text + &scanning);
+        self.sulfura()
     }
 
     /// Starts a next hop, a smtp-sink, by the name of its host.

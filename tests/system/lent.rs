@@ -110,7 +110,8 @@ fn a_large_message_is_scanned_and_never_held_whole() {
         large.extend_from_slice(Clamd::virus().as_bytes());
         large.extend_from_slice(b"\r\n");
         assert!(told(&large).contains("Infected"));
-        let grown = facteur.memory("VmHWM") - before;
+        // The kernel counts in batches for each thread, so that it may seem to be less.
+        let grown = facteur.memory("VmHWM").saturating_sub(before);
         assert!(grown < 16 << 10, "{grown} KiB more for messages of 50 MB");
     });
 }

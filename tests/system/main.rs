@@ -11,6 +11,7 @@ mod defences;
 mod disk_full;
 mod harness;
 mod hostile;
+mod inspect;
 mod interop;
 mod lent;
 mod load;

@@ -3,8 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 
 use facteur_tests::{
-    Client, Facteur, Machine, Mail, SATELLITE, STRANGER, SULFURA, Site, SmtpSink, TRUSTED, letter, machine, maildir,
-    until,
+    Clamd, Client, Facteur, Machine, Mail, SATELLITE, STRANGER, SULFURA, Site, SmtpSink, TRUSTED, letter, machine,
+    maildir, until,
 };
 
 const HOST: &str = "sulfura.via.ecp.fr";
@@ -208,6 +208,48 @@ fn row_14_a_list_has_its_owner_as_the_sender() {
             assert_eq!(mail.sender, "owner-annonces@via.ecp.fr", "{:?}", mail.recipients);
             mail.must_be(&letter("row 14"), HOST);
         }
+    });
+}
+
+/// Whoever sends it, and whatever else is in it.
+#[test]
+fn row_15_a_virus_is_named_and_never_queued() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let _scanner = site.scanner();
+        let zen = site.hop("zen.via.ecp.fr");
+        let facteur = site.scanning_sulfura();
+        let infected = [letter("row 15"), Clamd::virus().into_bytes(), b"\r\n".to_vec()].concat();
+        for mut client in [site.stranger(), site.trusted()] {
+            client.envelope(SENDER, &["louen@sulfura.via.ecp.fr", "x@via.ecp.fr"]);
+            assert_eq!(client.content(&infected), "554 5.7.1 virus Eicar-Test-Signature.UNOFFICIAL found");
+            assert_eq!(facteur.queued().len(), 0);
+            // The session goes on, and what is clean passes as it is.
+            client.deliver(SENDER, &["x@via.ecp.fr"], &letter("row 15"));
+        }
+        for mail in zen.mail(2) {
+            mail.must_be(&letter("row 15"), HOST);
+        }
+        facteur.wait_until_empty();
+        assert!(!std::path::Path::new("/var/mail/louen").exists(), "louen got mail");
+    });
+}
+
+#[test]
+fn row_16_without_the_scanner_nothing_is_taken() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let mut scanner = site.scanner();
+        let facteur = site.scanning_sulfura();
+        let mut client = site.stranger();
+        scanner.kill();
+        client.envelope(SENDER, &["louen@sulfura.via.ecp.fr"]);
+        assert_eq!(client.content(&letter("row 16")), "451 4.3.5 Policy error, try again later");
+        assert_eq!(facteur.queued().len(), 0);
+        let _scanner = site.scanner();
+        client.deliver(SENDER, &["louen@sulfura.via.ecp.fr"], &letter("row 16"));
+        maildir("/var/mail/louen", 1)[0].must_be(&letter("row 16"), HOST);
+        facteur.wait_until_empty();
     });
 }
 

@@ -27,7 +27,6 @@ const NO_SERVER: &str = "no server runs with this configuration: `facteur serve`
 const PAGE: usize = 500;
 
 /// For what only the running program knows.
-const NOBODY: &str = "no server runs with this configuration: `facteur serve` starts one";
 
 /// What an operator may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +124,7 @@ pub struct Entry {
 pub struct EntryRecipient {
     /// Where it goes.
     pub address: String,
-    /// queued, hold, corrupt.
+    /// queued, hold, quarantine, corrupt.
     pub state: String,
     /// Milliseconds since 1970.
     pub next_try: u64,

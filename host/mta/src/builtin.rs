@@ -31,6 +31,8 @@ mod tests {
         ("restrictions", &["lookup", "dns"]),
         ("aliases", &["lookup"]),
         ("transport-map", &["lookup"]),
+        ("clamav", &["scanner"]),
+        ("header-checks", &["lookup"]),
         ("greylist", &["lookup", "counters"]),
         ("dnsbl", &["dns"]),
         ("rate-limit", &["lookup", "counters"]),

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
-use facteur_spool::Spool;
+use facteur_spool::{Spool, State};
 
 use crate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::config::{self, Config, LogFormat};
@@ -88,7 +88,7 @@ enum QueueCommand {
     Flush(Messages),
     /// Keep messages until they are released.
     Hold(Messages),
-    /// Put held messages back.
+    /// Put held messages back. One in quarantine only by its own id.
     Release(Messages),
     /// Remove messages; nobody is told.
     Delete(Messages),
@@ -397,7 +397,8 @@ fn describe(entry: &Entry) -> String {
     // Writing to a String can't fail.
     let _ = writeln!(text, "{}  arrived {}  {} octets  from {sender}", entry.id, time(entry.received_at), entry.size);
     if let Some(reason) = &entry.reason {
-        let _ = writeln!(text, "  held: {reason}");
+        let quarantine = entry.recipients.iter().any(|one| one.state == State::Quarantine.as_str());
+        let _ = writeln!(text, "  {}: {reason}", if quarantine { "in quarantine" } else { "held" });
     }
     for one in &entry.recipients {
         let why = one.last_reply.as_deref().unwrap_or("not tried yet");

@@ -3,15 +3,14 @@
 //! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no table shows.
 
 use bytes::{BufMut, BytesMut};
-use facteur_policy::{Content, FinalRecipient, Outgoing, SessionFacts, Unavailable};
+use facteur_policy::{Actions, Content, FinalRecipient, Outgoing, SessionFacts, Unavailable, header_line};
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
 use facteur_spool::{
-    Body, Client, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued, Recipient, State, Target,
+    Client, Hold, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued, Recipient, State, Target,
     Timestamp,
 };
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
+use crate::bodies;
 use crate::mta::Mta;
 
 /// Where Received: headers are looked for, in octets from the start.
@@ -41,6 +40,7 @@ pub struct Accepted<'a> {
 /// The reply for the client; nothing was stored then, or may have been if the spool failed just now.
 pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>, Reply> {
     let Accepted { session, esmtp, sender, parameters, recipients, outgoing, body } = accepted;
+    let sender = outgoing.sender.unwrap_or(sender);
     let client = Client {
         address: session.client_ip().to_string(),
         name: session.known_name().unwrap_or("unknown").to_owned(),
@@ -56,11 +56,18 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
     let sole = (outgoing.recipients.len() == 1).then(|| &outgoing.recipients[0].original);
     let mut header = BytesMut::with_capacity(512);
     for (name, value) in &outgoing.actions.headers {
-        fold(&mut header, name, value);
+        header.put_slice(&header_line(name, value));
     }
     let queue_id = mta.spool.queue_id();
     received(&mut header, &client, &live.config.hostname, queue_id, sole);
-    let hold = outgoing.actions.hold.clone();
+    let body = match &outgoing.edited {
+        None => body,
+        Some(edited) => {
+            let (prefix, body) = bodies::store(&mta.spool, edited, body).await?;
+            header.put_slice(&prefix);
+            body
+        }
+    };
     let new = NewMessage {
         id: MessageId::random().map_err(|error| error.reply())?,
         queue_id,
@@ -74,7 +81,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         ret: parameters.ret,
         envid: parameters.envid.clone(),
         tags: outgoing.tags,
-        hold,
+        hold: hold(outgoing.actions),
         recipients: outgoing.recipients.into_iter().map(|one| received_recipient(one, recipients)).collect(),
     };
     let queued = store(mta, new, session.id.as_str()).await.map_err(|error| {
@@ -82,6 +89,11 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         error.reply()
     })?;
     Ok(Some(queued))
+}
+
+/// What keeps it in the queue: quarantine, where both were asked for.
+fn hold(actions: Actions) -> Option<Hold> {
+    actions.quarantine.map(Hold::Quarantine).or(actions.hold.map(Hold::Hold))
 }
 
 /// Writes a message to the store and hands it to the queue.
@@ -141,7 +153,7 @@ pub fn as_stored(new: &NewMessage) -> Message {
         ret: new.ret,
         envid: new.envid.clone(),
         tags: new.tags.clone(),
-        reason: new.hold.clone(),
+        reason: new.hold.as_ref().map(|hold| hold.reason().to_owned()),
         recipients: new.recipients.iter().map(stored).collect(),
     }
 }
@@ -212,26 +224,6 @@ fn bracketed(address: &str) -> String {
     if address.contains(':') { format!("[IPv6:{address}]") } else { format!("[{address}]") }
 }
 
-/// The recommended line length (RFC 5322 section 2.1.1).
-const FOLD_AT: usize = 78;
-
-/// Writes a header, folded at spaces.
-fn fold(header: &mut BytesMut, name: &str, value: &str) {
-    header.put_slice(name.as_bytes());
-    header.put_slice(b":");
-    let mut column = name.len() + 1;
-    for word in value.split(' ') {
-        if column + 1 + word.len() > FOLD_AT && column > name.len() + 1 && !word.is_empty() {
-            header.put_slice(b"\r\n");
-            column = 0;
-        }
-        header.put_slice(b" ");
-        header.put_slice(word.as_bytes());
-        column += 1 + word.len();
-    }
-    header.put_slice(b"\r\n");
-}
-
 /// The reply to a message that has passed too many servers (RFC 5321 section 6.3).
 pub fn too_many_hops() -> Reply {
     Reply::new(554, "5.4.6", "Error: too many hops")
@@ -254,37 +246,6 @@ pub fn hops(content: &dyn Content) -> Result<usize, Unavailable> {
     Ok(count)
 }
 
-/// A body as policy reads it.
-pub fn content(body: &Body) -> Arc<dyn Content> {
-    Arc::new(BodyContent(body.clone()))
-}
-
-struct BodyContent(Body);
-
-impl Content for BodyContent {
-    fn size(&self) -> u64 {
-        self.0.size()
-    }
-
-    fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Unavailable> {
-        match &self.0 {
-            Body::Memory(bytes) => {
-                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-                let end = start.saturating_add(length).min(bytes.len());
-                Ok(bytes[start..end].to_vec())
-            }
-            Body::File { path, size } => {
-                let left = size.saturating_sub(offset);
-                let mut buffer = vec![0; length.min(usize::try_from(left).unwrap_or(usize::MAX))];
-                // A short read from the page cache: the file was written a moment ago.
-                let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut buffer, offset));
-                read.map_err(|error| Unavailable(format!("{}: {error}", path.display())))?;
-                Ok(buffer)
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,15 +254,5 @@ mod tests {
     fn hops_are_counted_in_the_headers_only() {
         let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n".to_vec();
         assert_eq!(hops(&text).unwrap(), 2);
-    }
-
-    #[test]
-    fn headers_are_folded_at_spaces() {
-        let mut header = BytesMut::new();
-        fold(&mut header, "X-Long", &"word ".repeat(40));
-        let text = String::from_utf8(header.to_vec()).unwrap();
-        assert!(text.lines().all(|line| line.len() <= FOLD_AT + 5), "{text}");
-        assert!(text.lines().skip(1).all(|line| line.starts_with(' ') && !line.trim().is_empty()), "{text}");
-        assert!(text.ends_with("\r\n"));
     }
 }

@@ -1,13 +1,14 @@
 //! facteur, the program, as a library: what the binary and the tests are made of.
 //!
 //! A message goes one way: [`listener`] → [`session`] → [`intake`] → the spool → [`queue`] → [`delivery`]; each step is one module with
-//! one door. Beside the way stand what all steps share ([`mta`], [`live`], [`config`], [`tables`], [`dns`], [`services`]) and the
+//! one door. Beside the way stand what all steps share ([`mta`], [`live`], [`config`], [`tables`], [`dns`], [`services`], [`bodies`]) and the
 //! operator's doors ([`admin`], [`cli`]); [`serve`] starts and stops it all.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod admin;
+pub mod bodies;
 pub mod bounce;
 pub mod builtin;
 pub mod cli;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use facteur_policy::Bodies;
 use facteur_spool::{Spool, Timestamp};
 use tokio::sync::watch;
 
+use crate::bodies::SpoolBodies;
 use crate::decisions::Decisions;
 use crate::live::Live;
 use crate::queue::Queue;
@@ -21,6 +23,8 @@ pub struct Mta {
     pub lives: Lives,
     /// The store.
     pub spool: Spool,
+    /// Who keeps the bodies that plugins make.
+    pub bodies: Arc<dyn Bodies>,
     /// What is being delivered.
     pub queue: Queue,
     /// What was decided.
@@ -50,9 +54,11 @@ impl Mta {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let started = Timestamp::now().0 / 1000;
+        let bodies = Arc::new(SpoolBodies::new(spool.clone(), lives.load().config.message_size()));
         Self {
             lives,
             spool,
+            bodies,
             queue,
             decisions,
             recorder: Recorder::default(),

@@ -36,7 +36,7 @@ pub struct PluginEntry {
     pub mode: String,
     /// How long its instances live: `transaction` or `shared`.
     pub isolation: String,
-    /// What its failure means to a session: `defer` or `reject`.
+    /// What its failure means to a session: `defer`, `reject`, or `pass` (it fails open).
     pub on_error: String,
     /// What it may use.
     pub limits: Limits,
@@ -87,6 +87,7 @@ fn entry(written: &config::Plugin, plugin: &facteur_policy::Plugin) -> PluginEnt
         on_error: match written.on_error {
             OnError::Defer => "defer".to_owned(),
             OnError::Reject => "reject".to_owned(),
+            OnError::Pass => "pass".to_owned(),
         },
         limits: Limits {
             memory: limits.memory,

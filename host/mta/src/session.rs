@@ -21,6 +21,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::bodies;
 use crate::config::Listen;
 use crate::decisions::{Kind, Record};
 use crate::intake::{self, Accepted};
@@ -345,7 +346,7 @@ impl Session {
             Ok(body) => body,
             Err(error) => return refuse(error.reply()),
         };
-        let content = intake::content(body.body());
+        let content = bodies::content(body.body());
         match intake::hops(&*content) {
             Ok(hops) if hops > self.live.config.queue.hop_count => {
                 let decision = Decision::Refuse(intake::too_many_hops());
@@ -353,12 +354,10 @@ impl Session {
                 return Err(decision);
             }
             Ok(_) => {}
-            Err(error) => {
-                tracing::error!(session = self.facts.id, %error, "the message can't be read back");
-                return refuse(Reply::new(451, "4.3.0", "Error: queue file read error"));
-            }
+            Err(error) => return refuse(bodies::unreadable(&error)),
         }
-        let decision = envelope.policy.end_of_data(Message::new(content.clone())).await;
+        let message = Message::new(content.clone()).storing(self.mta.bodies.clone());
+        let decision = envelope.policy.end_of_data(message).await;
         tarpit(&envelope.policy).await;
         if decision != Decision::Accept {
             self.say_message(&*content, &decision);

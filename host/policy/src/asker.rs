@@ -22,7 +22,7 @@ use crate::bindings::facteur::policy::types::Failure;
 use crate::expansion::Expansion;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::imports::printable;
-use crate::message::Message;
+use crate::message::{Edited, Message};
 use crate::plugin::{Isolation, Mode, Plugin};
 use crate::policy::{Chain, Policy};
 use crate::sandbox::{CallError, Sandbox, State, View};
@@ -240,6 +240,11 @@ impl Asker {
     /// From now on the plugins see the message.
     pub(crate) fn show(&self, message: Message) {
         *self.message.lock() = Some(message);
+    }
+
+    /// What content plugins made of the message, if they changed anything.
+    pub(crate) fn edited(&self) -> Option<Edited> {
+        self.message.lock().as_ref().and_then(Message::edited)
     }
 
     /// Drops the sandboxes of the plugins for which this is false: a client that is slow with its data holds no more than needed.

@@ -156,14 +156,42 @@ pub(crate) struct EnvelopeFacts {
 }
 
 /// What changes while the envelope is made.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Changing {
     /// Every address that was ever asked about; a recipient resource is an index into it.
     pub recipients: Vec<Arc<RecipientFacts>>,
-    /// Which of them were accepted at RCPT.
+    /// Which of them get the message: accepted at RCPT, or added by a content plugin.
     pub accepted: Vec<usize>,
+    /// How many content plugins added.
+    added: usize,
+    /// Another sender, from a content plugin.
+    pub sender: Option<(Option<Address>, Option<Class>)>,
     pub tags: Tags,
     pub actions: Actions,
+}
+
+impl Changing {
+    /// Adds a recipient that no RCPT named; nothing if it is there already. False: there are `limit` of these already.
+    pub(crate) fn add(&mut self, recipient: RecipientFacts, limit: usize) -> bool {
+        if self.accepted.iter().any(|&number| self.recipients[number].address == recipient.address) {
+            return true;
+        }
+        if self.added >= limit {
+            return false;
+        }
+        self.added += 1;
+        self.accepted.push(self.recipients.len());
+        self.recipients.push(Arc::new(recipient));
+        true
+    }
+
+    /// Takes an address out of those that get the message; whether it was among them.
+    pub(crate) fn remove(&mut self, address: &Address) -> bool {
+        let before = self.accepted.len();
+        let recipients = &self.recipients;
+        self.accepted.retain(|&number| recipients[number].address != *address);
+        self.accepted.len() < before
+    }
 }
 
 /// One address that is asked about.
@@ -207,6 +235,8 @@ impl EnvelopeFacts {
         let (mut own, real) = (self.changing.lock(), real.changing.lock());
         own.recipients.clone_from(&real.recipients);
         own.accepted.clone_from(&real.accepted);
+        own.added = real.added;
+        own.sender.clone_from(&real.sender);
         own.tags.join(&real.tags);
     }
 
@@ -227,6 +257,8 @@ impl EnvelopeFacts {
 pub struct Actions {
     /// Keep it in the queue until released: the first reason given.
     pub hold: Option<String>,
+    /// The same, and not to be released along with others: the first reason given.
+    pub quarantine: Option<String>,
     /// Send it to this address only: the last one given.
     pub redirect: Option<Address>,
     /// Copies.

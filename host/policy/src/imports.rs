@@ -6,20 +6,24 @@
 mod connect;
 mod counters;
 mod files;
+mod message;
 mod scanner;
 mod verify;
 
 use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use facteur_smtp::Address;
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
-use crate::bindings::facteur::policy::{clock, dns, log, lookup, message, session, settings, transaction, types};
-use crate::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
+use crate::asker::Asker;
+use crate::bindings::facteur::policy::{clock, dns, log, lookup, session, settings, transaction, types};
+use crate::bindings::{RecipientHandle, SessionHandle, TransactionHandle};
 use crate::domains::Class;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
+use crate::header;
 use crate::message::Message;
 use crate::sandbox::State;
 use crate::services::{DnsError, TableError};
@@ -31,16 +35,12 @@ const KEPT_LIMIT: usize = 64 * 1024;
 const LOG_TEXT: usize = 1024;
 /// The most keys of one `find`.
 const KEYS_LIMIT: usize = 64;
-/// The most bytes of one `read`.
-const READ_LIMIT: u32 = 64 * 1024;
-/// The most headers of one `headers`.
-const HEADERS_AT_ONCE: usize = 64;
 /// Copies of one message.
 const BCC_LIMIT: usize = 16;
 /// Headers that plugins may add to one message.
 const PREPEND_LIMIT: usize = 32;
-/// The longest value of such a header, in bytes.
-const HEADER_VALUE: usize = 8192;
+/// Recipients that content plugins may add to one message: each is expanded while the client waits.
+const ADDED_LIMIT: usize = 100;
 /// Actions of one call that are told of: more than any that counts.
 const DEEDS: usize = 64;
 /// The longest tarpit for one reply.
@@ -63,7 +63,15 @@ impl State {
         Ok(envelope)
     }
 
-    /// The same for what shall be told of.
+    /// The envelope of a message that a content plugin inspects, for what shall be told of.
+    fn editing(&mut self, deed: &str) -> Result<&EnvelopeFacts> {
+        if self.draft.is_none() {
+            bail!("an edit outside of content.inspect");
+        }
+        self.act(deed)
+    }
+
+    /// The envelope, for what shall be told of.
     fn act(&mut self, deed: &str) -> Result<&EnvelopeFacts> {
         self.acting()?;
         if self.deeds.len() < DEEDS {
@@ -72,11 +80,16 @@ impl State {
         self.acting()
     }
 
+    fn asker(&self) -> Result<Arc<Asker>> {
+        let asker = self.view.asker.as_ref().and_then(Weak::upgrade);
+        asker.ok_or_else(|| wasmtime::format_err!("that can't be asked here"))
+    }
+
     fn message(&self) -> Result<&Message> {
         self.view.message.as_ref().ok_or_else(|| wasmtime::format_err!("there is no message here"))
     }
 
-    fn recipient(&self, resource: &Resource<RecipientHandle>) -> Result<std::sync::Arc<RecipientFacts>> {
+    fn recipient(&self, resource: &Resource<RecipientHandle>) -> Result<Arc<RecipientFacts>> {
         let found = self.envelope()?.recipient(resource.rep());
         found.ok_or_else(|| wasmtime::format_err!("there is no such recipient"))
     }
@@ -197,9 +210,7 @@ impl transaction::HostRecipient for State {
 
     async fn listed(&mut self, this: Resource<RecipientHandle>) -> Result<std::result::Result<bool, types::Failure>> {
         let recipient = self.recipient(&this)?;
-        let Some(asker) = self.view.asker.as_ref().and_then(std::sync::Weak::upgrade) else {
-            bail!("listed can't be asked here");
-        };
+        let asker = self.asker()?;
         // Boxed: the answer may take another plugin, which is of the same kind as this one.
         let listed = Box::pin(asker.listed(&recipient)).await;
         Ok(listed.map_err(|error| types::Failure { transient: true, reason: error.to_string() }))
@@ -212,11 +223,16 @@ impl transaction::HostRecipient for State {
 
 impl transaction::HostTransaction for State {
     fn sender(&mut self, _: Resource<TransactionHandle>) -> Result<Option<types::Address>> {
-        Ok(self.envelope()?.sender.as_ref().map(Into::into))
+        let envelope = self.envelope()?;
+        let changing = envelope.changing.lock();
+        let sender = changing.sender.as_ref().map_or(&envelope.sender, |(sender, _)| sender);
+        Ok(sender.as_ref().map(Into::into))
     }
 
     fn sender_class(&mut self, _: Resource<TransactionHandle>) -> Result<Option<types::RecipientClass>> {
-        Ok(self.envelope()?.sender_class.map(Into::into))
+        let envelope = self.envelope()?;
+        let class = envelope.changing.lock().sender.as_ref().map_or(envelope.sender_class, |(_, class)| *class);
+        Ok(class.map(Into::into))
     }
 
     fn recipients(&mut self, _: Resource<TransactionHandle>) -> Result<Vec<Resource<RecipientHandle>>> {
@@ -267,13 +283,7 @@ impl transaction::HostTransaction for State {
     }
 
     fn prepend_header(&mut self, _: Resource<TransactionHandle>, name: String, value: String) -> Result<()> {
-        let named = (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
-        if !named {
-            bail!("a header name that isn't one");
-        }
-        if value.len() > HEADER_VALUE || value.contains(['\0', '\r', '\n']) {
-            bail!("a header value that is too long, or has NUL, CR or LF");
-        }
+        header::check(&name, &value).map_err(wasmtime::Error::msg)?;
         let mut changing = self.act(&format!("prepend {name}: {value}"))?.changing.lock();
         let header = (name, value);
         if changing.actions.headers.contains(&header) {
@@ -292,6 +302,39 @@ impl transaction::HostTransaction for State {
         Ok(())
     }
 
+    fn quarantine(&mut self, _: Resource<TransactionHandle>, reason: String) -> Result<()> {
+        fit(&reason, LOG_TEXT)?;
+        self.editing(&format!("quarantine: {reason}"))?.changing.lock().actions.quarantine.get_or_insert(reason);
+        Ok(())
+    }
+
+    fn add_recipient(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
+        let asker = self.asker()?;
+        let to = asker.policy.domains.complete(checked_address(&to).map_err(wasmtime::Error::msg)?);
+        let deed = format!("add recipient {to}");
+        let facts = RecipientFacts::new(&asker.policy.domains, to.clone(), to, false);
+        if !self.editing(&deed)?.changing.lock().add(facts, ADDED_LIMIT) {
+            bail!("more than {ADDED_LIMIT} recipients added");
+        }
+        Ok(())
+    }
+
+    fn remove_recipient(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<bool> {
+        let to = self.asker()?.policy.domains.complete(checked_address(&to).map_err(wasmtime::Error::msg)?);
+        Ok(self.editing(&format!("remove recipient {to}"))?.changing.lock().remove(&to))
+    }
+
+    fn set_sender(&mut self, _: Resource<TransactionHandle>, sender: Option<types::Address>) -> Result<()> {
+        let asker = self.asker()?;
+        let domains = &asker.policy.domains;
+        let sender = sender.as_ref().map(checked_address).transpose().map_err(wasmtime::Error::msg)?;
+        let sender = sender.map(|sender| domains.complete(sender));
+        let class = sender.as_ref().map(|sender| domains.class_of(sender));
+        let deed = format!("sender <{}>", sender.as_ref().map(ToString::to_string).unwrap_or_default());
+        self.editing(&deed)?.changing.lock().sender = Some((sender, class));
+        Ok(())
+    }
+
     fn drop(&mut self, _: Resource<TransactionHandle>) -> Result<()> {
         Ok(())
     }
@@ -299,38 +342,6 @@ impl transaction::HostTransaction for State {
 
 fn fit(text: &str, limit: usize) -> Result<()> {
     check_text(text, limit).map_err(|broken| wasmtime::Error::msg(broken.0))
-}
-
-impl message::Host for State {}
-
-impl message::HostMessage for State {
-    fn size(&mut self, _: Resource<MessageHandle>) -> Result<u64> {
-        Ok(self.message()?.content.size())
-    }
-
-    fn body_offset(&mut self, _: Resource<MessageHandle>) -> Result<u64> {
-        Ok(self.message()?.index()?.body() as u64)
-    }
-
-    fn read(&mut self, _: Resource<MessageHandle>, offset: u64, length: u32) -> Result<Vec<u8>> {
-        Ok(self.message()?.content.read(offset, length.min(READ_LIMIT) as usize)?)
-    }
-
-    fn header(&mut self, _: Resource<MessageHandle>, name: String) -> Result<Vec<Vec<u8>>> {
-        let index = self.message()?.index()?;
-        let named = index.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
-        Ok(named.map(|(_, value)| value.to_vec()).collect())
-    }
-
-    fn headers(&mut self, _: Resource<MessageHandle>, from_index: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let index = self.message()?.index()?;
-        let some = index.iter().skip(from_index as usize).take(HEADERS_AT_ONCE);
-        Ok(some.map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
-    }
-
-    fn drop(&mut self, _: Resource<MessageHandle>) -> Result<()> {
-        Ok(())
-    }
 }
 
 impl log::Host for State {

@@ -29,6 +29,9 @@ const LARGE_GUEST: usize = 256 * 1024;
 const NO_HOOK: &str =
     "it exports no hook of facteur:policy@0.1.0 (restriction, alias, transport, content, authenticate, delivery)";
 
+const FAIL_OPEN: &str = "fail-open is for plugins whose only hook is content: a restriction, an alias or a route that fails \
+                         must never count as a yes; take the line out";
+
 /// `[[plugin]]`, as the configuration has it.
 #[derive(Clone)]
 pub struct PluginConfig {
@@ -127,6 +130,9 @@ pub enum OnError {
     Defer,
     /// 554 5.3.5.
     Reject,
+    /// As if it had said `dunno`. For a plugin whose only hook is `content`, where the operator takes mail that nobody has looked at for
+    /// the lesser evil.
+    Pass,
 }
 
 /// Why a plugin can't be loaded. The version in force stays.
@@ -208,6 +214,15 @@ impl Plugin {
         };
         if plugin.hooks().is_empty() {
             return Err(fail(NO_HOOK.into()));
+        }
+        if plugin.on_error == OnError::Pass {
+            if plugin.hooks() != ["content"] {
+                return Err(fail(FAIL_OPEN.into()));
+            }
+            tracing::warn!(
+                plugin = plugin.name,
+                "fail-open: while this plugin fails, messages pass that it hasn't looked at"
+            );
         }
         let plugin = Arc::new(plugin);
         let initial = plugin.init(runtime, services).await.map_err(fail)?;

@@ -12,6 +12,7 @@ use wasmtime::component::Instance;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::asker::Asker;
+use crate::edits::Draft;
 use crate::engine::{Runtime, TICK};
 use crate::facts::{EnvelopeFacts, SessionFacts};
 use crate::memory::Memory;
@@ -76,6 +77,8 @@ pub(crate) struct State {
     pub deeds: Vec<String>,
     /// Calls into the host, since the meter last looked.
     pub calls: u64,
+    /// What a content plugin has edited, while it is asked.
+    pub draft: Option<Draft>,
     /// Log lines left in this call.
     pub log_lines: u32,
     pub memory: Memory,
@@ -154,6 +157,7 @@ impl Sandbox {
             initializing: None,
             deeds: Vec::new(),
             calls: 0,
+            draft: None,
             log_lines: LOG_LINES,
             memory: Memory::new(plugin.limits.memory),
             pacer: Pacer::new(&runtime.pace),

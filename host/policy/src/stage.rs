@@ -174,7 +174,9 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
 /// What follows where a session hears it that the plugin gave no answer.
 pub(crate) fn on_error(plugin: &Plugin, error: &CallError) -> Verdict {
     Verdict::Refuse(match (error, plugin.on_error) {
+        // The host's own trouble, which passes: no reason to let anything by.
         (CallError::Busy, _) => Reply::new(451, "4.3.2", "Too busy to decide, try again later"),
+        (_, OnError::Pass) => return Verdict::Dunno,
         (_, OnError::Defer) => Reply::new(451, "4.3.5", "Policy error, try again later"),
         (_, OnError::Reject) => Reply::new(554, "5.3.5", "Policy error"),
     })

@@ -13,10 +13,11 @@ use facteur_smtp::{Address, Reply};
 
 use crate::asker::{Asker, Matter};
 use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
+use crate::content;
 use crate::domains::Class;
 use crate::expansion::{self, Expansion, Resolved, refusal_of_all};
 use crate::facts::{Actions, EnvelopeFacts, RecipientFacts, SessionFacts};
-use crate::message::Message;
+use crate::message::{Edited, Message};
 use crate::policy::Policy;
 use crate::route::{Consignment, Route};
 use crate::session::Decision;
@@ -29,7 +30,15 @@ pub struct Transaction {
     /// What connect, helo and mail said: applies to each recipient.
     kept: Option<Settled>,
     discard: bool,
-    accepted: Vec<(Address, Arc<Expansion>)>,
+    accepted: Vec<Accepted>,
+}
+
+/// One accepted RCPT.
+struct Accepted {
+    /// Of the recipient, in the envelope.
+    number: usize,
+    address: Address,
+    expansion: Arc<Expansion>,
 }
 
 /// What becomes of an accepted envelope.
@@ -37,6 +46,10 @@ pub struct Transaction {
 pub struct Outgoing {
     /// Who really gets it, each once.
     pub recipients: Vec<FinalRecipient>,
+    /// Another envelope sender, if a plugin gave one; none within is the null sender.
+    pub sender: Option<Option<Address>>,
+    /// What plugins made of the message, if they changed anything.
+    pub edited: Option<Edited>,
     /// What plugins want done.
     pub actions: Actions,
     /// Notes for the queue.
@@ -135,8 +148,9 @@ impl Transaction {
                 if let Some(reply) = settled.defer_if_permit {
                     return Decision::Refuse(reply);
                 }
-                self.envelope().changing.lock().accepted.push(number as usize);
-                self.accepted.push((address, expansion));
+                let number = number as usize;
+                self.envelope().changing.lock().accepted.push(number);
+                self.accepted.push(Accepted { number, address, expansion });
                 Decision::Accept
             }
         }
@@ -221,10 +235,14 @@ impl Transaction {
         decision
     }
 
-    /// The last byte came.
+    /// The last byte came. The restrictions are asked, and then the content plugins.
     pub async fn end_of_data(&mut self, message: Message) -> Decision {
         self.asker.show(message);
-        let decision = self.later_stage(Stage::EndOfData).await;
+        let mut decision = self.later_stage(Stage::EndOfData).await;
+        if decision == Decision::Accept && !self.discard {
+            let settled = content::inspect(&self.asker).await;
+            decision = self.decide(&settled);
+        }
         self.asker.story.host("end of data", None, decision.to_string());
         decision
     }
@@ -234,6 +252,10 @@ impl Transaction {
             return Decision::Accept;
         }
         let settled = self.ask(stage, Settled::default()).await;
+        self.decide(&settled)
+    }
+
+    fn decide(&mut self, settled: &Settled) -> Decision {
         match &settled.outcome {
             Outcome::Refuse(reply) => Decision::Refuse(settled.refusal(reply.clone())),
             Outcome::Drop(reply) => Decision::Drop(reply.clone()),
@@ -241,8 +263,8 @@ impl Transaction {
                 self.discard = true;
                 Decision::Accept
             }
-            Outcome::Open | Outcome::AllowRelay => match settled.defer_if_permit {
-                Some(reply) => Decision::Refuse(reply),
+            Outcome::Open | Outcome::AllowRelay => match &settled.defer_if_permit {
+                Some(reply) => Decision::Refuse(reply.clone()),
                 None => Decision::Accept,
             },
         }
@@ -260,11 +282,15 @@ impl Transaction {
 
     /// The envelope as the queue gets it: every recipient after aliases, lists opened, each address once.
     pub async fn finish(self) -> Outgoing {
-        let (actions, tags) = {
-            let mut changing = self.envelope().changing.lock();
-            (std::mem::take(&mut changing.actions), std::mem::take(&mut changing.tags))
+        let changing = std::mem::take(&mut *self.envelope().changing.lock());
+        let mut outgoing = Outgoing {
+            recipients: Vec::new(),
+            sender: changing.sender.map(|(sender, _)| sender),
+            edited: self.asker.edited(),
+            actions: changing.actions,
+            tags: changing.tags.into_inner(),
+            discard: self.discard,
         };
-        let mut outgoing = Outgoing { recipients: Vec::new(), actions, tags: tags.into_inner(), discard: self.discard };
         if outgoing.discard {
             return outgoing;
         }
@@ -272,8 +298,20 @@ impl Transaction {
         if let Some(to) = outgoing.actions.redirect.clone() {
             self.add(&mut outgoing, &mut seen, to).await;
         } else {
-            for (rcpt, (original, expansion)) in self.accepted.iter().enumerate() {
-                self.take(&mut outgoing, &mut seen, Some(rcpt), original, &expansion.results).await;
+            for (rcpt, one) in self.accepted.iter().enumerate() {
+                // A content plugin may have taken it out. Numbers grow in both lists.
+                if changing.accepted.binary_search(&one.number).is_ok() {
+                    self.take(&mut outgoing, &mut seen, Some(rcpt), &one.address, &one.expansion.results).await;
+                }
+            }
+            for number in changing.accepted {
+                // What no RCPT gave, a content plugin did.
+                if self.accepted.binary_search_by_key(&number, |one| one.number).is_err() {
+                    self.add(&mut outgoing, &mut seen, changing.recipients[number].address.clone()).await;
+                }
+            }
+            if outgoing.recipients.is_empty() {
+                return outgoing;
             }
         }
         for to in outgoing.actions.bcc.clone() {

@@ -18,7 +18,7 @@ fn limited(config: PluginConfig, concurrency: usize, cpu: Duration) -> PluginCon
 /// One RCPT of which only this plugin is asked.
 async fn rcpt_of(policy: &Arc<Policy>, plugin: &str) -> Decision {
     let facts = SessionFacts::new("s1".into(), "127.0.0.1:25".into(), "203.0.113.25:1025".parse().unwrap(), false);
-    let session = policy.session(policy.chain(Some(&[plugin.to_owned()])), Arc::new(facts));
+    let session = policy.session(&policy.chain(Some(&[plugin.to_owned()])), Arc::new(facts));
     let mut transaction = session.begin(Some("sender@example.org".parse().unwrap()), None, false);
     transaction.rcpt("louen@local.test".parse().unwrap(), false).await
 }

@@ -126,7 +126,7 @@ async fn relays(chain: &[Member]) -> bool {
     for _ in 0..2 {
         let client = "203.0.113.25:1025".parse().unwrap();
         let facts = facteur_policy::SessionFacts::new("s1".into(), "127.0.0.1:25".into(), client, false);
-        let session = policy.session(policy.chain(None), std::sync::Arc::new(facts));
+        let session = policy.session(&policy.chain(None), std::sync::Arc::new(facts));
         // The client doesn't mind what it hears, and goes on.
         session.connect().await;
         session.hello("client.test", true).await;

@@ -43,7 +43,7 @@ pub use body::{Body, BodyReader, BodyWriter, NewBody, SMALL_BODY};
 pub use error::SpoolError;
 pub use id::{MAX_RECIPIENTS, MessageId, ParseIdError, QueueId, RecipientId, Timestamp};
 pub use message::{
-    Client, Destination, Due, DueRecipient, Message, NewMessage, NewRecipient, Outcome, Queued, Recipient, Selection,
-    State, Summary, SummaryRecipient, Target, What,
+    Client, Destination, Due, DueRecipient, Hold, Message, NewMessage, NewRecipient, Outcome, Queued, Recipient,
+    Selection, State, Summary, SummaryRecipient, Target, What,
 };
 pub use spool::{Counters, Spool, SpoolConfig};

@@ -48,10 +48,35 @@ pub struct NewMessage {
     pub envid: Option<String>,
     /// What plugins noted on the message, in order.
     pub tags: Vec<(String, String)>,
-    /// Put on hold for this reason: not tried until released.
-    pub hold: Option<String>,
+    /// Not tried until it is released, if there is a reason for that.
+    pub hold: Option<Hold>,
     /// Its recipients; at most [`crate::MAX_RECIPIENTS`]. With none the message is not stored, which is an error.
     pub recipients: Vec<NewRecipient>,
+}
+
+/// Why a message isn't tried until an operator releases it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// [`State::Hold`], for this reason.
+    Hold(String),
+    /// [`State::Quarantine`], for this reason.
+    Quarantine(String),
+}
+
+impl Hold {
+    /// The state of its recipients.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Hold(_) => State::Hold,
+            Self::Quarantine(_) => State::Quarantine,
+        }
+    }
+
+    /// The reason, for the operator.
+    pub fn reason(&self) -> &str {
+        let (Self::Hold(reason) | Self::Quarantine(reason)) = self;
+        reason
+    }
 }
 
 /// What a recipient is. More kinds (command, file) come with their deliveries.
@@ -103,6 +128,8 @@ pub enum State {
     Queued,
     /// Not tried until it is released.
     Hold,
+    /// Not tried until it is released, by its own queue id: never along with others.
+    Quarantine,
     /// What is stored can't be read; not tried until it is released.
     Corrupt,
 }
@@ -113,6 +140,7 @@ impl State {
         match self {
             Self::Queued => "queued",
             Self::Hold => "hold",
+            Self::Quarantine => "quarantine",
             Self::Corrupt => "corrupt",
         }
     }
@@ -147,7 +175,7 @@ pub struct Message {
     pub envid: Option<String>,
     /// What plugins noted on the message.
     pub tags: Vec<(String, String)>,
-    /// Why it is on hold or corrupt.
+    /// Why it is on hold, in quarantine or corrupt.
     pub reason: Option<String>,
     /// The recipients that were asked for and are still there.
     pub recipients: Vec<Recipient>,
@@ -263,7 +291,7 @@ pub struct Summary {
     pub size: u64,
     /// The envelope sender; empty is the null sender.
     pub sender: String,
-    /// Why it is on hold or corrupt.
+    /// Why it is on hold, in quarantine or corrupt.
     pub reason: Option<String>,
     /// Its first recipients, at most 1,000.
     pub recipients: Vec<SummaryRecipient>,
@@ -276,7 +304,7 @@ pub struct Summary {
 pub struct SummaryRecipient {
     /// Where it goes.
     pub address: String,
-    /// Where it stands: queued, hold, corrupt.
+    /// Where it stands: queued, hold, quarantine, corrupt.
     pub state: String,
     /// When it is due.
     pub next_try: Timestamp,

@@ -259,9 +259,9 @@ impl Spool {
     }
 
     /// Puts held and corrupt messages back into the queue; how many. A corrupt one that still is so is set aside
-    /// again when it is tried.
+    /// again when it is tried. One in quarantine is released by its own id only, never along with all.
     pub async fn release(&self, selection: Selection) -> Result<u64, SpoolError> {
-        self.change(Change::Release, selection).await
+        self.change(Change::Release { quarantine: selection != Selection::All }, selection).await
     }
 
     /// Makes queued messages due now; how many weren't before.

@@ -38,9 +38,16 @@ impl Write {
 /// What an operator does to messages.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    Hold { reason: String },
-    Release,
-    Flush { now: Timestamp },
+    Hold {
+        reason: String,
+    },
+    /// Those in quarantine too?
+    Release {
+        quarantine: bool,
+    },
+    Flush {
+        now: Timestamp,
+    },
     Delete,
 }
 

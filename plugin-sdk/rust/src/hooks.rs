@@ -62,10 +62,14 @@ pub trait Transport {
 }
 
 /// What about the content, and should it change?
+///
+/// Here alone the methods that edit may be called: those of [`Message`], and of [`Transaction`] `quarantine`, `add_recipient`,
+/// `remove_recipient` and `set_sender`. They count once `inspect` has given a verdict; a failure or a panic leaves nothing of them.
 pub trait Content {
     /// Checks the settings.
     fn init() -> Result<(), String>;
-    /// At the end of the message.
+    /// At the end of the message, once no restriction minds. `Accept` means no more than `Dunno`: the plugins after this one are asked, and
+    /// see what this one changed. `m` stays as it was handed over: numbers of headers and offsets mean that, whatever was edited.
     fn inspect(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure>;
 }
 

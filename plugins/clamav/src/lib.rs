@@ -47,7 +47,8 @@ impl Content for Clamav {
                 Ok(Verdict::Dunno)
             }
             Decision::Mark(value) => {
-                t.prepend_header(decision::HEADER, &value);
+                // Where the plugins after this one see it.
+                m.insert_header(0, decision::HEADER, &value);
                 Ok(Verdict::Dunno)
             }
         }

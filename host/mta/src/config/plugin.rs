@@ -8,7 +8,8 @@ use facteur_policy::{Grants, Isolation, Limits, Mode, OnError};
 use super::reader::{Kind, Section, Value};
 
 /// The plugins that are embedded in the binary: what `component = "builtin:NAME"` may name.
-pub const BUILTINS: [&str; 6] = ["restrictions", "aliases", "transport-map", "greylist", "dnsbl", "rate-limit"];
+pub const BUILTINS: [&str; 8] =
+    ["restrictions", "aliases", "transport-map", "clamav", "header-checks", "greylist", "dnsbl", "rate-limit"];
 
 /// A sandbox can't start in less memory than this: its stack alone is some KiB.
 const LEAST_MEMORY: u64 = 64 << 10;
@@ -46,7 +47,8 @@ pub struct Plugin {
     pub isolation: Isolation,
     /// What one call may use, and how many sandboxes at once. The defaults are `[policy]`'s `memory`, `call-timeout` and `call-cpu`, and theirs [`Limits::default`].
     pub limits: Limits,
-    /// What its failure means where a session is there to hear it. Default: try later. Elsewhere it always means that.
+    /// What its failure means where a session is there to hear it: `on-error`, and `fail-open` for [`OnError::Pass`]. Default: try later.
+    /// Elsewhere it always means that.
     pub on_error: OnError,
     /// Whether its answers decide. Default: they do.
     pub mode: Mode,
@@ -126,10 +128,20 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
         "dunno" => value.error(
             "a plugin that fails can't count as one without an opinion",
             "not possible",
-            "\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop",
+            "\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop. For a \
+             plugin that only inspects content, fail-open = true says that",
         ),
         _ => value.one_of(&[("defer", OnError::Defer), ("reject", OnError::Reject)]),
     });
+    let fail_open = section.get("fail-open", |value| match value.boolean()? {
+        true if on_error == OnError::Reject => value.error(
+            "a plugin that fails can't both reject and let messages pass",
+            "against on-error",
+            "take one of the two lines out",
+        ),
+        open => Some(open),
+    });
+    let on_error = if fail_open == Some(true) { OnError::Pass } else { on_error };
     let settings = settings.unwrap_or_else(|| "{}".to_owned());
     // A component that is wrong is reported; the plugin counts all the same, so that nobody is told that it isn't there.
     let component = component.unwrap_or_else(|| Component::Builtin(String::new()));

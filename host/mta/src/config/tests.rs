@@ -1,5 +1,6 @@
 //! Whole files: what they mean, and what is said about those that are wrong.
 
+mod failing;
 mod lent;
 
 use std::net::IpAddr;
@@ -262,9 +263,9 @@ inline = {}
         "13:9: there is no table \"people\" (these are there: aliases, both, none)",
         "14:8: `mailboxes.path` can't be \"/var/mail/{usr}/\" (the placeholders are {user} and {domain})",
         "15:9: mailboxes can't belong to root (name a user made for it, such as \"vmail\": mail is never written as root)",
-        "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, aliases, transport-map, greylist, dnsbl, rate-limit)",
+        "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, aliases, transport-map, clamav, header-checks, greylist, dnsbl, rate-limit)",
         "19:13: `plugin.isolation` can't be \"share\" (did you mean \"shared\"?)",
-        "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop)",
+        "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop. For a plugin that only inspects content, fail-open = true says that)",
         "22:14: the grant `deliver-to` can't be given (take it out: mail isn't delivered to commands and files; such a result of an alias bounces singly)",
         "23:11: there is no table \"alias\" (did you mean \"aliases\"?)",
         "24:9: `plugin.grants.relay` is a string (write true or false)",

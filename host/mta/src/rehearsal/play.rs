@@ -78,9 +78,10 @@ pub struct Stage<'a> {
 
 /// The dialogue with the verdicts of this stage, and the steps that led to them.
 pub async fn play(stage: &Stage<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<StoryStep>) {
-    let mut facts =
-        SessionFacts::new(dialogue.session.clone(), dialogue.listener.clone(), dialogue.client, stage.trusted);
-    facts.login.clone_from(&dialogue.login);
+    let facts = SessionFacts::new(dialogue.session.clone(), dialogue.listener.clone(), dialogue.client, stage.trusted);
+    if let Some(login) = &dialogue.login {
+        facts.set_login(login.clone());
+    }
     let session = stage.policy.session_with(&stage.chain, Arc::new(facts), stage.services.clone());
     let mut player = Player { stage, session, envelope: None, accepted: 0, ready: false, steps: Vec::new() };
     let mut said = Vec::new();

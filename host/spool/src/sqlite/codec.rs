@@ -64,7 +64,7 @@ pub(super) fn target(text: &str) -> Result<Target, Unreadable> {
 }
 
 pub(super) fn state(text: &str) -> Result<State, Unreadable> {
-    [State::Queued, State::Hold, State::Corrupt]
+    [State::Queued, State::Hold, State::Quarantine, State::Corrupt]
         .into_iter()
         .find(|state| state.as_str() == text)
         .ok_or_else(|| format!("the state {text:?}"))

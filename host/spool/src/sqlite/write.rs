@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use super::{codec, is_busy, write_failed};
 use crate::id::MAX_RECIPIENTS;
 use crate::store::{Applied, CHANGE_PAGE, Change, Pick, Write, Written};
-use crate::{NewMessage, NewRecipient, Outcome, QueueId, Queued, RecipientId, SpoolError, State, What};
+use crate::{Hold, NewMessage, NewRecipient, Outcome, QueueId, Queued, RecipientId, SpoolError, State, What};
 
 /// How long to wait for another process that holds the database, before saying so and waiting again.
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
@@ -133,7 +133,7 @@ impl Writer {
         let Some(queue_id) = self.insert_message(message)? else {
             return duplicate(&self.connection, message).map_err(write_failed);
         };
-        let state = if message.hold.is_some() { State::Hold } else { State::Queued };
+        let state = message.hold.as_ref().map_or(State::Queued, Hold::state);
         let mut recipients = Vec::with_capacity(message.recipients.len());
         for (index, recipient) in message.recipients.iter().enumerate() {
             let id = queue_id.recipient(index);
@@ -178,7 +178,7 @@ impl Writer {
                 message.ret.map(Ret::as_str),
                 message.envid,
                 codec::tags_text(&message.tags),
-                message.hold,
+                message.hold.as_ref().map(Hold::reason),
                 message.body.file(),
                 &message.header[..],
                 body,
@@ -333,8 +333,13 @@ fn change_message(
             }
             changed
         }
-        Change::Release => {
-            let changed = set_state(connection, State::Queued, "", first, last)?;
+        Change::Release { quarantine } => {
+            let mut changed = 0;
+            for from in [State::Hold, State::Corrupt, State::Quarantine] {
+                if from != State::Quarantine || *quarantine {
+                    changed += set_state(connection, State::Queued, from.as_str(), first, last)?;
+                }
+            }
             if changed > 0 {
                 set_reason(connection, queue_id, None)?;
             }

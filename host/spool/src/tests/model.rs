@@ -75,7 +75,7 @@ impl Model {
         let body = Bytes::from(vec![(self.number % 251) as u8; size]);
         let mut message = message(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
         message.received_at = Timestamp(self.number as u64);
-        message.hold = held.then(|| "held".to_owned());
+        message.hold = held.then(|| Hold::Hold("held".to_owned()));
         (message, body)
     }
 

@@ -57,7 +57,7 @@ async fn everything_said_of_a_message_comes_back() {
     message.ret = Some(Ret::Headers);
     message.envid = Some("QQ314159".into());
     message.tags = tags.clone();
-    message.hold = Some("a look first".into());
+    message.hold = Some(Hold::Hold("a look first".into()));
     message.client = Client {
         address: "2001:db8::1".into(),
         name: "unknown".into(),
@@ -237,4 +237,27 @@ async fn a_change_to_all_reaches_all() {
     assert_eq!(spool.flush(Selection::All).await.unwrap(), 0, "all are due already");
     assert_eq!(spool.delete(Selection::All).await.unwrap(), count as u64);
     assert_eq!(spool.list(None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_message_in_quarantine_is_released_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = Spool::open(&config(directory.path())).unwrap();
+    let mut ids = Vec::new();
+    for hold in [Hold::Hold("a look".into()), Hold::Quarantine("a virus".into())] {
+        let mut message = message(&["x@example.org"]);
+        message.hold = Some(hold);
+        ids.push(spool.insert(message).await.unwrap().queue_id);
+    }
+    let states = async || -> Vec<String> {
+        let all = spool.list(None, 9).await.unwrap();
+        all.iter().map(|one| format!("{} {:?}", one.recipients[0].state, one.reason.as_deref())).collect()
+    };
+    assert_eq!(states().await, ["hold Some(\"a look\")", "quarantine Some(\"a virus\")"]);
+    assert_eq!(spool.release(Selection::All).await.unwrap(), 1);
+    assert_eq!(states().await, ["queued None", "quarantine Some(\"a virus\")"]);
+    let loaded = spool.load(ids[1], None).await.unwrap().unwrap();
+    assert_eq!(loaded.recipients[0].state, State::Quarantine);
+    assert_eq!(spool.release(Selection::Message(ids[1])).await.unwrap(), 1);
+    assert_eq!(states().await, ["queued None", "queued None"]);
 }

@@ -11,12 +11,13 @@
 //!   "authenticate": {"louen": "password:secret"}
 //! }
 //! ```
-//! A stage has one word or several; the first that is a verdict ends it. The words are in [`stage`], those that never come to an
-//! answer in [`deed`].
+//! A stage has one word or several, and so has `content`; the first that is a verdict ends it. The words are in [`stage`], those that
+//! edit in [`edit`], those that never come to an answer in [`deed`].
 
 mod after;
 mod deed;
 mod echo;
+mod edit;
 mod lent;
 mod memory;
 mod queue;
@@ -24,8 +25,8 @@ mod settings;
 mod stage;
 
 use facteur_plugin::{
-    Address, Advice, Alias, Answer, Attempt, Authenticate, Credentials, Delivery, Expansion, Failure, Kept, Message,
-    Recipient, Restriction, Session, Stages, Transaction, Transport, Verdict,
+    Address, Advice, Alias, Answer, Attempt, Authenticate, Content, Credentials, Delivery, Expansion, Failure, Kept,
+    Message, Recipient, Restriction, Session, Stages, Transaction, Transport, Verdict,
 };
 
 use settings::Settings;
@@ -79,6 +80,16 @@ impl Restriction for Probe {
     }
 }
 
+impl Content for Probe {
+    fn init() -> Result<(), String> {
+        init().map(drop)
+    }
+
+    fn inspect(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
+        answer(&SETTINGS.get().content, &Asked { stage: "content", s, t: Some(t), to: None, m: Some(m) })
+    }
+}
+
 impl Alias for Probe {
     fn init() -> Result<(), String> {
         init().map(drop)
@@ -123,4 +134,6 @@ impl Delivery for Probe {
     }
 }
 
-facteur_plugin::export!(restriction: Probe, alias: Probe, transport: Probe, authenticate: Probe, delivery: Probe);
+facteur_plugin::export!(
+    restriction: Probe, content: Probe, alias: Probe, transport: Probe, authenticate: Probe, delivery: Probe
+);

@@ -38,6 +38,7 @@ struct Written {
     rcpt: Words,
     data: Words,
     end_of_data: Words,
+    content: Words,
     alias: BTreeMap<String, Words>,
     owner: BTreeMap<String, String>,
     transport: BTreeMap<String, String>,
@@ -56,6 +57,7 @@ pub struct Settings {
     pub rcpt: Vec<String>,
     pub data: Vec<String>,
     pub end_of_data: Vec<String>,
+    pub content: Vec<String>,
     /// By address: what it stands for.
     pub alias: BTreeMap<String, Vec<String>>,
     /// By address: whose bounces are theirs.
@@ -80,6 +82,7 @@ impl Settings {
             rcpt: written.rcpt.into(),
             data: written.data.into(),
             end_of_data: written.end_of_data.into(),
+            content: written.content.into(),
             alias: written.alias.into_iter().map(|(address, words)| (address, words.into())).collect(),
             owner: written.owner,
             transport: written.transport,

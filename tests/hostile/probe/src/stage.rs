@@ -5,6 +5,7 @@ use facteur_plugin::{Address, Failure, Message, Recipient, Reply, Session, Trans
 
 use crate::deed::{self, MEGABYTES};
 use crate::echo;
+use crate::edit;
 use crate::lent;
 use crate::memory::remember;
 
@@ -126,6 +127,11 @@ fn act(name: &str, text: &str, asked: &Asked<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let Some(t) = asked.t else { return Err(Failure::permanent(format!("{name} needs a transaction"))) };
+    if let Some(m) = asked.m
+        && edit::commit(name, text, t, m)?
+    {
+        return Ok(());
+    }
     match name {
         "hold" => t.hold("probed"),
         "redirect" => t.redirect(&address(text)),
