@@ -245,7 +245,7 @@ fn the_list_of_plugins_tells_how_they_do() {
         for line in [
             "isolation  shared",
             "on-error   reject",
-            "hooks      restriction, alias, transport (rcpt)",
+            "hooks      restriction, alias, transport, content, authenticate, delivery (rcpt)",
             "grants     dns; lookup routes",
             "limits     memory 1 MiB, timeout 20 s, cpu 500 ms, concurrency 7",
             "component  builtin:restrictions",

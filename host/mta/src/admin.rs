@@ -26,8 +26,6 @@ const NO_SERVER: &str = "no server runs with this configuration: `facteur serve`
 /// Messages in one page of a listing.
 const PAGE: usize = 500;
 
-/// For what only the running program knows.
-
 /// What an operator may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "request")]

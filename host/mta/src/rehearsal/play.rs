@@ -243,8 +243,17 @@ pub fn outcome(outgoing: &Outgoing) -> String {
     let to = outgoing.recipients.iter().map(one).collect::<Vec<_>>().join(", ");
     let held = outgoing.actions.hold.as_ref().map_or_else(String::new, |why| format!("; held: {why}"));
     let mut text = format!("accepted for {to}{held}");
+    // Writing to a String can't fail.
+    if let Some(why) = &outgoing.actions.quarantine {
+        let _ = write!(text, "; in quarantine: {why}");
+    }
+    if let Some(sender) = &outgoing.sender {
+        let _ = write!(text, "; from <{}>", sender.as_ref().map(ToString::to_string).unwrap_or_default());
+    }
+    if let Some(edited) = &outgoing.edited {
+        let _ = write!(text, "; edited, {} bytes", edited.content().size());
+    }
     for (name, value) in &outgoing.actions.headers {
-        // Writing to a String can't fail.
         let _ = write!(text, "; {name}: {value}");
     }
     text
