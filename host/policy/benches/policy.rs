@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::{probe, users};
 use divan::Bencher;
-use facteur_policy::{Decision, PluginConfig, Policy, SessionFacts, Transaction};
+use facteur_policy::{Decision, Isolation, PluginConfig, Policy, SessionFacts, Transaction};
 use tokio::runtime::Runtime;
 
 /// Calls of which the worst hundredth is told.
@@ -74,6 +74,15 @@ fn rcpt(transaction: &mut Transaction) {
 #[divan::bench(threads = [1, 2])]
 fn rcpt_fresh(bencher: Bencher) {
     let policy = one();
+    bencher.bench(|| rcpt(&mut transaction(policy)));
+}
+
+/// The same with `isolation = "shared"`: the instance is one that idles.
+#[divan::bench(threads = [1, 2])]
+fn rcpt_shared(bencher: Bencher) {
+    static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
+    let shared = || PluginConfig { isolation: Isolation::Shared, ..probe("shared", LAST) };
+    let policy = POLICY.get_or_init(|| load(vec![shared()]));
     bencher.bench(|| rcpt(&mut transaction(policy)));
 }
 
