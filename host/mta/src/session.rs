@@ -415,7 +415,7 @@ impl Session {
     /// What was said before there was an envelope.
     fn keep_session(&self) {
         let steps = self.policy.story().take();
-        if let Some(outcome) = steps.last().map(|step| step.answer.clone()) {
+        if let Some(outcome) = steps.last().map(|step| step.answer.clone().into_owned()) {
             self.mta.decisions.keep(Record::session(Kind::Session, &self.facts, steps, outcome));
         }
     }

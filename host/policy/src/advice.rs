@@ -4,6 +4,7 @@
 //! listener; the first that advises anything but to go on as planned is followed. One that fails is passed over: what was planned is always safe.
 //! Whether advice can be followed (a lifetime, a number of redirections) is the queue's to judge.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,13 +50,13 @@ pub enum Advice {
 }
 
 impl Told for Advice {
-    fn told(&self) -> String {
+    fn told(&self) -> Cow<'static, str> {
         match self {
-            Self::AsPlanned => "as planned".to_owned(),
-            Self::RetryAfter(time) => format!("retry after {time:?}"),
-            Self::Fail => "fail".to_owned(),
-            Self::Redirect(address) => format!("redirect to {address}"),
-            Self::NoNotification => "no notification".to_owned(),
+            Self::AsPlanned => "as planned".into(),
+            Self::RetryAfter(time) => format!("retry after {time:?}").into(),
+            Self::Fail => "fail".into(),
+            Self::Redirect(address) => format!("redirect to {address}").into(),
+            Self::NoNotification => "no notification".into(),
         }
     }
 }

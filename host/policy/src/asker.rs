@@ -158,21 +158,22 @@ impl Asker {
         let Question { name, about } = question;
         let mut told = match answer {
             Ok(answer) => answer.told(),
-            Err(error) => format!("{}: {error}", error.label()),
+            Err(error) => format!("{}: {error}", error.label()).into(),
         };
         for deed in deeds {
+            let told = told.to_mut();
             told.push_str("; ");
             told.push_str(deed);
         }
         let about = about.map(ToString::to_string);
         if answer.is_ok() {
-            tracing::debug!(session, plugin = plugin.name, question = name, about, answer = told, micros, "asked");
+            tracing::debug!(session, plugin = plugin.name, question = name, about, answer = &*told, micros, "asked");
         } else {
-            tracing::warn!(session, plugin = plugin.name, question = name, about, answer = told, micros, "no answer");
+            tracing::warn!(session, plugin = plugin.name, question = name, about, answer = &*told, micros, "no answer");
         }
         self.story.add(Step {
             plugin: Some(plugin.name.clone()),
-            question: name.to_owned(),
+            question: name.into(),
             about,
             answer: told,
             micros,

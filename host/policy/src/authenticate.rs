@@ -4,6 +4,7 @@
 //! login says who it is. One that can't say ends the question: nobody is let in by a failure, nor refused for good. What proves a login stands in no
 //! log, no story and no error of the host's. The AUTH command, its mechanisms and its replies' continuation are the caller's.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use facteur_smtp::Reply;
@@ -99,8 +100,8 @@ impl Authenticated {
 struct Login(Option<String>);
 
 impl Told for Login {
-    fn told(&self) -> String {
-        self.0.as_ref().map_or_else(|| "no".to_owned(), |login| format!("login {login}"))
+    fn told(&self) -> Cow<'static, str> {
+        self.0.as_ref().map_or("no".into(), |login| format!("login {login}").into())
     }
 }
 

@@ -3,6 +3,7 @@
 //! `accept` spares a message nothing: only a refusal, a discard or the end of the chain is the end. What a plugin edits, in the message
 //! and in the envelope, counts once it has answered; a plugin that fails leaves both as they were.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmtime::component::Resource;
@@ -23,9 +24,9 @@ struct Inspected {
 }
 
 impl Told for Inspected {
-    fn told(&self) -> String {
+    fn told(&self) -> Cow<'static, str> {
         let verdict = self.verdict.told();
-        if self.edits.is_empty() { verdict } else { format!("{verdict} ({})", self.edits) }
+        if self.edits.is_empty() { verdict } else { format!("{verdict} ({})", self.edits).into() }
     }
 }
 

@@ -5,6 +5,7 @@
 //! includes count for class local only, and never come from an include. A list is only checked here; its members are
 //! found when the message is queued.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use facteur_smtp::{Address, Reply};
@@ -156,7 +157,7 @@ enum Answer {
 }
 
 impl Told for Answer {
-    fn told(&self) -> String {
+    fn told(&self) -> Cow<'static, str> {
         let target = |target: &alias::Target| match target {
             alias::Target::Address(raw) if raw.domain.is_empty() => raw.local.clone(),
             alias::Target::Address(raw) => format!("{}@{}", raw.local, raw.domain),
@@ -164,18 +165,18 @@ impl Told for Answer {
             alias::Target::File(path) => format!("file {path}"),
             alias::Target::Include(path) => format!("list {path}"),
         };
-        printable(&match self {
-            Self::NoOpinion => "no opinion".to_owned(),
-            Self::Exists => "exists".to_owned(),
-            Self::Unknown(None) => "unknown".to_owned(),
+        let told = match self {
+            Self::NoOpinion => return "no opinion".into(),
+            Self::Exists => return "exists".into(),
+            Self::Unknown(None) => return "unknown".into(),
             Self::Unknown(Some(text)) => format!("unknown: {text}"),
             Self::Targets { targets, owner, .. } => {
                 let list = targets.iter().map(target).collect::<Vec<_>>().join(", ");
-                owner
-                    .as_ref()
-                    .map_or_else(|| format!("stands for {list}"), |owner| format!("stands for {list}; owner {owner}"))
+                let owner = owner.as_ref().map_or_else(String::new, |owner| format!("; owner {owner}"));
+                format!("stands for {list}{owner}")
             }
-        })
+        };
+        printable(&told).into()
     }
 }
 

@@ -4,6 +4,7 @@
 //! asked in file order, whatever the listener, since the queue has none. An answer is used again for its scope until a table
 //! changes. A plugin that fails defers the recipient: nothing is ever bounced because of it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -60,8 +61,8 @@ pub struct SmtpRoute {
 struct Answer(Option<(Route, transport::Scope)>);
 
 impl Told for Answer {
-    fn told(&self) -> String {
-        self.0.as_ref().map_or_else(|| "no opinion".to_owned(), |(route, _)| route.to_string())
+    fn told(&self) -> Cow<'static, str> {
+        self.0.as_ref().map_or("no opinion".into(), |(route, _)| route.to_string().into())
     }
 }
 

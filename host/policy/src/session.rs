@@ -3,6 +3,7 @@
 //! By default nothing is: connect and helo wait for the first RCPT, in the transaction's own sandboxes, so that logins,
 //! exemptions and logs work. Only plugins with `early = true` are asked at once, in sandboxes that are thrown away.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use facteur_smtp::{Address, Reply};
 use crate::asker::{Asker, Matter};
 use crate::facts::{EnvelopeFacts, Hello, SessionFacts};
 use crate::stage::{self, Outcome, Settled, Stage};
-use crate::story::Story;
+use crate::story::{Story, Told};
 use crate::transaction::Transaction;
 
 /// What the client is to hear.
@@ -23,6 +24,15 @@ pub enum Decision {
     Refuse(Reply),
     /// This, and the connection ends.
     Drop(Reply),
+}
+
+impl Told for Decision {
+    fn told(&self) -> Cow<'static, str> {
+        match self {
+            Self::Accept => "accepted".into(),
+            refused => refused.to_string().into(),
+        }
+    }
 }
 
 impl fmt::Display for Decision {
@@ -75,7 +85,7 @@ impl Session {
             Outcome::Refuse(reply) => Decision::Refuse(reply),
             Outcome::Drop(reply) => Decision::Drop(reply),
         };
-        self.matter.story.host(stage.word(), None, decision.to_string());
+        self.matter.story.host(stage.word(), None, decision.told());
         decision
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A step is noted where the question is asked, whatever the hook, so that no decision has none. A story changes nothing, and is bounded.
 
+use std::borrow::Cow;
+
 use parking_lot::Mutex;
 
 /// The most steps that are kept of one story: an envelope of many recipients or a long list says the same again and again.
@@ -14,12 +16,12 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// The question, as `HOOK` or, for restrictions, the stage: "rcpt", "alias", "content" ….
-    pub question: String,
+    pub question: Cow<'static, str>,
     /// What the question was about, where that isn't the whole envelope: an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
     /// In words: "dunno", "reject 550 5.1.1 …".
-    pub answer: String,
+    pub answer: Cow<'static, str>,
     /// From question to answer, in microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub micros: u64,
@@ -55,15 +57,16 @@ impl Story {
     }
 
     /// Adds what the host decided by itself.
-    pub fn host(&self, question: &str, about: Option<String>, answer: String) {
-        self.add(Step { plugin: None, question: question.to_owned(), about, answer, micros: 0, shadow: false });
+    pub fn host(&self, question: &'static str, about: Option<String>, answer: impl Into<Cow<'static, str>>) {
+        let (question, answer) = (question.into(), answer.into());
+        self.add(Step { plugin: None, question, about, answer, micros: 0, shadow: false });
     }
 
     /// All steps, in the order of their answers; the story begins anew.
     pub fn take(&self) -> Vec<Step> {
         let Kept { mut steps, dropped } = std::mem::take(&mut *self.0.lock());
         if dropped > 0 {
-            let answer = format!("{dropped} more steps are not kept");
+            let answer = format!("{dropped} more steps are not kept").into();
             steps.push(Step { plugin: None, question: "story".into(), about: None, answer, micros: 0, shadow: false });
         }
         steps
@@ -73,5 +76,5 @@ impl Story {
 /// An answer, in words.
 pub(crate) trait Told {
     /// For a person; one line.
-    fn told(&self) -> String;
+    fn told(&self) -> Cow<'static, str>;
 }

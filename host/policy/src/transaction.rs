@@ -22,7 +22,7 @@ use crate::policy::Policy;
 use crate::route::{Consignment, Route};
 use crate::session::Decision;
 use crate::stage::{self, Outcome, Settled, Stage};
-use crate::story::Story;
+use crate::story::{Story, Told};
 
 /// One envelope.
 pub struct Transaction {
@@ -109,7 +109,7 @@ impl Transaction {
     pub async fn rcpt(&mut self, address: Address, source_route: bool) -> Decision {
         let about = address.to_string();
         let decision = self.decide_rcpt(address, source_route).await;
-        self.asker.story.host("RCPT", Some(about), decision.to_string());
+        self.asker.story.host("RCPT", Some(about), decision.told());
         decision
     }
 
@@ -229,7 +229,7 @@ impl Transaction {
     /// DATA came.
     pub async fn data(&mut self) -> Decision {
         let decision = self.later_stage(Stage::Data).await;
-        self.asker.story.host("DATA", None, decision.to_string());
+        self.asker.story.host("DATA", None, decision.told());
         // While the client sends, which may take minutes, only those who will be asked again keep their sandbox.
         self.asker.retain(|plugin| plugin.wants(Stages::END_OF_DATA));
         decision
@@ -243,7 +243,7 @@ impl Transaction {
             let settled = content::inspect(&self.asker).await;
             decision = self.decide(&settled);
         }
-        self.asker.story.host("end of data", None, decision.to_string());
+        self.asker.story.host("end of data", None, decision.told());
         decision
     }
 

@@ -3,6 +3,8 @@
 //! An answer is hostile input until it has passed here: the code must fit the verdict, the text must be printable and short. One that
 //! doesn't pass counts as a trap ([`Broken`]), and `on-error` decides.
 
+use std::borrow::Cow;
+
 use facteur_smtp::{Enhanced, Reply};
 
 use crate::bindings::facteur::policy::types;
@@ -65,11 +67,11 @@ impl Verdict {
 }
 
 impl Told for Verdict {
-    fn told(&self) -> String {
+    fn told(&self) -> Cow<'static, str> {
         match self {
-            Self::Dunno | Self::Accept | Self::AllowRelay | Self::Discard => self.word().to_owned(),
+            Self::Dunno | Self::Accept | Self::AllowRelay | Self::Discard => self.word().into(),
             Self::Refuse(reply) | Self::DeferIfPermit(reply) | Self::DeferIfReject(reply) | Self::Drop(reply) => {
-                format!("{} {reply}", self.word())
+                format!("{} {reply}", self.word()).into()
             }
         }
     }

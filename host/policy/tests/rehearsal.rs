@@ -71,7 +71,7 @@ async fn a_plugin_in_the_shadow_keeps_its_notes_to_itself() {
     let mut transaction = session.begin(None, None, false);
     assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await.to_string(), "accepted");
     let steps = transaction.story().take();
-    let told: Vec<_> = steps.iter().filter(|step| step.question == "rcpt").map(|step| step.answer.as_str()).collect();
+    let told: Vec<_> = steps.iter().filter(|step| step.question == "rcpt").map(|step| &*step.answer).collect();
     assert_eq!(told, ["reject 550 5.7.1 tagged", "dunno"]);
     assert!(steps.iter().all(|step| step.shadow == (step.plugin.as_deref() == Some("shadow"))));
 }

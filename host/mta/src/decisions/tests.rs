@@ -10,7 +10,7 @@ use crate::config::DecisionsSettings;
 
 const SETTINGS: DecisionsSettings = DecisionsSettings { size: 16 << 10, keep: Duration::from_hours(1) };
 
-fn step(plugin: Option<&str>, question: &str, about: Option<&str>, answer: &str) -> StoryStep {
+fn step(plugin: Option<&str>, question: &'static str, about: Option<&str>, answer: &'static str) -> StoryStep {
     StoryStep {
         plugin: plugin.map(Into::into),
         question: question.into(),

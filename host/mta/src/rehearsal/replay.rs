@@ -96,5 +96,5 @@ fn is_yes(verdict: &str) -> bool {
 
 /// Whether the step could be why.
 fn is_against(step: &StoryStep) -> bool {
-    step.plugin.is_some() && !step.shadow && !matches!(step.answer.as_str(), "dunno" | "no opinion" | "exists")
+    step.plugin.is_some() && !step.shadow && !matches!(&*step.answer, "dunno" | "no opinion" | "exists")
 }

@@ -80,18 +80,12 @@ impl Counters for Overlay {
             return Ok(Taken::Never);
         }
         let all = taken.saturating_add(amount);
-        let answer = if !full {
-            // More than it ever holds is taken bit by bit only.
-            self.beneath.counters().would_take(store, key, all.min(bucket.size), bucket)?
-        } else if all <= bucket.size {
+        let answer = if all > bucket.size {
+            Taken::Wait(bucket.period * (all - bucket.size) / bucket.size.max(1))
+        } else if full {
             Taken::Yes
         } else {
-            Taken::Wait(bucket.period * (all - bucket.size) / bucket.size.max(1))
-        };
-        let answer = if answer == Taken::Yes && all > bucket.size {
-            Taken::Wait(bucket.period * (all - bucket.size) / bucket.size.max(1))
-        } else {
-            answer
+            self.beneath.counters().would_take(store, key, all, bucket)?
         };
         if answer == Taken::Yes {
             changed.buckets.insert(place, (all, full));

@@ -48,7 +48,12 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
     let stage = asked.stage;
     let later = |text: &str| Reply::new(450, "4.7.1", text);
     Ok(Word::Verdict(match name {
-        "dunno" => Verdict::Dunno,
+        // The words after it are for these recipients, or senders, alone.
+        "for" if asked.to.is_none_or(|to| to.address().local == text) => return Ok(Word::Passed),
+        "from" if asked.t.and_then(Transaction::sender).is_some_and(|from| from.local == text) => {
+            return Ok(Word::Passed);
+        }
+        "dunno" | "for" | "from" => Verdict::Dunno,
         "accept" => Verdict::Accept,
         "allow-relay" => Verdict::AllowRelay,
         "discard" => Verdict::Discard,
@@ -58,13 +63,6 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
         "defer-if-reject" => Verdict::DeferIfReject(later("if reject")),
         "drop" => Verdict::Drop(Reply::new(521, "5.7.1", format!("dropped at {stage}"))),
         "fail" => return Err(Failure::transient("the guest can't decide\r\nand says so on two lines")),
-
-        // The words after it are for these recipients, or senders, alone.
-        "for" if asked.to.is_none_or(|to| to.address().local == text) => return Ok(Word::Passed),
-        "from" if asked.t.and_then(Transaction::sender).is_some_and(|from| from.local == text) => {
-            return Ok(Word::Passed);
-        }
-        "for" | "from" => Verdict::Dunno,
 
         // Only if …
         "reject-if-tagged" => match asked.t.and_then(|t| t.tag("probe")) {
