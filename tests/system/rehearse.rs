@@ -286,6 +286,9 @@ session try, client {STRANGER} at {SERVER}, helo client.example
             )
         );
         assert_eq!(facteur.queued().len(), 0);
+        let list = facteur.run(&["plugin", "list", "--json"]).success();
+        let calls = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["calls"].as_u64();
+        assert!(list.lines().count() == 3 && list.lines().all(|line| calls(line) == Some(0)), "{list}");
         // Nobody has to run for it.
         let mut facteur = facteur;
         facteur.stop();

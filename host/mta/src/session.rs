@@ -103,7 +103,7 @@ impl Envelope {
 impl Session {
     async fn run(mut self) -> io::Result<()> {
         let ended = Box::pin(self.converse()).await;
-        self.keep_envelope("left by the client".to_owned(), None);
+        self.keep_envelope("left by the client");
         self.keep_session();
         if let Some(recording) = self.recording.take() {
             self.mta.recorder.end(*recording);
@@ -236,7 +236,7 @@ impl Session {
             Event::Vrfy(_) => Decision::Accept,
             Event::Reset => {
                 self.say(|| What::Reset, None);
-                self.keep_envelope("taken back by the client".to_owned(), None);
+                self.keep_envelope("taken back by the client");
                 return ControlFlow::Continue(());
             }
             Event::Quit => return ControlFlow::Continue(()),
@@ -320,11 +320,10 @@ impl Session {
         let story = envelope.policy.story().clone();
         let sender = envelope.sender.clone();
         let answer = self.take_message(envelope, result).await;
-        let (outcome, id) = match &answer {
-            Ok((reply, id)) => (reply.to_string(), *id),
-            Err(decision) => (decision.to_string(), None),
-        };
-        self.keep(sender, &story, outcome, id);
+        match &answer {
+            Ok((reply, id)) => self.keep(sender, &story, reply, *id),
+            Err(decision) => self.keep(sender, &story, decision, None),
+        }
         answer.map(|(reply, _)| reply)
     }
 
@@ -395,19 +394,19 @@ impl Session {
     }
 
     /// Ends the envelope that is open, if any.
-    fn keep_envelope(&mut self, outcome: String, id: Option<QueueId>) {
+    fn keep_envelope(&mut self, outcome: &str) {
         if let Some(envelope) = self.envelope.take() {
-            self.keep(envelope.sender, envelope.policy.story(), outcome, id);
+            self.keep(envelope.sender, envelope.policy.story(), &outcome, None);
         }
     }
 
     /// What was decided about an envelope.
-    fn keep(&self, sender: Option<Address>, story: &Story, outcome: String, id: Option<QueueId>) {
+    fn keep(&self, sender: Option<Address>, story: &Story, outcome: &dyn Display, id: Option<QueueId>) {
         if self.mta.decisions.is_on() {
             self.mta.decisions.keep(Record {
                 id: id.map(|id| id.to_string()),
                 sender: Some(sender.map_or_else(String::new, |sender| sender.to_string())),
-                ..Record::session(Kind::Envelope, &self.facts, story.take(), outcome)
+                ..Record::session(Kind::Envelope, &self.facts, story.take(), outcome.to_string())
             });
         }
     }

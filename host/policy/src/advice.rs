@@ -71,7 +71,7 @@ impl Policy {
     pub async fn advice(self: &Arc<Self>, of: Consignment<'_>, attempted: Attempted<'_>, story: &Arc<Story>) -> Advice {
         let asker = Asker::new(Matter {
             policy: self.clone(),
-            chain: self.draw(&self.advisers, &of.address.to_string()),
+            chain: self.draw(&self.advisers, of.address),
             session: None,
             envelope: Some(of.facts(&self.domains)),
             services: self.services.clone(),

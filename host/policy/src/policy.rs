@@ -3,6 +3,7 @@
 //! Reloading makes a new one and swaps a pointer; what is under way finishes on the old one, which lives as long as
 //! anyone uses it. If anything of the new one is wrong, there is no new one, and every error is told at once.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -99,10 +100,11 @@ impl Policy {
 
     /// The plugins of the chain that are asked in the session, or about the recipient, with this name: a candidate in the place of the
     /// version in force where it is drawn, and nobody in the place of one that isn't.
-    pub(crate) fn draw(&self, chain: &Chain, name: &str) -> Chain {
+    pub(crate) fn draw(&self, chain: &Chain, name: &impl Display) -> Chain {
         if !self.drawing {
             return chain.clone();
         }
+        let name = &name.to_string();
         let drawn = |plugin: &Arc<Plugin>| {
             let candidate = self
                 .plugins

@@ -196,7 +196,7 @@ impl Policy {
             return Ok(own_way);
         }
         let envelope = Some(of.facts(&self.domains));
-        let chain = self.draw(&self.routers, &of.address.to_string());
+        let chain = self.draw(&self.routers, of.address);
         let asker = Asker::new(Matter { policy: self.clone(), chain, session: None, envelope, services, story });
         for (number, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.transport else { continue };

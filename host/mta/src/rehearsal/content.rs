@@ -70,7 +70,7 @@ impl Content for Part {
 
 /// A character for each byte (ISO 8859-1): mail is nearly all ASCII, so that this is short, and can be read.
 fn as_text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&bytes.iter().map(|&byte| char::from(byte)).collect::<String>())
+    serializer.serialize_str(&bytes.iter().map(|&byte| char::from(byte)).collect::<String>())
 }
 
 fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {

@@ -69,7 +69,7 @@ impl Recorder {
     /// Begins to record. None: somebody else does.
     pub fn start(&self, wanted: Wanted) -> Option<Reader<'_>> {
         let mut to = self.to.lock();
-        if to.as_ref().is_some_and(|(_, sender)| !sender.is_closed()) {
+        if to.is_some() {
             return None;
         }
         let (sender, sessions) = mpsc::channel(WAITING);
