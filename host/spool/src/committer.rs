@@ -1,7 +1,7 @@
 //! The two threads of the spool. The committer takes whatever waits and makes one commit of it; the housekeeper does
 //! what may take long and nobody waits for: checkpoints, unlinks, the reserve.
 //!
-//! After a commit that carried several writes the next one waits until as many are there, but no longer than that commit took: those
+//! After a commit that carried several writes the next one waits until as many are there, but not for long ([`Hope`]): those
 //! whom it let go on come back together, and a commit costs nearly the same for one as for twenty. A single client is
 //! never kept waiting.
 
@@ -20,8 +20,13 @@ use crate::store::{Applied, Store, Write, Written};
 
 /// The most writes in one commit, so that the memory of a transaction is bounded (64 MiB of small bodies).
 const MAX_BATCH: usize = 1024;
+/// How many times as long as a commit took the next one may be waited for: so no more than a quarter of the time goes into commits
+/// that could have carried more.
+const PATIENCE: u32 = 3;
 /// The longest that a commit waits for others to come along: where a sync takes longer, a wait would be felt.
-const PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE_LIMIT: Duration = Duration::from_millis(5);
+/// So many commits that carried what was hoped for, then one that hopes for more.
+const CONTENT: u32 = 16;
 /// What a write adds to the log at least: a few pages of tables and indexes, shared with others of its batch.
 const WRITE_COST: u64 = 8 << 10;
 
@@ -87,10 +92,9 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
     let _guard = Guard(shared);
     let mut logged = 0;
     let mut waiting = Vec::new();
-    // How many writes the last commit carried, and how long it took.
-    let mut last = (0, Duration::ZERO);
+    let mut hope = Hope::default();
     loop {
-        shared.requests.take(&mut waiting, MAX_BATCH, last.0, last.1.min(PATIENCE));
+        shared.requests.take(&mut waiting, MAX_BATCH, hope.count, hope.until);
         if waiting.is_empty() {
             return;
         }
@@ -114,7 +118,7 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
             logged += writes.iter().map(cost).sum::<u64>();
             let count = writes.len();
             let Applied { answers: results, unlink } = apply(shared, writes);
-            last = (count, started.elapsed());
+            hope.learn(count, started.elapsed());
             for (answer, result) in answers.into_iter().zip(results) {
                 // Who no longer waits (a client gone meanwhile) has its message queued all the same.
                 let _ = answer.send(result);
@@ -137,6 +141,37 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
             let _ = done.send(());
             return;
         }
+    }
+}
+
+/// What the next commit waits for.
+struct Hope {
+    /// So many writes.
+    count: usize,
+    /// Till then.
+    until: Instant,
+    /// How often as many came.
+    fulfilled: u32,
+}
+
+impl Default for Hope {
+    /// Nothing that isn't there.
+    fn default() -> Self {
+        Self { count: 1, until: Instant::now(), fulfilled: 0 }
+    }
+}
+
+impl Hope {
+    /// A commit carried so many, and took so long.
+    fn learn(&mut self, carried: usize, took: Duration) {
+        self.fulfilled = if carried < self.count { 0 } else { self.fulfilled + 1 };
+        self.count = carried;
+        // There may be more by now than ever come together in the time of one commit. One client alone is left alone.
+        if self.fulfilled >= CONTENT && carried > 1 {
+            self.fulfilled = 0;
+            self.count += carried.div_ceil(4);
+        }
+        self.until = Instant::now() + (took * PATIENCE).min(PATIENCE_LIMIT);
     }
 }
 
@@ -275,5 +310,42 @@ impl Drop for Guard<'_> {
         if std::thread::panicking() {
             self.0.note(&SpoolError::fatal("a thread of the spool panicked"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMIT: Duration = Duration::from_micros(300);
+
+    #[test]
+    fn one_alone_is_never_kept_waiting() {
+        let mut hope = Hope::default();
+        for _ in 0..100 {
+            hope.learn(1, COMMIT);
+            assert_eq!(hope.count, 1);
+        }
+    }
+
+    #[test]
+    fn now_and_then_more_is_hoped_for_and_what_came_is_learnt() {
+        let mut hope = Hope::default();
+        let mut tries = 0;
+        for _ in 0..100 {
+            hope.learn(4, COMMIT);
+            assert!(hope.count == 4 || hope.count == 5);
+            tries += usize::from(hope.count == 5);
+        }
+        assert_eq!(tries, 100 / (CONTENT as usize + 1));
+        hope.learn(9, COMMIT);
+        assert_eq!(hope.count, 9);
+    }
+
+    #[test]
+    fn a_slow_disk_is_not_waited_for_longer_than_is_felt() {
+        let mut hope = Hope::default();
+        hope.learn(4, Duration::from_secs(1));
+        assert!(hope.until <= Instant::now() + PATIENCE_LIMIT);
     }
 }

@@ -1,9 +1,9 @@
 //! What waits for the committer: any thread puts in, the committer alone takes out.
 //!
-//! Who puts in never waits. The committer is woken for the first request and, while it waits for more, when there are as many as it
-//! asked for: not for each.
+//! Who puts in never waits. The committer is woken once: when there are as many as it hoped for, or its patience ends, or, where
+//! nobody came till then, for the first.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -41,20 +41,19 @@ impl<T> Inbox<T> {
         true
     }
 
-    /// Takes at most `limit`. Waits for the first as long as it takes, then for `hoped` in all, but no longer than `patience`. None
-    /// are left and none will come: nothing is added.
-    pub(crate) fn take(&self, into: &mut Vec<T>, limit: usize, hoped: usize, patience: Duration) {
+    /// Takes at most `limit`. Waits until there are as many as `hoped` for, or until `patience` ends and there is one. None are left and
+    /// none will come: nothing is added.
+    pub(crate) fn take(&self, into: &mut Vec<T>, limit: usize, hoped: usize, patience: Instant) {
         let mut state = self.state.lock();
+        state.wanted = hoped.clamp(1, limit);
+        while state.waiting.len() < state.wanted && !state.closed {
+            if self.enough.wait_until(&mut state, patience).timed_out() {
+                break;
+            }
+        }
         state.wanted = 1;
         while state.waiting.is_empty() && !state.closed {
             self.enough.wait(&mut state);
-        }
-        state.wanted = hoped.min(limit);
-        let deadline = Instant::now() + patience;
-        while state.waiting.len() < state.wanted && !state.closed {
-            if self.enough.wait_until(&mut state, deadline).timed_out() {
-                break;
-            }
         }
         if state.waiting.len() <= limit && into.is_empty() {
             std::mem::swap(into, &mut state.waiting);
@@ -79,13 +78,15 @@ impl<T> Inbox<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
 
     fn take(inbox: &Inbox<u32>, limit: usize, hoped: usize, patience: Duration) -> Vec<u32> {
         let mut taken = Vec::new();
-        inbox.take(&mut taken, limit, hoped, patience);
+        inbox.take(&mut taken, limit, hoped, Instant::now() + patience);
         taken
     }
 
@@ -114,6 +115,16 @@ mod tests {
         let inbox = Inbox::new();
         assert!(inbox.put(1));
         assert_eq!(take(&inbox, 10, 3, Duration::from_millis(1)), [1]);
+    }
+
+    #[test]
+    fn with_none_when_patience_ends_the_first_is_waited_for() {
+        let inbox = Inbox::new();
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| take(&inbox, 10, 3, Duration::ZERO));
+            assert!(inbox.put(1));
+            assert_eq!(taker.join().expect("the taker"), [1]);
+        });
     }
 
     #[test]

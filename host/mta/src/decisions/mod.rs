@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use facteur_policy::{SessionFacts, StoryStep};
@@ -31,8 +31,11 @@ pub use tale::tell;
 
 /// Records that wait to be written. More are left out.
 const WAITING: usize = 8_192;
-/// How long a record may lie in the buffer of the file.
-const FLUSH: Duration = Duration::from_secs(1);
+/// How long records gather before they are written together: to wake the writer for each would cost those who decide more than
+/// all the writing.
+const GATHER: Duration = Duration::from_millis(100);
+/// How often the writer looks, with nothing to write, whether its file is old.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,9 +117,25 @@ impl Record {
 /// Takes records. Cheap to clone.
 #[derive(Clone)]
 pub struct Decisions {
-    to_writer: Option<SyncSender<Order>>,
+    writer: Option<Writer>,
     left_out: Arc<AtomicU64>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+struct Writer {
+    orders: SyncSender<Order>,
+    thread: Thread,
+}
+
+impl Writer {
+    /// Has something done at once. Blocks while the way is full; false if the writer is gone.
+    fn hurry(&self, order: Order) -> bool {
+        let sent = self.orders.send(order).is_ok();
+        self.thread.unpark();
+        sent
+    }
 }
 
 enum Order {
@@ -129,7 +148,7 @@ enum Order {
 impl Decisions {
     /// Keeps nothing.
     pub fn off() -> Self {
-        Self { to_writer: None, left_out: Arc::default(), thread: Arc::default() }
+        Self { writer: None, left_out: Arc::default(), thread: Arc::default() }
     }
 
     /// Keeps them in this folder; makes it.
@@ -147,20 +166,26 @@ impl Decisions {
         let thread = std::thread::Builder::new().name("decisions".into()).spawn(move || {
             let mut failing = false;
             loop {
-                let result = match orders.recv_timeout(FLUSH) {
-                    Ok(Order::Keep(record)) => journal.write(&record),
-                    Ok(Order::Flush(done)) => {
-                        let result = journal.flush();
-                        // Nobody waits any more: that is no harm.
-                        let _ = done.send(());
-                        result
+                let first = orders.recv_timeout(LOOK);
+                if matches!(first, Ok(Order::Keep(_))) {
+                    // Cut short by whoever waits for an answer.
+                    std::thread::park_timeout(GATHER);
+                }
+                let mut stopping = matches!(first, Err(RecvTimeoutError::Disconnected));
+                let mut waiting = Vec::new();
+                let mut result = Ok(());
+                for order in first.into_iter().chain(orders.try_iter()) {
+                    match order {
+                        Order::Keep(record) => result = result.and(journal.write(&record)),
+                        Order::Flush(done) => waiting.push(done),
+                        Order::Stop => stopping = true,
                     }
-                    Err(RecvTimeoutError::Timeout) => journal.flush(),
-                    Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                        let _ = journal.flush();
-                        return;
-                    }
-                };
+                }
+                result = result.and(journal.flush());
+                for done in waiting {
+                    // Nobody waits any more: that is no harm.
+                    let _ = done.send(());
+                }
                 match result {
                     Err(error) if !failing => {
                         tracing::error!(folder = %journal.folder().display(), %error, "decisions can't be kept");
@@ -173,20 +198,24 @@ impl Decisions {
                 if left_out > 0 {
                     tracing::warn!(left_out, "too much at once: decisions are left out");
                 }
+                if stopping {
+                    return;
+                }
             }
         })?;
-        Ok(Self { to_writer: Some(to_writer), left_out, thread: Arc::new(Mutex::new(Some(thread))) })
+        let writer = Writer { orders: to_writer, thread: thread.thread().clone() };
+        Ok(Self { writer: Some(writer), left_out, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
     /// Whether they are kept at all.
     pub fn is_on(&self) -> bool {
-        self.to_writer.is_some()
+        self.writer.is_some()
     }
 
     /// Keeps one, if there is room; waits for nothing.
     pub fn keep(&self, record: Record) {
-        if let Some(writer) = &self.to_writer
-            && let Err(TrySendError::Full(_)) = writer.try_send(Order::Keep(Box::new(record)))
+        if let Some(writer) = &self.writer
+            && let Err(TrySendError::Full(_)) = writer.orders.try_send(Order::Keep(Box::new(record)))
         {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
@@ -194,11 +223,11 @@ impl Decisions {
 
     /// Returns when all that was kept before can be found.
     pub async fn flush(&self) {
-        let Some(writer) = self.to_writer.clone() else { return };
+        let Some(writer) = self.writer.clone() else { return };
         let (done, flushed) = oneshot::channel();
         // Sent from a thread of its own, since the way may be full. If the writer is gone, there is nothing to wait for.
-        let sent = tokio::task::spawn_blocking(move || writer.send(Order::Flush(done))).await;
-        if matches!(sent, Ok(Ok(()))) {
+        let sent = tokio::task::spawn_blocking(move || writer.hurry(Order::Flush(done))).await;
+        if matches!(sent, Ok(true)) {
             let _ = flushed.await;
         }
     }
@@ -206,8 +235,8 @@ impl Decisions {
     /// Writes what waits. Blocks until it is done.
     pub fn close(&self) {
         let thread = self.thread.lock().take();
-        if let (Some(writer), Some(thread)) = (&self.to_writer, thread) {
-            let _ = writer.send(Order::Stop);
+        if let (Some(writer), Some(thread)) = (&self.writer, thread) {
+            writer.hurry(Order::Stop);
             // A panic in there has been told already.
             let _ = thread.join();
         }
