@@ -28,7 +28,7 @@ const CEILING: &str = "203.0.113.200:25";
 pub const HOLD_TABLE: &str = "/etc/facteur/hold";
 /// What the benches need beside the site: servers (none of them in a network that the site trusts, so that a client on the same
 /// address is a stranger), the ceiling, the dead and the silent one.
-const MORE_ADDRESSES: [&str; 12] = [
+const MORE_ADDRESSES: [&str; 14] = [
     "203.0.113.1",
     "203.0.113.2",
     "203.0.113.3",
@@ -38,6 +38,8 @@ const MORE_ADDRESSES: [&str; 12] = [
     "203.0.113.7",
     "203.0.113.8",
     "203.0.113.9",
+    "203.0.113.10",
+    "203.0.113.11",
     "203.0.113.200",
     "192.0.2.98",
     "192.0.2.99",

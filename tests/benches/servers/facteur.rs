@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use facteur_tests::{SITE, run_facteur};
 
-use super::Server;
+use super::{Server, file_name};
 use crate::processes::{Processes, kib};
 use crate::world::World;
 
@@ -55,7 +55,7 @@ impl Facteur {
 
     /// Starts one of several, each with a queue of its own.
     pub fn start(world: &World, name: &str, address: &str, policy: Policy) -> Self {
-        let file = format!("bench-{}", name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-"));
+        let file = format!("bench-{}", file_name(name));
         let spool = format!("/var/spool/{file}");
         // What an earlier bench left.
         let _ = fs::remove_dir_all(&spool);

@@ -4,6 +4,7 @@
 mod exim;
 mod facteur;
 mod haraka;
+pub mod milter;
 mod postfix;
 
 use std::fs;
@@ -39,6 +40,11 @@ pub fn all(world: &World) -> Vec<Box<dyn Server>> {
         all.push(Box::new(exim::Exim::site(world)));
     }
     all
+}
+
+/// A server's name as that of a file or folder.
+fn file_name(name: &str) -> String {
+    name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }
 
 /// Removes every file below a queue's folder; returns how many of them are messages, by their name.

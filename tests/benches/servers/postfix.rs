@@ -5,7 +5,7 @@ use std::process::Command;
 
 use facteur_tests::{POSTFIX_TABLES, output_of, peer, postfix_folder};
 
-use super::Server;
+use super::{Server, file_name};
 use crate::processes::Processes;
 use crate::world::{HOLD_TABLE, World};
 
@@ -28,34 +28,43 @@ mailbox_size_limit = 0
 
 /// A running Postfix.
 pub struct Postfix {
+    name: &'static str,
+    address: &'static str,
     // Before its processes, so that it is ended before the rest of them is killed.
     server: facteur_tests::Postfix,
     processes: Processes,
 }
 
 impl Postfix {
-    /// Starts it.
+    /// Starts it as the site has it.
     pub fn site(world: &World) -> Self {
+        Self::start(world, "Postfix", ADDRESS, &[])
+    }
+
+    /// Starts one of several, each with a queue of its own and with these milters.
+    pub fn start(world: &World, name: &'static str, address: &'static str, milters: &[&str]) -> Self {
         let settings = world.site.postfix_settings("hash");
         let libraries = format!("shlib_directory = {}/usr/lib/postfix\n", postfix_folder().display());
         world.machine.write("/etc/postfix/main.cf", &format!("compatibility_level = 3.6\n{libraries}"));
         for table in POSTFIX_TABLES.into_iter().chain([HOLD_TABLE]) {
             output_of(Command::new(peer("postmap")).arg(format!("hash:{table}"))).success();
         }
-        let settings = format!("{settings}{RAISED}");
-        let start = || facteur_tests::Postfix::start(world.machine, "bench-postfix", ADDRESS, &settings, "");
-        let (processes, server) = Processes::of("postfix", start);
-        Self { server, processes }
+        let milters: Vec<String> = milters.iter().map(|address| format!("inet:{address}")).collect();
+        let settings = format!("{settings}{RAISED}smtpd_milters = {}\n", milters.join(", "));
+        let instance = format!("bench-{}", file_name(name));
+        let start = || facteur_tests::Postfix::start(world.machine, &instance, address, &settings, "");
+        let (processes, server) = Processes::of(&instance, start);
+        Self { name, address, server, processes }
     }
 }
 
 impl Server for Postfix {
-    fn name(&self) -> &'static str {
-        "Postfix"
+    fn name(&self) -> &str {
+        self.name
     }
 
-    fn address(&self) -> &'static str {
-        ADDRESS
+    fn address(&self) -> &str {
+        self.address
     }
 
     fn processes(&self) -> &Processes {
