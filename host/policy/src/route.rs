@@ -57,12 +57,12 @@ pub struct SmtpRoute {
     pub source: Option<IpAddr>,
 }
 
-/// A checked answer of one plugin, and what it depends on; none: it has no opinion.
-struct Answer(Option<(Route, transport::Scope)>);
+/// A checked answer of one plugin, none if it has no opinion; and what that depends on.
+struct Answer(Option<Route>, transport::Scope);
 
 impl Told for Answer {
     fn told(&self) -> Cow<'static, str> {
-        self.0.as_ref().map_or("no opinion".into(), |(route, _)| route.to_string().into())
+        self.0.as_ref().map_or("no opinion".into(), |route| route.to_string().into())
     }
 }
 
@@ -174,30 +174,32 @@ impl Policy {
             story.host("transport", Some(of.address.to_string()), format!("{route} (kept)"));
             return Ok(route);
         }
-        let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
-        if let Some(scope) = scope {
-            // Who is asked may depend on the recipient: then so does the answer.
-            let by_domain = scope == transport::Scope::Domain && self.is_drawing();
-            let scope = if by_domain { transport::Scope::Recipient } else { scope };
-            self.routes.put(generation, of.address, scope, &route);
+        if self.routers.is_empty() {
+            return Ok(self.own_way(of.address));
         }
+        let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
+        // Who is asked may depend on the recipient: then so does the answer.
+        let scope = if self.is_drawing() { narrower(scope, transport::Scope::Recipient) } else { scope };
+        self.routes.put(generation, of.address, scope, &route);
         Ok(route)
     }
 
-    /// The same, asked anew.
+    /// Where it goes if no plugin has an opinion.
+    fn own_way(&self, address: &Address) -> Route {
+        default_route(self.domains.class_of(address), address)
+    }
+
+    /// The same, asked anew, and what it depends on: as much as any answer on the way to it.
     async fn ask_routers(
         self: &Arc<Self>,
         of: Consignment<'_>,
         services: Arc<dyn Services>,
         story: Arc<Story>,
-    ) -> Result<(Route, Option<transport::Scope>), Reply> {
-        let own_way = (default_route(self.domains.class_of(of.address), of.address), None);
-        if self.routers.is_empty() {
-            return Ok(own_way);
-        }
+    ) -> Result<(Route, transport::Scope), Reply> {
         let envelope = Some(of.facts(&self.domains));
         let chain = self.draw(&self.routers, of.address);
         let asker = Asker::new(Matter { policy: self.clone(), chain, session: None, envelope, services, story });
+        let mut depends_on = transport::Scope::Domain;
         for (number, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.transport else { continue };
             let question = Question { name: "transport", about: Some(of.address) };
@@ -212,15 +214,30 @@ impl Policy {
                 })
                 .await;
             match answer {
-                Ok(None | Some(Answer(None))) => {}
-                Ok(Some(Answer(Some((route, scope))))) => return Ok((route, Some(scope))),
+                Ok(None) => {}
+                Ok(Some(Answer(route, scope))) => {
+                    depends_on = narrower(depends_on, scope);
+                    if let Some(route) = route {
+                        return Ok((route, depends_on));
+                    }
+                }
                 Err(_) => {
                     let text = format!("<{}>: The route is undecided, try again later", of.address);
                     return Err(Reply::new(451, "4.3.5", text));
                 }
             }
         }
-        Ok(own_way)
+        Ok((self.own_way(of.address), depends_on))
+    }
+}
+
+/// The one that lets an answer be used again less often.
+fn narrower(one: transport::Scope, other: transport::Scope) -> transport::Scope {
+    use transport::Scope::{Domain, Message, Recipient};
+    match (one, other) {
+        (Message, _) | (_, Message) => Message,
+        (Recipient, _) | (_, Recipient) => Recipient,
+        (Domain, Domain) => Domain,
     }
 }
 
@@ -236,11 +253,11 @@ fn default_route(class: Class, address: &Address) -> Route {
 
 fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String> {
     let raw = match answer {
-        transport::Answer::NoOpinion => return Ok(Answer(None)),
+        transport::Answer::NoOpinion(scope) => return Ok(Answer(None, scope)),
         transport::Answer::Error((reply, scope)) => {
             let codes = if reply.code < 500 { 400..=499 } else { 500..=599 };
             let reply = check_reply(reply, codes).map_err(|broken| broken.0)?;
-            return Ok(Answer(Some((Route::Error(reply), scope))));
+            return Ok(Answer(Some(Route::Error(reply)), scope));
         }
         transport::Answer::Route(raw) => raw,
     };
@@ -263,5 +280,5 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String>
         }
         other => return Err(format!("there is no transport {:?}", crate::imports::printable(other))),
     };
-    Ok(Answer(Some((route, raw.scope))))
+    Ok(Answer(Some(route), raw.scope))
 }

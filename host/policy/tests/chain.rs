@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use common::{Memory, policy, probe, rcpt, refused, relaying, transaction, users};
-use facteur_policy::{Consignment, Decision, FinalRecipient, Grants, Message, Route, Tags};
+use facteur_policy::{Consignment, Decision, FinalRecipient, Grants, Message, Route, Story, Tags};
 
 const ACCEPTED: Decision = Decision::Accept;
 
@@ -265,6 +265,24 @@ async fn routes_are_checked_and_fall_back_to_the_class() {
     for undecided in ["x@b.test", "x@c.test"] {
         assert!(route(settings, undecided).await.unwrap_err().starts_with("451 4.3.5"), "{undecided}");
     }
+}
+
+#[tokio::test]
+async fn no_opinion_is_used_again_as_far_as_everyone_asked_allows() {
+    let settings = [r#"{"transport": {"some.test": "pass"}}"#, "{}"];
+    let plugins = settings.iter().enumerate().map(|(number, one)| probe(&format!("p{number}"), one)).collect();
+    let policy = policy(plugins, users()).await;
+    let asked = async |to: &str| {
+        let (to, tags, story) = (to.parse().unwrap(), Tags::default(), Arc::new(Story::default()));
+        let of = Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
+        policy.next_hop(of, &story).await.unwrap();
+        story.take().into_iter().filter(|step| step.plugin.is_some()).count()
+    };
+    assert_eq!(asked("x@elsewhere.test").await, 2);
+    assert_eq!(asked("y@elsewhere.test").await, 0, "both said that the domain alone counts");
+    assert_eq!(asked("x@some.test").await, 2);
+    assert_eq!(asked("x@some.test").await, 0);
+    assert_eq!(asked("y@some.test").await, 2, "one of them may say something else of this one");
 }
 
 #[tokio::test]

@@ -18,7 +18,8 @@ pub fn answer(
     find: impl FnOnce(&[String], &[String]) -> Result<Option<Found>, Error>,
 ) -> Result<Answer, Failure> {
     if class == RecipientClass::VirtualAlias {
-        return Ok(Answer::NoOpinion);
+        // The class is the domain's.
+        return Ok(Answer::NoOpinion(Scope::Domain));
     }
     // A table may hold an entry for any other address of the domain, so that only the operator can vouch for the whole of it.
     let scope = if settings.domains_only { Scope::Domain } else { Scope::Recipient };
@@ -37,12 +38,12 @@ pub fn answer(
     };
     let mailbox = matches!(class, RecipientClass::Local | RecipientClass::VirtualMailbox);
     Ok(match entry {
-        Entry::Default if mailbox => Answer::NoOpinion,
+        Entry::Default if mailbox => Answer::NoOpinion(scope),
         Entry::Default => match &settings.relayhost {
             Some(relay) => smtp(Some(relay.clone()), scope),
             // Said by the table: no later plugin is asked. Otherwise there is nothing to say.
             None if found.is_some() => smtp(None, scope),
-            None => Answer::NoOpinion,
+            None => Answer::NoOpinion(scope),
         },
         Entry::To(_) if mailbox => to("maildir", scope),
         Entry::To(hop) => smtp(Some(hop), scope),
@@ -123,7 +124,7 @@ mod tests {
         let ask = |local, domain, class| ask(&settings, &table, (local, domain), class);
         let relay = RecipientClass::Relay;
         assert_eq!(route(ask("x", "via.ecp.fr", relay)), ("smtp".into(), Some("zen.via.ecp.fr".into()), None, true));
-        assert_eq!(ask("x", "sub.via.ecp.fr", relay), Answer::NoOpinion);
+        assert_eq!(ask("x", "sub.via.ecp.fr", relay), Answer::NoOpinion(Scope::Recipient));
         assert_eq!(
             route(ask("x", "student.ecp.fr", RecipientClass::Other)),
             ("smtp".into(), Some("student-mx.ecp.fr".into()), Some(25), false)
@@ -145,7 +146,7 @@ mod tests {
     fn subdomains_need_the_dot() {
         let (settings, table) = site();
         let ask = |local, domain| ask(&settings, &table, (local, domain), RecipientClass::Other);
-        assert_eq!(ask("x", "below.org"), Answer::NoOpinion);
+        assert_eq!(ask("x", "below.org"), Answer::NoOpinion(Scope::Recipient));
         assert_eq!(route(ask("x", "a.below.org")), ("smtp".into(), None, None, false));
         assert_eq!(route(ask("user", "below.org")).0, "discard");
     }
@@ -160,9 +161,9 @@ mod tests {
         assert_eq!(route(ask("elsewhere.org", RecipientClass::Other)), expected);
         assert_eq!(route(ask("elsewhere.org", RecipientClass::Relay)), expected);
         assert_eq!(route(ask("here.org", RecipientClass::Other)), expected);
-        assert_eq!(ask("elsewhere.org", RecipientClass::Local), Answer::NoOpinion);
-        assert_eq!(ask("elsewhere.org", RecipientClass::VirtualMailbox), Answer::NoOpinion);
-        assert_eq!(ask("lepi.org", RecipientClass::VirtualAlias), Answer::NoOpinion);
+        assert_eq!(ask("elsewhere.org", RecipientClass::Local), Answer::NoOpinion(Scope::Recipient));
+        assert_eq!(ask("elsewhere.org", RecipientClass::VirtualMailbox), Answer::NoOpinion(Scope::Recipient));
+        assert_eq!(ask("lepi.org", RecipientClass::VirtualAlias), Answer::NoOpinion(Scope::Domain));
         // A transport without a next hop goes to the domain itself.
         assert_eq!(route(ask("a.below.org", RecipientClass::Other)).1, None);
     }

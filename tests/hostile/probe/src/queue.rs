@@ -69,23 +69,26 @@ pub fn owner(settings: &Settings, of: &Address) -> Result<Option<Address>, Failu
     }
 }
 
-/// A route by domain: `transport:next-hop` (brackets: no MX; a port), `error:CODE STATUS text`, `fail`, `hold` (an action
-/// where none may be), `crlf`, or a deed.
+/// A route by domain: `transport:next-hop` (brackets: no MX; a port), `error:CODE STATUS text`, `pass` (no opinion of this recipient), `fail`,
+/// `hold` (an action where none may be), `crlf`, or a deed.
 pub fn next_hop(settings: &Settings, t: &Transaction, to: &Recipient) -> Result<Answer, Failure> {
-    let Some(word) = settings.transport.get(&to.address().domain) else { return Ok(Answer::NoOpinion) };
+    let Some(word) = settings.transport.get(&to.address().domain) else {
+        return Ok(Answer::NoOpinion(Scope::Domain));
+    };
     let scope = Scope::Recipient;
     Ok(match word.as_str() {
+        "pass" => Answer::NoOpinion(scope),
         "fail" => return Err(Failure::permanent("the guest can't decide")),
         "crlf" => Answer::Error((Reply::new(550, "5.7.1", "no\r\nand more"), scope)),
         "remember" => match remember(to.address().local) {
             Some(before) => Answer::Error((Reply::new(550, "5.7.1", format!("remembered {before}")), scope)),
-            None => Answer::NoOpinion,
+            None => Answer::NoOpinion(Scope::Message),
         },
         "hold" => {
             t.hold("in the queue");
-            Answer::NoOpinion
+            Answer::NoOpinion(Scope::Message)
         }
-        word if deed::commit(word) => Answer::NoOpinion,
+        word if deed::commit(word) => Answer::NoOpinion(Scope::Message),
         word => {
             let (transport, rest) = word.split_once(':').unwrap_or((word, ""));
             if transport == "error" {
