@@ -174,7 +174,8 @@ impl Decisions {
                 let mut stopping = matches!(first, Err(RecvTimeoutError::Disconnected));
                 let mut waiting = Vec::new();
                 let mut result = Ok(());
-                for order in first.into_iter().chain(orders.try_iter()) {
+                // No more than there is room for at once: else whoever waits for an answer waits as long as others go on.
+                for order in first.into_iter().chain(orders.try_iter().take(WAITING)) {
                     match order {
                         Order::Keep(record) => result = result.and(journal.write(&record)),
                         Order::Flush(done) => waiting.push(done),
