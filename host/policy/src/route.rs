@@ -1,8 +1,8 @@
 //! Where a recipient goes next: the transport hook, its answer checked, and kept for as long as it may be.
 //!
 //! Asked at RCPT (an error route refuses there) and whenever a recipient becomes active. Every plugin that exports `transport` is
-//! asked in file order, whatever the listener, since the queue has none. An answer is used again for its scope until a table
-//! changes. A plugin that fails defers the recipient: nothing is ever bounced because of it.
+//! asked in file order, whatever the listener, since the queue has none. What they come to is used again, for the narrowest scope that
+//! any of them named, until a table changes. A plugin that fails defers the recipient: nothing is ever bounced because of it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -165,6 +165,9 @@ impl Policy {
         services: &Arc<dyn Services>,
         story: &Arc<Story>,
     ) -> Result<Route, Reply> {
+        if self.routers.is_empty() {
+            return Ok(self.own_way(of.address));
+        }
         if !Arc::ptr_eq(services, &self.services) {
             return Ok(self.ask_routers(of, services.clone(), story.clone()).await?.0);
         }
@@ -173,9 +176,6 @@ impl Policy {
         if let Some(route) = self.routes.get(generation, of.address) {
             story.host("transport", Some(of.address.to_string()), format!("{route} (kept)"));
             return Ok(route);
-        }
-        if self.routers.is_empty() {
-            return Ok(self.own_way(of.address));
         }
         let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
         // Who is asked may depend on the recipient: then so does the answer.
