@@ -17,6 +17,10 @@ use divan::Bencher;
 use facteur_policy::{Decision, Isolation, PluginConfig, Policy, SessionFacts, Transaction};
 use tokio::runtime::Runtime;
 
+/// As in the program: what one thread makes, another drops.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Calls of which the worst hundredth is told.
 const CALLS: usize = 20_000;
 /// Enough for two threads that keep some.
