@@ -5,6 +5,7 @@
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use facteur_policy::{Bodies, Content, Edited, Unavailable};
 use facteur_smtp::Reply;
 use facteur_spool::{Body, BodyWriter, NewBody, Spool};
@@ -77,7 +78,7 @@ impl facteur_policy::NewBody for Coming {
             if self.writer.size() + bytes.len() as u64 > self.limit {
                 return Err(Unavailable(format!("a body of more than {} bytes", self.limit)));
             }
-            self.writer.write(bytes).await.map_err(|error| Unavailable(error.to_string()))
+            self.writer.write(Bytes::copy_from_slice(bytes)).await.map_err(|error| Unavailable(error.to_string()))
         }
         .boxed()
     }
@@ -124,8 +125,8 @@ pub async fn store(spool: &Spool, edited: &Edited, received: NewBody) -> Result<
         if chunk.is_empty() {
             return Err(unreadable(&Unavailable("the message is shorter than it was".to_owned())));
         }
-        writer.write(&chunk).await.map_err(|error| error.reply())?;
         offset += chunk.len() as u64;
+        writer.write(chunk).await.map_err(|error| error.reply())?;
     }
     let body = writer.finish().await.map_err(|error| error.reply())?;
     Ok((Vec::new(), body))

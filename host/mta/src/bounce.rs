@@ -84,7 +84,7 @@ pub async fn notice(
     }
     .write();
     let mut body = spool.body();
-    body.write(&written.content).await?;
+    body.write(written.content).await?;
     let resolved = live.policy.resolve(sender.clone(), &Arc::default()).await;
     Ok(Some(NewMessage {
         id,

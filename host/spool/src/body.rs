@@ -18,7 +18,10 @@ use crate::territory::sync_directory;
 
 /// The largest body, in octets, that stands in the database itself; larger ones are files.
 pub const SMALL_BODY: usize = 64 * 1024;
-/// How much of a large body is written or read at once.
+/// How much of a large body is gathered before it is written, since each write wakes another thread; what comes in larger pieces isn't
+/// gathered.
+const GATHERED: usize = 128 * 1024;
+/// How much of a large body is read at once.
 const CHUNK: usize = 256 * 1024;
 
 /// The content of a message in the store. Cheap to clone.
@@ -128,10 +131,14 @@ impl BodyWriter {
     }
 
     /// Appends to the body. After an error the body can only be dropped.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+    pub async fn write(&mut self, bytes: impl Into<Bytes>) -> Result<(), SpoolError> {
+        let bytes = bytes.into();
         self.size += bytes.len() as u64;
-        self.buffer.extend_from_slice(bytes);
-        let full = if self.file.is_some() { CHUNK } else { SMALL_BODY + 1 };
+        if self.buffer.is_empty() && bytes.len() >= GATHERED {
+            return self.append(bytes).await;
+        }
+        self.buffer.extend_from_slice(&bytes);
+        let full = if self.file.is_some() { GATHERED } else { SMALL_BODY + 1 };
         if self.buffer.len() >= full { self.flush().await } else { Ok(()) }
     }
 
@@ -154,7 +161,11 @@ impl BodyWriter {
     }
 
     async fn flush(&mut self) -> Result<(), SpoolError> {
-        let chunk = self.buffer.split().freeze();
+        let gathered = self.buffer.split().freeze();
+        self.append(gathered).await
+    }
+
+    async fn append(&mut self, chunk: Bytes) -> Result<(), SpoolError> {
         let file = self.file.take();
         let directory = self.directory.clone();
         let file = blocking(move || {

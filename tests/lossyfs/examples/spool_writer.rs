@@ -41,7 +41,7 @@ async fn write(spool: Spool, next: Arc<AtomicU64>) -> Result<(), Box<dyn Error +
         let number = next.fetch_add(1, Ordering::Relaxed);
         let content = content::content(number);
         let mut body = spool.body();
-        body.write(&content).await?;
+        body.write(content.clone()).await?;
         let address: Address = format!("user{number}@example.org").parse()?;
         let queued = spool
             .insert(NewMessage {

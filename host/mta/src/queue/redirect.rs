@@ -35,7 +35,7 @@ pub async fn message(
     let mut body = spool.body();
     let mut reader = of.body.open().await?;
     while let Some(chunk) = reader.next().await? {
-        body.write(&chunk).await?;
+        body.write(chunk).await?;
     }
     Ok(Some(NewMessage {
         id: MessageId::random()?,

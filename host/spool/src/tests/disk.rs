@@ -51,7 +51,7 @@ async fn on_the_small_disk() {
         loop {
             let mut body = spool.body();
             let content = vec![b'0' + (kept.len() % 10) as u8; size];
-            let body = match body.write(&content).await {
+            let body = match body.write(content.clone()).await {
                 Ok(()) => body.finish().await,
                 Err(error) => Err(error),
             };

@@ -137,7 +137,7 @@ fn done(recipients: &[RecipientId]) -> Vec<Outcome> {
 
 async fn large_body(spool: &Spool) -> NewBody {
     let mut body = spool.body();
-    body.write(&vec![b'x'; SMALL_BODY + 1]).await.unwrap();
+    body.write(vec![b'x'; SMALL_BODY + 1]).await.unwrap();
     body.finish().await.unwrap()
 }
 

@@ -121,7 +121,7 @@ fn given(message: &NewMessage) -> (MessageId, u64, bool, Vec<String>) {
 
 async fn body(spool: &Spool, content: &[u8]) -> NewBody {
     let mut body = spool.body();
-    body.write(content).await.unwrap();
+    body.write(content.to_vec()).await.unwrap();
     body.finish().await.unwrap()
 }
 

@@ -124,11 +124,11 @@ async fn bodies_are_whole_on_both_sides_of_the_limit() {
     let files = || std::fs::read_dir(directory.path().join("bodies")).unwrap().count();
     let mut large = 0;
     for size in [0, 1, SMALL_BODY - 1, SMALL_BODY, SMALL_BODY + 1, 256 * 1024, 700_001] {
-        for chunk in [1000, 65_536, 1_000_000] {
+        for chunk in [1000, 65_536, 128 * 1024, 1_000_000] {
             let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
             let mut body = spool.body();
             for chunk in content.chunks(chunk) {
-                body.write(chunk).await.unwrap();
+                body.write(chunk.to_vec()).await.unwrap();
             }
             let mut message = message(&["a@example.org"]);
             message.body = body.finish().await.unwrap();
@@ -156,7 +156,7 @@ async fn what_is_not_stored_leaves_no_file() {
     let spool = Spool::open(&config(directory.path())).unwrap();
     let files = || std::fs::read_dir(directory.path().join("bodies")).unwrap().count();
     let mut unfinished = spool.body();
-    unfinished.write(&vec![0; SMALL_BODY + 1]).await.unwrap();
+    unfinished.write(vec![0; SMALL_BODY + 1]).await.unwrap();
     let finished = large_body(&spool).await;
     assert_eq!(files(), 2);
     drop(unfinished);
