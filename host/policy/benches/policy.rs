@@ -9,12 +9,13 @@
 #[allow(dead_code, reason = "what the tests share")]
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
-use common::{probe, users};
+use common::{Memory, probe, users};
 use divan::Bencher;
-use facteur_policy::{Decision, Isolation, PluginConfig, Policy, SessionFacts, Transaction};
+use facteur_policy::{Decision, Grants, Isolation, PluginConfig, Policy, SessionFacts, Transaction};
 use tokio::runtime::Runtime;
 
 /// As in the program: what one thread makes, another drops.
@@ -25,6 +26,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CALLS: usize = 20_000;
 /// Enough for two threads that keep some.
 const SANDBOXES: u32 = 64;
+/// In each of the site's tables.
+const ENTRIES: usize = 10_000;
 
 /// The last one to be asked at RCPT. After `discard` the host asks neither for aliases nor for a route: what is measured is the
 /// calls of the restriction hook, and nothing else.
@@ -50,13 +53,55 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn load(plugins: Vec<PluginConfig>) -> Arc<Policy> {
-    runtime().block_on(common::policy_with(SANDBOXES, plugins, users()))
+    load_with(plugins, users())
+}
+
+fn load_with(plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy> {
+    runtime().block_on(common::policy_with(SANDBOXES, plugins, services))
 }
 
 /// One plugin, which is asked once at each RCPT.
 fn one() -> &'static Arc<Policy> {
     static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
     POLICY.get_or_init(|| load(vec![probe("one", LAST)]))
+}
+
+/// One of the project's plugins, which may look into these tables.
+fn site_plugin(name: &str, settings: &str, lookup: &[&str]) -> PluginConfig {
+    let path = format!("{}/../../target/plugins/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    let wasm = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}: run `cargo xtask plugins`"));
+    let lookup = lookup.iter().map(ToString::to_string).collect();
+    let grants = Grants { relay: name == "restrictions", lookup, ..Grants::default() };
+    PluginConfig { wasm: wasm.into(), grants, ..probe(name, settings) }
+}
+
+/// Tables as `cargo xtask bench` makes them.
+fn site_tables() -> Memory {
+    let mut services = users();
+    let mut table = |name: &str, entry: &dyn Fn(usize) -> (String, String)| {
+        services.tables.insert(name.to_owned(), (0..ENTRIES).map(entry).collect());
+    };
+    table("hold", &|_| ("held@example.org".to_owned(), "HOLD".to_owned()));
+    table("aliases", &|number| (format!("old{number}"), "louen".to_owned()));
+    table("virtual", &|number| (format!("{number}member@alias.test"), format!("member@club{number}.test")));
+    table("via", &|number| (format!("club{number}.test"), "smtp:[192.0.2.1]".to_owned()));
+    services
+}
+
+/// What the site has: three plugins.
+fn load_site(isolation: Isolation) -> Arc<Policy> {
+    let restrictions = r#"{
+        "client": ["permit_mynetworks"],
+        "sender": ["check_sender_access table:hold"],
+        "recipient": ["permit_mynetworks", "reject_unauth_destination"]
+    }"#;
+    let plugins = [
+        site_plugin("aliases", r#"{"aliases": ["aliases"], "virtual": ["virtual"]}"#, &["aliases", "virtual"]),
+        site_plugin("transport-map", r#"{"tables": ["via"]}"#, &["via"]),
+        site_plugin("restrictions", restrictions, &["hold"]),
+    ];
+    let plugins = plugins.map(|plugin| PluginConfig { isolation, ..plugin });
+    load_with(plugins.into(), site_tables())
 }
 
 fn facts() -> Arc<SessionFacts> {
@@ -112,6 +157,38 @@ fn four_plugins_three_calls(bencher: Bencher) {
         load((0..4).map(|number| probe(&format!("p{number}"), &settings(number))).collect())
     });
     bencher.bench(|| rcpt(&mut transaction(policy)));
+}
+
+/// A whole transaction as the site's: the three plugins, each table of 10,000 entries, a recipient that is expanded and routed.
+/// Nothing but policy: no socket, no spool.
+#[divan::bench(args = [Isolation::Transaction, Isolation::Shared], threads = [1, 2])]
+fn site(bencher: Bencher, isolation: Isolation) {
+    let policy = load_site(isolation);
+    let member = AtomicUsize::new(0);
+    bencher.bench(|| {
+        let number = member.fetch_add(1, Ordering::Relaxed) % ENTRIES;
+        let member = format!("{number}member@alias.test");
+        block_on(async {
+            let session = policy.session(&policy.chain(None), facts());
+            assert_eq!(session.connect().await, Decision::Accept);
+            assert_eq!(session.hello("client.test", true).await, Decision::Accept);
+            let mut transaction = session.begin(Some("held@example.org".parse().unwrap()), None, false);
+            assert_eq!(transaction.rcpt(member.parse().unwrap(), false).await, Decision::Accept);
+            assert_eq!(transaction.data().await, Decision::Accept);
+            assert_eq!(transaction.finish().await.recipients.len(), 1);
+        });
+    });
+}
+
+/// One call of an ordinary plugin in a fresh sandbox: aliases, which has nothing to do for a recipient that is relayed.
+#[divan::bench(threads = [1, 2])]
+fn aliases_fresh(bencher: Bencher) {
+    let aliases = site_plugin("aliases", r#"{"aliases": ["aliases"]}"#, &["aliases"]);
+    let policy = load_with(vec![aliases], site_tables());
+    bencher.bench(|| {
+        let decision = block_on(transaction(&policy).rcpt("louen@relay.test".parse().unwrap(), false));
+        assert_eq!(decision, Decision::Accept);
+    });
 }
 
 /// What a session has to do with plugins whatever they say: nothing is asked here.
