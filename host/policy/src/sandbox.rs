@@ -4,7 +4,10 @@
 //! into the next; only where the operator says `isolation = "shared"` does it go on to whoever asks next ([`crate::idle`]). It has a
 //! store of its own: a trap, a limit or a deadline of one plugin never touches another's. A trap or a timeout consumes it.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -182,7 +185,7 @@ impl Sandbox {
         if meter.is_some() {
             meter::fill(&mut store);
         }
-        let made = timed(plugin.limits.timeout, plugin.instance_pre.instantiate_async(&mut store)).await?;
+        let made = timed(plugin.limits.timeout, pin!(plugin.instance_pre.instantiate_async(&mut store))).await?;
         let instance = made.map_err(|error| explain(&store, plugin, &error))?;
         let plugin = plugin.clone();
         Ok(Self { store, instance, plugin, meter, made_at: Instant::now(), questions: 0, place: None, _permit: permit })
@@ -196,7 +199,7 @@ impl Sandbox {
     ) -> Result<(Self, T), CallError> {
         refill(&mut self.store, &self.plugin);
         self.questions += 1;
-        let answer = timed(self.plugin.limits.timeout, question(&mut self.store, &self.instance)).await;
+        let answer = timed(self.plugin.limits.timeout, pin!(question(&mut self.store, &self.instance))).await;
         let state = self.store.data_mut();
         state.pacer.reset();
         self.plugin.statistics.note_memory(state.memory.used());
@@ -245,7 +248,11 @@ fn refill(store: &mut Store<State>, plugin: &Plugin) {
     state.log_lines = LOG_LINES;
 }
 
-async fn timed<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, CallError> {
+/// Most answers are there at once: a timer is made for those alone that wait, which is at the first tick at the latest.
+async fn timed<T>(limit: Duration, mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, CallError> {
+    if let Poll::Ready(answer) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+        return Ok(answer);
+    }
     tokio::time::timeout(limit, future).await.map_err(|_| CallError::Timeout(limit))
 }
 
