@@ -24,8 +24,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Calls of which the worst hundredth is told.
 const CALLS: usize = 100_000;
-/// Enough for two threads that keep some.
-const SANDBOXES: u32 = 64;
+/// As many as make a pool that wasmtime divides among threads, like the program's.
+const SANDBOXES: u32 = 1024;
 /// In each of the site's tables.
 const ENTRIES: usize = 10_000;
 
