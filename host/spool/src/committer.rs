@@ -27,6 +27,9 @@ const PATIENCE: u32 = 3;
 const PATIENCE_LIMIT: Duration = Duration::from_millis(5);
 /// So many commits that carried what was hoped for, then one that hopes for more.
 const CONTENT: u32 = 16;
+/// So many times as long as it should be the log may become while the housekeeper empties it; then the committer waits, since a log that
+/// outgrows the reserve could not be emptied on a full disk.
+const LOG_OVERRUN: u64 = 2;
 /// What a write adds to the log at least: a few pages of tables and indexes, shared with others of its batch.
 const WRITE_COST: u64 = 8 << 10;
 
@@ -58,6 +61,8 @@ pub(crate) struct Shared {
     pub bodies: Arc<Path>,
     /// Octets that the log may take, about, before they are moved into the database.
     pub log: u64,
+    /// Octets that it takes, about.
+    pub logged: AtomicU64,
     /// The fatal error, once there is one.
     pub failed: watch::Sender<Option<SpoolError>>,
     pub commits: AtomicU64,
@@ -90,7 +95,8 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
     // Whatever ends this thread, those who wait must not believe that it goes on.
     let _last = Last(shared);
     let _guard = Guard(shared);
-    let mut logged = 0;
+    // Whether the housekeeper was asked to empty the log and hasn't yet.
+    let mut asked = false;
     let mut waiting = Vec::new();
     let mut hope = Hope::default();
     loop {
@@ -115,7 +121,8 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
             }
         }
         if !writes.is_empty() {
-            logged += writes.iter().map(cost).sum::<u64>();
+            let cost = writes.iter().map(cost).sum::<u64>();
+            let logged = shared.logged.fetch_add(cost, Ordering::Relaxed) + cost;
             let count = writes.len();
             let Applied { answers: results, unlink } = apply(shared, writes);
             hope.learn(count, started.elapsed());
@@ -127,10 +134,14 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
             if !unlink.is_empty() {
                 let _ = chores.send(Chore::Unlink(unlink));
             }
-            if logged >= shared.log {
-                logged = 0;
+            if logged >= shared.log * LOG_OVERRUN {
+                if let Err(error) = empty_log(shared) {
+                    shared.note(&error);
+                }
+            } else if logged >= shared.log && !asked {
                 let _ = chores.send(Chore::Checkpoint);
             }
+            asked = logged >= shared.log;
         }
         if let Some(done) = close {
             for request in shared.requests.empty() {
@@ -276,7 +287,7 @@ pub(crate) fn keep_house(shared: &Shared, chores: &mpsc::Receiver<Chore>) {
 /// a full disk lets neither happen is no error: the log keeps everything, and it is tried again with the next one. The
 /// reserve is left to outcomes.
 pub(crate) fn checkpoint(shared: &Shared) -> Result<(), SpoolError> {
-    match empty_log(shared) {
+    match empty_log(shared).and_then(|()| give_back(shared)) {
         Err(SpoolError::Full) => Ok(()),
         done => done,
     }
@@ -284,13 +295,18 @@ pub(crate) fn checkpoint(shared: &Shared) -> Result<(), SpoolError> {
 
 fn empty_log(shared: &Shared) -> Result<(), SpoolError> {
     shared.store.checkpoint()?;
-    if !shared.room.check()?.enough {
-        while shared.store.reclaim()? {
-            shared.store.checkpoint()?;
-        }
-        shared.store.checkpoint()?;
-    }
+    shared.logged.store(0, Ordering::Relaxed);
     Ok(())
+}
+
+fn give_back(shared: &Shared) -> Result<(), SpoolError> {
+    if shared.room.check()?.enough {
+        return Ok(());
+    }
+    while shared.store.reclaim()? {
+        empty_log(shared)?;
+    }
+    empty_log(shared)
 }
 
 /// Nobody takes requests after the committer: those who wait for an answer, or ask later, are told so.

@@ -32,8 +32,8 @@ pub struct SpoolConfig {
     pub path: PathBuf,
     /// The largest message, in octets: no message is taken unless one and a half of these fit on the disk.
     pub message_limit: u64,
-    /// Octets kept back so that outcomes can be written on a full disk; at least twice the log, since what is in it
-    /// may have to go into the database.
+    /// Octets kept back so that outcomes can be written on a full disk; at least four times the log, since what is in it
+    /// may have to go into the database, and it may be twice as long for a while.
     pub reserve: u64,
     /// Octets, about, that gather in the log before they are moved into the database. More of them means less written
     /// twice and a longer start after a crash.
@@ -124,6 +124,7 @@ impl Spool {
             room,
             bodies: territory.bodies().clone(),
             log: config.log,
+            logged: AtomicU64::new(0),
             failed: watch::Sender::new(None),
             commits: AtomicU64::new(0),
             writes: AtomicU64::new(0),

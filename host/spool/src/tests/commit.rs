@@ -148,3 +148,21 @@ async fn close_writes_what_waits() {
     let spool = Spool::open(&config).unwrap();
     assert_eq!(spool.list(None, 10).await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn the_log_does_not_outgrow_the_reserve_while_the_housekeeper_is_slow() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path());
+    let (hook, _has_entered, go) = stop_first();
+    let (spool, _fake) = open_fake(&config, Box::new(|_| Ok(())), hook);
+    let mut longest = 0;
+    for _ in 0..200 {
+        let mut message = message(&["a@example.org"]);
+        message.body = Bytes::from(vec![b'x'; SMALL_BODY]).into();
+        spool.insert(message).await.unwrap();
+        longest = longest.max(std::fs::metadata(directory.path().join("queue.db-wal")).unwrap().len());
+    }
+    go.send(()).unwrap();
+    assert!(longest > config.log, "{longest}");
+    assert!(longest < 3 * config.log, "{longest}");
+}

@@ -141,13 +141,14 @@ async fn large_body(spool: &Spool) -> NewBody {
     body.finish().await.unwrap()
 }
 
-/// A hook that stops the committer in its first commit until the test lets it go on.
-fn stop_first() -> (Hook<usize>, mpsc::Receiver<()>, mpsc::Sender<()>) {
+/// A hook that stops the first who comes to it (the committer in its first commit) until the test lets it go on.
+fn stop_first<T>() -> (Hook<T>, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (entered, has_entered) = mpsc::channel();
     let (go, may_go) = mpsc::channel::<()>();
     let first = Mutex::new(Some((entered, may_go)));
     let hook = move |_| {
-        if let Some((entered, may_go)) = first.lock().take() {
+        let first = first.lock().take();
+        if let Some((entered, may_go)) = first {
             entered.send(()).unwrap();
             may_go.recv().unwrap();
         }
