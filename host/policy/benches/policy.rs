@@ -22,6 +22,8 @@ use tokio::runtime::Runtime;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Calls in a sample: threads start a sample together, and of one call alone most would be the way out of that wait.
+const SAMPLE: u32 = 100;
 /// Calls of which the worst hundredth is told.
 const CALLS: usize = 100_000;
 /// As many as make a pool that wasmtime divides among threads, like the program's.
@@ -124,14 +126,14 @@ fn rcpt(transaction: &mut Transaction) {
 }
 
 /// One call: a sandbox is made, asked, and thrown away.
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
 fn rcpt_fresh(bencher: Bencher) {
     let policy = one();
     bencher.bench(|| rcpt(&mut transaction(policy)));
 }
 
 /// The same with `isolation = "shared"`: the instance is one that idles.
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
 fn rcpt_shared(bencher: Bencher) {
     static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
     let shared = || PluginConfig { isolation: Isolation::Shared, ..plain("shared") };
@@ -140,7 +142,7 @@ fn rcpt_shared(bencher: Bencher) {
 }
 
 /// One call on the sandbox that was asked before.
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
 fn rcpt_live(bencher: Bencher) {
     let policy = one();
     let asked = || {
@@ -152,7 +154,7 @@ fn rcpt_live(bencher: Bencher) {
 }
 
 /// A transaction of three recipients and four plugins: each is asked three times in one fresh sandbox.
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
 fn four_plugins_three_calls(bencher: Bencher) {
     static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
     let policy = POLICY.get_or_init(|| load(["a", "b", "c", "d"].map(plain).into()));
@@ -164,7 +166,7 @@ fn four_plugins_three_calls(bencher: Bencher) {
 
 /// A whole transaction as the site's: the three plugins, each table of 10,000 entries, a recipient that is expanded and routed.
 /// Nothing but policy: no socket, no spool.
-#[divan::bench(args = [Isolation::Transaction, Isolation::Shared], threads = [1, 2])]
+#[divan::bench(args = [Isolation::Transaction, Isolation::Shared], threads = [1, 2], sample_size = SAMPLE)]
 fn site(bencher: Bencher, isolation: Isolation) {
     let policy = load_site(isolation);
     let member = AtomicUsize::new(0);
