@@ -30,7 +30,7 @@ struct Disk {
 impl Disk {
     fn new() -> Self {
         let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
-        let config = SpoolConfig { reserve: 1 << 20, ..SpoolConfig::new(folder.path().join("spool")) };
+        let config = SpoolConfig::new(folder.path().join("spool"));
         let spool = Spool::open(&config).unwrap();
         Self { runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(), spool, _folder: folder }
     }

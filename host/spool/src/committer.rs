@@ -1,5 +1,6 @@
 //! The two threads of the spool. The committer takes whatever waits and makes one commit of it; the housekeeper does
-//! what may take long and nobody waits for: checkpoints, unlinks, the reserve.
+//! what may take long and nobody waits for: checkpoints, unlinks, the reserve. Where it is late with a checkpoint, the
+//! committer makes it.
 //!
 //! After a commit that carried several writes the next one waits until as many are there, but not for long ([`Hope`]): those
 //! whom it let go on come back together, and a commit costs nearly the same for one as for twenty. A single client is

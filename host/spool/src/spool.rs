@@ -25,6 +25,10 @@ use crate::{
 /// Destinations that are read at once.
 const DESTINATIONS_PAGE: usize = 10_000;
 
+/// So many times what the log should take is in the reserve: all that is in it may have to go into the database, and it may be twice as
+/// long for a while.
+const RESERVE_TO_LOG: u64 = 4;
+
 /// Where a spool is and how large things may be.
 #[derive(Clone, Debug)]
 pub struct SpoolConfig {
@@ -32,11 +36,10 @@ pub struct SpoolConfig {
     pub path: PathBuf,
     /// The largest message, in octets: no message is taken unless one and a half of these fit on the disk.
     pub message_limit: u64,
-    /// Octets kept back so that outcomes can be written on a full disk; at least four times the log, since what is in it
-    /// may have to go into the database, and it may be twice as long for a while.
+    /// Octets kept back so that outcomes can be written on a full disk.
     pub reserve: u64,
     /// Octets, about, that gather in the log before they are moved into the database. More of them means less written
-    /// twice and a longer start after a crash.
+    /// twice and a longer start after a crash. A small reserve makes it less.
     pub log: u64,
 }
 
@@ -123,7 +126,7 @@ impl Spool {
             store,
             room,
             bodies: territory.bodies().clone(),
-            log: config.log,
+            log: config.log.min(config.reserve / RESERVE_TO_LOG),
             logged: AtomicU64::new(0),
             failed: watch::Sender::new(None),
             commits: AtomicU64::new(0),

@@ -103,7 +103,7 @@ fn hear(client: &mut Client, bytes: &[u8]) -> Vec<ClientEvent> {
 
 /// One message after the other, each in a commit of its own, with the spool's own threads.
 fn spool_insert(count: usize, folder: &Path) {
-    let config = SpoolConfig { reserve: 0, ..SpoolConfig::new(folder.join("spool")) };
+    let config = SpoolConfig::new(folder.join("spool"));
     let spool = Spool::open(&config).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let body = Bytes::from(site::content(MESSAGE));

@@ -41,7 +41,6 @@ path = "{folder}/mail/{{user}}/"
 servers = ["127.0.0.1"]
 [spool]
 path = "{folder}/queue"
-reserve = "1MiB"
 [networks]
 trusted = ["127.0.0.0/8"]
 [policy]

@@ -24,9 +24,8 @@ const WRITERS: usize = 8;
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let directory = std::env::args().nth(1).ok_or("usage: spool_writer DIRECTORY")?;
     let mut config = SpoolConfig::new(directory);
+    // The log is a quarter of it: checkpoints every few commits, so that the kill meets them too.
     config.reserve = 1 << 20;
-    // Checkpoints every few commits, so that the kill meets them too.
-    config.log = 256 << 10;
     let spool = Spool::open(&config)?;
     let next = Arc::new(AtomicU64::new(0));
     let writers: Vec<_> = (0..WRITERS).map(|_| tokio::spawn(write(spool.clone(), next.clone()))).collect();

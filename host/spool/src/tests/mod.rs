@@ -75,7 +75,7 @@ impl Store for Fake {
 }
 
 fn config(path: &Path) -> SpoolConfig {
-    SpoolConfig { path: path.to_owned(), message_limit: 0, reserve: 1 << 20, log: 1 << 20 }
+    SpoolConfig { path: path.to_owned(), message_limit: 0, reserve: 4 << 20, log: 1 << 20 }
 }
 
 fn open_real(config: &SpoolConfig) -> (Spool, Arc<Sqlite>) {
