@@ -1,5 +1,5 @@
-//! Messages that are taken and synced. Delivery is held on every server by the same entry of an access table, so that nothing else is
-//! measured. The ceiling stores nothing and decides nothing.
+//! Messages that are taken and synced. Delivery is held on every server by the same entry of an
+//! access table, so that nothing else is measured. The ceiling stores nothing and decides nothing.
 
 use crate::report::Row;
 use crate::servers::{self, Server};
@@ -14,13 +14,17 @@ pub fn run(world: &World) -> Vec<Row> {
     [("kept", true), ("each", false)]
         .map(|(what, kept)| {
             let load = Source::usual(HELD, kept);
-            let to_ceiling = |messages| Turn::rate(messages, load.send(ceiling.address(), messages));
+            let to_ceiling =
+                |messages| Turn::rate(messages, load.send(ceiling.address(), messages));
             let mut contestants = vec![Contestant::paced(world, "ceiling", to_ceiling)];
             contestants.extend(servers.iter().map(|server| {
-                Contestant::paced(world, server.name(), move |messages| taken(&**server, load, messages))
+                Contestant::paced(world, server.name(), move |messages| {
+                    taken(&**server, load, messages)
+                })
             }));
             let series = by_turns(world.rounds(), &mut contestants);
-            Row::new(&format!("accepted and synced, {what}"), "messages/s", series).against(&["Postfix", "ceiling"])
+            Row::new(&format!("accepted and synced, {what}"), "messages/s", series)
+                .against(&["Postfix", "ceiling"])
         })
         .into()
 }

@@ -17,11 +17,15 @@ const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
 const NAMES: [(i64, &str); 4] =
     [(0xef53, "ext4"), (0x5846_5342, "xfs"), (0x9123_683e, "btrfs"), (0x794c_7630, "overlayfs")];
 
-/// The name of the file system that the spools are on. Fails if it is in memory: what is synced there isn't durable.
+/// The name of the file system that the spools are on. Fails if it is in memory: what is synced
+/// there isn't durable.
 pub fn file_system() -> String {
     let kind = rustix::fs::statfs(FOLDER).expect("the spool's file system can be asked").f_type;
     assert!(!IN_MEMORY.contains(&kind), "{FOLDER} is in memory: put target/ on a disk");
-    NAMES.iter().find(|(known, _)| *known == kind).map_or(format!("{kind:#x}"), |(_, name)| (*name).to_owned())
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == kind)
+        .map_or(format!("{kind:#x}"), |(_, name)| (*name).to_owned())
 }
 
 /// How often a second one thread appends 4 KiB to a file and syncs it (fdatasync).
@@ -39,7 +43,8 @@ pub fn syncs(time: Duration) -> f64 {
     })
 }
 
-/// How long it takes to write so many files at once, each of so many octets, and to sync them (fdatasync).
+/// How long it takes to write so many files at once, each of so many octets, and to sync them
+/// (fdatasync).
 pub fn write(files: usize, octets: usize) -> Duration {
     let part = vec![b'x'; PART];
     let write = |number: usize| {

@@ -1,5 +1,5 @@
-//! Whether a rate stays what it is: with a long queue of deferred mail, with 2,000 sessions in place of 20, with 100 plugins loaded in place of
-//! three.
+//! Whether a rate stays what it is: with a long queue of deferred mail, with 2,000 sessions in
+//! place of 20, with 100 plugins loaded in place of three.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ fn sessions_and_plugins(world: &World, plain: &Facteur) -> Row {
     let load = Source { to: DEAD, ..Source::usual(HELD, true) };
     let wide = Source { sessions: SESSIONS, ..load };
     let enough = SESSIONS * world.sized(2, 20);
-    let to_ceiling = |load: Source, messages| Turn::rate(messages, load.send(ceiling.address(), messages));
+    let to_ceiling =
+        |load: Source, messages| Turn::rate(messages, load.send(ceiling.address(), messages));
     let mut contestants = [
         Contestant::paced(world, PLAIN, |messages| taken(plain, load, messages)),
         Contestant::paced(world, "100 plugins loaded", |messages| taken(&laden, load, messages)),
@@ -45,7 +46,8 @@ fn sessions_and_plugins(world: &World, plain: &Facteur) -> Row {
         Contestant::new("ceiling, 2,000 sessions", || to_ceiling(wide, enough)),
     ];
     let series = by_turns(world.rounds(), &mut contestants);
-    Row::new("accepted and synced, kept", "messages/s", series).against(&[PLAIN, "ceiling, 20 sessions"])
+    Row::new("accepted and synced, kept", "messages/s", series)
+        .against(&[PLAIN, "ceiling, 20 sessions"])
 }
 
 fn queue(world: &World, plain: &Facteur) -> Row {

@@ -25,7 +25,10 @@ pub fn run(world: &World) -> Vec<Row> {
     drop(facteur);
     if world.peers {
         let servers = servers::all(world);
-        all.push(row(FEWER, servers.iter().map(|server| measured(&**server, FEWER)).collect()).against(&["Postfix"]));
+        all.push(
+            row(FEWER, servers.iter().map(|server| measured(&**server, FEWER)).collect())
+                .against(&["Postfix"]),
+        );
     }
     all
 }

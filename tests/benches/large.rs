@@ -1,4 +1,5 @@
-//! Messages of 50 MB by 20 sessions at once, held: how much of what the disk writes, and the peak of the memory.
+//! Messages of 50 MB by 20 sessions at once, held: how much of what the disk writes, and the peak
+//! of the memory.
 
 use crate::accepted::taken;
 use crate::disk;
@@ -43,10 +44,11 @@ pub fn run(world: &World) -> Vec<Row> {
     ];
     let series = by_turns(world.sized(2, 5), &mut contestants);
     let large = facteur.status("VmHWM");
-    let what = format!("{MESSAGES} messages of {} MB at once, accepted and synced", size / 1_000_000);
+    let what =
+        format!("{MESSAGES} messages of {} MB at once, accepted and synced", size / 1_000_000);
     #[allow(clippy::cast_precision_loss, reason = "KiB are far below 2^52")]
-    let peaks =
-        [("messages of 4 KiB", small), ("large ones", large)].map(|(who, kib)| Series::once(who, kib as f64 / 1024.0));
+    let peaks = [("messages of 4 KiB", small), ("large ones", large)]
+        .map(|(who, kib)| Series::once(who, kib as f64 / 1024.0));
     vec![
         Row::new(&what, "MB/s", series).against(&[DISK, "Postfix"]),
         Row::new("peak of facteur's memory (RSS)", "MiB", peaks.into()),

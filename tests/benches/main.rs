@@ -1,8 +1,10 @@
-//! `cargo xtask bench [NAME…] [--peers] [--short]`: facteur by turns with its peers, on a machine of their own (see the harness).
+//! `cargo xtask bench [NAME…] [--peers] [--short]`: facteur by turns with its peers, on a machine
+//! of their own (see the harness).
 //!
-//! Everything that is compared is measured by turns in one run (A B C A B C …), since the speed of a machine drifts. What is
-//! measured is the release binary with the site's policy on, a spool on a real disk, and 250 after the sync; a bench that can't have
-//! these fails. docs/performance.md says how each number comes about.
+//! Everything that is compared is measured by turns in one run (A B C A B C …), since the speed of
+//! a machine drifts. What is measured is the release binary with the site's policy on, a spool on a
+//! real disk, and 250 after the sync; a bench that can't have these fails. docs/performance.md says
+//! how each number comes about.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench fails by a panic")]
@@ -65,10 +67,15 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String> {
             "--peers" => request.peers = true,
             // From cargo.
             "--bench" => {}
-            name if BENCHES.iter().any(|(known, ..)| *known == name) => request.names.push(argument),
+            name if BENCHES.iter().any(|(known, ..)| *known == name) => {
+                request.names.push(argument)
+            }
             _ => {
                 let names = BENCHES.map(|(name, what, _)| format!("  {name:10}{what}"));
-                return Err(format!("no bench is called {argument}; there are\n{}", names.join("\n")));
+                return Err(format!(
+                    "no bench is called {argument}; there are\n{}",
+                    names.join("\n")
+                ));
             }
         }
     }
@@ -109,7 +116,8 @@ fn measure(machine: &Machine, request: &Request) {
     }
 }
 
-/// Raises the limit of open files as far as it goes, for this process and what it starts: idle connections need many.
+/// Raises the limit of open files as far as it goes, for this process and what it starts: idle
+/// connections need many.
 fn open_many_files() {
     let most = getrlimit(Resource::Nofile).maximum;
     // What it stays at is enough for the other benches.

@@ -1,6 +1,7 @@
-//! What plugins cost: the same mail with none, with the site's three, with a chain of four, all in fresh sandboxes for each
-//! transaction; and what milters that let everything pass cost Postfix. Nothing can be held where there is no plugin, so
-//! facteur's next hop is one that never says a word.
+//! What plugins cost: the same mail with none, with the site's three, with a chain of four, all in
+//! fresh sandboxes for each transaction; and what milters that let everything pass cost Postfix.
+//! Nothing can be held where there is no plugin, so facteur's next hop is one that never says a
+//! word.
 
 use std::net::TcpListener;
 
@@ -31,11 +32,13 @@ const FILTERED: [(&str, &str, &[&str]); 3] = [
 pub fn run(world: &World) -> Vec<Row> {
     // The kernel takes connections for it; it never does.
     let _hop = TcpListener::bind(HOP).expect("an address of the machine");
-    let servers = CONTESTANTS.map(|(name, address, policy)| Facteur::start(world, name, address, policy));
+    let servers =
+        CONTESTANTS.map(|(name, address, policy)| Facteur::start(world, name, address, policy));
     let ours = rates(world, &servers, Source { to: SILENT, ..Source::usual(FLOWING, true) });
     drop(servers);
     MILTERS.into_iter().for_each(milter::serve);
-    let servers = FILTERED.map(|(name, address, milters)| Postfix::start(world, name, address, milters));
+    let servers =
+        FILTERED.map(|(name, address, milters)| Postfix::start(world, name, address, milters));
     let theirs = rates(world, &servers, Source::usual(HELD, true));
     vec![
         Row::new("accepted and synced, kept", "messages/s", ours).against(&[CONTESTANTS[0].0]),
@@ -46,7 +49,9 @@ pub fn run(world: &World) -> Vec<Row> {
 fn rates(world: &World, servers: &[impl Server], load: Source) -> Vec<Series> {
     let mut contestants: Vec<_> = servers
         .iter()
-        .map(|server| Contestant::paced(world, server.name(), move |messages| taken(server, load, messages)))
+        .map(|server| {
+            Contestant::paced(world, server.name(), move |messages| taken(server, load, messages))
+        })
         .collect();
     by_turns(world.rounds(), &mut contestants)
 }

@@ -1,8 +1,9 @@
 //! The processes of one server: what they took of the processors, and what memory they have.
 //!
-//! Where a control group can be made (version 2; its accounting needs no controller) the kernel adds up the processor time of all
-//! that ever ran in it. Elsewhere it comes from /proc, in ticks of 10 ms: of the living with what they reaped, so that
-//! what ends unreaped between two looks is lost.
+//! Where a control group can be made (version 2; its accounting needs no controller) the kernel
+//! adds up the processor time of all that ever ran in it. Elsewhere it comes from /proc, in ticks
+//! of 10 ms: of the living with what they reaped, so that what ends unreaped between two looks is
+//! lost.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Makes the group that all others are in, and moves this process into it; none where that can't be done.
+    /// Makes the group that all others are in, and moves this process into it; none where that
+    /// can't be done.
     pub fn make() -> Option<Self> {
         let before = own_group()?;
         let folder = mount()?.join(format!("{RUN}{}", std::process::id()));
@@ -48,7 +50,8 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        // By now everyone but this process is gone. What can't be removed is empty, and costs nothing.
+        // By now everyone but this process is gone. What can't be removed is empty, and costs
+        // nothing.
         let _ = fs::write(self.before.join(MEMBERS), "0");
         for group in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let _ = fs::remove_dir(group.path());
@@ -95,13 +98,17 @@ enum Of {
 }
 
 impl Processes {
-    /// Runs what starts a server; every process that it starts, and what those start, is of the server.
+    /// Runs what starts a server; every process that it starts, and what those start, is of the
+    /// server.
     pub fn of<T>(name: &str, start: impl FnOnce() -> T) -> (Self, T) {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let Some(run) = run_group() else {
             let before = children(std::process::id());
             let started = start();
-            let new = children(std::process::id()).into_iter().filter(|pid| !before.contains(pid)).collect();
+            let new = children(std::process::id())
+                .into_iter()
+                .filter(|pid| !before.contains(pid))
+                .collect();
             return (Self { of: Of::Started(new) }, started);
         };
         let folder = run.join(format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -136,14 +143,16 @@ impl Processes {
         match &self.of {
             Of::Group(folder) => {
                 let text = fs::read_to_string(folder.join("cpu.stat")).unwrap_or_default();
-                let usage = text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok());
+                let usage =
+                    text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok());
                 Duration::from_micros(usage.expect("a control group counts processor time"))
             }
             Of::Started(_) => TICK * self.ids().into_iter().map(ticks).sum::<u32>(),
         }
     }
 
-    /// [`Processes::cpu`] once the server is at rest, so that what it does after its answers counts, too.
+    /// [`Processes::cpu`] once the server is at rest, so that what it does after its answers
+    /// counts, too.
     pub fn cpu_at_rest(&self) -> Duration {
         let deadline = Instant::now() + RESTLESS;
         let mut last = self.cpu();
@@ -186,7 +195,8 @@ pub fn kib(text: &str, name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// The fields of /proc/PID/stat after the name, of which the first is the state, field 3 in proc(5).
+/// The fields of /proc/PID/stat after the name, of which the first is the state, field 3 in
+/// proc(5).
 fn stat(path: &Path) -> Option<Vec<String>> {
     let text = fs::read_to_string(path).ok()?;
     Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())

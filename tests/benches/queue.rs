@@ -17,7 +17,8 @@ pub fn run(world: &World) -> Vec<Row> {
     let queued = world.sized(50_000, 1_000_000);
     let mut facteur = Facteur::site(world);
     let idle = facteur.status("VmRSS");
-    let load = Source { to: DEAD, size: SIZE, recipients: RECIPIENTS, ..Source::usual(FLOWING, true) };
+    let load =
+        Source { to: DEAD, size: SIZE, recipients: RECIPIENTS, ..Source::usual(FLOWING, true) };
     let filling = load.send(facteur.address(), queued / RECIPIENTS);
     wait_until_deferred(&facteur);
     let (now, most) = (facteur.status("VmRSS"), facteur.status("VmHWM"));

@@ -33,7 +33,8 @@ impl Row {
     /// The ratios of one to the references other than itself.
     fn ratios(&self, series: &Series) -> Vec<(&str, f64)> {
         let of = |name: &String| {
-            let reference = self.series.iter().find(|other| other.who == *name && other.who != series.who)?;
+            let reference =
+                self.series.iter().find(|other| other.who == *name && other.who != series.who)?;
             Some((reference.who.as_str(), ratio(&series.values, &reference.values)?))
         };
         self.references.iter().filter_map(of).collect()
@@ -68,12 +69,18 @@ fn table(rows: &[Row]) -> Table {
     table.set_header(["", "", "median", "", "least to most", "ratio to", "CPU µs/message"]);
     for row in rows {
         for series in &row.series {
-            let ratios: Vec<String> =
-                row.ratios(series).into_iter().map(|(name, ratio)| format!("{name} {}", short(ratio))).collect();
+            let ratios: Vec<String> = row
+                .ratios(series)
+                .into_iter()
+                .map(|(name, ratio)| format!("{name} {}", short(ratio)))
+                .collect();
             let least = series.values.iter().copied().fold(f64::INFINITY, f64::min);
             let most = series.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let spread =
-                if series.values.len() > 1 { format!("{} to {}", short(least), short(most)) } else { String::new() };
+            let spread = if series.values.len() > 1 {
+                format!("{} to {}", short(least), short(most))
+            } else {
+                String::new()
+            };
             table.add_row([
                 row.what.clone(),
                 series.who.clone(),

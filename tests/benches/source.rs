@@ -12,8 +12,8 @@ use crate::world::{ENTRIES, MEMBER};
 pub struct Source<'a> {
     /// Envelope sender.
     pub from: &'a str,
-    /// Each recipient is this with a number before it, from 1. There are no more than [`ENTRIES`] members: after them comes the
-    /// first again, on new connections.
+    /// Each recipient is this with a number before it, from 1. There are no more than [`ENTRIES`]
+    /// members: after them comes the first again, on new connections.
     pub to: &'a str,
     /// Many messages on one connection, in place of a connection for each.
     pub kept: bool,
@@ -39,13 +39,26 @@ impl<'a> Source<'a> {
             let part = if self.to == MEMBER { left.min(ENTRIES) } else { left };
             let mut command = Command::new(peer("smtp-source"));
             // -N numbers the recipients. A server that is slow to accept isn't an error.
-            command.args(["-N", "-C", "100", "-M", "stranger.example.net", "-f", self.from, "-t", self.to]);
+            command.args([
+                "-N",
+                "-C",
+                "100",
+                "-M",
+                "stranger.example.net",
+                "-f",
+                self.from,
+                "-t",
+                self.to,
+            ]);
             if self.kept {
                 command.arg("-d");
             }
-            for (option, number) in
-                [("-s", self.sessions.min(part)), ("-l", self.size), ("-r", self.recipients), ("-m", part)]
-            {
+            for (option, number) in [
+                ("-s", self.sessions.min(part)),
+                ("-l", self.size),
+                ("-r", self.recipients),
+                ("-m", part),
+            ] {
                 command.args([option, &number.to_string()]);
             }
             output_of(command.arg(address)).success();

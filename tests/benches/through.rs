@@ -1,4 +1,5 @@
-//! Messages that come in, are decided about, queued, and go out to smtp-sink. What counts is what arrives there.
+//! Messages that come in, are decided about, queued, and go out to smtp-sink. What counts is what
+//! arrives there.
 
 use std::time::Instant;
 
@@ -17,14 +18,18 @@ pub fn run(world: &World) -> Vec<Row> {
     [("kept", true), ("each", false)]
         .map(|(what, kept)| {
             let load = Source::usual(FLOWING, kept);
-            let to_ceiling = |messages| Turn::rate(messages, load.send(ceiling.address(), messages));
+            let to_ceiling =
+                |messages| Turn::rate(messages, load.send(ceiling.address(), messages));
             let mut contestants = vec![Contestant::paced(world, "ceiling", to_ceiling)];
             let hop = &hop;
             contestants.extend(servers.iter().map(|server| {
-                Contestant::paced(world, server.name(), move |messages| gone(&**server, hop, load, messages))
+                Contestant::paced(world, server.name(), move |messages| {
+                    gone(&**server, hop, load, messages)
+                })
             }));
             let series = by_turns(world.rounds(), &mut contestants);
-            Row::new(&format!("in and out, {what}"), "messages/s", series).against(&["Postfix", "ceiling"])
+            Row::new(&format!("in and out, {what}"), "messages/s", series)
+                .against(&["Postfix", "ceiling"])
         })
         .into()
 }

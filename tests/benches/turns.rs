@@ -25,12 +25,16 @@ impl Turn {
         Self { value: count(messages) / time.as_secs_f64(), cpu: None }
     }
 
-    /// Measures a rate, and what it takes of a server's processor time until the server is at rest again.
+    /// Measures a rate, and what it takes of a server's processor time until the server is at rest
+    /// again.
     pub fn of(messages: usize, processes: &Processes, measure: impl FnOnce() -> Duration) -> Self {
         let before = processes.cpu();
         let time = measure();
         let spent = processes.cpu_at_rest().saturating_sub(before);
-        Self { cpu: Some(spent.as_secs_f64() * 1e6 / count(messages)), ..Self::rate(messages, time) }
+        Self {
+            cpu: Some(spent.as_secs_f64() * 1e6 / count(messages)),
+            ..Self::rate(messages, time)
+        }
     }
 }
 
@@ -70,8 +74,8 @@ impl<'a> Contestant<'a> {
         Self { who: who.to_owned(), turn: Box::new(turn) }
     }
 
-    /// Each turn is `turn` with a number of messages that takes about as long as this run wants; a first one is for warming up, a second
-    /// one to find that number.
+    /// Each turn is `turn` with a number of messages that takes about as long as this run wants; a
+    /// first one is for warming up, a second one to find that number.
     pub fn paced(world: &World, who: &str, turn: impl Fn(usize) -> Turn + 'a) -> Self {
         let seconds = world.turn().as_secs_f64();
         let for_time = |rate: f64, seconds: f64| -> usize {
@@ -92,7 +96,8 @@ impl<'a> Contestant<'a> {
 
 /// Lets each have its turn, so often.
 pub fn by_turns(rounds: usize, contestants: &mut [Contestant<'_>]) -> Vec<Series> {
-    let empty = |one: &Contestant| Series { who: one.who.clone(), values: Vec::new(), cpu: Vec::new() };
+    let empty =
+        |one: &Contestant| Series { who: one.who.clone(), values: Vec::new(), cpu: Vec::new() };
     let mut all: Vec<Series> = contestants.iter().map(empty).collect();
     for _ in 0..rounds {
         for (contestant, series) in contestants.iter_mut().zip(&mut all) {

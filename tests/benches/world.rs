@@ -1,4 +1,5 @@
-//! What all benches share: the machine with the site's files, each of its tables 10,000 entries longer, and how long to measure.
+//! What all benches share: the machine with the site's files, each of its tables 10,000 entries
+//! longer, and how long to measure.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,17 +9,20 @@ use facteur_tests::{Machine, Site};
 
 use crate::sink::Sink;
 
-/// How many entries more each table has than the site's own. A load has no more different recipients.
+/// How many entries more each table has than the site's own. A load has no more different
+/// recipients.
 pub const ENTRIES: usize = 10_000;
 /// Mail of this sender is held by every server, by the same access table.
 pub const HELD: &str = "held@example.org";
 /// Mail of this one goes out.
 pub const FLOWING: &str = "flowing@example.org";
-/// With a number before it: an address of the virtual table that stands for one whose domain is in a transport table.
+/// With a number before it: an address of the virtual table that stands for one whose domain is in
+/// a transport table.
 pub const MEMBER: &str = "member@elfic.net";
 /// With a number before it: an address of a domain that is relayed to a server that isn't there.
 pub const DEAD: &str = "box@dead.via.ecp.fr";
-/// With a number before it: an address of a domain that is relayed to a server that never says a word.
+/// With a number before it: an address of a domain that is relayed to a server that never says a
+/// word.
 pub const SILENT: &str = "box@silent.via.ecp.fr";
 /// Where the next hop of every [`MEMBER`] listens.
 const NEXT_HOP: &str = "192.0.2.39:25";
@@ -26,8 +30,8 @@ const NEXT_HOP: &str = "192.0.2.39:25";
 const CEILING: &str = "203.0.113.200:25";
 /// Access table: whose mail is held.
 pub const HOLD_TABLE: &str = "/etc/facteur/hold";
-/// What the benches need beside the site: servers (none of them in a network that the site trusts, so that a client on the same
-/// address is a stranger), the ceiling, the dead and the silent one.
+/// What the benches need beside the site: servers (none of them in a network that the site trusts,
+/// so that a client on the same address is a stranger), the ceiling, the dead and the silent one.
 const MORE_ADDRESSES: [&str; 14] = [
     "203.0.113.1",
     "203.0.113.2",
@@ -66,18 +70,24 @@ impl<'a> World<'a> {
         site.dns.add(MORE_NAMES);
         machine.write(HOLD_TABLE, &format!("{HELD}\tHOLD\n"));
         lengthen("aliases", |number| format!("old{number}: louen"));
-        lengthen("virtual.monassoce", |number| format!("{number}{MEMBER}\tmember@club{number}.test"));
+        lengthen("virtual.monassoce", |number| {
+            format!("{number}{MEMBER}\tmember@club{number}.test")
+        });
         let hop = NEXT_HOP.strip_suffix(":25").expect("the port of SMTP");
         // Clubs of recipients are half in the one table and half in the other.
         lengthen("transport.via", |number| format!("club{}.test\tsmtp:[{hop}]", 2 * number));
-        lengthen("transport.monassoce", |number| format!("club{}.test\tsmtp:[{hop}]", 2 * number - 1));
+        lengthen("transport.monassoce", |number| {
+            format!("club{}.test\tsmtp:[{hop}]", 2 * number - 1)
+        });
         for (setting, value) in [
-            // Each connection of a load leaves one in TIME_WAIT, and there are more of them than ports.
+            // Each connection of a load leaves one in TIME_WAIT, and there are more of them than
+            // ports.
             ("ip_local_port_range", "2000 65000"),
             ("tcp_tw_reuse", "1"),
             ("tcp_max_syn_backlog", "8192"),
         ] {
-            fs::write(format!("/proc/sys/net/ipv4/{setting}"), value).expect("root may set its own network up");
+            fs::write(format!("/proc/sys/net/ipv4/{setting}"), value)
+                .expect("root may set its own network up");
         }
         Self { machine, site, short, peers }
     }

@@ -8,9 +8,10 @@ use crate::process::Process;
 use crate::programs::peer;
 use crate::wait::within;
 
-/// The test file of EICAR, which every virus scanner takes for a virus and nobody else does. In two parts, so that no scanner takes
-/// this file for one.
-const EICAR: [&str; 2] = ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-", "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"];
+/// The test file of EICAR, which every virus scanner takes for a virus and nobody else does. In two
+/// parts, so that no scanner takes this file for one.
+const EICAR: [&str; 2] =
+    ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-", "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"];
 
 /// A running clamd.
 pub struct Clamd {
@@ -19,19 +20,24 @@ pub struct Clamd {
 }
 
 impl Clamd {
-    /// Starts an instance under a name (its files are in `/var/spool/NAME`) that listens on a unix socket, and with more lines for its
-    /// clamd.conf, such as `TCPAddr` and `TCPSocket`.
+    /// Starts an instance under a name (its files are in `/var/spool/NAME`) that listens on a unix
+    /// socket, and with more lines for its clamd.conf, such as `TCPAddr` and `TCPSocket`.
     pub fn start(machine: &Machine, name: &str, settings: &str) -> Self {
         let folder = PathBuf::from("/var/spool").join(name);
         let socket = folder.join("clamd.sock");
         let place = folder.display();
         // Name, any type of file, anywhere in it, these octets.
-        let octets = Self::virus().bytes().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        machine.write(&format!("{place}/signatures/test.ndb"), &format!("Eicar-Test-Signature:0:*:{octets}\n"));
+        let octets =
+            Self::virus().bytes().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        machine.write(
+            &format!("{place}/signatures/test.ndb"),
+            &format!("Eicar-Test-Signature:0:*:{octets}\n"),
+        );
         let config = machine.write(
             &format!("{place}/clamd.conf"),
             &format!(
-                "Foreground yes\nLogTime yes\nDatabaseDirectory {place}/signatures\nTemporaryDirectory {place}\n\
+                "Foreground yes\nLogTime yes\nDatabaseDirectory {place}/signatures\n\
+                 TemporaryDirectory {place}\n\
                  LocalSocket {}\n{settings}\n",
                 socket.display()
             ),

@@ -36,7 +36,8 @@ impl fmt::Display for Reply {
 impl PartialEq<&str> for Reply {
     fn eq(&self, other: &&str) -> bool {
         let code = other.get(..3).and_then(|code| code.parse().ok());
-        code == Some(self.code) && other.get(3..).and_then(|rest| rest.strip_prefix(' ')) == Some(&self.text)
+        code == Some(self.code)
+            && other.get(3..).and_then(|rest| rest.strip_prefix(' ')) == Some(&self.text)
     }
 }
 
@@ -146,7 +147,11 @@ impl Client {
     /// Fails unless the server hangs up without another word.
     pub fn must_close(&mut self) {
         match self.line() {
-            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+                ) => {}
             Err(error) => panic!("the server doesn't hang up: {error}"),
             Ok(line) => panic!("the server goes on: {line}"),
         }

@@ -19,7 +19,8 @@ const PORT: u16 = 53;
 
 /// A running server, by UDP and TCP. It ends with the test's process.
 ///
-/// Its table has a line for each record, `NAME TYPE VALUE`, with names relative to the root; `#` begins a comment:
+/// Its table has a line for each record, `NAME TYPE VALUE`, with names relative to the root; `#`
+/// begins a comment:
 /// ```text
 /// example.org        MX   10 mx.example.org
 /// mx.example.org     A    192.0.2.1
@@ -27,7 +28,8 @@ const PORT: u16 = 53;
 /// half.example       SERVFAIL MX       # only this one
 /// silent.example     SILENCE           # never answered
 /// ```
-/// A name below which there are others exists, without records (NODATA); one that isn't there at all is NXDOMAIN.
+/// A name below which there are others exists, without records (NODATA); one that isn't there at
+/// all is NXDOMAIN.
 pub struct Dns {
     shared: Arc<Mutex<Zone>>,
 }
@@ -99,10 +101,14 @@ impl Zone {
             if line.is_empty() {
                 continue;
             }
-            let (name, rest) = line.split_once(char::is_whitespace).unwrap_or_else(|| panic!("no type: {line}"));
-            let (kind, value) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+            let (name, rest) =
+                line.split_once(char::is_whitespace).unwrap_or_else(|| panic!("no type: {line}"));
+            let (kind, value) =
+                rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
             let entry = match kind {
-                "SERVFAIL" => Entry::ServFail((!value.is_empty()).then(|| record_type(value.trim()))),
+                "SERVFAIL" => {
+                    Entry::ServFail((!value.is_empty()).then(|| record_type(value.trim())))
+                }
                 "SILENCE" => Entry::Silence,
                 _ => Entry::Record(data(kind, value.trim())),
             };
@@ -123,19 +129,29 @@ impl Zone {
             if entries.contains(&Entry::Silence) {
                 return Found::Silence;
             }
-            if entries.iter().any(|entry| matches!(entry, Entry::ServFail(of) if of.is_none_or(|of| of == kind))) {
+            if entries
+                .iter()
+                .any(|entry| matches!(entry, Entry::ServFail(of) if of.is_none_or(|of| of == kind)))
+            {
                 return Found::ServFail;
             }
             let all = entries.iter().filter_map(|entry| match entry {
                 Entry::Record(data) => Some(data),
                 _ => None,
             });
-            let matching: Vec<&RData> = all.clone().filter(|data| data.record_type() == kind).collect();
+            let matching: Vec<&RData> =
+                all.clone().filter(|data| data.record_type() == kind).collect();
             if !matching.is_empty() {
-                records.extend(matching.iter().map(|&data| Record::from_rdata(name.clone(), TTL, data.clone())));
+                records.extend(
+                    matching
+                        .iter()
+                        .map(|&data| Record::from_rdata(name.clone(), TTL, data.clone())),
+                );
                 return Found::Records(records);
             }
-            let Some(RData::CNAME(alias)) = all.clone().find(|data| data.record_type() == RecordType::CNAME) else {
+            let Some(RData::CNAME(alias)) =
+                all.clone().find(|data| data.record_type() == RecordType::CNAME)
+            else {
                 return Found::NoData(records);
             };
             records.push(Record::from_rdata(name, TTL, RData::CNAME(alias.clone())));

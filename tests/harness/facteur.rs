@@ -60,7 +60,8 @@ impl Facteur {
     /// [`Facteur::start`] with more to say about the process, such as its environment.
     pub fn start_with(machine: &Machine, config: &Path, change: impl FnOnce(&mut Command)) -> Self {
         let stem = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let parent = config.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let parent =
+            config.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
         let name = format!("{parent}-{stem}");
         let folder = machine.folder().to_owned();
         let process = spawn(&folder, &name, config, change);
@@ -82,9 +83,11 @@ impl Facteur {
         self.process.pid()
     }
 
-    /// A line of /proc/PID/status, in KiB: `VmRSS` is what it has now, `VmHWM` the most that it had.
+    /// A line of /proc/PID/status, in KiB: `VmRSS` is what it has now, `VmHWM` the most that it
+    /// had.
     pub fn memory(&self, line: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
         let value = status.lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(':'));
         let value = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
         value.unwrap_or_else(|| panic!("no {line} in {status}"))
@@ -97,7 +100,9 @@ impl Facteur {
 
     /// Waits until the log says this.
     pub fn wait_for_log(&self, text: &str) {
-        until(&format!("{text:?} in the log of {}", self.name), || self.log().contains(text).then_some(()));
+        until(&format!("{text:?} in the log of {}", self.name), || {
+            self.log().contains(text).then_some(())
+        });
     }
 
     /// Sends a signal.
@@ -146,7 +151,9 @@ impl Facteur {
 
     /// Waits until nothing is in the queue.
     pub fn wait_until_empty(&self) {
-        until(&format!("the queue of {} to be empty", self.name), || self.queued().is_empty().then_some(()));
+        until(&format!("the queue of {} to be empty", self.name), || {
+            self.queued().is_empty().then_some(())
+        });
     }
 
     /// Waits until a message is there whose every recipient was deferred at least `attempts` times.
@@ -172,10 +179,12 @@ fn is_ready(log: &str) -> bool {
 }
 
 fn entry(line: &str) -> Entry {
-    let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let value: serde_json::Value =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     let must = |key: &str| text(&value[key]).unwrap_or_else(|| panic!("no {key}: {line}"));
-    let recipients = value["recipients"].as_array().unwrap_or_else(|| panic!("no recipients: {line}"));
+    let recipients =
+        value["recipients"].as_array().unwrap_or_else(|| panic!("no recipients: {line}"));
     Entry {
         id: must("id"),
         sender: must("sender"),

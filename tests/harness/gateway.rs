@@ -1,4 +1,5 @@
-//! A plain configuration of facteur between its peers: clients on loopback may send to anywhere, the machine's users have mailboxes.
+//! A plain configuration of facteur between its peers: clients on loopback may send to anywhere,
+//! the machine's users have mailboxes.
 
 use std::path::PathBuf;
 
@@ -45,7 +46,8 @@ impl Gateway<'_> {
     /// Writes it to `/etc/NAME/facteur.toml`.
     pub fn write(&self, machine: &Machine, name: &str) -> PathBuf {
         let Self { listen, spool, mail, limits, reserve, more, .. } = self;
-        let routes: Vec<String> = self.routes.iter().map(|(key, route)| format!("\"{key}\" = \"{route}\"")).collect();
+        let routes: Vec<String> =
+            self.routes.iter().map(|(key, route)| format!("\"{key}\" = \"{route}\"")).collect();
         let routes = routes.join(", ");
         let text = format!(
             r#"

@@ -1,5 +1,5 @@
-//! The harness of the whole-system tests: a machine of the test's own, with its own network, users and DNS, on which the real
-//! binary runs and is spoken to over real sockets.
+//! The harness of the whole-system tests: a machine of the test's own, with its own network, users
+//! and DNS, on which the real binary runs and is spoken to over real sockets.
 //!
 //! ```no_run
 //! use facteur_tests::{Client, Dns, Facteur, machine};
@@ -17,11 +17,16 @@
 //! }
 //! ```
 //!
-//! A test waits for what it needs by asking until a deadline ([`until`]), never by sleeping a guessed time. Whatever goes wrong in
-//! here is a panic that says what was missing, which is how a test fails.
+//! A test waits for what it needs by asking until a deadline ([`until`]), never by sleeping a
+//! guessed time. Whatever goes wrong in here is a panic that says what was missing, which is how a
+//! test fails.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "the harness panics to fail the test that uses it")]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "the harness panics to fail the test that uses it"
+)]
 
 mod clamd;
 mod client;

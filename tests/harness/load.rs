@@ -1,7 +1,7 @@
 //! Many clients at once that remember which of their messages were answered 250.
 //!
-//! Messages are numbered and each is sent once, whatever becomes of it: what got no answer is in doubt, and stays so. A client whose
-//! server is gone comes back as soon as there is one again.
+//! Messages are numbered and each is sent once, whatever becomes of it: what got no answer is in
+//! doubt, and stays so. A client whose server is gone comes back as soon as there is one again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -24,7 +24,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// One of two sizes of a test: the second with `FACTEUR_TEST_LONG=1` in the environment.
 pub fn sized<T>(short: T, long: T) -> T {
-    if std::env::var_os("FACTEUR_TEST_LONG").is_some_and(|value| value == "1") { long } else { short }
+    if std::env::var_os("FACTEUR_TEST_LONG").is_some_and(|value| value == "1") {
+        long
+    } else {
+        short
+    }
 }
 
 /// What is sent.
@@ -79,8 +83,12 @@ enum End {
 impl Load {
     /// Starts the clients.
     pub fn start(plan: Plan) -> Self {
-        let shared =
-            Arc::new(Shared { plan, next: AtomicUsize::new(0), stop: AtomicBool::new(false), heard: Mutex::default() });
+        let shared = Arc::new(Shared {
+            plan,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            heard: Mutex::default(),
+        });
         let client = |_| {
             let shared = shared.clone();
             std::thread::spawn(move || shared.client())
@@ -95,7 +103,9 @@ impl Load {
 
     /// Waits for so many 250.
     pub fn wait_for(&self, taken: usize) {
-        within(GONE, &format!("{taken} messages to be taken"), || (self.taken() >= taken).then_some(()));
+        within(GONE, &format!("{taken} messages to be taken"), || {
+            (self.taken() >= taken).then_some(())
+        });
     }
 
     /// Lets the clients end after the messages that they are at.
@@ -168,7 +178,9 @@ impl Shared {
                 other => {
                     let words = words(other);
                     all.others.insert(number, words.clone());
-                    if words.starts_with('2') || (words.starts_with(['4', '5']) && !words.starts_with("421")) {
+                    if words.starts_with('2')
+                        || (words.starts_with(['4', '5']) && !words.starts_with("421"))
+                    {
                         continue;
                     }
                     return End::Gone(words);
@@ -180,7 +192,12 @@ impl Shared {
     }
 
     /// Sends one message; returns the reply to its end, or the first one that wasn't good.
-    fn message(&self, mut stream: &TcpStream, input: &mut impl BufRead, number: usize) -> io::Result<String> {
+    fn message(
+        &self,
+        mut stream: &TcpStream,
+        input: &mut impl BufRead,
+        number: usize,
+    ) -> io::Result<String> {
         let recipient = (self.plan.recipient)(number);
         let envelope = format!("MAIL FROM:<{LOAD_SENDER}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
         let _ = stream.write_all(envelope.as_bytes());
@@ -228,25 +245,31 @@ fn reply(input: &mut impl BufRead) -> io::Result<String> {
     }
 }
 
-/// The content of a numbered message, of at least so many octets. Different numbers differ in every line.
+/// The content of a numbered message, of at least so many octets. Different numbers differ in every
+/// line.
 pub fn numbered(number: usize, size: usize) -> Vec<u8> {
     let mut text = format!("Subject: load {number}\r\n\r\n");
     let mut line = 0;
     while line == 0 || text.len() < size {
         // Writing to a String can't fail.
-        let _ = write!(text, "message {number}, line {line}: the quick brown fox jumps over the lazy dog\r\n");
+        let _ = write!(
+            text,
+            "message {number}, line {line}: the quick brown fox jumps over the lazy dog\r\n"
+        );
         line += 1;
     }
     text.into_bytes()
 }
 
-/// How often each number arrived. Every message must be whole: the octets that were sent, in CRLF or LF, below the servers' headers.
+/// How often each number arrived. Every message must be whole: the octets that were sent, in CRLF
+/// or LF, below the servers' headers.
 pub fn arrived(mails: &[Mail], size: fn(usize) -> usize) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for mail in mails {
         let subject = mail.header("Subject").unwrap_or_default();
         let number = subject.strip_prefix("load ").and_then(|number| number.parse().ok());
-        let number: usize = number.unwrap_or_else(|| panic!("no message of the load:\n{}", mail.text()));
+        let number: usize =
+            number.unwrap_or_else(|| panic!("no message of the load:\n{}", mail.text()));
         let mut sent = numbered(number, size(number));
         if !mail.content.windows(2).any(|two| two == b"\r\n") {
             sent.retain(|&octet| octet != b'\r');

@@ -1,8 +1,9 @@
 //! A machine of the test's own: namespaces for the network, the mounts and the processes.
 //!
-//! The test starts itself once more under `unshare` and waits; the second run does the work. In there it has every port and
-//! any address, users and `/etc` of its own, `/var/mail` and `/var/spool` of its own, and the process id 1: when it ends, or is
-//! ended at its deadline, the kernel ends everything that it started. As root nothing else is needed; other users get a user
+//! The test starts itself once more under `unshare` and waits; the second run does the work. In
+//! there it has every port and any address, users and `/etc` of its own, `/var/mail` and
+//! `/var/spool` of its own, and the process id 1: when it ends, or is ended at its deadline, the
+//! kernel ends everything that it started. As root nothing else is needed; other users get a user
 //! namespace in which they stay themselves, and the machine's users all have their number.
 
 use std::ffi::OsStr;
@@ -42,8 +43,8 @@ pub struct Machine {
     folder: PathBuf,
 }
 
-/// Runs a test on a machine of its own, for up to a minute. `test` must be a closure that is written in the test function:
-/// its name says which test to start there.
+/// Runs a test on a machine of its own, for up to a minute. `test` must be a closure that is
+/// written in the test function: its name says which test to start there.
 pub fn machine<F: FnOnce(&Machine)>(test: F) {
     machine_within(DEADLINE, test);
 }
@@ -56,9 +57,10 @@ pub fn machine_within<F: FnOnce(&Machine)>(deadline: Duration, test: F) {
     }
 }
 
-/// Runs this program once more on a machine of its own, with the arguments that it has, and returns whether it succeeded. There
-/// [`Machine::here`] is something. What it writes goes where this one's goes; the end of the logs follows if it fails. It is
-/// ended after `deadline`, and when this one ends.
+/// Runs this program once more on a machine of its own, with the arguments that it has, and returns
+/// whether it succeeded. There [`Machine::here`] is something. What it writes goes where this one's
+/// goes; the end of the logs follows if it fails. It is ended after `deadline`, and when this one
+/// ends.
 pub fn again_on_machine(deadline: Duration) -> bool {
     let folder = new_folder();
     let mut command = on_new_machine(folder.path());
@@ -85,11 +87,13 @@ fn end_with_parent() {
     });
 }
 
-/// `system::rows::row_1::{{closure}}` → `rows::row_1`, as the test runner calls it. The thread has that name too, but only where
-/// tests have threads of their own.
+/// `system::rows::row_1::{{closure}}` → `rows::row_1`, as the test runner calls it. The thread has
+/// that name too, but only where tests have threads of their own.
 fn test_name<F>() -> String {
     let name = std::any::type_name::<F>();
-    let name = name.strip_suffix("::{{closure}}").expect("machine() takes a closure, written in the test function");
+    let name = name
+        .strip_suffix("::{{closure}}")
+        .expect("machine() takes a closure, written in the test function");
     name.split_once("::").expect("a test is in a crate").1.to_owned()
 }
 
@@ -99,7 +103,9 @@ fn outside(name: &str, deadline: Duration) {
     let written = folder.path().join(OWN_LOG);
     let file = fs::File::create(&written).expect("the test's folder can be written");
     let mut command = on_new_machine(folder.path());
-    command.args(["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"]).stdin(Stdio::null());
+    command
+        .args(["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"])
+        .stdin(Stdio::null());
     command.stdout(file.try_clone().expect("a file can be shared")).stderr(file);
     let child = command.spawn().expect("unshare is missing: apt-get install util-linux");
     let mut child = Ended(child);
@@ -111,7 +117,8 @@ fn outside(name: &str, deadline: Duration) {
         text.push_str(&logs(folder.path(), SHOWN));
     }
     match ended {
-        // A name that no test has would run nothing, and succeed. What the test measured is in what it wrote.
+        // A name that no test has would run nothing, and succeed. What the test measured is in what
+        // it wrote.
         Some(status) if status.success() && text.contains("1 passed") => print!("{text}"),
         Some(status) => panic!("on the test's machine ({status}):\n{text}"),
         None => panic!("not done after {deadline:?}:\n{text}"),
@@ -138,7 +145,9 @@ fn on_new_machine(folder: &Path) -> Command {
 
 /// What the programs on the machine wrote, for the one who looks why the test failed.
 fn logs(folder: &Path, most: usize) -> String {
-    let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let names = |folder: &Path| {
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+    };
     let mut files: Vec<PathBuf> =
         names(folder).filter(|path| path.extension().is_some_and(|ext| ext == "log")).collect();
     // Postfix logs into its queue.
@@ -177,13 +186,15 @@ impl Machine {
         let machine = Self { folder };
         machine.ip(&["link", "set", "lo", "up"]);
         if !geteuid().is_root() {
-            fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0").expect("this namespace's ports are ours");
+            fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+                .expect("this namespace's ports are ours");
         }
         machine.own_etc();
         machine.own_folder("/var/mail", 0o2775);
         machine.own_folder("/var/spool", 0o755);
         if geteuid().is_root() {
-            std::os::unix::fs::chown("/var/mail", None, Some(MAIL_GROUP)).expect("root may give folders away");
+            std::os::unix::fs::chown("/var/mail", None, Some(MAIL_GROUP))
+                .expect("root may give folders away");
         }
         machine
     }
@@ -192,7 +203,8 @@ impl Machine {
     fn own_etc(&self) {
         let copy = self.folder.join("etc");
         fs::create_dir(&copy).expect("the test's folder can be written");
-        run("mount", [OsStr::new("-t"), "tmpfs".as_ref(), "tmpfs".as_ref(), copy.as_ref()]).success();
+        run("mount", [OsStr::new("-t"), "tmpfs".as_ref(), "tmpfs".as_ref(), copy.as_ref()])
+            .success();
         // What only root may read isn't needed.
         run("cp", [OsStr::new("-a"), "/etc/.".as_ref(), copy.as_ref()]);
         run("mount", [OsStr::new("--bind"), copy.as_ref(), "/etc".as_ref()]).success();
@@ -204,9 +216,14 @@ impl Machine {
         });
         add("/etc/passwd", &users);
         let groups = [&USERS[..], &GROUPS[..]].concat();
-        let groups = groups.into_iter().map(|(name, id)| (name, format!("{name}:x:{}:\n", number(gid.as_raw(), id))));
+        let groups = groups
+            .into_iter()
+            .map(|(name, id)| (name, format!("{name}:x:{}:\n", number(gid.as_raw(), id))));
         add("/etc/group", &groups.collect::<Vec<_>>());
-        self.write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n");
+        self.write(
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
+        );
         self.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
         self.write("/etc/hosts", "127.0.0.1 localhost\n");
     }
@@ -214,15 +231,18 @@ impl Machine {
     fn own_folder(&self, place: &str, mode: u32) {
         let own = self.folder.join(place.trim_start_matches('/').replace('/', "-"));
         fs::create_dir(&own).expect("the test's folder can be written");
-        fs::set_permissions(&own, fs::Permissions::from_mode(mode)).expect("an own folder can be changed");
+        fs::set_permissions(&own, fs::Permissions::from_mode(mode))
+            .expect("an own folder can be changed");
         assert!(Path::new(place).is_dir(), "this machine has no {place}: create it");
         run("mount", [OsStr::new("--bind"), own.as_ref(), place.as_ref()]).success();
     }
 
     fn ip(&self, arguments: &[&str]) {
         let _ = self;
-        let installed =
-            ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].iter().map(PathBuf::from).find(|path| path.exists());
+        let installed = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"]
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.exists());
         let program = installed.unwrap_or_else(|| peer("ip"));
         output_of(Command::new(program).args(arguments)).success();
     }
@@ -247,14 +267,18 @@ impl Machine {
     pub fn open_folder(&self, name: &str) -> PathBuf {
         let path = Path::new("/var/spool").join(name);
         fs::create_dir_all(&path).expect("/var/spool is the test's");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("an own folder can be changed");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777))
+            .expect("an own folder can be changed");
         path
     }
 
     /// Adds a user of this name and number, with a group of its own.
     pub fn add_user(&self, name: &str, id: u32) {
         let _ = self;
-        add("/etc/passwd", &[(name, format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n"))]);
+        add(
+            "/etc/passwd",
+            &[(name, format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin\n"))],
+        );
         add("/etc/group", &[(name, format!("{name}:x:{id}:\n"))]);
     }
 
@@ -262,7 +286,11 @@ impl Machine {
     pub fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = PathBuf::from(path);
         let folder = path.parent().expect("a file is in a folder");
-        assert!(path.starts_with("/etc") || path.starts_with("/var/spool"), "{} isn't the test's", path.display());
+        assert!(
+            path.starts_with("/etc") || path.starts_with("/var/spool"),
+            "{} isn't the test's",
+            path.display()
+        );
         fs::create_dir_all(folder).expect("the folder is the test's");
         // It may be a link to somewhere else.
         let _ = fs::remove_file(&path);

@@ -1,4 +1,5 @@
-//! Postfix as a peer: an instance of its own, from where it is unpacked, with the configuration that the test writes.
+//! Postfix as a peer: an instance of its own, from where it is unpacked, with the configuration
+//! that the test writes.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -14,8 +15,10 @@ use crate::programs::{peer, postfix_folder};
 use crate::wait::until;
 
 /// The folders of its queue that belong to its own user.
-const QUEUES: [&str; 11] =
-    ["active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace"];
+const QUEUES: [&str; 11] = [
+    "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private",
+    "saved", "trace",
+];
 
 /// The services that a mail server needs, without chroot. `{listen}` is the lines of its smtpd.
 const SERVICES: &str = "\
@@ -51,9 +54,9 @@ pub struct Postfix {
 }
 
 impl Postfix {
-    /// Starts an instance under a name (its files are in `/etc/NAME` and `/var/spool/NAME`) that listens on `ADDRESS:PORT`.
-    /// `main` is main.cf but for the paths; `master` is lines for master.cf besides the usual ones. Tables that `main` names as
-    /// `texthash:` need no postmap.
+    /// Starts an instance under a name (its files are in `/etc/NAME` and `/var/spool/NAME`) that
+    /// listens on `ADDRESS:PORT`. `main` is main.cf but for the paths; `master` is lines for
+    /// master.cf besides the usual ones. Tables that `main` names as `texthash:` need no postmap.
     pub fn start(machine: &Machine, name: &str, listen: &str, main: &str, master: &str) -> Self {
         assert!(geteuid().is_root(), "Postfix changes users: run the tests as root");
         let postfix = postfix_folder();
@@ -76,7 +79,8 @@ impl Postfix {
                  mail_owner = postfix\n\
                  setgid_group = postdrop\n\
                  default_privs = nobody\n\
-                 import_environment = MAIL_CONFIG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME LD_LIBRARY_PATH={libraries}\n\
+                 import_environment = MAIL_CONFIG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE \
+                 POSTLOG_HOSTNAME LD_LIBRARY_PATH={libraries}\n\
                  maillog_file = {queue}/log\n\
                  maillog_file_prefixes = /var/spool\n\
                  smtputf8_enable = no\n\
@@ -119,8 +123,13 @@ impl Postfix {
 }
 
 fn peer_libraries(postfix: &Path) -> String {
-    let folders = fs::read_dir(postfix.join("usr/lib")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let more = fs::read_dir(postfix.join("lib")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let folders = fs::read_dir(postfix.join("usr/lib"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let more =
+        fs::read_dir(postfix.join("lib")).into_iter().flatten().flatten().map(|entry| entry.path());
     let folders: Vec<String> =
         folders.chain(more).filter(|path| path.is_dir()).map(|p| p.display().to_string()).collect();
     folders.join(":")
@@ -132,7 +141,8 @@ fn make_queue(queue: &Path, data: &Path) {
     let (owner, drop) = (user("postfix"), number("/etc/group", "postdrop"));
     let make = |path: &Path, mode: u32, uid: u32, gid: u32| {
         fs::create_dir_all(path).expect("/var/spool is the test's");
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("root may change folders");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            .expect("root may change folders");
         chown(path, Some(uid), Some(gid)).expect("root may give folders away");
     };
     make(queue, 0o755, 0, 0);
@@ -150,5 +160,6 @@ fn number(file: &str, name: &str) -> u32 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
     let line = lines.find(|fields| fields.first() == Some(&name));
-    line.and_then(|fields| fields.get(2)?.parse().ok()).unwrap_or_else(|| panic!("no {name} in {file}"))
+    line.and_then(|fields| fields.get(2)?.parse().ok())
+        .unwrap_or_else(|| panic!("no {name} in {file}"))
 }

@@ -27,7 +27,8 @@ impl Process {
         let again = file.try_clone().expect("a file can be shared");
         let log_start = file.metadata().map_or(0, |file| file.len());
         command.stdin(Stdio::null()).stdout(file).stderr(again);
-        let child = command.spawn().unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
         Self { name: name.to_owned(), child, log, log_start }
     }
 
@@ -77,7 +78,10 @@ impl Process {
     /// Sends a signal, if it still runs.
     pub fn signal(&mut self, signal: Signal) {
         if self.ended().is_none() {
-            let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process has an id");
+            let pid = i32::try_from(self.pid())
+                .ok()
+                .and_then(Pid::from_raw)
+                .expect("a process has an id");
             kill_process(pid, signal).expect("a child can be signalled");
         }
     }

@@ -2,22 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder that cargo builds into (`target/debug`, for benches `target/release`), from where this program runs.
+/// The folder that cargo builds into (`target/debug`, for benches `target/release`), from where
+/// this program runs.
 fn build_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     // target/debug/deps/system-0123456789abcdef
-    test.parent().and_then(Path::parent).expect("cargo puts tests into target/debug/deps").to_owned()
+    test.parent()
+        .and_then(Path::parent)
+        .expect("cargo puts tests into target/debug/deps")
+        .to_owned()
 }
 
 /// `target`, in the folder of the repository: where peers and the tests' own files are.
 pub fn target_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").join("target")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ is in the repository")
+        .join("target")
 }
 
 /// The program under test.
 pub fn facteur_binary() -> PathBuf {
     let path = build_folder().join("facteur");
-    assert!(path.is_file(), "{} is missing: run `cargo xtask test`, or `cargo xtask bench`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo xtask test`, or `cargo xtask bench`",
+        path.display()
+    );
     path
 }
 

@@ -11,8 +11,8 @@ use socket2::SockRef;
 use crate::mail::Mail;
 use crate::wait::until;
 
-/// A listening next hop. Content is kept octet by octet, but for the dots that SMTP doubles; only CRLF.CRLF ends it, and only
-/// CRLF ends a line.
+/// A listening next hop. Content is kept octet by octet, but for the dots that SMTP doubles; only
+/// CRLF.CRLF ends it, and only CRLF ends a line.
 pub struct Sink {
     address: SocketAddr,
     listener: Arc<TcpListener>,
@@ -35,10 +35,12 @@ struct Shared {
 impl Sink {
     /// Listens on `ADDRESS:PORT`. Offers PIPELINING, 8BITMIME and SMTPUTF8.
     pub fn start(address: &str) -> Self {
-        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        let listener =
+            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared::default());
-        *shared.keywords.lock().unwrap() = ["PIPELINING", "8BITMIME", "SMTPUTF8"].map(str::to_owned).to_vec();
+        *shared.keywords.lock().unwrap() =
+            ["PIPELINING", "8BITMIME", "SMTPUTF8"].map(str::to_owned).to_vec();
         let to = shared.clone();
         let listener = Arc::new(listener);
         let accepting = listener.clone();
@@ -59,7 +61,8 @@ impl Sink {
         Self { address, listener, shared, listening: Some(listening) }
     }
 
-    /// From now on a command that begins so (in any case; `.` is the end of data, `` the greeting) is answered with this.
+    /// From now on a command that begins so (in any case; `.` is the end of data, `` the greeting)
+    /// is answered with this.
     pub fn answer(&self, command: &str, reply: &str) {
         let mut answers = self.shared.answers.lock().unwrap();
         answers.retain(|(old, _)| old != command);
@@ -90,7 +93,8 @@ impl Sink {
 
     /// The keywords of EHLO.
     pub fn keywords(&self, keywords: &[&str]) {
-        *self.shared.keywords.lock().unwrap() = keywords.iter().map(|&word| word.to_owned()).collect();
+        *self.shared.keywords.lock().unwrap() =
+            keywords.iter().map(|&word| word.to_owned()).collect();
     }
 
     /// How many messages were taken.
@@ -113,7 +117,12 @@ impl Sink {
         let what = format!("{count} messages at {}", self.address);
         until(&what, || {
             let mail = self.shared.mail.lock().unwrap();
-            assert!(mail.len() <= count, "{} messages instead of {count} at {}: {mail:#?}", mail.len(), self.address);
+            assert!(
+                mail.len() <= count,
+                "{} messages instead of {count} at {}: {mail:#?}",
+                mail.len(),
+                self.address
+            );
             (mail.len() == count).then(|| mail.clone())
         })
     }

@@ -1,4 +1,5 @@
-//! The site of `tests/site`: the mail server of a student network, with the names and addresses around it.
+//! The site of `tests/site`: the mail server of a student network, with the names and addresses
+//! around it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,9 +127,11 @@ impl<'a> Site<'a> {
         Clamd::start(self.machine, "clamav", "")
     }
 
-    /// Starts facteur as the main server with the scanner in its configuration; whether that runs is the test's to say.
+    /// Starts facteur as the main server with the scanner in its configuration; whether that runs
+    /// is the test's to say.
     pub fn scanning_sulfura(&self) -> Facteur {
-        let scanning = fs::read_to_string("/etc/facteur/scanning.toml").expect("the site has a scanner");
+        let scanning =
+            fs::read_to_string("/etc/facteur/scanning.toml").expect("the site has a scanner");
         self.edit("facteur.toml", |text| text + &scanning);
         self.sulfura()
     }
@@ -152,7 +155,8 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Starts a second facteur, a plain one that has the mailboxes of `domain` under `/var/spool/HOST-mail`, for the machine's users.
+    /// Starts a second facteur, a plain one that has the mailboxes of `domain` under
+    /// `/var/spool/HOST-mail`, for the machine's users.
     pub fn facteur_hop(&self, host: &str, domain: &str) -> (Facteur, PathBuf) {
         let address = Self::address(host);
         let mail = self.machine.open_folder(&format!("{host}-mail"));
@@ -188,8 +192,8 @@ recipient = ["reject_unauth_destination"]
         Postfix::start(self.machine, "postfix", listen, &self.postfix_settings("texthash"), "")
     }
 
-    /// The settings of the Postfix that the site has run so far, with tables of this kind: `texthash`, or `hash` for those who run
-    /// postmap on [`POSTFIX_TABLES`].
+    /// The settings of the Postfix that the site has run so far, with tables of this kind:
+    /// `texthash`, or `hash` for those who run postmap on [`POSTFIX_TABLES`].
     pub fn postfix_settings(&self, kind: &str) -> String {
         // Postfix reads aliases from a compiled file only, unless they look like a table.
         let aliases = fs::read_to_string("/etc/facteur/aliases").expect("the site has aliases");
@@ -206,7 +210,8 @@ recipient = ["reject_unauth_destination"]
     /// Changes a file of the site as an editor does: a new file takes the old one's name.
     pub fn edit(&self, name: &str, change: impl FnOnce(String) -> String) {
         let path = Path::new("/etc/facteur").join(name);
-        let old = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let old =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let new = path.with_extension("new");
         fs::write(&new, change(old)).expect("/etc is the test's");
         fs::rename(&new, &path).expect("/etc is the test's");

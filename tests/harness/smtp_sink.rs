@@ -20,16 +20,23 @@ pub struct SmtpSink {
 }
 
 impl SmtpSink {
-    /// Starts it on `ADDRESS:PORT` under a name, with more options, such as `&["-r", "RCPT"]` (see smtp-sink(1)). One that is started
-    /// again under its name has the messages from before.
+    /// Starts it on `ADDRESS:PORT` under a name, with more options, such as `&["-r", "RCPT"]` (see
+    /// smtp-sink(1)). One that is started again under its name has the messages from before.
     pub fn start(machine: &Machine, name: &str, address: &str, options: &[&str]) -> Self {
         let folder = machine.open_folder(&format!("sink-{name}"));
         let mut command = Command::new(peer("smtp-sink"));
         if geteuid().is_root() {
             command.args(["-u", "nobody"]);
         }
-        command.arg("-h").arg(name).arg("-d").arg(folder.join("mail.")).args(options).args([address, "100"]);
-        let mut process = Process::start(machine.folder(), &format!("smtp-sink-{name}"), &mut command);
+        command
+            .arg("-h")
+            .arg(name)
+            .arg("-d")
+            .arg(folder.join("mail."))
+            .args(options)
+            .args([address, "100"]);
+        let mut process =
+            Process::start(machine.folder(), &format!("smtp-sink-{name}"), &mut command);
         let from = if address.starts_with('[') { "::1" } else { "127.0.0.1" };
         let what = format!("smtp-sink {name} on {address}");
         until(&what, || {
@@ -39,13 +46,16 @@ impl SmtpSink {
         Self { process, folder }
     }
 
-    /// Waits for so many messages, whole ones; fails if there are more. In the order of their subjects.
+    /// Waits for so many messages, whole ones; fails if there are more. In the order of their
+    /// subjects.
     pub fn mail(&self, count: usize) -> Vec<Mail> {
         let what = format!("{count} messages in {}", self.folder.display());
         let mut mail = until(&what, || {
             let files = fs::read_dir(&self.folder).expect("the folder is the test's");
-            let files: Vec<_> = files.map(|file| file.expect("a folder can be listed").path()).collect();
-            let all: Option<Vec<Mail>> = files.iter().map(|file| parse(&fs::read(file).ok()?)).collect();
+            let files: Vec<_> =
+                files.map(|file| file.expect("a folder can be listed").path()).collect();
+            let all: Option<Vec<Mail>> =
+                files.iter().map(|file| parse(&fs::read(file).ok()?)).collect();
             let all = all?;
             assert!(
                 all.len() <= count,
@@ -81,7 +91,12 @@ fn parse(file: &[u8]) -> Option<Mail> {
     if !file.is_empty() && !file.ends_with(b"\n") {
         return None;
     }
-    let mut mail = Mail { sender: String::new(), recipients: Vec::new(), arguments: Vec::new(), content: Vec::new() };
+    let mut mail = Mail {
+        sender: String::new(),
+        recipients: Vec::new(),
+        arguments: Vec::new(),
+        content: Vec::new(),
+    };
     let mut rest = file;
     let mut own_headers = true;
     while own_headers {

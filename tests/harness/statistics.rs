@@ -11,8 +11,9 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(sorted[sorted.len() / 2 - 1], upper))
 }
 
-/// How often the second goes into the first, measured by turns: the median of the ratios within each round, since a machine whose
-/// speed drifts is the same for both only within a round. None where no round has both.
+/// How often the second goes into the first, measured by turns: the median of the ratios within
+/// each round, since a machine whose speed drifts is the same for both only within a round. None
+/// where no round has both.
 pub fn ratio(values: &[f64], reference: &[f64]) -> Option<f64> {
     let rounds = values.iter().zip(reference).filter(|(_, reference)| **reference > 0.0);
     median(&rounds.map(|(value, reference)| value / reference).collect::<Vec<_>>())

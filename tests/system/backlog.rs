@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use facteur_tests::{Client, Dns, Facteur, Gateway, Load, Plan, Sink, letter, machine_within, sized, within};
+use facteur_tests::{
+    Client, Dns, Facteur, Gateway, Load, Plan, Sink, letter, machine_within, sized, within,
+};
 
 /// How long it may take to fill the queue.
 const LONG: Duration = Duration::from_secs(400);
@@ -55,10 +57,14 @@ fn a_large_queue_costs_little_memory_and_starts_quickly() {
         });
         let flushed = facteur.memory("VmHWM");
         println!(
-            "{messages} messages taken in {taken:?}; resident KiB: {idle} idle, {now} queued, {most} at most; start after a crash \
+            "{messages} messages taken in {taken:?}; resident KiB: {idle} idle, {now} queued, \
+             {most} at most; start after a crash \
              {start:?}, {after} KiB then, {flushed} at most while all was tried again"
         );
-        assert!(most.max(after).max(flushed) <= RESIDENT_AT_MOST, "more than {RESIDENT_AT_MOST} KiB");
+        assert!(
+            most.max(after).max(flushed) <= RESIDENT_AT_MOST,
+            "more than {RESIDENT_AT_MOST} KiB"
+        );
         assert!(start < START_AT_MOST, "the start took {start:?}");
     });
 }

@@ -7,14 +7,24 @@ const SENDER: &str = "somebody@example.org";
 const INNER: &str = "192.0.2.66:25";
 
 /// Line ends that some server took for the end of data, each with a second message behind it.
-const SMUGGLERS: [&str; 9] =
-    ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\n.\r", "\r\n\0.\r\n", "\r\r\n.\r\r\n"];
+const SMUGGLERS: [&str; 9] = [
+    "\n.\n",
+    "\n.\r\n",
+    "\r\n.\n",
+    "\r.\r",
+    "\r.\r\n",
+    "\r\n.\r",
+    "\n.\r",
+    "\r\n\0.\r\n",
+    "\r\r\n.\r\r\n",
+];
 
-/// One message with the smuggler in it. What follows it would be a second one for a server that ends the first there.
+/// One message with the smuggler in it. What follows it would be a second one for a server that
+/// ends the first there.
 fn smuggling(ending: &str) -> Vec<u8> {
     let first = "Subject: first\r\n\r\nhello";
-    let second =
-        "MAIL FROM:<evil@example.org>\r\nRCPT TO:<x@via.ecp.fr>\r\nDATA\r\nSubject: second\r\n\r\nsmuggled\r\n.\r\n";
+    let second = "MAIL FROM:<evil@example.org>\r\nRCPT TO:<x@via.ecp.fr>\r\nDATA\r\nSubject: \
+     second\r\n\r\nsmuggled\r\n.\r\n";
     format!("{first}{ending}{second}").into_bytes()
 }
 
@@ -34,11 +44,20 @@ fn smuggle(site: &Site<'_>, sink: &Sink) -> Vec<Mail> {
 
 fn must_be_whole(mails: &[Mail]) {
     for mail in mails {
-        assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &["x@via.ecp.fr".to_owned()][..]));
+        assert_eq!(
+            (mail.sender.as_str(), &*mail.recipients),
+            (SENDER, &["x@via.ecp.fr".to_owned()][..])
+        );
         let text = mail.text();
         assert_eq!(mail.header("Subject").as_deref(), Some("first"), "{text}");
-        assert!(text.contains("MAIL FROM:<evil@example.org>") && text.contains("smuggled"), "cut off:\n{text}");
-        assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "a bare CR or LF went on: {text:?}");
+        assert!(
+            text.contains("MAIL FROM:<evil@example.org>") && text.contains("smuggled"),
+            "cut off:\n{text}"
+        );
+        assert!(
+            !text.replace("\r\n", "").contains(['\r', '\n']),
+            "a bare CR or LF went on: {text:?}"
+        );
     }
 }
 
@@ -88,7 +107,8 @@ fn nothing_is_smuggled_through_us_and_postfix() {
     machine(|machine| {
         let site = Site::new(machine);
         let sink = Sink::start(INNER);
-        let main = "myhostname = zen.via.ecp.fr\nmydestination =\nmynetworks = 127.0.0.0/8\nrelay_domains = via.ecp.fr\n\
+        let main = "myhostname = zen.via.ecp.fr\nmydestination =\nmynetworks = 127.0.0.0/8\n\
+         relay_domains = via.ecp.fr\n\
                     relayhost = [192.0.2.66]\n";
         let _zen = Postfix::start(machine, "zen", Site::address("zen.via.ecp.fr"), main, "");
         let facteur = site.sulfura();
@@ -97,7 +117,8 @@ fn nothing_is_smuggled_through_us_and_postfix() {
     });
 }
 
-/// Every octet above 127 in header and body, lines of the greatest length, dots at their starts, no empty line at the end.
+/// Every octet above 127 in header and body, lines of the greatest length, dots at their starts, no
+/// empty line at the end.
 fn eight_bit() -> Vec<u8> {
     let mut content = b"Subject: \xe9t\xe9 \xc3\xa9\r\nX-Long: ".to_vec();
     content.extend_from_slice(&[b'x'; 990]);
@@ -138,7 +159,9 @@ fn large(size: usize) -> Vec<u8> {
         number += 1;
         // A mixing step of splitmix64, so that no two blocks are alike.
         let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        content.extend_from_slice(format!("{number} {mixed:016x} {:016x}\r\n", mixed.rotate_left(29)).as_bytes());
+        content.extend_from_slice(
+            format!("{number} {mixed:016x} {:016x}\r\n", mixed.rotate_left(29)).as_bytes(),
+        );
         if number.is_multiple_of(7) {
             content.extend_from_slice(b".\r\n");
         }
@@ -219,9 +242,13 @@ fn pipelined_commands_are_answered_in_order() {
         let zen = site.hop("zen.via.ecp.fr");
         let _facteur = site.sulfura();
         let mut client = site.stranger();
-        let mut all = crlf(&format!("MAIL FROM:<{SENDER}>\nRCPT TO:<x@via.ecp.fr>\nRCPT TO:<x@example.org>\nDATA\n"));
+        let mut all = crlf(&format!(
+            "MAIL FROM:<{SENDER}>\nRCPT TO:<x@via.ecp.fr>\nRCPT TO:<x@example.org>\nDATA\n"
+        ));
         all.extend_from_slice(&crlf("Subject: one\n\none\n.\n"));
-        all.extend_from_slice(&crlf(&format!("MAIL FROM:<{SENDER}>\nRCPT TO:<y@via.ecp.fr>\nDATA\n")));
+        all.extend_from_slice(&crlf(&format!(
+            "MAIL FROM:<{SENDER}>\nRCPT TO:<y@via.ecp.fr>\nDATA\n"
+        )));
         all.extend_from_slice(&crlf("Subject: two\n\ntwo\n.\nQUIT\n"));
         client.write(&all);
         let codes: Vec<u16> = (0..10).map(|_| client.reply().code).collect();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use facteur_tests::{
-    Dns, Facteur, GATEWAY, Gateway, Load, Machine, Plan, Sink, arrived, machine_within, sized, within,
+    Dns, Facteur, GATEWAY, Gateway, Load, Machine, Plan, Sink, arrived, machine_within, sized,
+    within,
 };
 
 /// How long a load with its restarts may take.
@@ -50,7 +51,8 @@ fn what_was_answered_250_arrives_though_the_program_is_killed_again_and_again() 
         within(LONG, "the queue to be empty", || facteur.queued().is_empty().then_some(()));
 
         let counts = arrived(&sink.taken(), size_of_message);
-        let missing: Vec<_> = heard.taken.iter().filter(|number| !counts.contains_key(number)).collect();
+        let missing: Vec<_> =
+            heard.taken.iter().filter(|number| !counts.contains_key(number)).collect();
         assert!(missing.is_empty(), "answered 250 and lost: {missing:?}");
         assert_eq!(heard.taken.len() + heard.others.len(), messages);
         // Each crash can cost the clients the answers to what they had under way, and no more.
@@ -59,7 +61,8 @@ fn what_was_answered_250_arrives_though_the_program_is_killed_again_and_again() 
         let twice = counts.values().filter(|&&count| count > 1).count();
         let doubtful = heard.others.keys().filter(|number| counts.contains_key(number)).count();
         println!(
-            "{crashes} crashes: {} answered 250, all arrived, {twice} more than once; {} not answered, of which {doubtful} arrived",
+            "{crashes} crashes: {} answered 250, all arrived, {twice} more than once; {} not \
+             answered, of which {doubtful} arrived",
             heard.taken.len(),
             heard.others.len(),
         );
@@ -92,6 +95,10 @@ fn a_stop_in_the_middle_of_a_load_loses_nothing_and_sends_nothing_twice() {
         // What was answered arrived, and nothing else did.
         let arrived = counts.keys().copied().collect();
         assert_eq!(heard.taken, arrived);
-        println!("{stops} stops: {} answered 250 and arrived, {} told to go", heard.taken.len(), heard.ends.len());
+        println!(
+            "{stops} stops: {} answered 250 and arrived, {} told to go",
+            heard.taken.len(),
+            heard.ends.len()
+        );
     });
 }

@@ -70,17 +70,21 @@ fn a_stranger_is_let_in_who_comes_back() {
     machine(|machine| {
         machine.addresses(&ADDRESSES);
         let _dns = Dns::start("127.0.0.1", "");
-        let exempt = "---\n[tables.clients]\ninline = { \"198.51.100\" = \"\" }\n[tables.recipients]\ninline = { \"admin@\" = \"\" }\n";
+        let exempt = "---\n[tables.clients]\ninline = { \"198.51.100\" = \"\" }\n\
+         [tables.recipients]\ninline = { \"admin@\" = \"\" }\n";
         let settings = |more: &str| {
             format!(
-                "store = \"kept\"\nexempt-clients = [\"clients\"]\nexempt-recipients = [\"recipients\"]\n{more}\n{exempt}"
+                "store = \"kept\"\nexempt-clients = [\"clients\"]\nexempt-recipients = \
+                 [\"recipients\"]\n{more}\n{exempt}"
             )
         };
         let grants = "counters = [\"kept\"]\nlookup = [\"clients\", \"recipients\"]";
-        let mut facteur =
-            Facteur::start(machine, &configuration(machine, "greylist", &settings("delay = \"1h\""), grants));
-        let told =
-            "450 4.2.0 <louen@example.net>: Recipient address rejected: Greylisted, please try again in 3600 seconds";
+        let mut facteur = Facteur::start(
+            machine,
+            &configuration(machine, "greylist", &settings("delay = \"1h\""), grants),
+        );
+        let told = "450 4.2.0 <louen@example.net>: Recipient address rejected: Greylisted, please \
+         try again in 3600 seconds";
         assert_eq!(asked(STRANGER, "a@sender.test", "louen@example.net"), told);
         let again = asked(STRANGER, "a@sender.test", "louen@example.net");
         assert!(again.code == 450 && again.text.contains("Greylisted"), "{again}");
@@ -95,7 +99,8 @@ fn a_stranger_is_let_in_who_comes_back() {
             let heard = asked(client, "a@sender.test", recipient);
             assert_eq!(heard.code, code, "{client} to {recipient}: {heard}");
         }
-        // It has waited for long enough when the operator says so; its neighbour counts as the same.
+        // It has waited for long enough when the operator says so; its neighbour counts as the
+        // same.
         reload(machine, &facteur, "greylist", &settings("delay = \"1ms\""), grants);
         assert_eq!(asked(NEIGHBOUR, "a@sender.test", "louen@example.net").code, 250);
         assert_eq!(asked(STRANGER, "b@sender.test", "louen@example.net").code, 450);
@@ -115,27 +120,36 @@ fn a_listed_client_is_refused_with_the_reason() {
         machine.addresses(&ADDRESSES);
         let dns = Dns::start(
             "127.0.0.1",
-            "25.113.0.203.bl.test A 127.0.0.3\n25.113.0.203.bl.test TXT \"see https://bl.test/203.0.113.25\"\n\
+            "25.113.0.203.bl.test A 127.0.0.3\n25.113.0.203.bl.test TXT \"see \
+             https://bl.test/203.0.113.25\"\n\
              77.113.0.203.bl.test A 127.0.0.10\n25.113.0.203.good.test A 127.0.0.2\n\
              bad.test.domains.test A 127.0.1.2\n25.100.51.198.broken.test SERVFAIL\n",
         );
         let settings = "client = [\"bl.test=127.0.0.[2..9]\"]\n";
-        let facteur = Facteur::start(machine, &configuration(machine, "dnsbl", settings, "dns = true"));
+        let facteur =
+            Facteur::start(machine, &configuration(machine, "dnsbl", settings, "dns = true"));
         let ask = |client: &str, sender: &str| asked(client, sender, "louen@example.net");
-        let told = "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using bl.test; see https://bl.test/203.0.113.25";
+        let told = "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using \
+         bl.test; see https://bl.test/203.0.113.25";
         assert_eq!(ask(STRANGER, "a@sender.test"), told);
         assert_eq!(ask(NEIGHBOUR, "a@sender.test").code, 250);
         assert_eq!(ask(OTHER, "a@sender.test").code, 250);
         let before = dns.asked().len();
         assert_eq!(ask(TRUSTED, "a@sender.test").code, 250);
-        assert!(!dns.asked()[before..].iter().any(|name| name.contains("bl.test")), "{:?}", dns.asked());
+        assert!(
+            !dns.asked()[before..].iter().any(|name| name.contains("bl.test")),
+            "{:?}",
+            dns.asked()
+        );
         // Others vouch for it, and its sender has a name of its own.
-        let settings = "threshold = 2\nclient = [\"bl.test*2\", \"good.test*-1\"]\nsender = [\"domains.test*2\"]\n";
+        let settings = "threshold = 2\nclient = [\"bl.test*2\", \"good.test*-1\"]\nsender = \
+         [\"domains.test*2\"]\n";
         reload(machine, &facteur, "dnsbl", settings, "dns = true");
         assert_eq!(ask(STRANGER, "a@sender.test").code, 250);
         assert_eq!(
             ask(STRANGER, "a@bad.test"),
-            "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using bl.test; see https://bl.test/203.0.113.25"
+            "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using bl.test; see \
+             https://bl.test/203.0.113.25"
         );
         assert_eq!(
             ask(OTHER, "a@bad.test"),
@@ -148,7 +162,9 @@ fn a_listed_client_is_refused_with_the_reason() {
             assert_eq!(ask(OTHER, "a@sender.test").code, code);
             assert_eq!(ask(STRANGER, "a@sender.test").code, 250);
         }
-        facteur.wait_for_log("broken.test says nothing about 25.100.51.198.broken.test: server failure");
+        facteur.wait_for_log(
+            "broken.test says nothing about 25.100.51.198.broken.test: server failure",
+        );
     });
 }
 
@@ -180,11 +196,13 @@ fn what_is_over_the_limit_waits() {
         let grants = "counters = [\"kept\"]\nlookup = [\"free\"]";
         let with = |rule: &str| {
             format!(
-                "store = \"kept\"\nrules = [{{ limit = 2, per = \"1d\", {rule} }}]\n---\n[tables.free]\ninline = {{ \"198.51.100.25\" = \"\" }}\n"
+                "store = \"kept\"\nrules = [{{ limit = 2, per = \"1d\", {rule} }}]\n---\n\
+                 [tables.free]\ninline = {{ \"198.51.100.25\" = \"\" }}\n"
             )
         };
         let rule = "key = \"client\", exempt = [\"free\"]";
-        let facteur = Facteur::start(machine, &configuration(machine, "rate-limit", &with(rule), grants));
+        let facteur =
+            Facteur::start(machine, &configuration(machine, "rate-limit", &with(rule), grants));
         let ask = |client: &str, sender: &str, recipient: &str| asked(client, sender, recipient);
         // A message that is refused counts, and so does one that nobody finished.
         assert_eq!(ask(STRANGER, "a@sender.test", "nobody@example.net").code, 550);
@@ -193,7 +211,8 @@ fn what_is_over_the_limit_waits() {
         assert!(
             told.code == 450
                 && told.text.starts_with(
-                    "4.7.1 <203.0.113.25>: Rate limit exceeded: more than 2 messages in 1d; try again in 43"
+                    "4.7.1 <203.0.113.25>: Rate limit exceeded: more than 2 messages in 1d; try \
+                     again in 43"
                 ),
             "{told}"
         );
@@ -207,7 +226,8 @@ fn what_is_over_the_limit_waits() {
             assert_eq!(ask(client, "a@sender.test", "louen@example.net").code, 250);
         }
         // Recipients, of a whole network, trusted or not.
-        let rule = "key = \"client-network\", count = \"recipients\", action = \"reject\", exempt-trusted = false";
+        let rule = "key = \"client-network\", count = \"recipients\", action = \"reject\", \
+         exempt-trusted = false";
         reload(machine, &facteur, "rate-limit", &with(rule), grants);
         let mut client = Client::connect(TRUSTED, SERVER);
         client.ehlo();
@@ -239,7 +259,11 @@ fn a_missing_grant_is_told_before_the_first_mail() {
             ("greylist", "store = \"kept\"", "counters = [\"kept\"]"),
             ("greylist", "store = \"gone\"", "counters = [\"gone\"]"),
             ("dnsbl", "client = [\"bl.test\"]", "dns = true"),
-            ("rate-limit", "store = \"kept\"\nrules = [{ key = \"client\", limit = 1, per = \"1h\" }]", "counters = "),
+            (
+                "rate-limit",
+                "store = \"kept\"\nrules = [{ key = \"client\", limit = 1, per = \"1h\" }]",
+                "counters = ",
+            ),
         ] {
             let config = configuration(machine, plugin, settings, "");
             let checked = run_facteur(&config, &["check"]);

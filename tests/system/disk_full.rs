@@ -1,4 +1,5 @@
-//! A disk that gets full: new mail is put off, what was taken is kept, and it goes on when there is room.
+//! A disk that gets full: new mail is put off, what was taken is kept, and it goes on when there is
+//! room.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -6,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use facteur_tests::{
-    Client, Dns, Facteur, Gateway, Load, Machine, Plan, Sink, arrived, crlf, letter, machine, numbered, output_of,
-    until,
+    Client, Dns, Facteur, Gateway, Load, Machine, Plan, Sink, arrived, crlf, letter, machine,
+    numbered, output_of, until,
 };
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
@@ -22,11 +23,13 @@ const FULL: &str = "452 4.3.1 Insufficient system storage";
 /// Facteur on a disk of 64 MiB.
 fn on_a_small_disk(machine: &Machine) -> Facteur {
     fs::create_dir(DISK).expect("/var/spool is the test's");
-    output_of(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs", DISK])).success();
+    output_of(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs", DISK]))
+        .success();
     // Asking until the answer changes makes errors.
     let limits = "message-size = \"4MiB\"\nerrors = 100000";
     let routes = [("*", "smtp:[127.0.0.2]:25")];
-    let gateway = Gateway { spool: SPOOL, limits, reserve: "1MiB", routes: &routes, ..Gateway::default() };
+    let gateway =
+        Gateway { spool: SPOOL, limits, reserve: "1MiB", routes: &routes, ..Gateway::default() };
     Facteur::start(machine, &gateway.write(machine, "small"))
 }
 
@@ -37,7 +40,8 @@ fn free() -> u64 {
 
 /// Leaves so many octets free, or a page less, whatever the program writes meanwhile.
 fn fill(left: u64) {
-    let file = File::options().append(true).create(true).open(FILLER).expect("the disk is the test's");
+    let file =
+        File::options().append(true).create(true).open(FILLER).expect("the disk is the test's");
     let mut step = u64::MAX;
     while free() > left {
         let size = file.metadata().expect("an open file").len();
@@ -124,7 +128,10 @@ fn a_load_that_fills_the_disk_loses_nothing_that_was_taken() {
         });
         let heard = load.finish();
         let (taken, put_off) = (heard.taken.len(), heard.others.len());
-        assert!(taken > 50 && put_off > 50, "{taken} taken, {put_off} put off: the disk didn't fill in the middle");
+        assert!(
+            taken > 50 && put_off > 50,
+            "{taken} taken, {put_off} put off: the disk didn't fill in the middle"
+        );
         assert!(heard.others.values().all(|words| words == FULL), "{:?}", heard.others);
         let sink = Sink::start("127.0.0.2:25");
         facteur.queue(&["flush", "--all"]);
@@ -163,7 +170,8 @@ fn a_disk_that_fills_during_data_is_answered_452_and_the_session_goes_on() {
         assert_eq!(client.send("RCPT TO:<b@hop.test>").code, 503);
         // A client that doesn't wait for answers hears the same.
         client.write(&crlf("MAIL FROM:<a@sender.test>\nRCPT TO:<b@hop.test>\nDATA\nNOOP\n"));
-        let codes = [client.reply().code, client.reply().code, client.reply().code, client.reply().code];
+        let codes =
+            [client.reply().code, client.reply().code, client.reply().code, client.reply().code];
         assert_eq!(codes, [452, 503, 503, 250]);
 
         fs::remove_file(FILLER).expect("the disk is the test's");
@@ -172,7 +180,8 @@ fn a_disk_that_fills_during_data_is_answered_452_and_the_session_goes_on() {
         sink.one().must_be(&content, facteur_tests::GATEWAY);
         facteur.wait_until_empty();
         // Nothing of the half message is left.
-        let left = fs::read_dir(Path::new(SPOOL).join("bodies")).expect("the folder of bodies").count();
+        let left =
+            fs::read_dir(Path::new(SPOOL).join("bodies")).expect("the folder of bodies").count();
         assert_eq!(left, 0, "files without a message");
     });
 }

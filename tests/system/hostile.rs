@@ -1,5 +1,5 @@
-//! One plugin of the chain misbehaves about a part of the mail: that part gets what its `on-error` says, and all other mail flows as
-//! if nothing was.
+//! One plugin of the chain misbehaves about a part of the mail: that part gets what its `on-error`
+//! says, and all other mail flows as if nothing was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use facteur_tests::{
-    Client, Dns, Facteur, Gateway, Machine, letter, machine_within, median, probe_plugin, ratio, sized, until,
+    Client, Dns, Facteur, Gateway, Machine, letter, machine_within, median, probe_plugin, ratio,
+    sized, until,
 };
 
 const SERVER: &str = "127.0.0.1:25";
@@ -18,20 +19,22 @@ const VICTIM: &str = "admin@local.test";
 const GOOD: &str = "louen@local.test";
 /// Sessions with the mail in question: as many as the machine of the tests has processors.
 const HOSTILE: usize = 2;
-/// Misdeeds of a session before it makes room for another: the server shows out who makes twice as many errors.
+/// Misdeeds of a session before it makes room for another: the server shows out who makes twice as
+/// many errors.
 const MISDEEDS: usize = 10;
 /// How much slower other mail may be meanwhile.
 const SLOWER: f64 = 2.0;
 /// On a machine that does other things as well: the best of so many attempts counts.
 const ATTEMPTS: usize = 4;
-/// What the program may take beside what it takes for the other mail: every sandbox of the hostile sessions at its limit, and as
-/// much again for what they leave warm.
+/// What the program may take beside what it takes for the other mail: every sandbox of the hostile
+/// sessions at its limit, and as much again for what they leave warm.
 const MEMORY_KIB: u64 = 96 * 1024;
 const DEADLINE: Duration = Duration::from_secs(200);
 
 fn start(machine: &Machine, deed: &str, more: &str) -> Facteur {
     let plugin = format!(
-        "[[plugin]]\nname = \"bad\"\ncomponent = \"{}\"\n{more}\n[plugin.settings]\nrcpt = [\"for:admin\", \"{deed}\"]\n",
+        "[[plugin]]\nname = \"bad\"\ncomponent = \"{}\"\n{more}\n[plugin.settings]\nrcpt = \
+         [\"for:admin\", \"{deed}\"]\n",
         probe_plugin().display()
     );
     let gateway = Gateway { routes: &[("*", "discard:")], more: &plugin, ..Gateway::default() };
@@ -79,7 +82,8 @@ impl Attack {
     }
 }
 
-/// How long a message of others takes, in milliseconds: the median of so many, each of which must be accepted.
+/// How long a message of others takes, in milliseconds: the median of so many, each of which must
+/// be accepted.
 fn latency(client: &mut Client, count: usize) -> f64 {
     let times: Vec<f64> = (0..count)
         .map(|_| {
@@ -123,7 +127,10 @@ fn others_dont_notice(machine: &Machine, deed: &str) {
     }
     println!("{deed}: {answers} misdeeds; others to a run without: {}", seen.join("; "));
     assert!(answers > 0, "nobody attacked");
-    assert!(seen.len() < ATTEMPTS || seen.last().is_some_and(|last| last.starts_with(['0', '1'])), "{seen:?}");
+    assert!(
+        seen.len() < ATTEMPTS || seen.last().is_some_and(|last| last.starts_with(['0', '1'])),
+        "{seen:?}"
+    );
     let grown = facteur.memory("VmHWM").saturating_sub(before);
     assert!(grown < MEMORY_KIB, "{grown} KiB more than before");
     facteur.stop();
@@ -166,9 +173,10 @@ fn each_misdeed_gets_what_on_error_says() {
     machine_within(DEADLINE, |machine| {
         machine.addresses(&[]);
         let _dns = Dns::start("127.0.0.1", "");
-        for (on_error, reply) in
-            [("defer", "451 4.3.5 Policy error, try again later"), ("reject", "554 5.3.5 Policy error")]
-        {
+        for (on_error, reply) in [
+            ("defer", "451 4.3.5 Policy error, try again later"),
+            ("reject", "554 5.3.5 Policy error"),
+        ] {
             for deed in ["loop", "memory", "trap", "flood-lookup", "crlf", "megabytes", "fail"] {
                 let mut facteur = start(machine, deed, &format!("on-error = \"{on_error}\""));
                 let mut client = session();
@@ -182,7 +190,8 @@ fn each_misdeed_gets_what_on_error_says() {
     });
 }
 
-/// A plugin that keeps what it saw sees none of it in the next transaction, be it of the same session or of another.
+/// A plugin that keeps what it saw sees none of it in the next transaction, be it of the same
+/// session or of another.
 #[test]
 fn nothing_is_remembered_between_transactions_and_sessions() {
     machine_within(DEADLINE, |machine| {
@@ -190,11 +199,13 @@ fn nothing_is_remembered_between_transactions_and_sessions() {
         let _dns = Dns::start("127.0.0.1", "");
         let spy = |isolation: &str| {
             let more = format!(
-                "[[plugin]]\nname = \"spy\"\ncomponent = \"{}\"\nisolation = \"{isolation}\"\n[plugin.settings]\n\
+                "[[plugin]]\nname = \"spy\"\ncomponent = \"{}\"\nisolation = \"{isolation}\"\n\
+                 [plugin.settings]\n\
                  rcpt = \"remember\"\n",
                 probe_plugin().display()
             );
-            let gateway = Gateway { routes: &[("*", "discard:")], more: &more, ..Gateway::default() };
+            let gateway =
+                Gateway { routes: &[("*", "discard:")], more: &more, ..Gateway::default() };
             Facteur::start(machine, &gateway.write(machine, "spy"))
         };
         let mut facteur = spy("transaction");
@@ -221,8 +232,10 @@ fn the_list_of_plugins_tells_how_they_do() {
         machine.addresses(&[]);
         let _dns = Dns::start("127.0.0.1", "");
         let more = format!(
-            "[[plugin]]\nname = \"bad\"\ncomponent = \"{}\"\nconcurrency = 7\nmemory = \"1MiB\"\non-error = \"reject\"\n\
-             isolation = \"shared\"\n[plugin.settings]\nrcpt = [\"for:admin\", \"trap\"]\n[plugin.grants]\ndns = true\n\
+            "[[plugin]]\nname = \"bad\"\ncomponent = \"{}\"\nconcurrency = 7\nmemory = \"1MiB\"\n\
+             on-error = \"reject\"\n\
+             isolation = \"shared\"\n[plugin.settings]\nrcpt = [\"for:admin\", \"trap\"]\n\
+             [plugin.grants]\ndns = true\n\
              lookup = [\"routes\"]\n",
             probe_plugin().display()
         );
@@ -232,7 +245,10 @@ fn the_list_of_plugins_tells_how_they_do() {
         let list = || facteur.run(&["plugin", "list"]).success();
         let row = |name: &str| {
             let text = list();
-            let row = text.lines().find(|line| line.trim_start().starts_with(&format!("{name} "))).map(str::to_owned);
+            let row = text
+                .lines()
+                .find(|line| line.trim_start().starts_with(&format!("{name} ")))
+                .map(str::to_owned);
             row.unwrap_or_else(|| panic!("no row of {name}:\n{text}"))
         };
         assert!(row("bad").trim_end().ends_with("good"), "{}", row("bad"));
@@ -241,7 +257,10 @@ fn the_list_of_plugins_tells_how_they_do() {
             assert_eq!(client.send(&format!("RCPT TO:<{VICTIM}>")), "554 5.3.5 Policy error");
         }
         let told = row("bad");
-        assert!(told.contains("trap 6") && told.contains("failing since 2") && told.contains("0.1.0"), "{told}");
+        assert!(
+            told.contains("trap 6") && told.contains("failing since 2") && told.contains("0.1.0"),
+            "{told}"
+        );
         assert!(told.contains("of 1 MiB"), "{told}");
         facteur.wait_for_log("fails again and again");
         assert!(row("restrictions").contains("good"));
@@ -262,12 +281,20 @@ fn the_list_of_plugins_tells_how_they_do() {
         client.expect(&format!("RCPT TO:<{GOOD}>"), 250);
         facteur.wait_for_log("answers again");
         let json = facteur.run(&["plugin", "list", "--json"]).success();
-        let all: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let all: Vec<serde_json::Value> =
+            json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let names: Vec<_> = all.iter().map(|one| one["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["bad", "restrictions", "transport-map"]);
-        assert_eq!((all[0]["errors"]["trap"].as_u64(), all[0]["failing_since"].is_null()), (Some(6), true), "{json}");
+        assert_eq!(
+            (all[0]["errors"]["trap"].as_u64(), all[0]["failing_since"].is_null()),
+            (Some(6), true),
+            "{json}"
+        );
         assert_eq!(all[0]["limits"]["concurrency"], 7);
-        assert!(all[0]["calls"].as_u64() > Some(6) && all[0]["p99_micros"].as_u64() > Some(0), "{json}");
+        assert!(
+            all[0]["calls"].as_u64() > Some(6) && all[0]["p99_micros"].as_u64() > Some(0),
+            "{json}"
+        );
         assert_eq!(all[1]["hash"].as_str().map(str::len), Some(64));
 
         // A reload begins anew.

@@ -1,11 +1,12 @@
-//! Content plugins in the real program: what they edit arrives, octet by octet, and what they decide is what happens.
+//! Content plugins in the real program: what they edit arrives, octet by octet, and what they
+//! decide is what happens.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use facteur_tests::{
-    Clamd, Client, Facteur, Machine, Mail, Reply, Sink, crlf, letter, machine, machine_within, maildir, probe_plugin,
-    run_facteur, until,
+    Clamd, Client, Facteur, Machine, Mail, Reply, Sink, crlf, letter, machine, machine_within,
+    maildir, probe_plugin, run_facteur, until,
 };
 
 const HOST: &str = "mx.example.net";
@@ -60,7 +61,8 @@ fn start(machine: &Machine, more: &str) -> Facteur {
 fn probe(name: &str, words: &str) -> String {
     let path = probe_plugin().display().to_string();
     format!(
-        "[[plugin]]\nname = \"{name}\"\ncomponent = \"{path}\"\ntimeout = \"60s\"\ncpu = \"30s\"\n[plugin.settings]\ncontent = {words}\n"
+        "[[plugin]]\nname = \"{name}\"\ncomponent = \"{path}\"\ntimeout = \"60s\"\ncpu = \"30s\"\n\
+         [plugin.settings]\ncontent = {words}\n"
     )
 }
 
@@ -81,7 +83,9 @@ fn below_received(mail: &Mail) -> Vec<u8> {
     let text = &mail.content;
     assert!(text.starts_with(b"Received: from "), "{}", mail.text());
     let end = (0..text.len())
-        .find(|&at| text[at..].starts_with(b"\r\n") && !matches!(text.get(at + 2), Some(b' ' | b'\t')))
+        .find(|&at| {
+            text[at..].starts_with(b"\r\n") && !matches!(text.get(at + 2), Some(b' ' | b'\t'))
+        })
         .unwrap();
     assert!(text[..end].windows(HOST.len()).any(|part| part == HOST.as_bytes()), "{}", mail.text());
     text[end + 2..].to_vec()
@@ -89,14 +93,16 @@ fn below_received(mail: &Mail) -> Vec<u8> {
 
 /// All octets above 127, odd folding and spacing, and a signature that any change would break.
 fn original(size: usize) -> Vec<u8> {
-    let mut content = b"DKIM-Signature: v=1;\r\n\tb=abc \r\n  def\r\nsubject :  odd\r\nX-Raw: ".to_vec();
+    let mut content =
+        b"DKIM-Signature: v=1;\r\n\tb=abc \r\n  def\r\nsubject :  odd\r\nX-Raw: ".to_vec();
     content.extend(0x80..=0xff_u8);
     content.extend_from_slice(b"\r\nReceived: elsewhere\r\n\r\n");
     let mut number = 0_u64;
     while content.len() < size {
         number += 1;
         content.extend_from_slice(
-            format!("{number} {:016x} x\r\n", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).as_bytes(),
+            format!("{number} {:016x} x\r\n", number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .as_bytes(),
         );
     }
     content
@@ -127,7 +133,8 @@ fn edits_arrive_and_all_else_keeps_its_octets() {
             assert!(arrives(&probe("p", "\"accept\""), &content) == content, "without an edit");
             // Before all else: what was received stays as it is stored.
             let top = [b"X-Two: 2\r\nX-One: 1\r\n", &content[..]].concat();
-            let two = probe("a", "\"insert-header:X-One: 1\"") + &probe("b", "\"insert-header:X-Two: 2\"");
+            let two = probe("a", "\"insert-header:X-One: 1\"")
+                + &probe("b", "\"insert-header:X-Two: 2\"");
             assert!(arrives(&two, &content) == top, "on top");
             // Anywhere.
             let replace = probe("p", r#"["replace-header:Subject: plain", "add-header:X-End: e"]"#);
@@ -135,7 +142,8 @@ fn edits_arrive_and_all_else_keeps_its_octets() {
             let expected = replaced(&expected, b"elsewhere\r\n", b"elsewhere\r\nX-End: e\r\n");
             assert!(arrives(&replace, &content) == expected, "in the middle");
             let remove = probe("p", r#""remove-headers:x-raw""#);
-            let raw: Vec<u8> = [b"X-Raw: ".to_vec(), (0x80..=0xff).collect(), b"\r\n".to_vec()].concat();
+            let raw: Vec<u8> =
+                [b"X-Raw: ".to_vec(), (0x80..=0xff).collect(), b"\r\n".to_vec()].concat();
             assert!(arrives(&remove, &content) == replaced(&content, &raw, b""), "taken out");
             // The body.
             let end = content.windows(4).position(|part| part == b"\r\n\r\n").unwrap() + 4;
@@ -144,7 +152,11 @@ fn edits_arrive_and_all_else_keeps_its_octets() {
             assert!(arrives(&probe("p", "\"map-body\""), &content) == expected, "another body");
         }
         facteur.wait_until_empty();
-        assert_eq!(std::fs::read_dir("/var/spool/facteur/bodies").unwrap().count(), 0, "bodies are left behind");
+        assert_eq!(
+            std::fs::read_dir("/var/spool/facteur/bodies").unwrap().count(),
+            0,
+            "bodies are left behind"
+        );
     });
 }
 
@@ -157,7 +169,9 @@ fn the_envelope_is_what_plugins_make_of_it() {
             configure(machine, &probe("p", words));
             facteur.run(&["reload"]).success();
         };
-        with(r#"["set-sender:other@example.net", "remove-recipient:louen@example.net", "add-recipient:y@there.test"]"#);
+        with(
+            r#"["set-sender:other@example.net", "remove-recipient:louen@example.net", "add-recipient:y@there.test"]"#,
+        );
         assert_eq!(send(&[LOUEN, THERE], &letter("one")).code, 250);
         let mail = &sink.mail(1)[0];
         assert_eq!(
@@ -196,8 +210,13 @@ fn a_message_in_quarantine_is_told_apart_and_released_alone() {
         assert!(shown.contains("in quarantine: it looks odd"), "{shown}");
         facteur.queue(&["release", "--all"]);
         maildir("/var/mail/admin", 1);
-        let left = until("one message in the queue", || Some(facteur.queued()).filter(|all| all.len() == 1));
-        assert_eq!((left[0].id.as_str(), left[0].recipients[0].state.as_str()), (id.as_str(), "quarantine"));
+        let left = until("one message in the queue", || {
+            Some(facteur.queued()).filter(|all| all.len() == 1)
+        });
+        assert_eq!(
+            (left[0].id.as_str(), left[0].recipients[0].state.as_str()),
+            (id.as_str(), "quarantine")
+        );
         facteur.queue(&["release", &id]);
         maildir("/var/mail/louen", 1)[0].must_be(&letter("odd"), HOST);
         facteur.wait_until_empty();
@@ -217,8 +236,10 @@ fn header_checks(machine: &Machine) -> String {
          /^subject: elsewhere/ REDIRECT admin@example.net\n\
          /^subject: filtered/ FILTER smtp:[192.0.2.9]\n",
     );
-    "[tables.header-checks]\nfile = \"header-checks\"\nformat = \"regexp\"\n[[plugin]]\nname = \"header-checks\"\n\
-     component = \"builtin:header-checks\"\n[plugin.settings]\ntables = [\"header-checks\"]\n[plugin.grants]\n\
+    "[tables.header-checks]\nfile = \"header-checks\"\nformat = \"regexp\"\n[[plugin]]\nname \
+     = \"header-checks\"\n\
+     component = \"builtin:header-checks\"\n[plugin.settings]\ntables = [\"header-checks\"]\n\
+     [plugin.grants]\n\
      lookup = [\"header-checks\"]\n"
         .to_owned()
 }
@@ -233,27 +254,41 @@ fn headers_are_checked_as_the_table_says() {
         facteur.wait_for_log("FILTER can't be done");
         assert_eq!(send(&[LOUEN], &letter("gone")), "250 2.0.0 Ok");
         assert_eq!(send(&[LOUEN], &letter("elsewhere")).code, 250);
-        maildir("/var/mail/admin", 1)[0].header("Subject").filter(|subject| subject == "elsewhere").unwrap();
+        maildir("/var/mail/admin", 1)[0]
+            .header("Subject")
+            .filter(|subject| subject == "elsewhere")
+            .unwrap();
         let text = crlf(
-            "From: me\nX-Secret: 1\nTo: you@example.org\nX-Mailer: bad\nX-Secret: 2\nSubject: fine\n\nX-Secret: in the body\n",
+            "From: me\nX-Secret: 1\nTo: you@example.org\nX-Mailer: bad\nX-Secret: 2\nSubject: \
+             fine\n\nX-Secret: in the body\n",
         );
         assert_eq!(send(&[LOUEN], &text).code, 250);
         let mail = maildir("/var/mail/louen", 1).remove(0);
-        let expected = "From: me\nX-To-You: yes\nTo: you@example.org\nX-Mailer: none of your business\nSubject: fine\n\n\
+        let expected = "From: me\nX-To-You: yes\nTo: you@example.org\nX-Mailer: none of your \
+         business\nSubject: fine\n\n\
                         X-Secret: in the body\n";
         assert!(mail.text().ends_with(expected), "{}", mail.text());
-        assert!(!mail.text().contains("X-Secret: 1") && !mail.text().contains("X-Secret: 2"), "{}", mail.text());
+        assert!(
+            !mail.text().contains("X-Secret: 1") && !mail.text().contains("X-Secret: 2"),
+            "{}",
+            mail.text()
+        );
         facteur.wait_until_empty();
         let id = client().deliver(SENDER, &[LOUEN], &letter("wait"));
         let queued = facteur.queued();
-        assert_eq!((queued[0].id.as_str(), queued[0].reason.as_deref()), (id.as_str(), Some("somebody should look")));
+        assert_eq!(
+            (queued[0].id.as_str(), queued[0].reason.as_deref()),
+            (id.as_str(), Some("somebody should look"))
+        );
     });
 }
 
 fn clamav(clamd: &str, more: &str) -> String {
     format!(
-        "[scanners.av]\nclamd = [\"{clamd}\"]\nmessage-size = \"60MB\"\n[[plugin]]\nname = \"clamav\"\n\
-         component = \"builtin:clamav\"\ntimeout = \"60s\"\n{more}\n[plugin.settings]\nscanner = \"av\"\n[plugin.grants]\n\
+        "[scanners.av]\nclamd = [\"{clamd}\"]\nmessage-size = \"60MB\"\n[[plugin]]\nname \
+         = \"clamav\"\n\
+         component = \"builtin:clamav\"\ntimeout = \"60s\"\n{more}\n[plugin.settings]\nscanner \
+         = \"av\"\n[plugin.grants]\n\
          scanner = [\"av\"]\n"
     )
 }
@@ -262,10 +297,14 @@ fn clamav(clamd: &str, more: &str) -> String {
 fn a_large_message_passes_scanner_and_edits_and_is_never_held_whole() {
     machine_within(Duration::from_mins(3), |machine| {
         let clamd = Clamd::start(machine, "clamd", "StreamMaxLength 100M");
-        let plugins = header_checks(machine) + &clamav(&clamd.socket(), "") + &probe("p", "\"map-body\"");
+        let plugins =
+            header_checks(machine) + &clamav(&clamd.socket(), "") + &probe("p", "\"map-body\"");
         let facteur = start(machine, &plugins);
         let text = |lines: usize| {
-            crlf(&format!("To: you@example.org\nX-Secret: 1\n\n{}", "harmless x and long\n".repeat(lines)))
+            crlf(&format!(
+                "To: you@example.org\nX-Secret: 1\n\n{}",
+                "harmless x and long\n".repeat(lines)
+            ))
         };
         assert_eq!(send(&[LOUEN], &text(10)).code, 250);
         maildir("/var/mail/louen", 1);
@@ -274,14 +313,24 @@ fn a_large_message_passes_scanner_and_edits_and_is_never_held_whole() {
         assert_eq!(send(&["admin@example.net"], &large).code, 250);
         let mail = maildir("/var/mail/admin", 1).remove(0);
         let expected = text(50_000_000 / 21);
-        let expected = String::from_utf8(expected).unwrap().replace("X-Secret: 1\r\n", "").replace(" x and", " y and");
+        let expected = String::from_utf8(expected)
+            .unwrap()
+            .replace("X-Secret: 1\r\n", "")
+            .replace(" x and", " y and");
         let expected = format!("X-To-You: yes\n{}", expected.replace("\r\n", "\n"));
-        assert!(mail.content.ends_with(expected.as_bytes()), "{}", String::from_utf8_lossy(&mail.content[..1000]));
+        assert!(
+            mail.content.ends_with(expected.as_bytes()),
+            "{}",
+            String::from_utf8_lossy(&mail.content[..1000])
+        );
         let grown = facteur.memory("VmHWM").saturating_sub(before);
         assert!(grown < 40 << 10, "{grown} KiB more for a message of 50 MB");
         // A virus at the end of it is found.
         let infected = [&large[..], Clamd::virus().as_bytes(), b"\r\n"].concat();
-        assert_eq!(send(&[LOUEN], &infected), "554 5.7.1 virus Eicar-Test-Signature.UNOFFICIAL found");
+        assert_eq!(
+            send(&[LOUEN], &infected),
+            "554 5.7.1 virus Eicar-Test-Signature.UNOFFICIAL found"
+        );
         facteur.wait_until_empty();
     });
 }
@@ -304,6 +353,9 @@ fn a_content_plugin_fails_open_only_where_the_operator_says_so() {
         let wrong = probe("p", "\"accept\"").replace("timeout", "fail-open = true\ntimeout");
         configure(machine, &wrong);
         let checked = run_facteur(&config, &["check"]);
-        assert!(checked.code != 0 && checked.err.contains("whose only hook is content"), "{checked:?}");
+        assert!(
+            checked.code != 0 && checked.err.contains("whose only hook is content"),
+            "{checked:?}"
+        );
     });
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use facteur_tests::{
-    Client, Dns, Facteur, GATEWAY, Gateway, Machine, Mail, Postfix, SmtpSink, crlf, machine, output_of, peer,
+    Client, Dns, Facteur, GATEWAY, Gateway, Machine, Mail, Postfix, SmtpSink, crlf, machine,
+    output_of, peer,
 };
 
 /// A smtp-sink where all mail ends.
@@ -18,20 +19,25 @@ fn gateway(machine: &Machine, hop: &str) -> (Dns, Facteur) {
     (dns, Facteur::start(machine, &config))
 }
 
-/// Eight-bit text and octets that are no text, the longest lines there may be, and dots where they hurt.
+/// Eight-bit text and octets that are no text, the longest lines there may be, and dots where they
+/// hurt.
 fn awkward() -> Vec<u8> {
     // With the header fields that Postfix would add.
-    let mut content = crlf("Date: Thu, 1 Jan 2026 00:00:00 +0000\nMessage-Id: <1@sender.test>\nFrom: a@sender.test\n");
+    let mut content = crlf(
+        "Date: Thu, 1 Jan 2026 00:00:00 +0000\nMessage-Id: <1@sender.test>\nFrom: a@sender.test\n",
+    );
     content.extend_from_slice(&crlf("To: b@hop.test\nSubject: awkward\nMIME-Version: 1.0\n"));
-    content
-        .extend_from_slice(&crlf("Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\n\n"));
+    content.extend_from_slice(&crlf(
+        "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\n\n",
+    ));
     content.extend_from_slice("Été, être, œuf\r\n".as_bytes());
     content.extend_from_slice(b"octets: \x80\x81\xfe\xff\xe9\r\n");
     // RFC 5321 section 4.5.3.1.6: 1,000 octets with CRLF.
     content.extend_from_slice(&[&[b'x'; 998][..], b"\r\n"].concat());
     content.extend_from_slice(&[b".", &[b'y'; 997][..], b"\r\n"].concat());
     content.extend_from_slice(
-        b".\r\n..\r\n...\r\n.QUIT\r\n\r\n.\r\n\r\nFrom here on\r\n trailing blanks   \r\n\t\r\nlast\r\n",
+        b".\r\n..\r\n...\r\n.QUIT\r\n\r\n.\r\n\r\nFrom here on\r\n trailing blanks   \r\n\t\r\n\
+         last\r\n",
     );
     content
 }
@@ -47,7 +53,10 @@ fn send(to: &str, sender: &str, recipient: &str, content: &[u8]) {
 }
 
 fn must_have_come(mail: &Mail) {
-    assert_eq!((mail.sender.as_str(), &*mail.recipients), ("a@sender.test", &["b@hop.test".to_owned()][..]));
+    assert_eq!(
+        (mail.sender.as_str(), &*mail.recipients),
+        ("a@sender.test", &["b@hop.test".to_owned()][..])
+    );
 }
 
 #[test]
@@ -57,7 +66,14 @@ fn swaks_gets_mail_through() {
         let (_dns, facteur) = gateway(machine, "smtp:[127.0.0.3]:25");
         let body = "Gruß an alle\\n.dot\\n..\\nlast";
         let mut swaks = Command::new(peer("swaks"));
-        swaks.args(["--server", "127.0.0.1", "--from", "a@sender.test", "--to", "b@hop.test,c@hop.test"]);
+        swaks.args([
+            "--server",
+            "127.0.0.1",
+            "--from",
+            "a@sender.test",
+            "--to",
+            "b@hop.test,c@hop.test",
+        ]);
         swaks.args(["--header", "Subject: by swaks", "--body", body]);
         output_of(&mut swaks).success();
         let mail = sink.one();
@@ -83,7 +99,8 @@ with smtplib.SMTP('127.0.0.1') as smtp:
     smtp.ehlo('smtplib.test')
     for keyword in ('pipelining', 'size', '8bitmime', 'enhancedstatuscodes', 'dsn', 'smtputf8'):
         assert smtp.has_extn(keyword), keyword
-    refused = smtp.sendmail('a@sender.test', ['b@hop.test'], open(sys.argv[1], 'rb').read(), ['BODY=8BITMIME'])
+    refused = smtp.sendmail('a@sender.test', ['b@hop.test'], open(sys.argv[1], 'rb').read(), \
+    ['BODY=8BITMIME'])
     assert not refused, refused
     try:
         smtp.sendmail('a@sender.test', ['ghost@local.test'], b'Subject: x\\r\\n\\r\\nx\\r\\n')
@@ -115,7 +132,8 @@ fn smtp_source_gets_mail_through() {
         source(&["-r", "5", "-S", "several"]);
         let mails = sink.mail(60);
         let by_subject = |subject: &str| {
-            let mails = mails.iter().filter(|mail| mail.header("Subject").as_deref() == Some(subject));
+            let mails =
+                mails.iter().filter(|mail| mail.header("Subject").as_deref() == Some(subject));
             mails.flat_map(|mail| mail.recipients.clone()).collect::<BTreeSet<_>>().len()
         };
         assert_eq!(["kept", "anew", "several"].map(by_subject), [20, 20, 100]);
@@ -130,16 +148,22 @@ fn postfix_relays_through_facteur() {
         let (_dns, facteur) = gateway(machine, "smtp:[127.0.0.3]:25");
         // Postfix listens on what its machine's interfaces have.
         machine.addresses(&["127.0.0.2"]);
-        let main = "myhostname = postfix.test\nmynetworks = 127.0.0.0/8\nmydestination =\nrelayhost = [127.0.0.1]:25\n";
+        let main = "myhostname = postfix.test\nmynetworks = 127.0.0.0/8\nmydestination =\n\
+         relayhost = [127.0.0.1]:25\n";
         let postfix = Postfix::start(machine, "pf", POSTFIX, main, "");
         send(POSTFIX, "a@sender.test", "b@hop.test", &awkward());
         let mail = sink.one();
         must_have_come(&mail);
         mail.must_be(&awkward(), GATEWAY);
-        let received: Vec<String> =
-            mail.headers().into_iter().filter(|(name, _)| name == "Received").map(|(_, value)| value).collect();
+        let received: Vec<String> = mail
+            .headers()
+            .into_iter()
+            .filter(|(name, _)| name == "Received")
+            .map(|(_, value)| value)
+            .collect();
         assert!(
-            received[0].contains("postfix.test") && received[1].contains("by postfix.test (Postfix)"),
+            received[0].contains("postfix.test")
+                && received[1].contains("by postfix.test (Postfix)"),
             "{received:?}"
         );
         facteur.wait_until_empty();
@@ -154,7 +178,8 @@ fn facteur_relays_through_postfix() {
         let (_dns, facteur) = gateway(machine, "smtp:[127.0.0.2]:25");
         // Postfix listens on what its machine's interfaces have.
         machine.addresses(&["127.0.0.2"]);
-        let main = "myhostname = postfix.test\nmynetworks = 127.0.0.0/8\nmydestination =\nrelayhost = [127.0.0.3]:25\n";
+        let main = "myhostname = postfix.test\nmynetworks = 127.0.0.0/8\nmydestination =\n\
+         relayhost = [127.0.0.3]:25\n";
         let postfix = Postfix::start(machine, "pf", POSTFIX, main, "");
         send("127.0.0.1:25", "a@sender.test", "b@hop.test", &awkward());
         let mail = sink.one();

@@ -1,4 +1,5 @@
-//! What plugins are lent by name, by the real program from real peers. The plugin is the probe, which tells the client what it heard.
+//! What plugins are lent by name, by the real program from real peers. The plugin is the probe,
+//! which tells the client what it heard.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
@@ -6,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use facteur_tests::{
-    Clamd, Client, Dns, Facteur, Machine, Reply, SmtpSink, letter, machine, machine_within, probe_plugin, run_facteur,
-    until,
+    Clamd, Client, Dns, Facteur, Machine, Reply, SmtpSink, letter, machine, machine_within,
+    probe_plugin, run_facteur, until,
 };
 
 const SERVER: &str = "192.0.2.1:25";
@@ -72,15 +73,25 @@ fn clamd_finds_a_virus_and_nothing_else() {
     machine(|machine| {
         machine.addresses(&ADDRESSES);
         let first = Clamd::start(machine, "clamd-one", "StreamMaxLength 1M");
-        let mut second = Clamd::start(machine, "clamd-two", "TCPAddr 127.0.0.1\nTCPSocket 3310\nStreamMaxLength 1M");
+        let mut second = Clamd::start(
+            machine,
+            "clamd-two",
+            "TCPAddr 127.0.0.1\nTCPSocket 3310\nStreamMaxLength 1M",
+        );
         let scanners = format!(
-            "[scanners.local]\nclamd = [\"{}\"]\n[scanners.two]\nclamd = [\"/nowhere/clamd.sock\", \"localhost:3310\"]\n",
+            "[scanners.local]\nclamd = [\"{}\"]\n[scanners.two]\nclamd = \
+             [\"/nowhere/clamd.sock\", \"localhost:3310\"]\n",
             first.socket()
         );
         let found = "Ok(Outcome::Infected(\"Eicar-Test-Signature.UNOFFICIAL\"))";
         let facteur = asking(machine, "scan local", "scanner = [\"local\"]", &scanners);
         for name in ["local", "two"] {
-            configuration(machine, &format!("scan {name}"), &format!("scanner = [\"{name}\"]"), &scanners);
+            configuration(
+                machine,
+                &format!("scan {name}"),
+                &format!("scanner = [\"{name}\"]"),
+                &scanners,
+            );
             facteur.run(&["reload"]).success();
             for _ in 0..3 {
                 assert_eq!(told(&with("harmless")), "Ok(Outcome::Clean)");
@@ -92,7 +103,10 @@ fn clamd_finds_a_virus_and_nothing_else() {
         }
         second.kill();
         let answer = told(&with("harmless"));
-        assert!(answer.starts_with("Err(Error::Unavailable(") && answer.contains("localhost:3310: "), "{answer}");
+        assert!(
+            answer.starts_with("Err(Error::Unavailable(") && answer.contains("localhost:3310: "),
+            "{answer}"
+        );
     });
 }
 
@@ -101,7 +115,8 @@ fn a_large_message_is_scanned_and_never_held_whole() {
     machine_within(Duration::from_mins(2), |machine| {
         machine.addresses(&ADDRESSES);
         let clamd = Clamd::start(machine, "clamd", "StreamMaxLength 100M");
-        let scanners = format!("[scanners.av]\nclamd = [\"{}\"]\nmessage-size = \"60MB\"\n", clamd.socket());
+        let scanners =
+            format!("[scanners.av]\nclamd = [\"{}\"]\nmessage-size = \"60MB\"\n", clamd.socket());
         let facteur = asking(machine, "scan av", "scanner = [\"av\"]", &scanners);
         assert_eq!(told(&with("harmless")), "Ok(Outcome::Clean)");
         let before = facteur.memory("VmHWM");
@@ -122,7 +137,12 @@ fn counters_outlive_a_restart_where_the_operator_says_so() {
         machine.addresses(&ADDRESSES);
         let stores = "[counters.kept]\ndurable = true\n[counters.volatile]\n";
         let ask = |store: &str| {
-            configuration(machine, &format!("add {store} a 1 1000000"), &format!("counters = [\"{store}\"]"), stores)
+            configuration(
+                machine,
+                &format!("add {store} a 1 1000000"),
+                &format!("counters = [\"{store}\"]"),
+                stores,
+            )
         };
         let mut facteur = Facteur::start(machine, &ask("kept"));
         assert_eq!(told(&letter("one")), "Ok(1)");
@@ -137,10 +157,13 @@ fn counters_outlive_a_restart_where_the_operator_says_so() {
         facteur.run(&["reload"]).success();
         assert_eq!(told(&letter("five")), "Ok(3)");
         // What is on the disk outlives a crash, too.
-        let written =
-            |name: &str| std::fs::read(format!("/var/spool/facteur/counters.sqlite{name}")).unwrap_or_default();
+        let written = |name: &str| {
+            std::fs::read(format!("/var/spool/facteur/counters.sqlite{name}")).unwrap_or_default()
+        };
         let is_written = |key: &str| {
-            ["", "-wal"].iter().any(|name| written(name).windows(key.len()).any(|part| part == key.as_bytes()))
+            ["", "-wal"]
+                .iter()
+                .any(|name| written(name).windows(key.len()).any(|part| part == key.as_bytes()))
         };
         configuration(machine, "add kept crash 7 1000000", "counters = [\"kept\"]", stores);
         facteur.run(&["reload"]).success();
@@ -159,7 +182,8 @@ fn the_next_hop_is_asked_about_an_address_and_not_asked_again() {
         machine.addresses(&["192.0.2.66", "192.0.2.67"]);
         let _dns = Dns::start(
             "127.0.0.1",
-            "good.test MX 10 mx.good.test\nmx.good.test A 192.0.2.66\nbad.test MX 10 mx.bad.test\nmx.bad.test A 192.0.2.67\n",
+            "good.test MX 10 mx.good.test\nmx.good.test A 192.0.2.66\nbad.test MX 10 mx.bad.test\n\
+             mx.bad.test A 192.0.2.67\n",
         );
         let good = SmtpSink::start(machine, "good", "192.0.2.66:25", &[]);
         let bad = SmtpSink::start(machine, "bad", "192.0.2.67:25", &["-f", "RCPT"]);
@@ -172,7 +196,8 @@ fn the_next_hop_is_asked_about_an_address_and_not_asked_again() {
         for _ in 0..2 {
             let answer = told(&letter("three"));
             assert!(
-                answer.starts_with("Ok(Outcome::Undeliverable(") && answer.contains("mx.bad.test[192.0.2.67]"),
+                answer.starts_with("Ok(Outcome::Undeliverable(")
+                    && answer.contains("mx.bad.test[192.0.2.67]"),
                 "{answer}"
             );
         }
@@ -181,7 +206,10 @@ fn the_next_hop_is_asked_about_an_address_and_not_asked_again() {
         configuration(machine, "verify b@good.test", "verify = true", "");
         facteur.run(&["reload"]).success();
         let answer = told(&letter("four"));
-        assert!(answer.starts_with("Ok(Outcome::Unknown(") && answer.contains("Connection refused"), "{answer}");
+        assert!(
+            answer.starts_with("Ok(Outcome::Unknown(") && answer.contains("Connection refused"),
+            "{answer}"
+        );
     });
 }
 
@@ -202,7 +230,8 @@ fn folders_and_services_are_what_the_operator_says() {
             }
         });
         let sections = format!(
-            "[folders.lists]\npath = \"lists\"\n[folders.seen]\npath = \"/var/spool/seen\"\n[services.upper]\naddress = \"{}\"\n",
+            "[folders.lists]\npath = \"lists\"\n[folders.seen]\npath = \"/var/spool/seen\"\n\
+             [services.upper]\naddress = \"{}\"\n",
             socket.display()
         );
         let grants = "files = [\"lists\"]\nfiles-write = [\"seen\"]\nconnect = [\"upper\"]";
@@ -218,12 +247,21 @@ fn folders_and_services_are_what_the_operator_says() {
         assert_eq!(answer("list seen "), "Ok([\"b\"])");
         assert_eq!(answer("talk upper hello"), "Ok(\"HELLO\\n\")");
         let refused = answer("write lists a forged");
-        assert!(refused.starts_with("Err(Error::NotGranted(") && refused.contains("files-write"), "{refused}");
+        assert!(
+            refused.starts_with("Err(Error::NotGranted(") && refused.contains("files-write"),
+            "{refused}"
+        );
         assert_eq!(std::fs::read_to_string("/etc/facteur/lists/a").unwrap(), "hello");
-        let config = configuration(machine, "read lists a 1 9", grants, &sections.replace("\"lists\"", "\"nowhere\""));
+        let config = configuration(
+            machine,
+            "read lists a 1 9",
+            grants,
+            &sections.replace("\"lists\"", "\"nowhere\""),
+        );
         let checked = run_facteur(&config, &["check"]);
         assert!(
-            checked.code != 0 && checked.err.contains("folder \"lists\": /etc/facteur/nowhere is no folder"),
+            checked.code != 0
+                && checked.err.contains("folder \"lists\": /etc/facteur/nowhere is no folder"),
             "{checked:?}"
         );
     });

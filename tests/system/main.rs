@@ -1,4 +1,5 @@
-//! The real binary, spoken to over real sockets. Each test has a machine of its own; see the harness.
+//! The real binary, spoken to over real sockets. Each test has a machine of its own; see the
+//! harness.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]

@@ -1,8 +1,11 @@
-//! What senders are told: notices as other programs read them, to whom they go, and that they survive a crash.
+//! What senders are told: notices as other programs read them, to whom they go, and that they
+//! survive a crash.
 
 use std::process::Command;
 
-use facteur_tests::{Client, Dns, Facteur, GATEWAY, Gateway, Machine, Mail, Sink, letter, machine, output_of, until};
+use facteur_tests::{
+    Client, Dns, Facteur, GATEWAY, Gateway, Machine, Mail, Sink, letter, machine, output_of, until,
+};
 use serde_json::Value;
 
 /// Reads a notice with Python's email module, as one JSON object.
@@ -84,7 +87,10 @@ fn only(notice: &Value) -> &Value {
 fn a_refusal_makes_a_notice_that_programs_can_read() {
     machine(|machine| {
         let post = post(machine, true, "");
-        post.hop.answer("RCPT TO:<gone@hop.test>", "550 5.1.1 <gone@hop.test>: nobody here by that name");
+        post.hop.answer(
+            "RCPT TO:<gone@hop.test>",
+            "550 5.1.1 <gone@hop.test>: nobody here by that name",
+        );
         send(
             "<a@sender.test> ENVID=QQ314159",
             &["<gone@hop.test> ORCPT=rfc822;Old@Hop.test", "<b@hop.test>"],
@@ -92,7 +98,10 @@ fn a_refusal_makes_a_notice_that_programs_can_read() {
         );
         assert_eq!(post.hop.one().recipients, ["b@hop.test"]);
         let mail = post.senders().one();
-        assert_eq!((mail.sender.as_str(), &*mail.recipients), ("", &["a@sender.test".to_owned()][..]));
+        assert_eq!(
+            (mail.sender.as_str(), &*mail.recipients),
+            ("", &["a@sender.test".to_owned()][..])
+        );
         let notice = read(machine, &mail);
         assert_eq!(notice["to"], "a@sender.test");
         assert_eq!(notice["message"]["original-envelope-id"], "QQ314159");
@@ -102,7 +111,10 @@ fn a_refusal_makes_a_notice_that_programs_can_read() {
         assert_eq!(recipient["original-recipient"], "rfc822;Old@Hop.test");
         assert_eq!(recipient["action"], "failed");
         assert_eq!(recipient["status"], "5.1.1");
-        assert_eq!(recipient["diagnostic-code"], "smtp; 550 5.1.1 <gone@hop.test>: nobody here by that name");
+        assert_eq!(
+            recipient["diagnostic-code"],
+            "smtp; 550 5.1.1 <gone@hop.test>: nobody here by that name"
+        );
         assert_eq!(recipient["remote-mta"], "dns; 127.0.0.2");
         post.facteur.wait_until_empty();
     });
@@ -115,9 +127,16 @@ fn a_refusal_at_the_end_of_data_makes_a_notice() {
         post.hop.answer(".", "554 5.7.1 we don't like it");
         send("<a@sender.test>", &["<b@hop.test>", "<c@hop.test>"], "disliked");
         let notice = read(machine, &post.senders().one());
-        assert_eq!(notice["recipients"].as_array().map(Vec::len), Some(2), "one notice for both: {notice:#}");
+        assert_eq!(
+            notice["recipients"].as_array().map(Vec::len),
+            Some(2),
+            "one notice for both: {notice:#}"
+        );
         for recipient in notice["recipients"].as_array().unwrap() {
-            assert_eq!((&recipient["action"], &recipient["status"]), (&"failed".into(), &"5.7.1".into()));
+            assert_eq!(
+                (&recipient["action"], &recipient["status"]),
+                (&"failed".into(), &"5.7.1".into())
+            );
         }
         post.facteur.wait_until_empty();
     });
@@ -130,7 +149,10 @@ fn a_null_mx_bounces_at_once() {
         send("<a@sender.test>", &["<b@null.test>"], "nowhere");
         let notice = read(machine, &post.senders().one());
         // RFC 7505 section 4.2.
-        assert_eq!((&only(&notice)["action"], &only(&notice)["status"]), (&"failed".into(), &"5.1.10".into()));
+        assert_eq!(
+            (&only(&notice)["action"], &only(&notice)["status"]),
+            (&"failed".into(), &"5.1.10".into())
+        );
         post.facteur.wait_until_empty();
     });
 }
@@ -168,7 +190,11 @@ fn who_wants_no_notice_gets_none() {
     machine(|machine| {
         let post = post(machine, true, "");
         post.hop.answer("RCPT TO:<gone", "550 5.1.1 nobody");
-        send("<a@sender.test>", &["<gone1@hop.test> NOTIFY=NEVER", "<gone2@hop.test> NOTIFY=SUCCESS"], "no, thanks");
+        send(
+            "<a@sender.test>",
+            &["<gone1@hop.test> NOTIFY=NEVER", "<gone2@hop.test> NOTIFY=SUCCESS"],
+            "no, thanks",
+        );
         post.facteur.wait_until_empty();
         send("<a@sender.test>", &["<gone3@hop.test> NOTIFY=FAILURE"], "please");
         let notice = read(machine, &post.senders().one());
@@ -182,10 +208,17 @@ fn who_wants_to_hear_of_success_does() {
     machine(|machine| {
         let post = post(machine, true, "");
         // In the mailbox: delivered.
-        send("<a@sender.test>", &["<louen@local.test> NOTIFY=SUCCESS", "<admin@local.test>"], "to a mailbox");
+        send(
+            "<a@sender.test>",
+            &["<louen@local.test> NOTIFY=SUCCESS", "<admin@local.test>"],
+            "to a mailbox",
+        );
         let notice = read(machine, &post.senders().mail(1)[0]);
         assert_eq!(only(&notice)["final-recipient"], "rfc822; louen@local.test");
-        assert_eq!((&only(&notice)["action"], &only(&notice)["status"]), (&"delivered".into(), &"2.0.0".into()));
+        assert_eq!(
+            (&only(&notice)["action"], &only(&notice)["status"]),
+            (&"delivered".into(), &"2.0.0".into())
+        );
         // To a server that knows nothing of notices: relayed.
         send("<a@sender.test> RET=HDRS", &["<b@hop.test> NOTIFY=SUCCESS"], "to a server");
         let notice = read(machine, &post.senders().mail(2)[1]);
@@ -205,7 +238,10 @@ fn a_server_that_sends_notices_is_told_what_the_sender_wants() {
             "handed on",
         );
         let arguments = post.hop.one().arguments;
-        assert!(arguments[0].contains(" RET=HDRS") && arguments[0].contains(" ENVID=QQ1"), "{arguments:?}");
+        assert!(
+            arguments[0].contains(" RET=HDRS") && arguments[0].contains(" ENVID=QQ1"),
+            "{arguments:?}"
+        );
         assert!(arguments[1].contains(" NOTIFY=SUCCESS,DELAY"), "{arguments:?}");
         assert!(arguments[1].contains(" ORCPT=rfc822;old@hop.test"), "{arguments:?}");
         post.facteur.wait_until_empty();
@@ -217,7 +253,8 @@ fn a_server_that_sends_notices_is_told_what_the_sender_wants() {
 #[test]
 fn what_can_t_be_delivered_in_its_lifetime_bounces() {
     machine(|machine| {
-        let times = "[queue]\nlifetime = \"1s\"\nbounce-lifetime = \"1s\"\nminimal-backoff = \"300ms\"\nmaximal-backoff = \"300ms\"";
+        let times = "[queue]\nlifetime = \"1s\"\nbounce-lifetime = \"1s\"\nminimal-backoff \
+         = \"300ms\"\nmaximal-backoff = \"300ms\"";
         let post = post(machine, true, times);
         send("<a@sender.test>", &["<b@dead.test>"], "too late");
         let notice = read(machine, &post.senders().one());
@@ -226,7 +263,10 @@ fn what_can_t_be_delivered_in_its_lifetime_bounces() {
         let status = recipient["status"].as_str().unwrap_or_default();
         assert!(status == "4.4.1" || status == "4.4.7", "{notice:#}");
         // It was tried more than once in that time, and the last reason is told.
-        assert!(recipient["diagnostic-code"].as_str().unwrap_or_default().contains("refused"), "{notice:#}");
+        assert!(
+            recipient["diagnostic-code"].as_str().unwrap_or_default().contains("refused"),
+            "{notice:#}"
+        );
         // A notice has a lifetime, too, and leaves nothing behind.
         send("<gone@dead.test>", &["<b@dead.test>"], "neither here nor there");
         post.facteur.wait_until_empty();
@@ -243,22 +283,33 @@ fn a_notice_survives_a_crash_right_after_and_comes_once() {
         for round in 1..=rounds {
             send("<a@sender.test>", &["<b@hop.test>"], &format!("round {round}"));
             // The refusal is there; whether its outcome is in the store yet is chance.
-            let lines = || post.facteur.log().lines().filter(|line| line.contains("status=\"bounced\"")).count();
+            let lines = || {
+                post.facteur
+                    .log()
+                    .lines()
+                    .filter(|line| line.contains("status=\"bounced\""))
+                    .count()
+            };
             until("the refusal", || (lines() >= round).then_some(()));
             post.facteur.kill();
             post.facteur.restart();
             // What wasn't recorded is tried again now.
             until("nothing but notices in the queue", || {
                 let queued = post.facteur.queued();
-                (queued.len() == round && queued.iter().all(|entry| entry.sender.is_empty())).then_some(())
+                (queued.len() == round && queued.iter().all(|entry| entry.sender.is_empty()))
+                    .then_some(())
             });
         }
         let senders = Sink::start("127.0.0.3:25");
         post.facteur.queue(&["flush", "--all"]);
-        let mut subjects: Vec<_> =
-            senders.mail(rounds).iter().map(|mail| read(machine, mail)["original"].clone()).collect();
+        let mut subjects: Vec<_> = senders
+            .mail(rounds)
+            .iter()
+            .map(|mail| read(machine, mail)["original"].clone())
+            .collect();
         subjects.sort_by_key(ToString::to_string);
-        let wanted: Vec<Value> = (1..=rounds).map(|round| format!("round {round}").into()).collect();
+        let wanted: Vec<Value> =
+            (1..=rounds).map(|round| format!("round {round}").into()).collect();
         assert_eq!(subjects, wanted);
         post.facteur.wait_until_empty();
     });

@@ -1,6 +1,8 @@
 //! The operator's day: stopping, starting, the queue commands, `facteur check`.
 
-use facteur_tests::{Client, SITE, STRANGER, SULFURA, Sink, Site, crlf, letter, machine, run_facteur};
+use facteur_tests::{
+    Client, SITE, STRANGER, SULFURA, Sink, Site, crlf, letter, machine, run_facteur,
+};
 use rustix::process::Signal;
 
 const SENDER: &str = "somebody@example.org";
@@ -49,8 +51,9 @@ fn what_was_answered_250_survives_a_kill() {
         let site = Site::new(machine);
         let mut facteur = site.sulfura();
         let mut client = site.stranger();
-        let ids: Vec<String> =
-            (0..5).map(|n| client.deliver(SENDER, &["x@via.ecp.fr"], &letter(&format!("{n}")))).collect();
+        let ids: Vec<String> = (0..5)
+            .map(|n| client.deliver(SENDER, &["x@via.ecp.fr"], &letter(&format!("{n}"))))
+            .collect();
         facteur.kill();
         let zen = site.hop("zen.via.ecp.fr");
         facteur.restart();
@@ -92,7 +95,8 @@ fn held_messages_wait_and_deleted_ones_are_gone() {
         }
         assert_eq!(facteur.queue(&["release", &held]).trim(), "1 message");
         facteur.queue(&["flush", &held]);
-        let subjects: Vec<_> = zen.mail(2).iter().map(|mail| mail.header("Subject").unwrap()).collect();
+        let subjects: Vec<_> =
+            zen.mail(2).iter().map(|mail| mail.header("Subject").unwrap()).collect();
         assert_eq!(subjects, ["after", "held"]);
         facteur.wait_until_empty();
     });
@@ -133,9 +137,13 @@ fn permanent_failures_bounce_and_bounces_do_not() {
         let bounce = senders.one();
         assert_eq!((bounce.sender.as_str(), &*bounce.recipients), ("", &[SENDER.to_owned()][..]));
         let text = bounce.text();
-        for wanted in
-            ["gone@via.ecp.fr", "Status: 5.1.1", "no longer here", "Remote-MTA: dns; zen.via.ecp.fr", "Subject: bounce"]
-        {
+        for wanted in [
+            "gone@via.ecp.fr",
+            "Status: 5.1.1",
+            "no longer here",
+            "Remote-MTA: dns; zen.via.ecp.fr",
+            "Subject: bounce",
+        ] {
             assert!(text.contains(wanted), "{wanted:?} is not in:\n{text}");
         }
         // A notice that can't be delivered is nobody's.
@@ -161,9 +169,15 @@ fn check_says_all_that_is_wrong_at_once() {
         let path = machine.write("/etc/facteur/broken.toml", &broken);
         let output = run_facteur(&path, &["check"]);
         assert_eq!(output.code, 1, "{output:?}");
-        for wanted in
-            ["server", "servers", "origin", "transport-vai", "transport-via", "138.195.130.0/25", "broken.toml"]
-        {
+        for wanted in [
+            "server",
+            "servers",
+            "origin",
+            "transport-vai",
+            "transport-via",
+            "138.195.130.0/25",
+            "broken.toml",
+        ] {
             assert!(output.err.contains(wanted), "{wanted:?} is not in:\n{}", output.err);
         }
         // Nor does it start.
@@ -179,7 +193,10 @@ fn check_says_what_is_wrong_with_tables_and_plugins() {
         site.edit("aliases", |text| text + "no colon here\n");
         std::fs::remove_file("/etc/facteur/transport.via").unwrap();
         site.edit("facteur.toml", |text| {
-            text.replace("\"permit_mynetworks\", \"reject_unauth", "\"permit_mynetwork\", \"reject_unauth")
+            text.replace(
+                "\"permit_mynetworks\", \"reject_unauth",
+                "\"permit_mynetwork\", \"reject_unauth",
+            )
         });
         let output = run_facteur(SITE.as_ref(), &["check"]);
         assert_eq!(output.code, 1, "{output:?}");
@@ -196,7 +213,8 @@ fn a_loop_of_mail_ends() {
         let _facteur = site.sulfura();
         let mut client = site.stranger();
         client.envelope(SENDER, &["x@via.ecp.fr"]);
-        let content = crlf(&("Received: from a by b; now\n".repeat(51) + "Subject: round\n\nround\n"));
+        let content =
+            crlf(&("Received: from a by b; now\n".repeat(51) + "Subject: round\n\nround\n"));
         assert_eq!(client.content(&content), "554 5.4.6 Error: too many hops");
     });
 }

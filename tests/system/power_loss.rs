@@ -1,5 +1,5 @@
-//! Power losses: facteur runs under a layer that remembers only what was synced (`tests/lossyfs`), is killed at any moment, and starts
-//! again on what a disk would have kept.
+//! Power losses: facteur runs under a layer that remembers only what was synced (`tests/lossyfs`),
+//! is killed at any moment, and starts again on what a disk would have kept.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use facteur_lossyfs::{IMAGE, LIE, ROOT, library, restore, snapshot};
 use facteur_tests::{
-    Dns, Facteur, Gateway, Heard, LOCAL, Load, Machine, Mail, Plan, Sink, arrived, machine_within, sized, within,
+    Dns, Facteur, Gateway, Heard, LOCAL, Load, Machine, Mail, Plan, Sink, arrived, machine_within,
+    sized, within,
 };
 
 /// How long all the losses of a test may take.
@@ -25,11 +26,16 @@ fn size(number: usize) -> usize {
 
 /// Every other message to a mailbox; the others wait for a next hop that isn't there yet.
 fn recipient(number: usize) -> String {
-    if number.is_multiple_of(2) { format!("{}@{LOCAL}", USER.0) } else { format!("box{number}@hop.test") }
+    if number.is_multiple_of(2) {
+        format!("{}@{LOCAL}", USER.0)
+    } else {
+        format!("box{number}@hop.test")
+    }
 }
 
 fn config(machine: &Machine, disk: &Path, name: &str) -> PathBuf {
-    let (spool, mail) = (disk.join("queue").display().to_string(), disk.join("mail").display().to_string());
+    let (spool, mail) =
+        (disk.join("queue").display().to_string(), disk.join("mail").display().to_string());
     let gateway = Gateway {
         spool: &spool,
         mail: &mail,
@@ -45,12 +51,20 @@ fn config(machine: &Machine, disk: &Path, name: &str) -> PathBuf {
 enum Maildir {
     /// facteur makes it, for several first messages at once.
     Missing,
-    /// It was made a moment ago, and nobody has synced it: what is delivered there is lost unless facteur does.
+    /// It was made a moment ago, and nobody has synced it: what is delivered there is lost unless
+    /// facteur does.
     Unsynced,
 }
 
-/// Loads facteur on a new disk and cuts the power after so many answers. Returns what was heard, and the disk as it then is.
-fn lose_power(machine: &Machine, name: &str, answers: usize, lie: Option<&str>, maildir: Maildir) -> (Heard, PathBuf) {
+/// Loads facteur on a new disk and cuts the power after so many answers. Returns what was heard,
+/// and the disk as it then is.
+fn lose_power(
+    machine: &Machine,
+    name: &str,
+    answers: usize,
+    lie: Option<&str>,
+    maildir: Maildir,
+) -> (Heard, PathBuf) {
     let disk = Path::new("/var/spool").join(name);
     let image = disk.with_extension("image");
     fs::create_dir(&disk).expect("/var/spool is the test's");
@@ -62,7 +76,8 @@ fn lose_power(machine: &Machine, name: &str, answers: usize, lie: Option<&str>, 
     // Mail is written, and its syncs recorded, as its user.
     for folder in fs::read_dir(&image).expect("the image is there") {
         let folder = folder.expect("a folder can be listed").path();
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("an own folder can be changed");
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
+            .expect("an own folder can be changed");
     }
     if maildir == Maildir::Unsynced {
         for folder in ["tmp", "new", "cur"] {
@@ -77,7 +92,8 @@ fn lose_power(machine: &Machine, name: &str, answers: usize, lie: Option<&str>, 
             command.env(LIE, lie);
         }
     });
-    let load = Load::start(Plan { to: "127.0.0.1:25", clients: 8, messages: 100_000, recipient, size });
+    let load =
+        Load::start(Plan { to: "127.0.0.1:25", clients: 8, messages: 100_000, recipient, size });
     load.wait_for(answers);
     facteur.kill();
     let heard = load.stop();
@@ -87,7 +103,8 @@ fn lose_power(machine: &Machine, name: &str, answers: usize, lie: Option<&str>, 
     // The image keeps neither owners nor modes.
     for folder in [restored.clone(), restored.join("mail")] {
         if folder.exists() {
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("an own folder can be changed");
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
+                .expect("an own folder can be changed");
         }
     }
     give(&restored.join("mail").join(USER.0));
@@ -104,13 +121,17 @@ fn give(path: &Path) {
     }
     chown(path, Some(USER.1), Some(USER.1)).expect("root may give files away");
     if path.is_dir() {
-        fs::read_dir(path).expect("a folder can be listed").flatten().for_each(|entry| give(&entry.path()));
+        fs::read_dir(path)
+            .expect("a folder can be listed")
+            .flatten()
+            .for_each(|entry| give(&entry.path()));
     }
 }
 
 /// What is there after a loss.
 struct Found {
-    /// The numbers of the messages that are in the mailbox, or in the queue, from where they are delivered now.
+    /// The numbers of the messages that are in the mailbox, or in the queue, from where they are
+    /// delivered now.
     whole: BTreeSet<usize>,
     /// How many the program found to be broken, and set aside.
     corrupt: usize,
@@ -121,16 +142,23 @@ fn found(machine: &Machine, name: &str, disk: &Path) -> Found {
     let sink = Sink::start("127.0.0.2:25");
     let mut facteur = Facteur::start(machine, &config(machine, disk, &format!("{name}-again")));
     facteur.queue(&["flush", "--all"]);
-    let corrupt = within(Duration::from_secs(60), "the queue to be empty but for what is corrupt", || {
-        let left = facteur.queued();
-        left.iter().all(|entry| entry.recipients[0].state == "corrupt").then_some(left.len())
-    });
+    let corrupt =
+        within(Duration::from_secs(60), "the queue to be empty but for what is corrupt", || {
+            let left = facteur.queued();
+            left.iter().all(|entry| entry.recipients[0].state == "corrupt").then_some(left.len())
+        });
     facteur.stop();
     let mut mails = sink.taken();
     let mailbox = disk.join("mail").join(USER.0).join("new");
     for file in fs::read_dir(mailbox).into_iter().flatten() {
-        let content = fs::read(file.expect("a folder can be listed").path()).expect("mail can be read");
-        mails.push(Mail { sender: String::new(), recipients: Vec::new(), arguments: Vec::new(), content });
+        let content =
+            fs::read(file.expect("a folder can be listed").path()).expect("mail can be read");
+        mails.push(Mail {
+            sender: String::new(),
+            recipients: Vec::new(),
+            arguments: Vec::new(),
+            content,
+        });
     }
     Found { whole: arrived(&mails, size).into_keys().collect(), corrupt }
 }
@@ -153,13 +181,20 @@ fn what_was_answered_250_survives_a_power_loss() {
             let (heard, disk) = lose_power(machine, &name, 1 + random(100), None, maildir);
             let found = found(machine, &name, &disk);
             let missing: Vec<_> = heard.taken.difference(&found.whole).collect();
-            assert!(missing.is_empty(), "loss {loss}: answered 250 and lost: {missing:?} of {}", heard.taken.len());
+            assert!(
+                missing.is_empty(),
+                "loss {loss}: answered 250 and lost: {missing:?} of {}",
+                heard.taken.len()
+            );
             assert_eq!(found.corrupt, 0, "loss {loss}");
             answered += heard.taken.len();
             unanswered += found.whole.difference(&heard.taken).count();
             fs::remove_dir_all(disk).expect("the folder is the test's");
         }
-        println!("{losses} losses: {answered} answered 250, all there; {unanswered} not answered and there");
+        println!(
+            "{losses} losses: {answered} answered 250, all there; {unanswered} not answered and \
+             there"
+        );
     });
 }
 
@@ -168,8 +203,9 @@ fn without_its_syncs_messages_are_lost() {
     machine_within(LONG, |machine| {
         let _dns = Dns::start("127.0.0.1", "");
         // All syncs; those of the log; those of large messages, of their names, and of the mailbox.
-        for (index, lie) in
-            ["1", "queue/queue.db-wal", "queue/bodies/", "queue/bodies", "mail/"].into_iter().enumerate()
+        for (index, lie) in ["1", "queue/queue.db-wal", "queue/bodies/", "queue/bodies", "mail/"]
+            .into_iter()
+            .enumerate()
         {
             let name = format!("lie{index}");
             let (heard, disk) = lose_power(machine, &name, 100, Some(lie), Maildir::Missing);

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use facteur_tests::{
-    Client, Dns, Facteur, GATEWAY, Gateway, Load, Machine, Plan, Sink, arrived, letter, machine, machine_within, until,
-    within,
+    Client, Dns, Facteur, GATEWAY, Gateway, Load, Machine, Plan, Sink, arrived, letter, machine,
+    machine_within, until, within,
 };
 
 /// A second is long for what takes milliseconds.
@@ -44,7 +44,9 @@ fn slow_and_dead_destinations_hold_up_no_other() {
             to: "127.0.0.1:25",
             clients: 10,
             messages: 900,
-            recipient: |number| format!("box{number}@{}.test", ["slow", "dead", "good"][number % 3]),
+            recipient: |number| {
+                format!("box{number}@{}.test", ["slow", "dead", "good"][number % 3])
+            },
             size: |_| 1_000,
         });
         let heard = load.finish();
@@ -59,7 +61,8 @@ fn slow_and_dead_destinations_hold_up_no_other() {
             let queued = facteur.queued();
             assert!(queued.len() >= 600, "{}", queued.len());
             let attempts = |domain: &str| {
-                let of = queued.iter().filter(|entry| entry.recipients[0].address.ends_with(domain));
+                let of =
+                    queued.iter().filter(|entry| entry.recipients[0].address.ends_with(domain));
                 of.map(|entry| entry.recipients[0].attempts).collect::<Vec<_>>()
             };
             // Nothing is known of the slow one: its first connections still wait for a greeting.
@@ -84,12 +87,21 @@ fn slow_mail_that_fills_the_memory_leaves_room() {
         let routes = [("good.test", "smtp:[127.0.0.2]:25"), ("slow.test", "smtp:[127.0.0.3]:25")];
         // Far more slow mail than fits into memory.
         let mut facteur = start(machine, &routes, "[queue]\nactive = 100");
-        let load =
-            |recipient| Load::start(Plan { to: "127.0.0.1:25", clients: 5, messages: 400, recipient, size: |_| 1_000 });
+        let load = |recipient| {
+            Load::start(Plan {
+                to: "127.0.0.1:25",
+                clients: 5,
+                messages: 400,
+                recipient,
+                size: |_| 1_000,
+            })
+        };
         load(|number| format!("box{number}@slow.test")).finish();
         load(|number| format!("box{number}@good.test")).finish();
         let only_slow_mail_is_left = |facteur: &Facteur| {
-            within(Duration::from_secs(10), "the good ones to go", || (facteur.queued().len() == 400).then_some(()));
+            within(Duration::from_secs(10), "the good ones to go", || {
+                (facteur.queued().len() == 400).then_some(())
+            });
         };
         only_slow_mail_is_left(&facteur);
         assert_eq!(good.count(), 400);
@@ -117,8 +129,11 @@ fn the_list_of_mx_is_tried_to_its_end() {
              takes.hop.test   A 127.0.0.13
              never.hop.test   A 127.0.0.14",
         );
-        let (busy, takes, never) =
-            (Sink::start("127.0.0.12:25"), Sink::start("127.0.0.13:25"), Sink::start("127.0.0.14:25"));
+        let (busy, takes, never) = (
+            Sink::start("127.0.0.12:25"),
+            Sink::start("127.0.0.13:25"),
+            Sink::start("127.0.0.14:25"),
+        );
         busy.answer("", "421 4.3.2 busy, come again");
         let facteur = start(machine, &[], "");
         client().deliver("a@sender.test", &["b@hop.test"], &letter("third"));
@@ -132,7 +147,8 @@ fn the_list_of_mx_is_tried_to_its_end() {
 fn a_next_hop_may_have_an_ipv6_address_only() {
     machine(|machine| {
         machine.addresses(&["2001:db8::9"]);
-        let _dns = Dns::start("127.0.0.1", "hop.test MX 10 six.hop.test\nsix.hop.test AAAA 2001:db8::9");
+        let _dns =
+            Dns::start("127.0.0.1", "hop.test MX 10 six.hop.test\nsix.hop.test AAAA 2001:db8::9");
         let sink = Sink::start("[2001:db8::9]:25");
         let facteur = start(machine, &[], "");
         client().deliver("a@sender.test", &["b@hop.test"], &letter("six"));
@@ -176,7 +192,9 @@ fn commands_are_pipelined() {
         let mut until_ends_with = |stream: &mut std::net::TcpStream, end: &[u8]| {
             let mut buffer = [0; 4096];
             while !received.ends_with(end) {
-                let length = stream.read(&mut buffer).expect("the client waits for answers that it needn't wait for");
+                let length = stream
+                    .read(&mut buffer)
+                    .expect("the client waits for answers that it needn't wait for");
                 assert_ne!(length, 0, "the client hung up");
                 received.extend_from_slice(&buffer[..length]);
             }
@@ -212,7 +230,10 @@ fn what_is_held_waits_until_it_is_released() {
         facteur.wait_until_deferred(&clock, 3);
         let queued = facteur.queued();
         let held = queued.iter().find(|entry| entry.id == id).unwrap();
-        assert_eq!((held.recipients[0].state.as_str(), held.recipients[0].attempts), ("hold", attempts));
+        assert_eq!(
+            (held.recipients[0].state.as_str(), held.recipients[0].attempts),
+            ("hold", attempts)
+        );
         assert_eq!(sink.connections(), 0);
         facteur.queue(&["delete", &clock]);
         facteur.queue(&["release", &id]);

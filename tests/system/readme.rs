@@ -1,6 +1,7 @@
 //! The README, done as it says: every command and every file in it, with the real programs.
 //!
-//! Two folders are others than a reader's, so that a reader's own stay as they are: `target/demo` and `target/no-thirteen`.
+//! Two folders are others than a reader's, so that a reader's own stay as they are: `target/demo`
+//! and `target/no-thirteen`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,8 +10,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use facteur_tests::{
-    Client, Dns, Machine, Output, Process, Sink, facteur_binary, letter, machine, machine_within, maildir, output_of,
-    until, within,
+    Client, Dns, Machine, Output, Process, Sink, facteur_binary, letter, machine, machine_within,
+    maildir, output_of, until, within,
 };
 use rustix::process::Signal;
 
@@ -26,12 +27,14 @@ const CHECK: &str = "facteur --config facteur.toml check";
 const SERVE: &str = "facteur --config facteur.toml serve";
 const LIST: &str = "facteur --config facteur.toml queue list";
 const FLUSH: &str = "facteur --config facteur.toml queue flush --all";
-const TRY: &str = "facteur --config facteur.toml try --client 192.0.2.1 --from a@example.com --to x@example.net";
+const TRY: &str =
+    "facteur --config facteur.toml try --client 192.0.2.1 --from a@example.com --to x@example.net";
 const COPY: &str = "cp -r plugin-sdk/rust/template target/no-thirteen";
 const UNIT_TESTS: &str = "cargo test --manifest-path target/no-thirteen/Cargo.toml";
 const BUILD: &str = "cargo xtask plugin target/no-thirteen";
 
-/// Where the test's copy of the template is, in place of `target/no-thirteen`: as far below the checkout as that.
+/// Where the test's copy of the template is, in place of `target/no-thirteen`: as far below the
+/// checkout as that.
 const PLUGIN: &str = "target/readme-plugin";
 /// A build that finds little to do, on a machine that is busy with other tests.
 const BUILDING: Duration = Duration::from_mins(5);
@@ -48,7 +51,8 @@ fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the checkout")
 }
 
-/// A line of the README in a shell that finds `facteur` and, since a test's machine has no network, looks for no newer crates.
+/// A line of the README in a shell that finds `facteur` and, since a test's machine has no network,
+/// looks for no newer crates.
 fn shell(line: &str, folder: &Path) -> Command {
     let own = facteur_binary();
     let mut path = OsString::from(own.parent().expect("a program is in a folder"));
@@ -73,14 +77,16 @@ fn run(line: &str, folder: &Path) -> Output {
 #[test]
 fn every_command_is_tested_here() {
     let lines = blocks("sh").into_iter().flat_map(str::lines);
-    let commands: Vec<&str> = lines.map(|line| line.split(" #").next().unwrap_or_default().trim()).collect();
+    let commands: Vec<&str> =
+        lines.map(|line| line.split(" #").next().unwrap_or_default().trim()).collect();
     let tested = [RUN, TEST, SEND, READ, CHECK, SERVE, LIST, FLUSH, TRY, COPY, UNIT_TESTS, BUILD];
     assert_eq!(commands, tested);
     assert_eq!(blocks("toml").len(), 2);
     let [plugin] = blocks("rust")[..] else { panic!("one plugin is shown") };
     assert!(TEMPLATE.contains(plugin.trim()), "the README and the template show two plugins");
     let languages = README.lines().filter(|line| line.starts_with("```")).map(|line| &line[3..]);
-    let other: Vec<_> = languages.filter(|language| !["", "sh", "toml", "rust"].contains(language)).collect();
+    let other: Vec<_> =
+        languages.filter(|language| !["", "sh", "toml", "rust"].contains(language)).collect();
     assert!(other.is_empty(), "nobody tests blocks of {other:?}");
     // What ran this test is the other command.
     assert!(CI.lines().any(|line| line == TEST), "{CI}");
@@ -91,7 +97,11 @@ fn one_command_runs_it() {
     machine_within(BUILDING, |machine| {
         let folder = machine.open_folder("demo");
         let demo = folder.to_str().expect("/var/spool/demo is text");
-        let mut facteur = Process::start(machine.folder(), "run", &mut shell(&format!("{RUN} -- {demo}"), checkout()));
+        let mut facteur = Process::start(
+            machine.folder(),
+            "run",
+            &mut shell(&format!("{RUN} -- {demo}"), checkout()),
+        );
         within(BUILDING, "facteur to say what to try", || {
             facteur.must_run();
             facteur.log().contains("Ctrl-C stops it.").then_some(())
@@ -104,7 +114,8 @@ fn one_command_runs_it() {
         // What it says to try.
         let said = facteur.log();
         let to_try: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
-        let to_try: Vec<&str> = to_try.into_iter().filter(|line| line.starts_with(['p', 'c'])).collect();
+        let to_try: Vec<&str> =
+            to_try.into_iter().filter(|line| line.starts_with(['p', 'c'])).collect();
         assert_eq!(to_try.len(), 3, "{said}");
         run(to_try[0], checkout()).success();
         maildir(&format!("{demo}/mail/you"), 2);
@@ -147,10 +158,21 @@ fn the_operators_ten_minutes() {
         let mut stranger = Client::connect("203.0.113.25", "192.0.2.1:25");
         stranger.ehlo();
         stranger.expect("MAIL FROM:<a@example.net>", 250);
-        assert!(stranger.expect("RCPT TO:<nobody-here@example.org>", 550).text.starts_with("5.1.1"));
-        assert!(stranger.expect("RCPT TO:<x@elsewhere.example>", 554).text.contains("Relay access denied"));
+        assert!(
+            stranger.expect("RCPT TO:<nobody-here@example.org>", 550).text.starts_with("5.1.1")
+        );
+        assert!(
+            stranger
+                .expect("RCPT TO:<x@elsewhere.example>", 554)
+                .text
+                .contains("Relay access denied")
+        );
         stranger.expect("RSET", 250);
-        stranger.deliver("a@example.net", &["louen@example.org", "postmaster@example.org"], &letter("in"));
+        stranger.deliver(
+            "a@example.net",
+            &["louen@example.org", "postmaster@example.org"],
+            &letter("in"),
+        );
         maildir("/var/mail/louen", 1);
 
         // … and what they write to the world.
@@ -169,12 +191,16 @@ fn the_operators_ten_minutes() {
 
         // What the comments and the text besides promise.
         machine.write("/etc/aliases", "postmaster: root\nroot: louen\nhelp: admin\n");
-        within(Duration::from_secs(2), "the new aliases", || facteur.log().contains("entries=3").then_some(()));
+        within(Duration::from_secs(2), "the new aliases", || {
+            facteur.log().contains("entries=3").then_some(())
+        });
         own.expect("MAIL FROM:<louen@example.org>", 250);
         own.expect("RCPT TO:<help@example.org>", 250);
         assert_eq!(run(&SERVE.replace("serve", "reload"), &folder).success(), "done\n");
         facteur.signal(Signal::HUP);
-        until("a second reload", || (facteur.log().matches(" reloaded").count() == 2).then_some(()));
+        until("a second reload", || {
+            (facteur.log().matches(" reloaded").count() == 2).then_some(())
+        });
         facteur.signal(Signal::TERM);
         assert!(facteur.wait().success(), "{}", facteur.log());
     });
@@ -193,7 +219,8 @@ fn the_authors_ten_minutes() {
         run(&ours(COPY), checkout()).success();
         // Beside the other plugins, whose tests built what it needs.
         let built = checkout().join("target/plugins-build");
-        let tested = output_of(shell(&ours(UNIT_TESTS), checkout()).env("CARGO_TARGET_DIR", built)).success();
+        let tested = output_of(shell(&ours(UNIT_TESTS), checkout()).env("CARGO_TARGET_DIR", built))
+            .success();
         assert!(tested.contains("test result: ok. 1 passed"), "{tested}");
         assert_eq!(run(&ours(BUILD), checkout()).success(), format!("{PLUGIN}.wasm\n"));
 
@@ -201,13 +228,17 @@ fn the_authors_ten_minutes() {
         let [config, block] = blocks("toml")[..] else { panic!("two files are shown") };
         let config = config.replacen("[[plugin]]", &format!("{}\n\n[[plugin]]", ours(block)), 1);
         let folder = operator(machine, &config);
-        std::os::unix::fs::symlink(checkout().join("target"), folder.join("target")).expect("/etc is the test's");
+        std::os::unix::fs::symlink(checkout().join("target"), folder.join("target"))
+            .expect("/etc is the test's");
         let _facteur = serve(machine, &folder);
         for from in ["127.0.0.1", "203.0.113.25"] {
             let mut client = Client::connect(from, "192.0.2.1:25");
             client.ehlo();
             client.expect("MAIL FROM:<a@example.net>", 250);
-            assert_eq!(client.send("RCPT TO:<louen13@example.org>"), "550 5.7.1 that brings bad luck");
+            assert_eq!(
+                client.send("RCPT TO:<louen13@example.org>"),
+                "550 5.7.1 that brings bad luck"
+            );
             client.expect("RCPT TO:<louen@example.org>", 250);
         }
         clean();

@@ -1,4 +1,5 @@
-//! What was decided and why, and what would be: explain, try, shadow, record and replay, read as a person reads them.
+//! What was decided and why, and what would be: explain, try, shadow, record and replay, read as a
+//! person reads them.
 
 use std::path::PathBuf;
 
@@ -73,15 +74,20 @@ const USUAL: &str = r#"["permit_mynetworks", "reject_unauth_destination"]"#;
 fn probe(name: &str, more: &str, settings: &str) -> String {
     let component = probe_plugin();
     format!(
-        "[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\n{more}\n[plugin.settings]\n{settings}\n[plugin.grants]\ncounters = [\"seen\"]\n",
+        "[[plugin]]\nname = \"{name}\"\ncomponent = \"{}\"\n{more}\n[plugin.settings]\n{settings}\n\
+         [plugin.grants]\ncounters = [\"seen\"]\n",
         component.display()
     )
 }
 
 /// The name of the session that this line of the log is about.
 fn session(log: &str, line: &str) -> String {
-    let line = log.lines().find(|one| one.contains(line)).unwrap_or_else(|| panic!("no {line:?} in {log}"));
-    let (_, rest) = line.split_once("session=\"").unwrap_or_else(|| panic!("no session in {line:?}"));
+    let line = log
+        .lines()
+        .find(|one| one.contains(line))
+        .unwrap_or_else(|| panic!("no {line:?} in {log}"));
+    let (_, rest) =
+        line.split_once("session=\"").unwrap_or_else(|| panic!("no session in {line:?}"));
     rest.split('"').next().unwrap_or_default().to_owned()
 }
 
@@ -92,7 +98,11 @@ fn timeless(text: &str) -> String {
         let line = cut.map_or(line, |cut| &line[..cut]);
         // The moment before the first two spaces.
         let dated = line.as_bytes().get(4) == Some(&b'-') && line.as_bytes().get(7) == Some(&b'-');
-        if dated { line.get(19..).unwrap_or_default().trim_start().to_owned() } else { line.to_owned() }
+        if dated {
+            line.get(19..).unwrap_or_default().trim_start().to_owned()
+        } else {
+            line.to_owned()
+        }
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -143,7 +153,9 @@ session {name}, client {STRANGER} at {SERVER}, helo client.example.net
         );
         let refused = facteur.run(&["explain", &name]).success();
         assert!(
-            refused.contains("reject 554 5.7.1 <a@spam.test>: Sender address rejected: no spam, please"),
+            refused.contains(
+                "reject 554 5.7.1 <a@spam.test>: Sender address rejected: no spam, please"
+            ),
             "{refused}"
         );
         let json = facteur.run(&["explain", "--json", &id]).success();
@@ -164,7 +176,8 @@ fn field(json: &str, name: &str) -> String {
 fn verdicts(record: &str) -> Vec<String> {
     let value: serde_json::Value = serde_json::from_str(record).unwrap();
     let steps = value["steps"].as_array().unwrap();
-    let host = steps.iter().filter(|step| step["plugin"].is_null() && step["question"] != "next hop");
+    let host =
+        steps.iter().filter(|step| step["plugin"].is_null() && step["question"] != "next hop");
     host.map(|step| step["answer"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -177,7 +190,8 @@ struct Envelope {
 }
 
 fn envelopes() -> impl Strategy<Value = Envelope> {
-    let senders = ["", "a@ham.test", "b@spam.test", "slow@ham.test", "held@ham.test", "louen@example.net"];
+    let senders =
+        ["", "a@ham.test", "b@spam.test", "slow@ham.test", "held@ham.test", "louen@example.net"];
     let recipients = [
         "louen@example.net",
         "nobody@example.net",
@@ -197,7 +211,12 @@ fn envelopes() -> impl Strategy<Value = Envelope> {
         prop::sample::select(senders.to_vec()),
         prop::collection::vec(prop::sample::select(recipients.to_vec()), 1..5),
     )
-        .prop_map(|(client, helo, sender, recipients)| Envelope { client, helo, sender, recipients })
+        .prop_map(|(client, helo, sender, recipients)| Envelope {
+            client,
+            helo,
+            sender,
+            recipients,
+        })
 }
 
 /// What the server says to the envelope, command by command, in the words of a record.
@@ -225,7 +244,8 @@ fn what_is_tried_is_what_happens() {
     machine(|machine| {
         machine.addresses(&ADDRESSES);
         let _next = Sink::start("198.51.100.25:25");
-        // It counts who writes, and refuses the third time: what a rehearsal would change if it moved a counter.
+        // It counts who writes, and refuses the third time: what a rehearsal would change if it
+        // moved a counter.
         let counting = probe("counting", "", "data = \"rate:seen 3\"");
         let facteur = Facteur::start(machine, &configuration(machine, "facteur", USUAL, &counting));
         let content = letter("one");
@@ -233,11 +253,14 @@ fn what_is_tried_is_what_happens() {
         let cases = if std::env::var_os("FACTEUR_TEST_LONG").is_some() { 500 } else { 150 };
         let mut runner = TestRunner::new_with_rng(
             Config { cases, failure_persistence: None, ..Config::default() },
-            proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+            proptest::test_runner::TestRng::deterministic_rng(
+                proptest::test_runner::RngAlgorithm::ChaCha,
+            ),
         );
         runner
             .run(&envelopes(), |envelope| {
-                let mut arguments = vec!["try", "--json", "--client", envelope.client, "--helo", envelope.helo];
+                let mut arguments =
+                    vec!["try", "--json", "--client", envelope.client, "--helo", envelope.helo];
                 arguments.extend(["--from", envelope.sender]);
                 for to in &envelope.recipients {
                     arguments.extend(["--to", to]);
@@ -245,7 +268,11 @@ fn what_is_tried_is_what_happens() {
                 let file = file.to_str().unwrap();
                 arguments.push(file);
                 let tried = verdicts(&facteur.run(&arguments).success());
-                prop_assert_eq!(&tried, &verdicts(&facteur.run(&arguments).success()), "a rehearsal changed something");
+                prop_assert_eq!(
+                    &tried,
+                    &verdicts(&facteur.run(&arguments).success()),
+                    "a rehearsal changed something"
+                );
                 prop_assert_eq!(tried, held(&envelope, &content));
                 Ok(())
             })
@@ -258,8 +285,10 @@ fn a_rehearsal_is_read_like_a_story_and_leaves_nothing() {
     machine(|machine| {
         machine.addresses(&ADDRESSES);
         let facteur = Facteur::start(machine, &configuration(machine, "facteur", USUAL, ""));
-        let file = machine.write("/etc/facteur/letter.eml", &String::from_utf8_lossy(&letter("one")));
-        let arguments = ["try", "--client", STRANGER, "--from", "held@ham.test", "--to", "sales@alias.test"];
+        let file =
+            machine.write("/etc/facteur/letter.eml", &String::from_utf8_lossy(&letter("one")));
+        let arguments =
+            ["try", "--client", STRANGER, "--from", "held@ham.test", "--to", "sales@alias.test"];
         let told = facteur.run(&[&arguments[..], &[file.to_str().unwrap()]].concat()).success();
         assert_eq!(
             timeless(&told),
@@ -269,7 +298,8 @@ session try, client {STRANGER} at {SERVER}, helo client.example
   from <held@ham.test>
   RCPT <sales@alias.test>: accepted
     restrictions   helo                         dunno
-    restrictions   mail                         dunno; hold: <held@ham.test>: Sender address looked at
+    restrictions   mail                         dunno; hold: <held@ham.test>: Sender address \
+    looked at
     restrictions   rcpt sales@alias.test        dunno
     aliases        alias sales@alias.test       stands for louen@example.net, admin@example.net
     aliases        alias louen@example.net      no opinion
@@ -282,13 +312,18 @@ session try, client {STRANGER} at {SERVER}, helo client.example
     transport-map  transport louen@example.net  no opinion
   next hop <admin@example.net>: maildir
     transport-map  transport admin@example.net  no opinion
-  => accepted for <louen@example.net>, <admin@example.net>; held: <held@ham.test>: Sender address looked at"
+  => accepted for <louen@example.net>, <admin@example.net>; held: <held@ham.test>: Sender address \
+  looked at"
             )
         );
         assert_eq!(facteur.queued().len(), 0);
         let list = facteur.run(&["plugin", "list", "--json"]).success();
-        let calls = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["calls"].as_u64();
-        assert!(list.lines().count() == 3 && list.lines().all(|line| calls(line) == Some(0)), "{list}");
+        let calls =
+            |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["calls"].as_u64();
+        assert!(
+            list.lines().count() == 3 && list.lines().all(|line| calls(line) == Some(0)),
+            "{list}"
+        );
         // Nobody has to run for it.
         let mut facteur = facteur;
         facteur.stop();
@@ -320,7 +355,10 @@ fn a_candidate_takes_its_share_of_the_sessions() {
         machine.addresses(&ADDRESSES);
         let old = probe("old", "", "");
         let new = probe("new", "instead-of = \"old\"\nshare = 30", "rcpt = \"reject\"");
-        let facteur = Facteur::start(machine, &configuration(machine, "facteur", USUAL, &format!("{old}{new}")));
+        let facteur = Facteur::start(
+            machine,
+            &configuration(machine, "facteur", USUAL, &format!("{old}{new}")),
+        );
         let mut refused = 0;
         for _ in 0..200 {
             let mut client = Client::connect(STRANGER, SERVER);
@@ -348,7 +386,8 @@ fn what_was_recorded_is_played_again_to_other_plugins() {
         let mut recordings = 0;
         let mut recording = |extra: &[&str], name: &str| {
             let path = format!("/var/spool/{name}");
-            let mut arguments = vec!["record".to_owned(), path.clone(), "--sessions".into(), "4".into()];
+            let mut arguments =
+                vec!["record".to_owned(), path.clone(), "--sessions".into(), "4".into()];
             arguments.extend(extra.iter().map(|&one| one.to_owned()));
             let config = config.clone();
             let recorder = std::thread::spawn(move || {
@@ -358,7 +397,8 @@ fn what_was_recorded_is_played_again_to_other_plugins() {
             // The first session after the recording has begun is recorded.
             recordings += 1;
             until("the recording to begin", || {
-                (facteur.log().matches("sessions are being recorded").count() == recordings).then_some(())
+                (facteur.log().matches("sessions are being recorded").count() == recordings)
+                    .then_some(())
             });
             let content = letter("one");
             for (client, sender, to) in [
@@ -376,7 +416,10 @@ fn what_was_recorded_is_played_again_to_other_plugins() {
         let plain = recording(&[], "sessions.jsonl");
         let redacted = recording(&["--redact", "--content", "whole"], "redacted.jsonl");
         let text = std::fs::read_to_string(&redacted).unwrap();
-        assert!(!text.contains("louen@") && !text.contains("sales@") && text.contains("@example.net"), "{text}");
+        assert!(
+            !text.contains("louen@") && !text.contains("sales@") && text.contains("@example.net"),
+            "{text}"
+        );
 
         // The same configuration decides the same, without the server, its tables and its counters.
         drop(facteur);
@@ -385,14 +428,21 @@ fn what_was_recorded_is_played_again_to_other_plugins() {
         };
         for file in [&plain, &redacted] {
             let same = replay(&config, file);
-            assert_eq!((same.code, same.out.trim()), (0, "4 sessions, 21 verdicts: 0 changed"), "{}", same.err);
+            assert_eq!(
+                (same.code, same.out.trim()),
+                (0, "4 sessions, 21 verdicts: 0 changed"),
+                "{}",
+                same.err
+            );
         }
         // Another one doesn't.
-        let strict = configuration(machine, "strict", r#"["reject_unauth_destination"]"#, &counting);
+        let strict =
+            configuration(machine, "strict", r#"["reject_unauth_destination"]"#, &counting);
         let changed = replay(&strict, &plain);
         assert_eq!(changed.code, 1, "{}{}", changed.out, changed.err);
         for line in [
-            "  RCPT TO:<x@elsewhere.test>\n    was: accepted\n    now: refused: 554 5.7.1 <x@elsewhere.test>: Relay access denied\n",
+            "  RCPT TO:<x@elsewhere.test>\n    was: accepted\n    now: refused: 554 5.7.1 \
+             <x@elsewhere.test>: Relay access denied\n",
             "restrictions at rcpt: reject 554 5.7.1 <x@elsewhere.test>: Relay access denied\n",
             "4 sessions, 21 verdicts: 2 changed (1 stricter, 0 laxer, 1 other)\n",
         ] {

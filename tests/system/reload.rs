@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use facteur_tests::{
-    Client, Dns, Facteur, Gateway, Load, Plan, Site, letter, machine, machine_within, probe_plugin, sized, until,
+    Client, Dns, Facteur, Gateway, Load, Plan, Site, letter, machine, machine_within, probe_plugin,
+    sized, until,
 };
 use rustix::process::Signal;
 
@@ -22,7 +23,9 @@ fn a_good_configuration_comes_into_force() {
         let mut facteur = site.sulfura();
         let mut old = site.stranger();
         assert_eq!(rcpt(&mut old, "x@example.org"), 554);
-        site.edit("facteur.toml", |text| text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\""));
+        site.edit("facteur.toml", |text| {
+            text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\"")
+        });
         assert_eq!(facteur.run(&["reload"]).success().trim(), "done");
         assert_eq!(rcpt(&mut site.stranger(), "x@example.org"), 250);
         // A session keeps the configuration that it began with.
@@ -30,7 +33,9 @@ fn a_good_configuration_comes_into_force() {
 
         site.edit("facteur.toml", |text| text.replace("\"example.org\", ", ""));
         facteur.signal(Signal::HUP);
-        until("the reload by SIGHUP", || (rcpt(&mut site.stranger(), "x@example.org") == 554).then_some(()));
+        until("the reload by SIGHUP", || {
+            (rcpt(&mut site.stranger(), "x@example.org") == 554).then_some(())
+        });
         facteur.stop();
     });
 }
@@ -41,7 +46,8 @@ fn a_broken_configuration_changes_nothing() {
         let site = Site::new(machine);
         let mut facteur = site.sulfura();
         site.edit("facteur.toml", |text| {
-            text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\"").replace("[dns]\nservers", "[dns]\nserver")
+            text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\"")
+                .replace("[dns]\nservers", "[dns]\nserver")
         });
         let output = facteur.run(&["reload"]);
         assert_eq!(output.code, 1, "{output:?}");
@@ -65,7 +71,10 @@ fn a_plugin_with_wrong_settings_changes_nothing() {
         let facteur = site.sulfura();
         site.edit("facteur.toml", |text| {
             let text = text.replace("\"lepi.org\"", "\"example.org\", \"lepi.org\"");
-            text.replace("\"permit_mynetworks\", \"reject_unauth", "\"permit_mynetwork\", \"reject_unauth")
+            text.replace(
+                "\"permit_mynetworks\", \"reject_unauth",
+                "\"permit_mynetwork\", \"reject_unauth",
+            )
         });
         // The command reads the same file as the program, and finds nothing wrong with it.
         let output = facteur.run(&["reload"]);
@@ -76,14 +85,16 @@ fn a_plugin_with_wrong_settings_changes_nothing() {
     });
 }
 
-/// Reloads one after the other while mail comes in, in sessions that go on and in ones that begin: not one of them fails.
+/// Reloads one after the other while mail comes in, in sessions that go on and in ones that begin:
+/// not one of them fails.
 #[test]
 fn no_session_fails_under_reloads() {
     machine_within(Duration::from_secs(sized(120, 600)), |machine| {
         machine.addresses(&[]);
         let _dns = Dns::start("127.0.0.1", "");
         let shared = format!(
-            "[[plugin]]\nname = \"shared\"\ncomponent = \"{}\"\nisolation = \"shared\"\n[plugin.settings]\nrcpt = \"dunno\"\n",
+            "[[plugin]]\nname = \"shared\"\ncomponent = \"{}\"\nisolation = \"shared\"\n\
+             [plugin.settings]\nrcpt = \"dunno\"\n",
             probe_plugin().display()
         );
         let gateway = Gateway { routes: &[("*", "discard:")], more: &shared, ..Gateway::default() };
@@ -104,9 +115,15 @@ fn no_session_fails_under_reloads() {
             client.deliver(SENDER, &["louen@local.test"], &letter("between two reloads"));
         }
         let heard = load.stop();
-        assert!(heard.ends.is_empty() && heard.others.is_empty(), "{:?} {:?}", heard.ends, heard.others);
+        assert!(
+            heard.ends.is_empty() && heard.others.is_empty(),
+            "{:?} {:?}",
+            heard.ends,
+            heard.others
+        );
         assert!(!heard.taken.is_empty());
-        // Sessions keep what they began with, and the last one of those lets it go: nothing piles up.
+        // Sessions keep what they began with, and the last one of those lets it go: nothing piles
+        // up.
         let grown = facteur.memory("VmRSS").saturating_sub(before);
         assert!(grown < 128 * 1024, "{grown} KiB more than before");
         println!("{} messages meanwhile, {grown} KiB more", heard.taken.len());

@@ -3,8 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 
 use facteur_tests::{
-    Clamd, Client, Facteur, Machine, Mail, SATELLITE, STRANGER, SULFURA, Site, SmtpSink, TRUSTED, letter, machine,
-    maildir, until,
+    Clamd, Client, Facteur, Machine, Mail, SATELLITE, STRANGER, SULFURA, Site, SmtpSink, TRUSTED,
+    letter, machine, maildir, until,
 };
 
 const HOST: &str = "sulfura.via.ecp.fr";
@@ -12,7 +12,8 @@ const SENDER: &str = "somebody@example.org";
 
 /// All recipients of some mails, sorted.
 fn recipients(mails: &[Mail]) -> Vec<&str> {
-    let mut all: Vec<&str> = mails.iter().flat_map(|mail| mail.recipients.iter().map(String::as_str)).collect();
+    let mut all: Vec<&str> =
+        mails.iter().flat_map(|mail| mail.recipients.iter().map(String::as_str)).collect();
     all.sort_unstable();
     all
 }
@@ -24,7 +25,8 @@ fn row_01_own_clients_relay_by_mx() {
         // The better exchanger, mx1, is down.
         let outside = site.hop("mx2.example.org");
         let facteur = site.sulfura();
-        let id = site.trusted().deliver("louen@via.ecp.fr", &["someone@example.org"], &letter("row 1"));
+        let id =
+            site.trusted().deliver("louen@via.ecp.fr", &["someone@example.org"], &letter("row 1"));
         let mail = outside.one();
         assert_eq!(
             (mail.sender.as_str(), &*mail.recipients),
@@ -34,7 +36,10 @@ fn row_01_own_clients_relay_by_mx() {
         let received = mail.header("Received").unwrap();
         assert!(received.starts_with("from client.example.net ("), "{received}");
         assert!(received.contains(&format!("[{TRUSTED}])")), "{received}");
-        assert!(received.contains(" with ESMTP") && received.contains(" for <someone@example.org>;"), "{received}");
+        assert!(
+            received.contains(" with ESMTP") && received.contains(" for <someone@example.org>;"),
+            "{received}"
+        );
         facteur.wait_until_empty();
         assert!(facteur.log().contains(&id), "the log doesn't name {id}");
     });
@@ -48,9 +53,15 @@ fn row_03_a_local_user_has_a_mailbox() {
         site.stranger().deliver(SENDER, &["louen@sulfura.via.ecp.fr"], &letter("row 3"));
         let mail = maildir("/var/mail/louen", 1).remove(0);
         mail.must_be(&letter("row 3"), HOST);
-        assert_eq!((mail.sender.as_str(), mail.recipients[0].as_str()), (SENDER, "louen@sulfura.via.ecp.fr"));
+        assert_eq!(
+            (mail.sender.as_str(), mail.recipients[0].as_str()),
+            (SENDER, "louen@sulfura.via.ecp.fr")
+        );
         let louen = std::fs::read_to_string("/etc/passwd").unwrap();
-        let uid = louen.lines().find_map(|line| line.strip_prefix("louen:x:")?.split(':').next()).unwrap();
+        let uid = louen
+            .lines()
+            .find_map(|line| line.strip_prefix("louen:x:")?.split(':').next())
+            .unwrap();
         let file = std::fs::read_dir("/var/mail/louen/new").unwrap().next().unwrap().unwrap();
         assert_eq!(file.metadata().unwrap().uid().to_string(), uid, "the mail must be louen's");
         assert_eq!(file.metadata().unwrap().mode() & 0o077, 0, "nobody else may read it");
@@ -65,7 +76,11 @@ fn row_04_an_alias_in_any_case_goes_to_the_origin_s_server() {
         let (zen, mailboxes) = site.facteur_hop("zen.via.ecp.fr", "via.ecp.fr");
         let facteur = site.sulfura();
         let mut client = site.stranger();
-        let given = ["Prenom.Nom@sulfura.via.ecp.fr", "prenom.nom@sulfura.via.ecp.fr", "PRENOM.NOM@SULFURA.VIA.ECP.FR"];
+        let given = [
+            "Prenom.Nom@sulfura.via.ecp.fr",
+            "prenom.nom@sulfura.via.ecp.fr",
+            "PRENOM.NOM@SULFURA.VIA.ECP.FR",
+        ];
         for address in given {
             client.deliver(SENDER, &[address], &letter(address));
         }
@@ -73,7 +88,10 @@ fn row_04_an_alias_in_any_case_goes_to_the_origin_s_server() {
         for mail in maildir(&mailboxes.join("louen").display().to_string(), given.len()) {
             let subject = mail.header("Subject").unwrap();
             mail.must_be(&letter(&subject), "zen.via.ecp.fr");
-            assert_eq!((mail.sender.as_str(), mail.recipients[0].as_str()), (SENDER, "louen@via.ecp.fr"));
+            assert_eq!(
+                (mail.sender.as_str(), mail.recipients[0].as_str()),
+                (SENDER, "louen@via.ecp.fr")
+            );
             subjects.push(subject);
         }
         subjects.sort();
@@ -99,17 +117,30 @@ fn row_05_a_group_gets_copies_and_its_pipe_bounces_singly() {
         let senders = site.hop("mx2.example.org");
         let facteur = site.sulfura();
         site.stranger().deliver(SENDER, &["bureau@localhost.via.ecp.fr"], &letter("row 5"));
-        for (hop, recipient) in [(&zen, "louen@via.ecp.fr"), (&student, "secretaire@student.ecp.fr")] {
+        for (hop, recipient) in
+            [(&zen, "louen@via.ecp.fr"), (&student, "secretaire@student.ecp.fr")]
+        {
             let mail = hop.one();
-            assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &[recipient.to_owned()][..]));
+            assert_eq!(
+                (mail.sender.as_str(), &*mail.recipients),
+                (SENDER, &[recipient.to_owned()][..])
+            );
             mail.must_be(&letter("row 5"), HOST);
         }
         let bounce = senders.one();
         assert_eq!((bounce.sender.as_str(), &*bounce.recipients), ("", &[SENDER.to_owned()][..]));
         let kind = bounce.header("Content-Type").unwrap();
-        assert!(kind.contains("multipart/report") && kind.contains("report-type=delivery-status"), "{kind}");
+        assert!(
+            kind.contains("multipart/report") && kind.contains("report-type=delivery-status"),
+            "{kind}"
+        );
         let text = bounce.text();
-        for wanted in ["Action: failed", "Status: 5.7.0", "delivery to a command is not granted", "Subject: row 5"] {
+        for wanted in [
+            "Action: failed",
+            "Status: 5.7.0",
+            "delivery to a command is not granted",
+            "Subject: row 5",
+        ] {
             assert!(text.contains(wanted), "{wanted:?} is not in:\n{text}");
         }
         assert_eq!(text.matches("Action: ").count(), 1, "one recipient failed:\n{text}");
@@ -126,7 +157,10 @@ fn row_07_a_transport_in_brackets_needs_no_mx() {
         let facteur = site.sulfura();
         site.stranger().deliver(SENDER, &["x@via.ecp.fr"], &letter("row 7"));
         let mail = zen.one();
-        assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &["x@via.ecp.fr".to_owned()][..]));
+        assert_eq!(
+            (mail.sender.as_str(), &*mail.recipients),
+            (SENDER, &["x@via.ecp.fr".to_owned()][..])
+        );
         mail.must_be(&letter("row 7"), HOST);
         facteur.wait_until_empty();
         let asked = site.dns.asked();
@@ -144,7 +178,10 @@ fn row_08_a_subdomain_of_a_relay_domain_has_its_own_mx() {
         let facteur = site.sulfura();
         site.stranger().deliver(SENDER, &["x@sub.via.ecp.fr"], &letter("row 8"));
         let mail = exchanger.one();
-        assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &["x@sub.via.ecp.fr".to_owned()][..]));
+        assert_eq!(
+            (mail.sender.as_str(), &*mail.recipients),
+            (SENDER, &["x@sub.via.ecp.fr".to_owned()][..])
+        );
         mail.must_be(&letter("row 8"), HOST);
         facteur.wait_until_empty();
     });
@@ -158,7 +195,10 @@ fn row_10_a_virtual_alias_goes_by_the_mx_of_its_next_hop() {
         let facteur = site.sulfura();
         site.stranger().deliver(SENDER, &["prez@elfic.net"], &letter("row 10"));
         let mail = student.one();
-        assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &["president@student.ecp.fr".to_owned()][..]));
+        assert_eq!(
+            (mail.sender.as_str(), &*mail.recipients),
+            (SENDER, &["president@student.ecp.fr".to_owned()][..])
+        );
         mail.must_be(&letter("row 10"), HOST);
         facteur.wait_until_empty();
         let asked = site.dns.asked();
@@ -175,7 +215,10 @@ fn contact(machine: &Machine, address: &str) {
     site.stranger().deliver(SENDER, &[address], &letter("contact"));
     for (hop, recipient) in [(&zen, "louen@via.ecp.fr"), (&student, "president@student.ecp.fr")] {
         let mail = hop.one();
-        assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &[recipient.to_owned()][..]));
+        assert_eq!(
+            (mail.sender.as_str(), &*mail.recipients),
+            (SENDER, &[recipient.to_owned()][..])
+        );
         mail.must_be(&letter("contact"), HOST);
     }
     facteur.wait_until_empty();
@@ -222,7 +265,10 @@ fn row_15_a_virus_is_named_and_never_queued() {
         let infected = [letter("row 15"), Clamd::virus().into_bytes(), b"\r\n".to_vec()].concat();
         for mut client in [site.stranger(), site.trusted()] {
             client.envelope(SENDER, &["louen@sulfura.via.ecp.fr", "x@via.ecp.fr"]);
-            assert_eq!(client.content(&infected), "554 5.7.1 virus Eicar-Test-Signature.UNOFFICIAL found");
+            assert_eq!(
+                client.content(&infected),
+                "554 5.7.1 virus Eicar-Test-Signature.UNOFFICIAL found"
+            );
             assert_eq!(facteur.queued().len(), 0);
             // The session goes on, and what is clean passes as it is.
             client.deliver(SENDER, &["x@via.ecp.fr"], &letter("row 15"));
@@ -272,16 +318,21 @@ fn row_19_a_satellite_sends_by_its_relay_host() {
             ("root@via.ecp.fr", &["admin@via.ecp.fr".to_owned()][..])
         );
         mail.must_be(&letter("row 19"), "sulfura.via.ecp.fr");
-        let hops: Vec<_> = mail.headers().into_iter().filter(|(name, _)| name == "Received").collect();
-        assert!(hops.len() == 2 && hops[1].1.contains("by zephyr.via.ecp.fr (facteur)"), "{hops:?}");
+        let hops: Vec<_> =
+            mail.headers().into_iter().filter(|(name, _)| name == "Received").collect();
+        assert!(
+            hops.len() == 2 && hops[1].1.contains("by zephyr.via.ecp.fr (facteur)"),
+            "{hops:?}"
+        );
         satellite.wait_until_empty();
         assert!(sulfura.log().contains("status=sent"), "{}", sulfura.log());
     });
 }
 
-/// Where Postfix brings mail on this site, facteur brings it. Left out are the aliases that name other aliases (`bureau`, `postmaster`,
-/// `owner-annonces`): Postfix 3.7 gives their bare names the origin first, which isn't local here, so that `tresorier` goes to zen and
-/// never to its own alias; facteur asks the alias.
+/// Where Postfix brings mail on this site, facteur brings it. Left out are the aliases that name
+/// other aliases (`bureau`, `postmaster`, `owner-annonces`): Postfix 3.7 gives their bare names the
+/// origin first, which isn't local here, so that `tresorier` goes to zen and never to its own
+/// alias; facteur asks the alias.
 #[test]
 fn mail_goes_where_postfix_brings_it() {
     const POSTFIX: &str = "138.195.128.46:25";
@@ -296,11 +347,21 @@ fn mail_goes_where_postfix_brings_it() {
         "anything@elfic.net",
         "annonces@sulfura.via.ecp.fr",
     ];
-    const HOSTS: [&str; 5] =
-        ["zen.via.ecp.fr", "mx1.student.ecp.fr", "mail.bde-ecp.com", "mx.sub.via.ecp.fr", "mx2.example.org"];
+    const HOSTS: [&str; 5] = [
+        "zen.via.ecp.fr",
+        "mx1.student.ecp.fr",
+        "mail.bde-ecp.com",
+        "mx.sub.via.ecp.fr",
+        "mx2.example.org",
+    ];
 
     /// Sends a message to each; returns what came out where, a line for each recipient.
-    fn deliveries(client: &mut Client, hops: &[SmtpSink], prefix: &str, wait: impl Fn()) -> Vec<String> {
+    fn deliveries(
+        client: &mut Client,
+        hops: &[SmtpSink],
+        prefix: &str,
+        wait: impl Fn(),
+    ) -> Vec<String> {
         client.ehlo();
         for given in GIVEN {
             client.deliver(SENDER, &[given], &letter(&format!("{prefix} {given}")));
@@ -311,17 +372,24 @@ fn mail_goes_where_postfix_brings_it() {
             for mail in hop.mail(hop.count()) {
                 let bounce = mail.sender.is_empty();
                 let subject = mail.header("Subject").unwrap_or_default();
-                // Notices are worded differently; whose they are shows in the message that they bring back.
+                // Notices are worded differently; whose they are shows in the message that they
+                // bring back.
                 let text = mail.text();
                 let subject = if bounce {
-                    text.lines().rev().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().to_owned()
+                    text.lines()
+                        .rev()
+                        .find_map(|line| line.strip_prefix("Subject: "))
+                        .unwrap_or_default()
+                        .to_owned()
                 } else {
                     subject
                 };
                 let Some(given) = subject.strip_prefix(prefix) else { continue };
                 let what = if bounce { "a bounce" } else { "mail" };
                 let copies = mail.recipients.iter();
-                lines.extend(copies.map(|to| format!("{given}: {what} from <{}> to <{to}> at {host}", mail.sender)));
+                lines.extend(copies.map(|to| {
+                    format!("{given}: {what} from <{}> to <{to}> at {host}", mail.sender)
+                }));
             }
         }
         lines.sort();

@@ -16,7 +16,12 @@ fn row_17_mail_waits_for_its_next_hop() {
         let id = site.stranger().deliver(SENDER, &["x@via.ecp.fr"], &letter("row 17"));
         let entry = facteur.wait_until_deferred(&id, 1);
         let why = entry.recipients[0].last_reply.clone().unwrap();
-        assert!(why.starts_with('4') && why.contains("zen.via.ecp.fr") && why.contains("Connection refused"), "{why}");
+        assert!(
+            why.starts_with('4')
+                && why.contains("zen.via.ecp.fr")
+                && why.contains("Connection refused"),
+            "{why}"
+        );
         let listing = facteur.queue(&["list"]);
         for wanted in [&id, SENDER, "x@via.ecp.fr", "Connection refused"] {
             assert!(listing.contains(wanted), "{wanted:?} is not in:\n{listing}");
@@ -24,7 +29,10 @@ fn row_17_mail_waits_for_its_next_hop() {
         let zen = site.hop("zen.via.ecp.fr");
         assert_eq!(facteur.queue(&["flush", &id]).trim(), "1 message");
         let mail = zen.one();
-        assert_eq!((mail.sender.as_str(), &*mail.recipients), (SENDER, &["x@via.ecp.fr".to_owned()][..]));
+        assert_eq!(
+            (mail.sender.as_str(), &*mail.recipients),
+            (SENDER, &["x@via.ecp.fr".to_owned()][..])
+        );
         mail.must_be(&letter("row 17"), "sulfura.via.ecp.fr");
         facteur.wait_until_empty();
         assert!(facteur.queue(&["list"]).contains("The queue is empty."));
@@ -100,7 +108,9 @@ fn row_18_edits_of_transports_count_at_once() {
         assert_eq!(zen.one().header("Subject").unwrap(), "old");
         site.edit("transport.via", |text| text.replace("[zen.via.ecp.fr]", "[mx2.example.org]"));
         // The edit is in force when the other file, changed after it, is.
-        site.edit("transport.monassoce", |text| text.replace("smtp:[zen.via.ecp.fr]", "error:5.1.2 moved again"));
+        site.edit("transport.monassoce", |text| {
+            text.replace("smtp:[zen.via.ecp.fr]", "error:5.1.2 moved again")
+        });
         becomes(&site, "x@gala-centrale.com", 550);
         client.deliver(SENDER, &["x@via.ecp.fr"], &letter("new"));
         assert_eq!(other.one().header("Subject").unwrap(), "new");

@@ -1,5 +1,6 @@
-//! What clients of the site hear: the rows of its table that end at RCPT, and the classic dialogue. Where the table says "as
-//! Postfix 3.7 does", a Postfix with the site's settings is asked the same.
+//! What clients of the site hear: the rows of its table that end at RCPT, and the classic dialogue.
+//! Where the table says "as Postfix 3.7 does", a Postfix with the site's settings is asked the
+//! same.
 
 use facteur_tests::{Client, STRANGER, SULFURA, Site, TRUSTED, crlf, machine};
 
@@ -18,7 +19,10 @@ fn row_02_strangers_may_not_relay() {
     machine(|machine| {
         let site = Site::new(machine);
         let _facteur = site.sulfura();
-        replies(&site, &[("someone@example.org", "554 5.7.1 <someone@example.org>: Relay access denied")]);
+        replies(
+            &site,
+            &[("someone@example.org", "554 5.7.1 <someone@example.org>: Relay access denied")],
+        );
         let mut client = site.stranger();
         client.expect("MAIL FROM:<>", 250);
         client.expect("RCPT TO:<someone@example.org>", 554);
@@ -31,7 +35,11 @@ fn row_06_unknown_users_are_refused() {
     const UNKNOWN: &str = "Recipient address rejected: User unknown in local recipient table";
     machine(|machine| {
         let refused = |address: &str| format!("550 5.1.1 <{address}>: {UNKNOWN}");
-        let addresses = ["nobody-here@sulfura.via.ecp.fr", "Prenom.Nom+x@sulfura.via.ecp.fr", "louen+x@localhost"];
+        let addresses = [
+            "nobody-here@sulfura.via.ecp.fr",
+            "Prenom.Nom+x@sulfura.via.ecp.fr",
+            "louen+x@localhost",
+        ];
         let rows: Vec<_> = addresses.iter().map(|address| (*address, refused(address))).collect();
         let rows: Vec<_> = rows.iter().map(|(address, reply)| (*address, reply.as_str())).collect();
         let site = Site::new(machine);
@@ -48,8 +56,14 @@ fn row_09_routes_in_an_address_are_not_relayed() {
         replies(
             &site,
             &[
-                ("x%elsewhere.org@via.ecp.fr", "554 5.7.1 <x%elsewhere.org@via.ecp.fr>: Relay access denied"),
-                ("x@elsewhere.org@via.ecp.fr", "554 5.7.1 <x@elsewhere.org@via.ecp.fr>: Relay access denied"),
+                (
+                    "x%elsewhere.org@via.ecp.fr",
+                    "554 5.7.1 <x%elsewhere.org@via.ecp.fr>: Relay access denied",
+                ),
+                (
+                    "x@elsewhere.org@via.ecp.fr",
+                    "554 5.7.1 <x@elsewhere.org@via.ecp.fr>: Relay access denied",
+                ),
                 ("@via.ecp.fr:x@elsewhere.org", "554 5.7.1 <x@elsewhere.org>: Relay access denied"),
             ],
         );
@@ -59,7 +73,8 @@ fn row_09_routes_in_an_address_are_not_relayed() {
 #[test]
 fn row_13_an_error_route_is_refused_at_rcpt() {
     machine(|machine| {
-        let reply = "550 5.1.2 <x@gala-centrale.com>: Recipient address rejected: this domain has moved";
+        let reply =
+            "550 5.1.2 <x@gala-centrale.com>: Recipient address rejected: this domain has moved";
         let site = Site::new(machine);
         let _facteur = site.sulfura();
         replies(&site, &[("x@gala-centrale.com", reply)]);
@@ -82,13 +97,19 @@ fn row_20_the_classic_session() {
         let reply = client.reply();
         let id = reply.queue_id().to_owned();
         assert_eq!(reply, format!("250 2.0.0 Ok: queued as {id}").as_str());
-        assert!(id.len() >= 10 && id.chars().all(|c| c.is_ascii_digit() || ('A'..='F').contains(&c)), "{id}");
+        assert!(
+            id.len() >= 10 && id.chars().all(|c| c.is_ascii_digit() || ('A'..='F').contains(&c)),
+            "{id}"
+        );
         assert_eq!(client.send("quit"), "221 2.0.0 Bye");
         client.must_close();
         let mail = zen.one();
         assert_eq!(mail.body(), b"bonjour\n");
         let received = mail.header("Received").unwrap();
-        assert!(received.starts_with("from toto.plop.com (") && received.contains(" with SMTP"), "{received}");
+        assert!(
+            received.starts_with("from toto.plop.com (") && received.contains(" with SMTP"),
+            "{received}"
+        );
     });
 }
 
@@ -128,7 +149,8 @@ fn replies_are_those_of_postfix() {
         let _postfix = site.postfix(POSTFIX);
         let _facteur = site.sulfura();
         let mut differ = Vec::new();
-        // Postfix looks behind a % in the local part for clients that may relay; facteur relays no such address for anybody.
+        // Postfix looks behind a % in the local part for clients that may relay; facteur relays no
+        // such address for anybody.
         let only_for_strangers = "x%elsewhere.org@sulfura.via.ecp.fr";
         for from in [STRANGER, TRUSTED] {
             let mut ours = Client::connect(from, SULFURA);
@@ -144,7 +166,8 @@ fn replies_are_those_of_postfix() {
                 let command = format!("RCPT TO:<{recipient}>");
                 let (our, their) = (ours.send(&command), theirs.send(&command));
                 if our != their {
-                    differ.push(format!("{from} {recipient}\n  facteur: {our}\n  Postfix: {their}"));
+                    differ
+                        .push(format!("{from} {recipient}\n  facteur: {our}\n  Postfix: {their}"));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Debian packages without installing them: downloaded and unpacked into a folder, as any user.
 //!
-//! The package lists are our own, under `target/apt`: the machine's may be missing or too old to download from, and
-//! only root may renew them. Nothing outside `target/` is written.
+//! The package lists are our own, under `target/apt`: the machine's may be missing or too old to
+//! download from, and only root may renew them. Nothing outside `target/` is written.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,18 @@ impl Apt {
     pub fn update() -> Outcome<Self> {
         for program in ["apt-get", "apt-cache", "dpkg"] {
             if shell::find_program(program).is_none() {
-                return Err(format!("{program} is missing: this set-up is for Debian and its relatives"));
+                return Err(format!(
+                    "{program} is missing: this set-up is for Debian and its relatives"
+                ));
             }
         }
         let apt = Self { state: shell::root().join("target/apt") };
         shell::create_directory(&apt.state.join("lists/partial"))?;
         shell::create_directory(&apt.state.join("cache/archives/partial"))?;
-        shell::progress("apt-get update (into target/apt)", || shell::capture(apt.command("apt-get").arg("update")))
-            .map_err(|error| format!("{error}\ncheck the network and /etc/apt/sources.list"))?;
+        shell::progress("apt-get update (into target/apt)", || {
+            shell::capture(apt.command("apt-get").arg("update"))
+        })
+        .map_err(|error| format!("{error}\ncheck the network and /etc/apt/sources.list"))?;
         Ok(apt)
     }
 
@@ -38,7 +42,9 @@ impl Apt {
         shell::remove_directory(folder)?;
         shell::create_directory(folder)?;
         shell::progress(&format!("apt-get download {}", packages.join(" ")), || {
-            shell::capture(self.command("apt-get").current_dir(&archives).arg("download").args(packages))
+            shell::capture(
+                self.command("apt-get").current_dir(&archives).arg("download").args(packages),
+            )
         })?;
         for archive in shell::list_directory(&archives)? {
             let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -55,8 +61,8 @@ impl Apt {
         Ok(depends(&listing))
     }
 
-    /// The library packages that a program of this package needs at run time, however deep. Not the C library: two
-    /// of it can't live in one process, and every machine has one.
+    /// The library packages that a program of this package needs at run time, however deep. Not the
+    /// C library: two of it can't live in one process, and every machine has one.
     pub fn libraries(&self, package: &str) -> Outcome<Vec<String>> {
         let mut found = BTreeSet::new();
         let mut open = vec![package.to_owned()];
@@ -82,12 +88,14 @@ impl Apt {
     }
 }
 
-/// The names after `Depends:`; the first of alternatives (`|Depends:`), no virtual packages (`<name>`).
+/// The names after `Depends:`; the first of alternatives (`|Depends:`), no virtual packages
+/// (`<name>`).
 fn depends(listing: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut alternative = false;
     for line in listing.lines().map(str::trim) {
-        let (first, name) = match (line.strip_prefix("|Depends: "), line.strip_prefix("Depends: ")) {
+        let (first, name) = match (line.strip_prefix("|Depends: "), line.strip_prefix("Depends: "))
+        {
             (Some(name), _) => (true, name),
             (_, Some(name)) => (false, name),
             _ => continue,
@@ -106,8 +114,10 @@ mod tests {
 
     #[test]
     fn dependencies_are_read_from_the_listing() {
-        let listing = "postfix\n  PreDepends: init\n |Depends: debconf\n  Depends: <debconf-2.0>\n    cdebconf\n  \
-                       Depends: libdb5.3\n  Depends: <libc-dev>\n    libc6-dev\n  Recommends: ssl-cert\n";
+        let listing = "postfix\n  PreDepends: init\n |Depends: debconf\n  Depends: \
+         <debconf-2.0>\n    cdebconf\n  \
+                       Depends: libdb5.3\n  Depends: <libc-dev>\n    libc6-dev\n  Recommends: \
+                       ssl-cert\n";
         assert_eq!(depends(listing), ["debconf", "libdb5.3"]);
     }
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: everything that must hold before a change is taken, cheap checks first, the tests last, so that
-//! the output ends with their summary. The first failure ends it.
+//! `cargo xtask test`: everything that must hold before a change is taken, cheap checks first, the
+//! tests last, so that the output ends with their summary. The first failure ends it.
 //!
 //! What a check needs and can't get is a failure, never left out silently.
 
@@ -51,11 +51,16 @@ fn lints() -> Outcome {
 
 fn documentation() -> Outcome {
     shell::step("documentation", || {
-        shell::run(shell::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+        shell::run(
+            shell::cargo()
+                .args(["doc", "--workspace", "--no-deps"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
     })
 }
 
-/// Licences, banned crates and sources, of what is built for the host and of what goes into the components.
+/// Licences, banned crates and sources, of what is built for the host and of what goes into the
+/// components.
 fn dependencies() -> Outcome {
     let program = DENY.program()?;
     let configuration = shell::root().join("deny.toml");
@@ -94,8 +99,16 @@ fn fuzz(seconds: u64) -> Outcome {
     let fuzz = |arguments: &[&str]| {
         let mut command = Command::new(&program);
         // cargo-fuzz calls rustup's cargo, which takes the tool chain from here.
-        command.arg("fuzz").args(arguments).arg("--fuzz-dir").arg(&folder).current_dir(shell::root());
-        command.env("RUSTUP_TOOLCHAIN", "nightly").env("CARGO_TARGET_DIR", &target_directory).env_remove("CARGO");
+        command
+            .arg("fuzz")
+            .args(arguments)
+            .arg("--fuzz-dir")
+            .arg(&folder)
+            .current_dir(shell::root());
+        command
+            .env("RUSTUP_TOOLCHAIN", "nightly")
+            .env("CARGO_TARGET_DIR", &target_directory)
+            .env_remove("CARGO");
         command
     };
     let targets = shell::capture(&mut fuzz(&["list"]))?;
@@ -112,7 +125,12 @@ fn fuzz(seconds: u64) -> Outcome {
             inputs.iter().try_for_each(|inputs| shell::create_directory(inputs))?;
             let limit = format!("-max_total_time={share}");
             let mut run = fuzz(&["run", target]);
-            shell::run(run.args(inputs).args(["--", &limit, "-print_final_stats=1", "-verbosity=0"]))
+            shell::run(run.args(inputs).args([
+                "--",
+                &limit,
+                "-print_final_stats=1",
+                "-verbosity=0",
+            ]))
         })?;
     }
     Ok(())
@@ -120,20 +138,29 @@ fn fuzz(seconds: u64) -> Outcome {
 
 /// Sees to it that there is a nightly tool chain, which the fuzzer's instrumentation needs.
 fn nightly() -> Outcome {
-    let is_there = || shell::succeeds(Command::new("rustup").args(["run", "nightly", "rustc", "--version"]));
+    let is_there =
+        || shell::succeeds(Command::new("rustup").args(["run", "nightly", "rustc", "--version"]));
     if is_there() {
         return Ok(());
     }
     shell::step("install a nightly tool chain for the fuzzer", || {
-        shell::run(Command::new("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))
+        shell::run(Command::new("rustup").args([
+            "toolchain",
+            "install",
+            "nightly",
+            "--profile",
+            "minimal",
+        ]))
     })
 }
 
-/// The tests. The process becomes the test runner, so that the last lines and the exit code are the runner's. Returns
-/// only if that failed.
+/// The tests. The process becomes the test runner, so that the last lines and the exit code are the
+/// runner's. Returns only if that failed.
 fn tests(long: bool, filters: &[String]) -> Outcome {
     // The system tests start the program itself, which building the tests alone would not renew.
-    shell::step("build facteur", || shell::run(shell::cargo().args(["build", "--workspace", "--bins"])))?;
+    shell::step("build facteur", || {
+        shell::run(shell::cargo().args(["build", "--workspace", "--bins"]))
+    })?;
     let mut cargo = shell::cargo();
     if long {
         cargo.env("FACTEUR_TEST_LONG", "1");

@@ -1,11 +1,13 @@
-//! The programs that the tests and benches need, most of them mail programs: Debian's packages, unpacked into `target/peers/<package>`
-//! without being installed, with a script for each program in `target/peers/bin` that sets the library path.
+//! The programs that the tests and benches need, most of them mail programs: Debian's packages,
+//! unpacked into `target/peers/<package>` without being installed, with a script for each program
+//! in `target/peers/bin` that sets the library path.
 //!
 //! No program keeps a set-user-id bit.
 //!
-//! The tests bring their own configuration: Postfix runs from there as root, with an existing unprivileged user as
-//! `mail_owner`, an existing group as `setgid_group`, `daemon_directory`, `command_directory` and `shlib_directory`
-//! pointing into `target/peers/postfix`, and `LD_LIBRARY_PATH` in `import_environment` (master clears the rest).
+//! The tests bring their own configuration: Postfix runs from there as root, with an existing
+//! unprivileged user as `mail_owner`, an existing group as `setgid_group`, `daemon_directory`,
+//! `command_directory` and `shlib_directory` pointing into `target/peers/postfix`, and
+//! `LD_LIBRARY_PATH` in `import_environment` (master clears the rest).
 
 use std::env;
 use std::fs;
@@ -16,7 +18,8 @@ use crate::apt::Apt;
 use crate::shell::{self, Outcome};
 use crate::toolchain::multiarch;
 
-/// Stands in the marker of a complete peer. To be changed when what is below changes: older ones are redone.
+/// Stands in the marker of a complete peer. To be changed when what is below changes: older ones
+/// are redone.
 const RECIPE: &str = "peer, recipe 2\n";
 
 /// A package with programs that the tests run.
@@ -26,7 +29,8 @@ struct Peer {
     programs: &'static [&'static str],
     /// What the programs find in their environment: a name, and a path below the package's folder.
     environment: Option<(&'static str, &'static str)>,
-    /// One of the programs with arguments that make it load its libraries and end at once; empty where none does.
+    /// One of the programs with arguments that make it load its libraries and end at once; empty
+    /// where none does.
     probe: &'static [&'static str],
 }
 
@@ -47,7 +51,12 @@ const PEERS: [Peer; 5] = [
         environment: None,
         probe: &["postconf", "-d", "mail_version"],
     },
-    Peer { package: "swaks", programs: &["usr/bin/swaks"], environment: None, probe: &["swaks", "--version"] },
+    Peer {
+        package: "swaks",
+        programs: &["usr/bin/swaks"],
+        environment: None,
+        probe: &["swaks", "--version"],
+    },
     // Its signatures are the test's own: none are downloaded.
     Peer {
         package: "clamav-daemon",
@@ -56,8 +65,14 @@ const PEERS: [Peer; 5] = [
         probe: &["clamd", "--config-file=/dev/null", "--version"],
     },
     // The tests run in a network namespace of their own and bring its loopback up.
-    Peer { package: "iproute2", programs: &["bin/ip"], environment: None, probe: &["ip", "-Version"] },
-    // Counts instructions. Without the shell script around it, which is for those who have it installed.
+    Peer {
+        package: "iproute2",
+        programs: &["bin/ip"],
+        environment: None,
+        probe: &["ip", "-Version"],
+    },
+    // Counts instructions. Without the shell script around it, which is for those who have it
+    // installed.
     Peer {
         package: "valgrind",
         programs: &["usr/bin/valgrind.bin"],
@@ -69,7 +84,12 @@ const PEERS: [Peer; 5] = [
 /// What `cargo xtask bench --peers` measures besides. Haraka comes from npm.
 const MORE_PEERS: [Peer; 1] = [
     // It says nothing where its user isn't there.
-    Peer { package: "exim4-daemon-light", programs: &["usr/sbin/exim4"], environment: None, probe: &[] },
+    Peer {
+        package: "exim4-daemon-light",
+        programs: &["usr/sbin/exim4"],
+        environment: None,
+        probe: &[],
+    },
 ];
 
 /// What is installed by npm into `target/peers/haraka`.
@@ -109,7 +129,9 @@ pub fn fetch_more() -> Outcome {
         shell::remove_directory(&folder)?;
         shell::create_directory(&folder)?;
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--omit=optional", "--prefix"]).arg(&folder).arg(HARAKA);
+        npm.args(["install", "--no-audit", "--no-fund", "--omit=optional", "--prefix"])
+            .arg(&folder)
+            .arg(HARAKA);
         shell::progress("npm install", || shell::capture(&mut npm))?;
         shell::write_file(&marker, HARAKA)
     })
@@ -147,7 +169,8 @@ impl Peer {
         apt.unpack(&[self.package], &own)?;
         if self.lacks_libraries(&own) {
             let libraries = apt.libraries(self.package)?;
-            let packages: Vec<&str> = [self.package].into_iter().chain(libraries.iter().map(String::as_str)).collect();
+            let packages: Vec<&str> =
+                [self.package].into_iter().chain(libraries.iter().map(String::as_str)).collect();
             apt.unpack(&packages, &own)?;
         }
         for program in self.programs {
@@ -160,7 +183,8 @@ impl Peer {
                 "#!/bin/sh\n\
                  peer=$(cd \"$(dirname \"$0\")/../{}\" && pwd)\n\
                  {environment}\
-                 LD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec \"$peer/{program}\" \"$@\"\n",
+                 LD_LIBRARY_PATH={}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} \
+                 exec \"$peer/{program}\" \"$@\"\n",
                 self.package,
                 self.library_path(Path::new("$peer")),
             );
@@ -168,7 +192,8 @@ impl Peer {
             shell::make_executable(&own.join(program))?;
         }
         if let [program, arguments @ ..] = self.probe {
-            let answer = shell::capture(Command::new(folder.join("bin").join(program)).args(arguments))?;
+            let answer =
+                shell::capture(Command::new(folder.join("bin").join(program)).args(arguments))?;
             eprintln!("    {}: {}", self.package, answer.lines().next().unwrap_or_default().trim());
         }
         shell::write_file(&self.marker(folder), RECIPE)
@@ -178,7 +203,9 @@ impl Peer {
     fn lacks_libraries(&self, own: &Path) -> bool {
         self.programs.iter().any(|program| {
             let mut ldd = Command::new("ldd");
-            ldd.arg(own.join(program)).env("LD_LIBRARY_PATH", self.library_path(own)).env("LC_ALL", "C");
+            ldd.arg(own.join(program))
+                .env("LD_LIBRARY_PATH", self.library_path(own))
+                .env("LC_ALL", "C");
             // Scripts aren't dynamic executables, for which ldd fails.
             shell::capture(&mut ldd).unwrap_or_default().contains("not found")
         })
@@ -186,7 +213,11 @@ impl Peer {
 
     fn library_path(&self, own: &Path) -> String {
         let multiarch = multiarch(env::consts::ARCH);
-        let folders = [format!("usr/lib/{}", self.package), format!("usr/lib/{multiarch}"), format!("lib/{multiarch}")];
+        let folders = [
+            format!("usr/lib/{}", self.package),
+            format!("usr/lib/{multiarch}"),
+            format!("lib/{multiarch}"),
+        ];
         folders.map(|folder| own.join(folder).display().to_string()).join(":")
     }
 }

@@ -1,7 +1,8 @@
-//! Guests: the plugins that ship with facteur and the hostile ones of the tests, built to components.
+//! Guests: the plugins that ship with facteur and the hostile ones of the tests, built to
+//! components.
 //!
-//! A guest is a folder of a guest workspace whose package bears the folder's name and makes a `cdylib`; folders without
-//! one are crates that guests share.
+//! A guest is a folder of a guest workspace whose package bears the folder's name and makes a
+//! `cdylib`; folders without one are crates that guests share.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,8 @@ pub const GUESTS: [Guests; 2] = [
     Guests { workspace: "tests/hostile", output: "target/hostile" },
 ];
 
-/// Where cargo builds guests, and their unit tests for the host: one folder, so that what they share is built once.
+/// Where cargo builds guests, and their unit tests for the host: one folder, so that what they
+/// share is built once.
 pub fn target_directory() -> PathBuf {
     shell::root().join("target/plugins-build")
 }
@@ -46,14 +48,19 @@ impl Guests {
         for name in &names {
             let from = built.join(format!("{}.wasm", name.replace('-', "_")));
             let version =
-                version(&shell::capture(toolchain.cargo().current_dir(&workspace).args(["pkgid", "--package", name]))?);
+                version(&shell::capture(toolchain.cargo().current_dir(&workspace).args([
+                    "pkgid",
+                    "--package",
+                    name,
+                ]))?);
             install(&from, &output.join(format!("{name}.wasm")), &version)?;
         }
         remove_others(&output, &names)
     }
 }
 
-/// Builds all guests. A component that came out as it was is not touched, so that what embeds it isn't built again.
+/// Builds all guests. A component that came out as it was is not touched, so that what embeds it
+/// isn't built again.
 pub fn build(toolchain: &Toolchain) -> Outcome {
     for guests in &GUESTS {
         shell::step(&format!("build {}", guests.workspace), || guests.build(toolchain))?;
@@ -65,15 +72,26 @@ pub fn build(toolchain: &Toolchain) -> Outcome {
 pub fn build_one(toolchain: &Toolchain, folder: &Path) -> Outcome {
     let manifest = folder.join("Cargo.toml");
     let text = fs::read_to_string(&manifest).map_err(|error| {
-        format!("{}: {error}\nname a plugin's folder, such as a copy of plugin-sdk/rust/template", manifest.display())
+        format!(
+            "{}: {error}\nname a plugin's folder, such as a copy of plugin-sdk/rust/template",
+            manifest.display()
+        )
     })?;
     if !text.contains("\"cdylib\"") {
-        return Err(format!("{}: a plugin needs crate-type = [\"cdylib\"] under [lib]", manifest.display()));
+        return Err(format!(
+            "{}: a plugin needs crate-type = [\"cdylib\"] under [lib]",
+            manifest.display()
+        ));
     }
-    let manifest = manifest.canonicalize().map_err(|error| format!("{}: {error}", manifest.display()))?;
+    let manifest =
+        manifest.canonicalize().map_err(|error| format!("{}: {error}", manifest.display()))?;
     let cargo = |command: &str| {
         let mut cargo = toolchain.cargo();
-        cargo.env("CARGO_TARGET_DIR", target_directory()).arg(command).arg("--manifest-path").arg(&manifest);
+        cargo
+            .env("CARGO_TARGET_DIR", target_directory())
+            .arg(command)
+            .arg("--manifest-path")
+            .arg(&manifest);
         cargo
     };
     shell::step(&format!("build {}", folder.display()), || {
@@ -81,14 +99,19 @@ pub fn build_one(toolchain: &Toolchain, folder: &Path) -> Outcome {
     })?;
     let id = shell::capture(&mut cargo("pkgid"))?;
     let name = package_name(&id);
-    let built = target_directory().join(TARGET).join("release").join(format!("{}.wasm", name.replace('-', "_")));
-    let output = PathBuf::from(format!("{}.wasm", folder.display().to_string().trim_end_matches('/')));
+    let built = target_directory()
+        .join(TARGET)
+        .join("release")
+        .join(format!("{}.wasm", name.replace('-', "_")));
+    let output =
+        PathBuf::from(format!("{}.wasm", folder.display().to_string().trim_end_matches('/')));
     install(&built, &output, &version(&id))?;
     println!("{}", output.display());
     Ok(())
 }
 
-/// The name in what `cargo pkgid` prints: `path+file:///folder/name#0.1.0`, or `…/folder#name@0.1.0` where the two differ.
+/// The name in what `cargo pkgid` prints: `path+file:///folder/name#0.1.0`, or
+/// `…/folder#name@0.1.0` where the two differ.
 fn package_name(id: &str) -> String {
     let (place, version) = id.trim().rsplit_once('#').unwrap_or((id.trim(), ""));
     match version.split_once('@') {
@@ -103,13 +126,18 @@ fn version(id: &str) -> String {
     end.rsplit_once('@').map_or(end, |(_, version)| version).to_owned()
 }
 
-/// The custom section that says which version a component is, as `wasm-tools metadata add --version` writes it.
+/// The custom section that says which version a component is, as `wasm-tools metadata add --version`
+/// writes it.
 fn version_section(version: &str) -> Vec<u8> {
     const NAME: &str = "version";
     // Both lengths take one byte of LEB128: a version has fewer than a hundred characters.
     let version: String = version.chars().filter(char::is_ascii).take(100).collect();
     let size = 1 + NAME.len() + version.len();
-    let mut section = vec![0, u8::try_from(size).unwrap_or_default(), u8::try_from(NAME.len()).unwrap_or_default()];
+    let mut section = vec![
+        0,
+        u8::try_from(size).unwrap_or_default(),
+        u8::try_from(NAME.len()).unwrap_or_default(),
+    ];
     section.extend(NAME.bytes().chain(version.bytes()));
     section
 }
@@ -131,10 +159,16 @@ fn guests_in(workspace: &Path) -> Outcome<Vec<String>> {
 
 fn install(from: &Path, to: &Path, version: &str) -> Outcome {
     let mut component = fs::read(from).map_err(|error| {
-        format!("{}: {error}\na guest's package must bear its folder's name and be a workspace member", from.display())
+        format!(
+            "{}: {error}\na guest's package must bear its folder's name and be a workspace member",
+            from.display()
+        )
     })?;
     if !component.starts_with(COMPONENT) {
-        return Err(format!("{} is not a component: was it linked by another linker?", from.display()));
+        return Err(format!(
+            "{} is not a component: was it linked by another linker?",
+            from.display()
+        ));
     }
     component.extend(version_section(version));
     if fs::read(to).is_ok_and(|installed| installed == component) {
@@ -149,7 +183,8 @@ fn remove_others(output: &Path, names: &[String]) -> Outcome {
     for file in shell::list_directory(output)? {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         if !names.iter().any(|known| *known == name) {
-            fs::remove_file(&file).map_err(|error| format!("can't remove {}: {error}", file.display()))?;
+            fs::remove_file(&file)
+                .map_err(|error| format!("can't remove {}: {error}", file.display()))?;
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Running other programs: with clear errors, with progress on a terminal and plain lines elsewhere, and without what
-//! the `cargo run` that started us left in the environment.
+//! Running other programs: with clear errors, with progress on a terminal and plain lines
+//! elsewhere, and without what the `cargo run` that started us left in the environment.
 
 use std::env;
 use std::ffi::OsStr;
@@ -69,13 +69,16 @@ pub fn progress<T>(message: &str, work: impl FnOnce() -> T) -> T {
 
 /// Runs a command that shows its own output.
 pub fn run(command: &mut Command) -> Outcome {
-    let status = command.stdin(Stdio::null()).status().map_err(|error| cannot_start(command, &error))?;
+    let status =
+        command.stdin(Stdio::null()).status().map_err(|error| cannot_start(command, &error))?;
     if status.success() { Ok(()) } else { Err(format!("`{}` failed ({status})", line(command))) }
 }
 
-/// Runs a command silently and hands over its standard output. Where it fails, the end of its output is in the error.
+/// Runs a command silently and hands over its standard output. Where it fails, the end of its
+/// output is in the error.
 pub fn capture(command: &mut Command) -> Outcome<String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
@@ -88,11 +91,15 @@ pub fn succeeds(command: &mut Command) -> bool {
     capture(command).is_ok()
 }
 
-/// The first file of this name in `PATH` and in the administrator's folders, which a user's `PATH` may lack.
+/// The first file of this name in `PATH` and in the administrator's folders, which a user's `PATH`
+/// may lack.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let administrator = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    env::split_paths(&path).chain(administrator).map(|folder| folder.join(name)).find(|file| file.is_file())
+    env::split_paths(&path)
+        .chain(administrator)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }
 
 /// The cargo of the tool chain that runs us, in the repository.
@@ -107,8 +114,9 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The same for guests, which nothing meant for the host's build may reach: no compiler, flags, target or profile from
-/// the environment. What says where crates come from, how output looks and which of rustup's tool chains to use stays.
+/// The same for guests, which nothing meant for the host's build may reach: no compiler, flags,
+/// target or profile from the environment. What says where crates come from, how output looks and
+/// which of rustup's tool chains to use stays.
 pub fn guest_cargo() -> Command {
     const KEPT: [&str; 7] = [
         "CARGO_HOME",
@@ -124,7 +132,8 @@ pub fn guest_cargo() -> Command {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         let of_cargo = text == "CARGO" || text.starts_with("CARGO_");
-        let of_rustc = ["RUSTC", "RUSTDOC", "RUSTFLAGS"].iter().any(|prefix| text.starts_with(prefix));
+        let of_rustc =
+            ["RUSTC", "RUSTDOC", "RUSTFLAGS"].iter().any(|prefix| text.starts_with(prefix));
         if of_rustc || of_cargo && !KEPT.iter().any(|kept| text.starts_with(kept)) {
             command.env_remove(&name);
         }
@@ -132,7 +141,8 @@ pub fn guest_cargo() -> Command {
     command
 }
 
-/// What `cargo run` sets about the package it runs: build scripts that watch such a name would see it change.
+/// What `cargo run` sets about the package it runs: build scripts that watch such a name would see
+/// it change.
 fn describes_xtask(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name == "CARGO" || name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
@@ -155,8 +165,10 @@ pub fn remove_directory(path: &Path) -> Outcome {
 
 /// The paths in a folder, sorted.
 pub fn list_directory(path: &Path) -> Outcome<Vec<PathBuf>> {
-    let entries = fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut entries: Vec<PathBuf> = entries.map_err(|error| format!("can't read {}: {error}", path.display()))?;
+    let entries =
+        fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let mut entries: Vec<PathBuf> =
+        entries.map_err(|error| format!("can't read {}: {error}", path.display()))?;
     entries.sort();
     Ok(entries)
 }

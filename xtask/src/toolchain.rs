@@ -1,8 +1,10 @@
-//! The tool chain that builds guests: rustc's WebAssembly target and the linker that makes components.
+//! The tool chain that builds guests: rustc's WebAssembly target and the linker that makes
+//! components.
 //!
-//! Where the tool chain in use has the target or rustup can add it, that is all. Where not, Debian's rustc, built from
-//! the same sources, is unpacked into `target/toolchain` and its standard library compiled for the target; cargo and
-//! the linker stay rustup's. Either way plain `cargo build` yields a component.
+//! Where the tool chain in use has the target or rustup can add it, that is all. Where not,
+//! Debian's rustc, built from the same sources, is unpacked into `target/toolchain` and its
+//! standard library compiled for the target; cargo and the linker stay rustup's. Either way plain
+//! `cargo build` yields a component.
 
 use std::env;
 use std::fs;
@@ -13,17 +15,20 @@ use std::process::Command;
 use crate::apt::Apt;
 use crate::shell::{self, Outcome};
 
-/// What guests are compiled for: no WASI, so that a component imports nothing but the interfaces it names.
+/// What guests are compiled for: no WASI, so that a component imports nothing but the interfaces it
+/// names.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Links a core module and wraps it into a component.
 const LINKER: &str = "wasm-component-ld";
 
-/// What the linker is told. A small stack below the data makes for a small initial memory, so that a fresh sandbox
-/// touches few pages; lld reports an overflow as a trap because the stack comes first.
+/// What the linker is told. A small stack below the data makes for a small initial memory, so that
+/// a fresh sandbox touches few pages; lld reports an overflow as a trap because the stack comes
+/// first.
 const LINK_ARGUMENTS: [&str; 2] = ["-zstack-size=32768", "--stack-first"];
 
-/// Stands in the marker of a complete set-up. To be changed when the recipe below changes: older ones are redone.
+/// Stands in the marker of a complete set-up. To be changed when the recipe below changes: older
+/// ones are redone.
 const RECIPE: &str = "Debian's rustc-web with std for wasm32-unknown-unknown, recipe 1\n";
 
 /// A tool chain that can build guests.
@@ -36,7 +41,8 @@ impl Toolchain {
     /// A cargo that builds guests; the caller says what, in which folder, to which target folder.
     pub fn cargo(&self) -> Command {
         let mut command = shell::guest_cargo();
-        let variable = |what: &str| format!("CARGO_TARGET_{}_{what}", TARGET.to_uppercase().replace('-', "_"));
+        let variable =
+            |what: &str| format!("CARGO_TARGET_{}_{what}", TARGET.to_uppercase().replace('-', "_"));
         let flags = LINK_ARGUMENTS.map(|argument| format!("-Clink-arg={argument}")).join(" ");
         command.env(variable("LINKER"), LINKER).env(variable("RUSTFLAGS"), flags);
         if let Some(rustc) = &self.rustc {
@@ -62,7 +68,11 @@ pub fn set_up() -> Outcome<Toolchain> {
         if wanted.is_empty() {
             match Compiler::add_target() {
                 Ok(()) => return Ok(Toolchain { rustc: None }),
-                Err(error) => refusal = format!("\n\nthe simple mend, rustup target add {TARGET}, failed too: {error}"),
+                Err(error) => {
+                    refusal = format!(
+                        "\n\nthe simple mend, rustup target add {TARGET}, failed too: {error}"
+                    )
+                }
             }
         }
         shell::step("set up Debian's rustc for plugins", || debian.make())
@@ -89,7 +99,8 @@ impl Compiler {
         let tools = Path::new(sysroot.trim()).join("lib/rustlib").join(&host).join("bin");
         if !tools.join(LINKER).is_file() {
             return Err(format!(
-                "{} is missing: plugins need a tool chain of rustup's, which brings it (https://rustup.rs)",
+                "{} is missing: plugins need a tool chain of rustup's, which brings it \
+                 (https://rustup.rs)",
                 tools.join(LINKER).display()
             ));
         }
@@ -98,9 +109,15 @@ impl Compiler {
 
     /// Whether it has the standard library for guests.
     fn has_target() -> Outcome<bool> {
-        let folder = shell::capture(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]))?;
+        let folder = shell::capture(Command::new("rustc").args([
+            "--print",
+            "target-libdir",
+            "--target",
+            TARGET,
+        ]))?;
         let folder = Path::new(folder.trim());
-        Ok(folder.is_dir() && shell::list_directory(folder)?.iter().any(|file| is_library(file, "libcore-")))
+        Ok(folder.is_dir()
+            && shell::list_directory(folder)?.iter().any(|file| is_library(file, "libcore-")))
     }
 
     fn add_target() -> Outcome {
@@ -108,9 +125,15 @@ impl Compiler {
             return Err("there is no rustup here".into());
         }
         shell::progress(&format!("rustup target add {TARGET}"), || {
-            shell::capture(Command::new("rustup").args(["target", "add", TARGET]).env("RUST_BACKTRACE", "0"))
+            shell::capture(
+                Command::new("rustup").args(["target", "add", TARGET]).env("RUST_BACKTRACE", "0"),
+            )
         })?;
-        if Self::has_target()? { Ok(()) } else { Err("it succeeded, but rustc still lacks the target".into()) }
+        if Self::has_target()? {
+            Ok(())
+        } else {
+            Err("it succeeded, but rustc still lacks the target".into())
+        }
     }
 }
 
@@ -127,7 +150,8 @@ impl Debian<'_> {
 
     fn make(&self) -> Outcome {
         let apt = Apt::update()?;
-        // The names bear versions: rustc-web → libstd-rust-web-dev → libstd-rust-web-1.96 → libllvm22.
+        // The names bear versions: rustc-web → libstd-rust-web-dev → libstd-rust-web-1.96 →
+        // libllvm22.
         let library = dependency(&apt, "libstd-rust-web-dev", "libstd-rust-web-")?;
         let llvm = dependency(&apt, &library, "libllvm")?;
         let packages = ["rustc-web", "rust-web-src", "libstd-rust-web-dev", &library, &llvm];
@@ -155,12 +179,14 @@ impl Debian<'_> {
             "#!/bin/sh\n\
              # Debian's rustc, from where it was unpacked; cargo calls this by its full path.\n\
              here=${{0%/*}}\n\
-             LD_LIBRARY_PATH={libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} exec \"$here/usr/bin/rustc\" \"$@\"\n"
+             LD_LIBRARY_PATH={libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}} \
+             exec \"$here/usr/bin/rustc\" \"$@\"\n"
         );
         shell::write_script(&self.wrapper(), &script)
     }
 
-    /// Compiles the standard library for the target, from Debian's sources, and puts it where rustc looks for it.
+    /// Compiles the standard library for the target, from Debian's sources, and puts it where rustc
+    /// looks for it.
     fn build_library(&self) -> Outcome {
         // Cargo builds the standard library only along with a crate: an empty one.
         let crate_folder = self.folder.join("std");
@@ -173,9 +199,12 @@ impl Debian<'_> {
         let output = crate_folder.join("target");
         let mut cargo = shell::guest_cargo();
         cargo.current_dir(&crate_folder).args(["build", "--release", "--target", TARGET]);
-        // Cargo's -Z options are for nightly tool chains or the brave; the flag keeps guests' link-time optimisation
-        // able to look into the library.
-        cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Cembed-bitcode=yes");
+        // Cargo's -Z options are for nightly tool chains or the brave; the flag keeps guests'
+        // link-time optimisation able to look into the library.
+        cargo
+            .arg("-Zbuild-std=std,panic_abort")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-Cembed-bitcode=yes");
         shell::run(cargo.env("RUSTC", self.wrapper()).env("CARGO_TARGET_DIR", &output))?;
 
         let library = self.folder.join("usr/lib/rustlib").join(TARGET).join("lib");
@@ -183,13 +212,15 @@ impl Debian<'_> {
         for file in shell::list_directory(&output.join(TARGET).join("release/deps"))? {
             if is_library(&file, "lib") && !is_library(&file, "libempty-") {
                 let copy = library.join(file.file_name().unwrap_or_default());
-                fs::rename(&file, &copy).map_err(|error| format!("can't move {}: {error}", file.display()))?;
+                fs::rename(&file, &copy)
+                    .map_err(|error| format!("can't move {}: {error}", file.display()))?;
             }
         }
         Ok(())
     }
 
-    /// Debian's rustc looks for linkers in its own sysroot: there it finds those of the tool chain now in use.
+    /// Debian's rustc looks for linkers in its own sysroot: there it finds those of the tool chain
+    /// now in use.
     fn link_tools(&self) -> Outcome {
         let link = self.folder.join("usr/lib/rustlib").join(&self.rustup.host).join("bin");
         if fs::read_link(&link).is_ok_and(|target| target == self.rustup.tools) {
@@ -197,7 +228,8 @@ impl Debian<'_> {
         }
         // What may be there is an older link.
         fs::remove_file(&link).ok();
-        symlink(&self.rustup.tools, &link).map_err(|error| format!("can't link {}: {error}", link.display()))
+        symlink(&self.rustup.tools, &link)
+            .map_err(|error| format!("can't link {}: {error}", link.display()))
     }
 }
 
@@ -205,7 +237,11 @@ impl Debian<'_> {
 fn dependency(apt: &Apt, package: &str, prefix: &str) -> Outcome<String> {
     let names = apt.dependencies(package)?;
     let name = names.into_iter().find(|name| name.starts_with(prefix));
-    name.ok_or_else(|| format!("Debian's {package} no longer depends on a {prefix}…: the packages were arranged anew"))
+    name.ok_or_else(|| {
+        format!(
+            "Debian's {package} no longer depends on a {prefix}…: the packages were arranged anew"
+        )
+    })
 }
 
 /// Debian's name of the folder for an architecture's libraries.

@@ -1,4 +1,5 @@
-//! Cargo subcommands that the checks need: the one on `PATH`, else one installed into `target/tools`.
+//! Cargo subcommands that the checks need: the one on `PATH`, else one installed into
+//! `target/tools`.
 
 use std::path::PathBuf;
 
@@ -27,13 +28,27 @@ impl Tool {
         let folder = shell::root().join("target/tools");
         let installed = folder.join("bin").join(self.name);
         if !installed.is_file() {
-            shell::step(&format!("install {} {} into target/tools", self.name, self.version), || {
-                // Unoptimised: it is built in half the time and runs for seconds.
-                let mut cargo = shell::guest_cargo();
-                cargo.args(["install", self.name, "--version", self.version, "--locked", "--debug", "--root"]);
-                cargo.arg(&folder).env("CARGO_TARGET_DIR", folder.join("build")).env("CARGO_PROFILE_DEV_DEBUG", "0");
-                shell::run(&mut cargo)
-            })?;
+            shell::step(
+                &format!("install {} {} into target/tools", self.name, self.version),
+                || {
+                    // Unoptimised: it is built in half the time and runs for seconds.
+                    let mut cargo = shell::guest_cargo();
+                    cargo.args([
+                        "install",
+                        self.name,
+                        "--version",
+                        self.version,
+                        "--locked",
+                        "--debug",
+                        "--root",
+                    ]);
+                    cargo
+                        .arg(&folder)
+                        .env("CARGO_TARGET_DIR", folder.join("build"))
+                        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+                    shell::run(&mut cargo)
+                },
+            )?;
             shell::remove_directory(&folder.join("build"))?;
         }
         Ok(installed)

@@ -1,4 +1,5 @@
-//! What the operator's tables cost with ten thousand entries: asked by themselves, and by the plugins that ship.
+//! What the operator's tables cost with ten thousand entries: asked by themselves, and by the
+//! plugins that ship.
 
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench that fails may panic")]
@@ -62,11 +63,16 @@ fn folder() -> tempfile::TempDir {
 #[divan::bench(args = ["texthash", "aliases", "regexp", "cidr", "texthash, not there"])]
 fn find(bencher: Bencher, kind: &str) {
     let (format, text) = match kind {
-        "aliases" => (Format::Aliases, lines(|name| format!("{name}: user, {name}@elsewhere.test"))),
+        "aliases" => {
+            (Format::Aliases, lines(|name| format!("{name}: user, {name}@elsewhere.test")))
+        }
         "regexp" => (Format::Regexp, lines(|name| format!("/^{name}@(.*)$/ user@$1"))),
         "cidr" => {
             let octets = |name: &str| name[5..].parse::<usize>().unwrap();
-            (Format::Cidr, lines(|name| format!("10.{}.{}.0/24 OK", octets(name) / 256, octets(name) % 256)))
+            (
+                Format::Cidr,
+                lines(|name| format!("10.{}.{}.0/24 OK", octets(name) / 256, octets(name) % 256)),
+            )
         }
         _ => (Format::Texthash, lines(|name| format!("{name}@local.test user"))),
     };
@@ -114,7 +120,9 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
         let shared = facteur::serve::shared(&config, None).unwrap();
         let engine = facteur_policy::Runtime::new(16).unwrap();
         // The tables are in memory from here on, and nobody watches their files.
-        Live::load(config, &engine, &shared, None, Purpose::Start).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+        Live::load(config, &engine, &shared, None, Purpose::Start)
+            .await
+            .unwrap_or_else(|errors| panic!("{errors:?}"))
     });
     Site { runtime, live }
 });
@@ -170,13 +178,13 @@ lookup = ["routes"]
 fn alias(bencher: Bencher) {
     let site = &*SITE;
     let next = Next::default();
-    bencher.with_inputs(|| format!("alias-{}@local.test", next.name()).parse().unwrap()).bench_local_values(
-        |alias: Address| {
+    bencher
+        .with_inputs(|| format!("alias-{}@local.test", next.name()).parse().unwrap())
+        .bench_local_values(|alias: Address| {
             let found = site.runtime.block_on(site.live.policy.resolve(alias, &Arc::default()));
             assert!(found.len() == 1 && found[0].refusal.is_none(), "{found:?}");
             found
-        },
-    );
+        });
 }
 
 /// Where an address goes: asked anew for each of many recipients, and answered from what is kept.
@@ -189,12 +197,14 @@ fn route(bencher: Bencher, kind: &str) {
         format!("user{user}@{}.test", name(user.wrapping_mul(STEP))).parse().unwrap()
     };
     bencher.with_inputs(address).bench_local_values(|to: Address| {
-        let of = Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
+        let of =
+            Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
         site.runtime.block_on(site.live.policy.next_hop(of, &Arc::default())).unwrap()
     });
 }
 
-/// One RCPT of a new transaction, through all three plugins: to a user, to an alias, to a relay that its client may use.
+/// One RCPT of a new transaction, through all three plugins: to a user, to an alias, to a relay
+/// that its client may use.
 #[divan::bench(args = ["user", "alias", "relay"])]
 fn rcpt(bencher: Bencher, kind: &str) {
     let site = &*SITE;
@@ -209,7 +219,8 @@ fn rcpt(bencher: Bencher, kind: &str) {
     bencher.with_inputs(address).bench_local_values(|to: Address| {
         let facts = Arc::new(SessionFacts::new("s".into(), "l".into(), client, true));
         let session = site.live.policy.session(&chain, facts);
-        let mut transaction = session.begin(Some("sender@example.org".parse().unwrap()), None, false);
+        let mut transaction =
+            session.begin(Some("sender@example.org".parse().unwrap()), None, false);
         assert_eq!(site.runtime.block_on(transaction.rcpt(to, false)), Decision::Accept);
     });
 }

@@ -1,8 +1,8 @@
-//! The operator's door to the running program: a unix socket that takes one request a connection, as a line of JSON, and
-//! answers with lines of JSON.
+//! The operator's door to the running program: a unix socket that takes one request a connection,
+//! as a line of JSON, and answers with lines of JSON.
 //!
-//! The same requests are answered without the program, on the store itself, when it isn't running: [`answer`] serves both. The
-//! socket is for the user who runs facteur alone (0600).
+//! The same requests are answered without the program, on the store itself, when it isn't running:
+//! [`answer`] serves both. The socket is for the user who runs facteur alone (0600).
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -248,7 +248,8 @@ async fn change(
     let count = done.map_err(|error| error.to_string())?;
     if let (0, Some(message)) = (count, message) {
         // What is due already can't be made so, and is there all the same.
-        let there = change == Change::Flush && spool.load(message, None).await.is_ok_and(|found| found.is_some());
+        let there = change == Change::Flush
+            && spool.load(message, None).await.is_ok_and(|found| found.is_some());
         if !there {
             return Err(format!("there is no message {message} that this applies to"));
         }
@@ -291,16 +292,21 @@ async fn show(spool: &Spool, id: &str, sink: &mut impl Sink) -> io::Result<()> {
         Ok(page) => page,
         Err(error) => return sink.put(failed(&error)).await,
     };
-    let Some(summary) = page.into_iter().next().filter(|summary| summary.queue_id == queue_id) else {
+    let Some(summary) = page.into_iter().next().filter(|summary| summary.queue_id == queue_id)
+    else {
         return sink.put(failed(&format!("there is no message {id}"))).await;
     };
     sink.put(Answer::Message(summary.into())).await?;
     match spool.load(queue_id, None).await {
         Ok(Some(message)) => {
-            sink.put(Answer::Content { text: String::from_utf8_lossy(&message.header).into_owned() }).await?;
+            sink.put(Answer::Content {
+                text: String::from_utf8_lossy(&message.header).into_owned(),
+            })
+            .await?;
             let mut reader = message.body.open().await?;
             while let Some(chunk) = reader.next().await? {
-                sink.put(Answer::Content { text: String::from_utf8_lossy(&chunk).into_owned() }).await?;
+                sink.put(Answer::Content { text: String::from_utf8_lossy(&chunk).into_owned() })
+                    .await?;
             }
             Ok(())
         }
@@ -312,7 +318,9 @@ async fn show(spool: &Spool, id: &str, sink: &mut impl Sink) -> io::Result<()> {
 /// Until the sink fails, which it does when whoever asked is gone, or the program stops.
 async fn record(mta: &Mta, wanted: Wanted, sink: &mut impl Sink) -> io::Result<()> {
     let Some(mut reader) = mta.recorder.start(wanted) else {
-        return sink.put(failed("sessions are being recorded already: one recording at a time")).await;
+        return sink
+            .put(failed("sessions are being recorded already: one recording at a time"))
+            .await;
     };
     tracing::info!(?wanted, "sessions are being recorded");
     // Now the first session may come.
@@ -331,11 +339,15 @@ async fn record(mta: &Mta, wanted: Wanted, sink: &mut impl Sink) -> io::Result<(
 async fn explain(spool: &Spool, id: String, sink: &mut impl Sink) -> io::Result<()> {
     let folder = spool.folder().join(DECISIONS);
     let name = id.clone();
-    let found = tokio::task::spawn_blocking(move || decisions::find(&folder, &name)).await.map_err(io::Error::other)?;
+    let found = tokio::task::spawn_blocking(move || decisions::find(&folder, &name))
+        .await
+        .map_err(io::Error::other)?;
     match found {
         Ok(records) if records.is_empty() => {
-            let text =
-                format!("nothing is known of {id}: it is no queue id or session of this server, or too long ago");
+            let text = format!(
+                "nothing is known of {id}: it is no queue id or session of this server, or too \
+                 long ago"
+            );
             sink.put(failed(&text)).await
         }
         Ok(records) => {
@@ -421,7 +433,12 @@ impl<W: tokio::io::AsyncWrite + Unpin + Send> Sink for Lines<W> {
 pub async fn ask(path: &Path, request: &Request, sink: &mut impl Sink) -> io::Result<bool> {
     let stream = match UnixStream::connect(path).await {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
             return Ok(false);
         }
         Err(error) => return Err(error),

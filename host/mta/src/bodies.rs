@@ -1,4 +1,5 @@
-//! Bodies between the spool and policy: what was received as policy reads it, what plugins put in its place, and the message that comes of it.
+//! Bodies between the spool and policy: what was received as policy reads it, what plugins put in
+//! its place, and the message that comes of it.
 //!
 //! Whatever the size, only a chunk of it is in memory at a time.
 
@@ -14,7 +15,8 @@ use futures_util::future::BoxFuture;
 
 /// How much of an edited message is read and written at once.
 const CHUNK: usize = 256 * 1024;
-/// Headers that plugins put before everything stand beside the body rather than in a new one, up to this: then nothing large is copied.
+/// Headers that plugins put before everything stand beside the body rather than in a new one, up to
+/// this: then nothing large is copied.
 const PREFIX_LIMIT: usize = 64 * 1024;
 
 /// A body as policy reads it.
@@ -40,7 +42,8 @@ impl Content for BodyContent {
                 let left = size.saturating_sub(offset);
                 let mut buffer = vec![0; length.min(usize::try_from(left).unwrap_or(usize::MAX))];
                 // A short read from the page cache: the file was written a moment ago.
-                let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(&mut buffer, offset));
+                let read = std::fs::File::open(path)
+                    .and_then(|file| file.read_exact_at(&mut buffer, offset));
                 read.map_err(|error| Unavailable(format!("{}: {error}", path.display())))?;
                 Ok(buffer)
             }
@@ -78,15 +81,20 @@ impl facteur_policy::NewBody for Coming {
             if self.writer.size() + bytes.len() as u64 > self.limit {
                 return Err(Unavailable(format!("a body of more than {} bytes", self.limit)));
             }
-            self.writer.write(Bytes::copy_from_slice(bytes)).await.map_err(|error| Unavailable(error.to_string()))
+            self.writer
+                .write(Bytes::copy_from_slice(bytes))
+                .await
+                .map_err(|error| Unavailable(error.to_string()))
         }
         .boxed()
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, Unavailable>> {
         async move {
-            let body = self.writer.finish().await.map_err(|error| Unavailable(error.to_string()))?;
-            let content: Arc<dyn Content> = Arc::new(Kept { content: BodyContent(body.body().clone()), _body: body });
+            let body =
+                self.writer.finish().await.map_err(|error| Unavailable(error.to_string()))?;
+            let content: Arc<dyn Content> =
+                Arc::new(Kept { content: BodyContent(body.body().clone()), _body: body });
             Ok(content)
         }
         .boxed()
@@ -109,11 +117,16 @@ impl Content for Kept {
     }
 }
 
-/// What is stored of an edited message: the headers before the body that was received, or a new body.
+/// What is stored of an edited message: the headers before the body that was received, or a new
+/// body.
 ///
 /// # Errors
 /// The reply for the client.
-pub async fn store(spool: &Spool, edited: &Edited, received: NewBody) -> Result<(Vec<u8>, NewBody), Reply> {
+pub async fn store(
+    spool: &Spool,
+    edited: &Edited,
+    received: NewBody,
+) -> Result<(Vec<u8>, NewBody), Reply> {
     if let Some(prefix) = edited.prefix(PREFIX_LIMIT) {
         return Ok((prefix, received));
     }

@@ -1,20 +1,25 @@
-//! Tells a sender what became of a message: who is told, how much of the original goes back, and where the notice goes.
+//! Tells a sender what became of a message: who is told, how much of the original goes back, and
+//! where the notice goes.
 //!
-//! Nobody is told about a message from the null sender, so that no bounce is ever answered by a bounce. What a notice
-//! says is [`crate::notice`]'s. The notice's own recipient is expanded like any other; no restriction is asked about it.
+//! Nobody is told about a message from the null sender, so that no bounce is ever answered by a
+//! bounce. What a notice says is [`crate::notice`]'s. The notice's own recipient is expanded like
+//! any other; no restriction is asked about it.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use facteur_smtp::{Address, Notify, Reply, Ret};
-use facteur_spool::{Client, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, Timestamp};
+use facteur_spool::{
+    Client, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, Timestamp,
+};
 use jiff::tz::TimeZone;
 
 use crate::intake;
 use crate::live::Live;
 use crate::notice::{Action, Notice, Report, Returned, wants};
 
-/// The original goes back up to this many octets; of a larger one only its headers (Postfix: bounce_size_limit).
+/// The original goes back up to this many octets; of a larger one only its headers (Postfix:
+/// bounce_size_limit).
 const RETURNED_AT_MOST: u64 = 50_000;
 
 /// What became of one recipient.
@@ -101,18 +106,24 @@ pub async fn notice(
         tags: Vec::new(),
         hold: None,
         // RFC 3461 section 6.2: nobody is told what becomes of a notice.
-        recipients: resolved.into_iter().map(|one| intake::recipient(one, Some(Notify::NEVER), None)).collect(),
+        recipients: resolved
+            .into_iter()
+            .map(|one| intake::recipient(one, Some(Notify::NEVER), None))
+            .collect(),
     }))
 }
 
-/// What goes back: a failure brings the whole message unless the sender asked for less, or it is large; anything else its headers.
+/// What goes back: a failure brings the whole message unless the sender asked for less, or it is
+/// large; anything else its headers.
 async fn returned(message: &Message, failed: bool) -> std::io::Result<Returned> {
     let whole = failed && message.ret != Some(Ret::Headers) && message.size <= RETURNED_AT_MOST;
     let mut content = BytesMut::from(&message.header[..]);
     let mut reader = message.body.open().await?;
     while let Some(chunk) = reader.next().await? {
         content.extend_from_slice(&chunk);
-        if !whole && (content.len() >= facteur_policy::HEADER_LIMIT || end_of_headers(&content).is_some()) {
+        if !whole
+            && (content.len() >= facteur_policy::HEADER_LIMIT || end_of_headers(&content).is_some())
+        {
             break;
         }
     }

@@ -1,4 +1,5 @@
-//! The policy that ships, embedded as components. It has no private door: whatever these can do, anyone's plugin can.
+//! The policy that ships, embedded as components. It has no private door: whatever these can do,
+//! anyone's plugin can.
 
 /// The components by name; `component = "builtin:NAME"` in the configuration.
 static COMPONENTS: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
@@ -20,7 +21,8 @@ mod tests {
         assert_eq!(COMPONENTS.len(), crate::config::BUILTINS.len());
     }
 
-    /// Whether the name of an interface of the contract stands in it, as it does if it is imported or exported.
+    /// Whether the name of an interface of the contract stands in it, as it does if it is imported
+    /// or exported.
     fn names(wasm: &[u8], interface: &str) -> bool {
         let name = format!("facteur:policy/{interface}@");
         wasm.windows(name.len()).any(|part| part == name.as_bytes())
@@ -43,8 +45,13 @@ mod tests {
         for (name, wasm) in COMPONENTS {
             let used = USED.iter().find(|(of, _)| of == name).map_or(&[][..], |(_, used)| used);
             assert!(names(wasm, "settings"), "{name}");
-            for interface in ["lookup", "dns", "scanner", "counters", "verify", "files", "connect"] {
-                assert_eq!(names(wasm, interface), used.contains(&interface), "{name}: {interface}");
+            for interface in ["lookup", "dns", "scanner", "counters", "verify", "files", "connect"]
+            {
+                assert_eq!(
+                    names(wasm, interface),
+                    used.contains(&interface),
+                    "{name}: {interface}"
+                );
             }
         }
     }

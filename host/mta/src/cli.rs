@@ -42,7 +42,8 @@ enum Command {
         #[command(subcommand)]
         command: QueueCommand,
     },
-    /// Tell what was decided about a message or in a session: who was asked, what they answered, what came of it.
+    /// Tell what was decided about a message or in a session: who was asked, what they answered,
+    /// what came of it.
     Explain {
         /// A queue id, or the name of a session from the log.
         id: String,
@@ -50,11 +51,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Play a session to the plugins in force: what would be said, by whom and why. No mail is queued, no counter moves.
+    /// Play a session to the plugins in force: what would be said, by whom and why. No mail is
+    /// queued, no counter moves.
     Try(rehearse::Try),
-    /// Write sessions down as they are held, to be played again: what was said, decided, and answered to plugins.
+    /// Write sessions down as they are held, to be played again: what was said, decided, and
+    /// answered to plugins.
     Record(rehearse::Record),
-    /// Play recorded sessions to the plugins of another configuration, without network: which verdicts would change.
+    /// Play recorded sessions to the plugins of another configuration, without network: which
+    /// verdicts would change.
     Replay(rehearse::Replay),
     /// Look at the plugins.
     Plugin {
@@ -120,21 +124,34 @@ impl From<Messages> for Which {
     }
 }
 
-/// Runs the command that the arguments name. 0: done. 1: it failed. 2: the command line is wrong. (`replay` has codes of its own.)
+/// Runs the command that the arguments name. 0: done. 1: it failed. 2: the command line is wrong.
+/// (`replay` has codes of its own.)
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
-        Command::Serve => load(&arguments.config).and_then(|config| run(config, Some(&arguments.config))),
+        Command::Serve => {
+            load(&arguments.config).and_then(|config| run(config, Some(&arguments.config)))
+        }
         Command::Check => load(&arguments.config).and_then(check),
-        Command::Queue { command } => load(&arguments.config).and_then(|config| queue(&config, command)),
-        Command::Explain { id, json } => load(&arguments.config).and_then(|config| explain(&config, id, json)),
-        Command::Try(session) => load(&arguments.config).and_then(|config| rehearse::try_session(config, session)),
-        Command::Record(wanted) => load(&arguments.config).and_then(|config| rehearse::record(&config, &wanted)),
+        Command::Queue { command } => {
+            load(&arguments.config).and_then(|config| queue(&config, command))
+        }
+        Command::Explain { id, json } => {
+            load(&arguments.config).and_then(|config| explain(&config, id, json))
+        }
+        Command::Try(session) => {
+            load(&arguments.config).and_then(|config| rehearse::try_session(config, session))
+        }
+        Command::Record(wanted) => {
+            load(&arguments.config).and_then(|config| rehearse::record(&config, &wanted))
+        }
         Command::Replay(replay) => return rehearse::replay(&replay),
         Command::Plugin { command: PluginCommand::List { json } } => {
             load(&arguments.config).and_then(|config| list_plugins(&config, json))
         }
-        Command::Reload => load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain)),
+        Command::Reload => {
+            load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain))
+        }
         Command::Demo { folder } => try_out(&folder),
     };
     match result {
@@ -183,7 +200,8 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
 
 fn log_to_stderr(config: &Config, level: tracing::Level) {
     let filter = tracing_subscriber::filter::LevelFilter::from_level(level);
-    let builder = tracing_subscriber::fmt().with_max_level(filter).with_writer(io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(filter).with_writer(io::stderr).with_target(false);
     match config.log.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
@@ -191,7 +209,8 @@ fn log_to_stderr(config: &Config, level: tracing::Level) {
 }
 
 fn try_out(folder: &Path) -> Result<(), Failure> {
-    let prepared = demo::prepare(folder).map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
+    let prepared =
+        demo::prepare(folder).map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
     let (folder, config) = prepared;
     let config = config.map_err(|errors| told(&errors))?;
     log_to_stderr(&config, tracing::Level::INFO);
@@ -281,7 +300,10 @@ fn ask(config: &Config, request: &Request, sink: &mut (impl Sink + Send)) -> Res
             return Ok(());
         }
         if !config.spool.path.exists() {
-            return Err(Failure(format!("facteur: there is no spool at {}", config.spool.path.display())));
+            return Err(Failure(format!(
+                "facteur: there is no spool at {}",
+                config.spool.path.display()
+            )));
         }
         let spool = Spool::open(&serve::spool_settings(config))?;
         admin::answer(&spool, None, request.clone(), sink).await?;
@@ -395,7 +417,13 @@ fn describe(entry: &Entry) -> String {
     let mut text = String::new();
     let sender = if entry.sender.is_empty() { "<>" } else { &entry.sender };
     // Writing to a String can't fail.
-    let _ = writeln!(text, "{}  arrived {}  {} octets  from {sender}", entry.id, time(entry.received_at), entry.size);
+    let _ = writeln!(
+        text,
+        "{}  arrived {}  {} octets  from {sender}",
+        entry.id,
+        time(entry.received_at),
+        entry.size
+    );
     if let Some(reason) = &entry.reason {
         let quarantine = entry.recipients.iter().any(|one| one.state == State::Quarantine.as_str());
         let _ = writeln!(text, "  {}: {reason}", if quarantine { "in quarantine" } else { "held" });
@@ -420,9 +448,12 @@ fn describe(entry: &Entry) -> String {
 }
 
 fn time(milliseconds: u64) -> String {
-    let moment = i64::try_from(milliseconds).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let moment =
+        i64::try_from(milliseconds).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     moment.map_or_else(
         || "?".into(),
-        |moment| moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        |moment| {
+            moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        },
     )
 }

@@ -1,4 +1,5 @@
-//! The first minutes: an embedded configuration that needs nothing, with everything below one folder.
+//! The first minutes: an embedded configuration that needs nothing, with everything below one
+//! folder.
 //!
 //! The configuration is a real one (`config/demo.toml`), read by the same code.
 
@@ -12,7 +13,8 @@ use nix::unistd::User;
 
 use crate::config::{Config, ConfigError};
 
-/// Makes the folder, with mailboxes that belong to who will write them, and the configuration that lives in it.
+/// Makes the folder, with mailboxes that belong to who will write them, and the configuration that
+/// lives in it.
 ///
 /// # Errors
 /// The folder can't be made, or the embedded configuration is wrong.
@@ -32,12 +34,15 @@ pub fn prepare(folder: &Path) -> io::Result<(PathBuf, Result<Config, Vec<ConfigE
 pub fn what_to_try(folder: &Path, address: SocketAddr) -> String {
     let folder = folder.display();
     format!(
-        "\nfacteur takes mail on {address} for the domain localhost (you, alice, bob and their aliases: postmaster, team …).\n\
+        "\nfacteur takes mail on {address} for the domain localhost (you, alice, bob and their \
+         aliases: postmaster, team …).\n\
          Mailboxes are Maildirs in {folder}/mail. All policy comes from the built-in plugins.\n\n\
          Try, in another terminal:\n\n\
-         \x20 printf 'Subject: hello\\n\\nIt works.\\n' | curl -s smtp://{address} --mail-from me@localhost --mail-rcpt you@localhost -T -\n\
+         \x20 printf 'Subject: hello\\n\\nIt works.\\n' | curl -s smtp://{address} --mail-from \
+         me@localhost --mail-rcpt you@localhost -T -\n\
          \x20 cat {folder}/mail/you/new/*\n\
-         \x20 printf 'Subject: no\\n\\n' | curl -sv smtp://{address} --mail-from me@localhost --mail-rcpt nobody-here@localhost -T - 2>&1 | grep 550\n\n\
+         \x20 printf 'Subject: no\\n\\n' | curl -sv smtp://{address} --mail-from me@localhost \
+         --mail-rcpt nobody-here@localhost -T - 2>&1 | grep 550\n\n\
          Ctrl-C stops it.\n"
     )
 }

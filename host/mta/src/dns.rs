@@ -1,8 +1,9 @@
 //! The DNS, asked by policy and by delivery.
 //!
-//! Names are absolute: search domains and the hosts file take no part, as with Postfix's own `smtp_host_lookup = dns`.
-//! "No such name" and "nothing of this type" are only said when a server said so. Everything else, a refusal and a
-//! server failure above all, is a failure: mail bounces on the former and waits on the latter.
+//! Names are absolute: search domains and the hosts file take no part, as with Postfix's own
+//! `smtp_host_lookup = dns`. "No such name" and "nothing of this type" are only said when a server
+//! said so. Everything else, a refusal and a server failure above all, is a failure: mail bounces
+//! on the former and waits on the latter.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use facteur_policy::{DnsError, MailExchanger};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join};
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as Answer, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -25,7 +28,8 @@ const CACHE: u64 = 10_000;
 const ATTEMPTS: usize = 2;
 /// Questions under way on one connection to a server: each waiting delivery and session has a few.
 const UNDER_WAY: usize = 4096;
-/// A whole lookup, with its attempts and the aliases that it follows, takes so many times the time of one question.
+/// A whole lookup, with its attempts and the aliases that it follows, takes so many times the time
+/// of one question.
 const PATIENCE: u32 = 4;
 
 /// What delivery asks the DNS. Tests have their own.
@@ -34,7 +38,10 @@ pub trait Names: Send + Sync + 'static {
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
 
     /// MX records, lowest preference first.
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>>;
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>>;
 }
 
 /// The resolver with its cache.
@@ -52,8 +59,11 @@ pub struct ResolverError(String);
 impl Resolver {
     /// A resolver that asks the configured servers, or the system's.
     pub fn new(settings: &config::Dns) -> Result<Self, ResolverError> {
-        let (servers, mut options) =
-            if settings.servers.is_empty() { system() } else { (settings.servers.clone(), ResolverOpts::default()) };
+        let (servers, mut options) = if settings.servers.is_empty() {
+            system()
+        } else {
+            (settings.servers.clone(), ResolverOpts::default())
+        };
         options.timeout = settings.timeout;
         options.attempts = ATTEMPTS;
         options.cache_size = CACHE;
@@ -61,15 +71,18 @@ impl Resolver {
         options.use_hosts_file = ResolveHosts::Never;
         let servers = servers.into_iter().map(name_server).collect();
         let config = ResolverConfig::from_name_servers(servers);
-        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options);
         let inner = builder.build().map_err(|error| ResolverError(error.to_string()))?;
         Ok(Self { inner, limit: settings.timeout * PATIENCE })
     }
 
-    /// IPv4 and IPv6 addresses. If only one kind can be found out, that kind; a failure counts only if nothing was found.
+    /// IPv4 and IPv6 addresses. If only one kind can be found out, that kind; a failure counts only
+    /// if nothing was found.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, DnsError> {
         let name = query_name(name)?;
-        let (ipv6, ipv4) = join(self.lookup(&name, RecordType::AAAA), self.lookup(&name, RecordType::A)).await;
+        let (ipv6, ipv4) =
+            join(self.lookup(&name, RecordType::AAAA), self.lookup(&name, RecordType::A)).await;
         both(ipv4, ipv6).map(|records| {
             let address = |record| match record {
                 RData::A(address) => Some(IpAddr::V4(address.0)),
@@ -84,7 +97,9 @@ impl Resolver {
     pub async fn mail_exchangers(&self, name: &str) -> Result<Vec<MailExchanger>, DnsError> {
         let records = self.lookup(&query_name(name)?, RecordType::MX).await?;
         let exchanger = |record| match record {
-            RData::MX(mx) => Some(MailExchanger { preference: mx.preference, host: host_name(&mx.exchange) }),
+            RData::MX(mx) => {
+                Some(MailExchanger { preference: mx.preference, host: host_name(&mx.exchange) })
+            }
             _ => None,
         };
         let mut found: Vec<_> = records.into_iter().filter_map(exchanger).collect();
@@ -124,17 +139,18 @@ impl Resolver {
 
     /// The records of this type; at least one.
     async fn lookup(&self, name: &Name, kind: RecordType) -> Result<Vec<RData>, DnsError> {
-        let answer = match tokio::time::timeout(self.limit, self.inner.lookup(name.clone(), kind)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                let mapped = failure(&error);
-                if mapped.is_transient() {
-                    tracing::debug!(%name, %kind, %error, "the DNS gave no answer");
+        let answer =
+            match tokio::time::timeout(self.limit, self.inner.lookup(name.clone(), kind)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => {
+                    let mapped = failure(&error);
+                    if mapped.is_transient() {
+                        tracing::debug!(%name, %kind, %error, "the DNS gave no answer");
+                    }
+                    return Err(mapped);
                 }
-                return Err(mapped);
-            }
-            Err(_) => return Err(DnsError::Timeout),
-        };
+                Err(_) => return Err(DnsError::Timeout),
+            };
         let records: Vec<_> = answer
             .answers()
             .iter()
@@ -150,24 +166,30 @@ impl Names for Resolver {
         Self::addresses(self, name).boxed()
     }
 
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
         Self::mail_exchangers(self, name).boxed()
     }
 }
 
-/// The servers and options of `resolv.conf`; where there is none, a server on this host, as the system's resolver has it.
+/// The servers and options of `resolv.conf`; where there is none, a server on this host, as the
+/// system's resolver has it.
 fn system() -> (Vec<SocketAddr>, ResolverOpts) {
     match system_conf::read_system_conf() {
         Ok((config, options)) if !config.name_servers().is_empty() => {
             let address = |server: &NameServerConfig| {
-                let port = server.connections.first().map_or(DNS_PORT, |connection| connection.port);
+                let port =
+                    server.connections.first().map_or(DNS_PORT, |connection| connection.port);
                 SocketAddr::new(server.ip, port)
             };
             (config.name_servers().iter().map(address).collect(), options)
         }
         read => {
             if let Err(error) = read {
-                tracing::warn!(%error, "the system's DNS servers can't be read; a server on this host is asked");
+                tracing::warn!(%error, "the system's DNS servers can't be read; a server on this \
+                 host is asked");
             }
             (vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), DNS_PORT)], ResolverOpts::default())
         }
@@ -203,9 +225,14 @@ pub fn ascii_name(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     // What the text form of a name gives a meaning of its own is in no name that mail knows.
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\\"();@$".contains(&byte);
-    let ascii = if name.is_ascii() { name.to_ascii_lowercase() } else { idna::domain_to_ascii(name).ok()? };
+    let ascii = if name.is_ascii() {
+        name.to_ascii_lowercase()
+    } else {
+        idna::domain_to_ascii(name).ok()?
+    };
     let fits = ascii.split('.').all(|label| (1..=facteur_smtp::MAX_LABEL).contains(&label.len()));
-    (fits && ascii.len() <= facteur_smtp::MAX_DOMAIN && ascii.bytes().all(is_plain)).then_some(ascii)
+    (fits && ascii.len() <= facteur_smtp::MAX_DOMAIN && ascii.bytes().all(is_plain))
+        .then_some(ascii)
 }
 
 /// Lower-case without the final dot; the root stays ".".
@@ -218,14 +245,19 @@ fn host_name(name: &Name) -> String {
 }
 
 /// Two kinds of records of one name as one answer.
-fn both(one: Result<Vec<RData>, DnsError>, other: Result<Vec<RData>, DnsError>) -> Result<Vec<RData>, DnsError> {
+fn both(
+    one: Result<Vec<RData>, DnsError>,
+    other: Result<Vec<RData>, DnsError>,
+) -> Result<Vec<RData>, DnsError> {
     match (one, other) {
         (Ok(mut one), Ok(other)) => {
             one.extend(other);
             Ok(one)
         }
         (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-        (Err(one), Err(other)) => Err(if one.is_transient() || other == DnsError::NoData { one } else { other }),
+        (Err(one), Err(other)) => {
+            Err(if one.is_transient() || other == DnsError::NoData { one } else { other })
+        }
     }
 }
 

@@ -1,6 +1,8 @@
-//! Where another program of the operator's listens: a TCP port or a unix socket, and a connection to it.
+//! Where another program of the operator's listens: a TCP port or a unix socket, and a connection
+//! to it.
 //!
-//! Names are looked up as the system does it, hosts file included: these are the operator's own machines, not those of mail.
+//! Names are looked up as the system does it, hosts file included: these are the operator's own
+//! machines, not those of mail.
 
 use std::fmt;
 use std::io;
@@ -30,8 +32,10 @@ impl Endpoint {
     /// # Errors
     /// What to write instead.
     pub fn tcp(text: &str) -> Result<Self, String> {
-        let split = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-        let (host, port) = split.filter(|(host, port)| !host.is_empty() && *port > 0).ok_or_else(wanted)?;
+        let split =
+            text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        let (host, port) =
+            split.filter(|(host, port)| !host.is_empty() && *port > 0).ok_or_else(wanted)?;
         let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let right = match inner {
             Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
@@ -62,7 +66,8 @@ impl Endpoint {
 }
 
 fn wanted() -> String {
-    "write \"127.0.0.1:3310\", \"host:3310\", \"[::1]:3310\", or the path of a unix socket".to_owned()
+    "write \"127.0.0.1:3310\", \"host:3310\", \"[::1]:3310\", or the path of a unix socket"
+        .to_owned()
 }
 
 impl fmt::Display for Endpoint {
@@ -84,7 +89,17 @@ mod tests {
         for text in ["127.0.0.1:3310", "clamd.example:3310", "[::1]:3310"] {
             assert_eq!(Endpoint::tcp(text).unwrap().to_string(), text);
         }
-        for wrong in ["", "clamd", "clamd:", ":3310", "clamd:0", "clamd:99999", "::1:3310", "[clamd]:3310", "a b:1"] {
+        for wrong in [
+            "",
+            "clamd",
+            "clamd:",
+            ":3310",
+            "clamd:0",
+            "clamd:99999",
+            "::1:3310",
+            "[clamd]:3310",
+            "a b:1",
+        ] {
             assert!(Endpoint::tcp(wrong).is_err(), "{wrong}");
         }
     }

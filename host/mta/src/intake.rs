@@ -1,13 +1,17 @@
-//! The last step before the store: a message that was accepted gets its Received: header and its final recipients.
+//! The last step before the store: a message that was accepted gets its Received: header and its
+//! final recipients.
 //!
-//! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no table shows.
+//! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no
+//! table shows.
 
 use bytes::{BufMut, BytesMut};
-use facteur_policy::{Actions, Content, FinalRecipient, Outgoing, SessionFacts, Unavailable, header_line};
+use facteur_policy::{
+    Actions, Content, FinalRecipient, Outgoing, SessionFacts, Unavailable, header_line,
+};
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
 use facteur_spool::{
-    Client, Hold, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued, Recipient, State, Target,
-    Timestamp,
+    Client, Hold, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued,
+    Recipient, State, Target, Timestamp,
 };
 
 use crate::bodies;
@@ -37,7 +41,8 @@ pub struct Accepted<'a> {
 /// Stores it, and hands it to the queue. Returns once it is on the disk.
 ///
 /// # Errors
-/// The reply for the client; nothing was stored then, or may have been if the spool failed just now.
+/// The reply for the client; nothing was stored then, or may have been if the spool failed just
+/// now.
 pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>, Reply> {
     let Accepted { session, esmtp, sender, parameters, recipients, outgoing, body } = accepted;
     let sender = outgoing.sender.unwrap_or(sender);
@@ -82,7 +87,11 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         envid: parameters.envid.clone(),
         tags: outgoing.tags,
         hold: hold(outgoing.actions),
-        recipients: outgoing.recipients.into_iter().map(|one| received_recipient(one, recipients)).collect(),
+        recipients: outgoing
+            .recipients
+            .into_iter()
+            .map(|one| received_recipient(one, recipients))
+            .collect(),
     };
     let queued = store(mta, new, session.id.as_str()).await.map_err(|error| {
         tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
@@ -100,7 +109,11 @@ fn hold(actions: Actions) -> Option<Hold> {
 ///
 /// # Errors
 /// The store's.
-async fn store(mta: &Mta, new: NewMessage, session: &str) -> Result<Queued, facteur_spool::SpoolError> {
+async fn store(
+    mta: &Mta,
+    new: NewMessage,
+    session: &str,
+) -> Result<Queued, facteur_spool::SpoolError> {
     let held = new.hold.is_some();
     let message = as_stored(&new);
     let queued = mta.spool.insert(new).await?;
@@ -168,7 +181,11 @@ pub fn with_ids(mut message: Message, queued: &Queued) -> Message {
 }
 
 /// A final recipient as the store takes it.
-pub fn recipient(one: FinalRecipient, notify: Option<Notify>, orcpt: Option<String>) -> NewRecipient {
+pub fn recipient(
+    one: FinalRecipient,
+    notify: Option<Notify>,
+    orcpt: Option<String>,
+) -> NewRecipient {
     NewRecipient {
         orcpt,
         notify,
@@ -206,14 +223,21 @@ fn shown(sender: Option<&Address>) -> String {
 }
 
 /// Trace information (RFC 5321 section 4.4).
-fn received(header: &mut BytesMut, client: &Client, hostname: &str, id: QueueId, sole: Option<&Address>) {
+fn received(
+    header: &mut BytesMut,
+    client: &Client,
+    hostname: &str,
+    id: QueueId,
+    sole: Option<&Address>,
+) {
     let now = jiff::Zoned::now();
     let date = now.strftime("%a, %d %b %Y %H:%M:%S %z (%Z)");
     let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
     let address = bracketed(&client.address);
     let recipient = sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{to}>; "));
     let line = format!(
-        "Received: from {helo} ({} {address})\r\n\tby {hostname} (facteur) with {} id {id}{recipient}{date}\r\n",
+        "Received: from {helo} ({} {address})\r\n\tby {hostname} (facteur) with {} id \
+         {id}{recipient}{date}\r\n",
         client.name, client.protocol
     );
     header.put_slice(line.as_bytes());
@@ -241,7 +265,9 @@ pub fn hops(content: &dyn Content) -> Result<usize, Unavailable> {
         if line.is_empty() || line == b"\r" {
             break;
         }
-        count += usize::from(line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME)));
+        count += usize::from(
+            line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME)),
+        );
     }
     Ok(count)
 }
@@ -252,7 +278,8 @@ mod tests {
 
     #[test]
     fn hops_are_counted_in_the_headers_only() {
-        let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n".to_vec();
+        let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n"
+            .to_vec();
         assert_eq!(hops(&text).unwrap(), 2);
     }
 }

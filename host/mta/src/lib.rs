@@ -1,7 +1,8 @@
 //! facteur, the program, as a library: what the binary and the tests are made of.
 //!
-//! A message goes one way: [`listener`] → [`session`] → [`intake`] → the spool → [`queue`] → [`delivery`]; each step is one module with
-//! one door. Beside the way stand what all steps share ([`mta`], [`live`], [`config`], [`tables`], [`dns`], [`services`], [`bodies`]) and the
+//! A message goes one way: [`listener`] → [`session`] → [`intake`] → the spool → [`queue`] →
+//! [`delivery`]; each step is one module with one door. Beside the way stand what all steps share
+//! ([`mta`], [`live`], [`config`], [`tables`], [`dns`], [`services`], [`bodies`]) and the
 //! operator's doors ([`admin`], [`cli`]); [`serve`] starts and stops it all.
 
 #![forbid(unsafe_code)]

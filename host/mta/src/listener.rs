@@ -1,6 +1,7 @@
 //! Listens on one address, and starts a session for each client.
 //!
-//! It bounds how many there are: above the limit a client hears 421 and goes. It knows nothing of SMTP but that.
+//! It bounds how many there are: above the limit a client hears 421 and goes. It knows nothing of
+//! SMTP but that.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ use crate::session;
 
 /// Clients that may wait for accept.
 const BACKLOG: i32 = 1024;
-/// After accept failed, as it does when the process is out of file descriptors: trying at once would only burn the processor.
+/// After accept failed, as it does when the process is out of file descriptors: trying at once
+/// would only burn the processor.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// A bound address.
@@ -36,7 +38,8 @@ impl Listener {
         let address = listen.address;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
-        // For its connections, which have it from here: replies are whole segments already, and waiting for more makes the client wait.
+        // For its connections, which have it from here: replies are whole segments already, and
+        // waiting for more makes the client wait.
         socket.set_tcp_nodelay(true)?;
         if address.is_ipv6() {
             // "[::]:25" and "0.0.0.0:25" are two listeners, whatever the system's default.
@@ -93,6 +96,8 @@ impl Listener {
 fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta) {
     tracing::warn!(client = %client.ip().to_canonical(), "turned away: too many sessions");
     let hostname = &mta.lives.load().config.hostname;
-    // A fresh socket's buffer has room for one line; if not, the client learns as much from the end of the connection.
-    let _ = stream.try_write(format!("421 4.3.2 {hostname} Error: too many connections\r\n").as_bytes());
+    // A fresh socket's buffer has room for one line; if not, the client learns as much from the end
+    // of the connection.
+    let _ = stream
+        .try_write(format!("421 4.3.2 {hostname} Error: too many connections\r\n").as_bytes());
 }

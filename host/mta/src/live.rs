@@ -1,7 +1,8 @@
-//! What is in force: one configuration with its tables, mailboxes and plugins, exchanged as a whole.
+//! What is in force: one configuration with its tables, mailboxes and plugins, exchanged as a
+//! whole.
 //!
-//! A reload makes a new one beside it and swaps a pointer; sessions under way finish on the old one. If anything of the new one is
-//! wrong, the old one stays and every error is told.
+//! A reload makes a new one beside it and swaps a pointer; sessions under way finish on the old
+//! one. If anything of the new one is wrong, the old one stays and every error is told.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,9 +39,11 @@ pub struct Live {
 /// What it is loaded for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be told what is wrong: a broken table is an error, and nothing is written, not even compiled code.
+    /// To be told what is wrong: a broken table is an error, and nothing is written, not even
+    /// compiled code.
     Check,
-    /// A start must not fail for a table that comes a second later: a broken one is "try later" until it is good.
+    /// A start must not fail for a table that comes a second later: a broken one is "try later"
+    /// until it is good.
     Start,
     /// What is in force is better than what is broken.
     Reload,
@@ -90,11 +93,21 @@ impl Live {
             tables: tables.clone(),
             mailboxes: mailboxes.clone(),
             resolver: shared.resolver.clone(),
-            scanners: AllScanners::new(&config.scanners, before.map(|live| &live.services.scanners)),
+            scanners: AllScanners::new(
+                &config.scanners,
+                before.map(|live| &live.services.scanners),
+            ),
             folders: Folders::new(&config.folders, before.map(|live| &live.services.folders)),
-            connector: Connector::new(&config.services, before.map(|live| &live.services.connector)),
+            connector: Connector::new(
+                &config.services,
+                before.map(|live| &live.services.connector),
+            ),
             counters: counters(shared, &config).await,
-            verifier: Verifier::new(shared.answers.clone(), config.verify.clone(), delivery.clone()),
+            verifier: Verifier::new(
+                shared.answers.clone(),
+                config.verify.clone(),
+                delivery.clone(),
+            ),
         });
         let (mut policy, unreadable) = policy_config(&config);
         errors.extend(unreadable);
@@ -104,7 +117,9 @@ impl Live {
         }
         match Policy::load(runtime, policy, services.clone()).await {
             Ok(policy) if errors.is_empty() => {
-                let chain = |listen: &config::Listen| (listen.name.clone(), policy.chain(Some(&listen.chain)));
+                let chain = |listen: &config::Listen| {
+                    (listen.name.clone(), policy.chain(Some(&listen.chain)))
+                };
                 let chains = config.listen.iter().map(chain).collect();
                 Ok(Self { config, tables, delivery, services, policy, chains })
             }
@@ -116,8 +131,8 @@ impl Live {
         }
     }
 
-    /// The plugins that this listener asks. A listener that the configuration in force doesn't know any more asks none, and so
-    /// relays nothing: it ends with the next restart.
+    /// The plugins that this listener asks. A listener that the configuration in force doesn't know
+    /// any more asks none, and so relays nothing: it ends with the next restart.
     pub fn chain(&self, listener: &str) -> Chain {
         self.chains.get(listener).cloned().unwrap_or_else(|| self.policy.chain(Some(&[])))
     }
@@ -130,7 +145,8 @@ async fn counters(shared: &Shared, config: &Config) -> CountersView {
     tokio::task::spawn_blocking(move || counters.view(&wanted)).await.unwrap_or_default()
 }
 
-/// The plugins and domains of a configuration, to be loaded; and a line for each component that can't be read.
+/// The plugins and domains of a configuration, to be loaded; and a line for each component that
+/// can't be read.
 pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
     let (mut plugins, mut errors) = (Vec::new(), Vec::new());
     for plugin in &config.plugins {
@@ -155,7 +171,8 @@ pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
     (PolicyConfig { plugins, domains: config.domains.clone(), code: None }, errors)
 }
 
-/// What a plugin in the shadow is lent: counters of its own, and nothing that others could see a trace of.
+/// What a plugin in the shadow is lent: counters of its own, and nothing that others could see a
+/// trace of.
 fn in_the_shadow(config: &Config, services: Arc<Lent>) -> Arc<dyn Services> {
     // In memory alone: they last until the next reload.
     let counters = Counters::new(None).view(&config.counters);

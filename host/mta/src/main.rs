@@ -4,7 +4,8 @@
 
 use std::process::ExitCode;
 
-/// Sandboxes, replies and rows are made and dropped by the thousand each second, by some threads for others.
+/// Sandboxes, replies and rows are made and dropped by the thousand each second, by some threads
+/// for others.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

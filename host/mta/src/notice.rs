@@ -1,8 +1,9 @@
-//! The messages that tell a sender what became of a message: delivery status notifications (RFC 3464, and RFC 6533 where an
-//! address isn't ASCII), in the spirit of Postfix's.
+//! The messages that tell a sender what became of a message: delivery status notifications (RFC
+//! 3464, and RFC 6533 where an address isn't ASCII), in the spirit of Postfix's.
 //!
-//! Pure: the time, the names and the original are handed in. Whatever a server or a sender wrote comes out as text that can't
-//! end its line, its field or its part. Who is told, and how the notice is sent, is the caller's.
+//! Pure: the time, the names and the original are handed in. Whatever a server or a sender wrote
+//! comes out as text that can't end its line, its field or its part. Who is told, and how the
+//! notice is sent, is the caller's.
 
 use std::fmt::Write as _;
 
@@ -44,7 +45,8 @@ impl Action {
     }
 }
 
-/// Whether the sender wants to hear of this (RFC 3461 section 4.1): of failure and delay if nothing was said.
+/// Whether the sender wants to hear of this (RFC 3461 section 4.1): of failure and delay if nothing
+/// was said.
 pub fn wants(notify: Option<Notify>, action: Action) -> bool {
     let notify = notify.unwrap_or(Notify { success: false, failure: true, delay: true });
     match action {
@@ -87,7 +89,8 @@ pub struct Notice<'a> {
     pub now: Timestamp,
     /// The zone in which dates are told.
     pub zone: &'a TimeZone,
-    /// Unique: the left side of its Message-ID, and what its boundary is made of. Letters, digits and dots.
+    /// Unique: the left side of its Message-ID, and what its boundary is made of. Letters, digits
+    /// and dots.
     pub id: &'a str,
     /// Whom it is told.
     pub to: &'a Address,
@@ -116,7 +119,9 @@ impl Notice<'_> {
         let utf8 = self.is_international();
         let (text, status) = (self.text(), self.status(utf8));
         let (kind, title, original) = match &self.returned {
-            Returned::Whole(bytes) => (if utf8 { "message/global" } else { "message/rfc822" }, "Your message", bytes),
+            Returned::Whole(bytes) => {
+                (if utf8 { "message/global" } else { "message/rfc822" }, "Your message", bytes)
+            }
             Returned::Headers(bytes) => (
                 if utf8 { "message/global-headers" } else { "text/rfc822-headers" },
                 "The headers of your message",
@@ -124,7 +129,8 @@ impl Notice<'_> {
             ),
         };
         let charset = if text.is_ascii() { "us-ascii" } else { "utf-8" };
-        let delivery_status = if utf8 { "message/global-delivery-status" } else { "message/delivery-status" };
+        let delivery_status =
+            if utf8 { "message/global-delivery-status" } else { "message/delivery-status" };
         let parts = [
             ("Notification", format!("text/plain; charset={charset}"), text.as_bytes()),
             ("Delivery report", delivery_status.to_owned(), status.as_bytes()),
@@ -157,7 +163,9 @@ impl Notice<'_> {
                 || recipient.original.needs_smtputf8()
                 || recipient.orcpt.as_ref().is_some_and(|orcpt| !orcpt.is_ascii())
         };
-        self.message.utf8 || self.to.needs_smtputf8() || self.reports.iter().any(|report| recipient(report.recipient))
+        self.message.utf8
+            || self.to.needs_smtputf8()
+            || self.reports.iter().any(|report| recipient(report.recipient))
     }
 
     fn header(&self, to: &str, boundary: &str, eight_bit: bool) -> String {
@@ -165,14 +173,19 @@ impl Notice<'_> {
         let subject = match self.reports.iter().map(|report| report.action).min() {
             Some(Action::Failed) | None => "Undelivered Mail Returned to Sender",
             Some(Action::Delayed { .. }) => "Delayed Mail (still being retried)",
-            Some(Action::Delivered | Action::Relayed | Action::Expanded) => "Successful Mail Delivery Report",
+            Some(Action::Delivered | Action::Relayed | Action::Expanded) => {
+                "Successful Mail Delivery Report"
+            }
         };
         let (date, encoding) = (self.date(self.now), encoding(eight_bit));
         format!(
-            "From: Mail Delivery System <MAILER-DAEMON@{origin}>\r\nTo: <{to}>\r\nSubject: {subject}\r\nDate: {date}\r\n\
+            "From: Mail Delivery System <MAILER-DAEMON@{origin}>\r\nTo: <{to}>\r\nSubject: \
+             {subject}\r\nDate: {date}\r\n\
              Message-ID: <{id}@{hostname}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
-             Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\
-             Content-Transfer-Encoding: {encoding}\r\n\r\nThis is a MIME-encapsulated message.\r\n\r\n"
+             Content-Type: multipart/report; \
+             report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n\
+             Content-Transfer-Encoding: {encoding}\r\n\r\nThis is a MIME-encapsulated \
+             message.\r\n\r\n"
         )
     }
 
@@ -208,17 +221,21 @@ impl Notice<'_> {
 
     fn introduction(&self, action: Action) -> String {
         match action {
-            Action::Failed => "I'm sorry: your message could not be delivered to the recipients below, for the reasons given \
-                with each. It comes back with this notice. If the reasons don't help you, ask your postmaster, and send this \
+            Action::Failed => "I'm sorry: your message could not be delivered to the recipients \
+             below, for the reasons given \
+                with each. It comes back with this notice. If the reasons don't help you, ask your \
+                postmaster, and send this \
                 notice along."
                 .to_owned(),
             Action::Delayed { until } => format!(
-                "Your message has not been delivered yet to the recipients below. You need not send it again: it is tried until \
+                "Your message has not been delivered yet to the recipients below. You need not \
+                 send it again: it is tried until \
                  {}.",
                 self.date(until)
             ),
             Action::Delivered => "Your message was delivered to the recipients below.".to_owned(),
-            Action::Relayed => "Your message was passed on to another server for the recipients below. That server doesn't \
+            Action::Relayed => "Your message was passed on to another server for the recipients \
+             below. That server doesn't \
                 report deliveries: if nothing goes wrong you will hear no more of it."
                 .to_owned(),
             Action::Expanded => "Your message was given to the members of these lists.".to_owned(),
@@ -247,7 +264,12 @@ impl Notice<'_> {
             field(&mut status, "Final-Recipient", &typed(&recipient.address, utf8), utf8);
             field(&mut status, "Action", report.action.word(), utf8);
             let code = report.reply.enhanced.map(|code| code.to_string());
-            field(&mut status, "Status", &code.unwrap_or_else(|| format!("{}.0.0", report.reply.code / 100)), utf8);
+            field(
+                &mut status,
+                "Status",
+                &code.unwrap_or_else(|| format!("{}.0.0", report.reply.code / 100)),
+                utf8,
+            );
             let said_by = match report.remote {
                 Some(remote) => {
                     field(&mut status, "Remote-MTA", &format!("dns; {}", host(remote)), utf8);
@@ -267,7 +289,9 @@ impl Notice<'_> {
     fn boundary(&self, parts: &[&[u8]]) -> String {
         let mut boundary = format!("=_{}", self.id);
         let occurs = |boundary: &str| {
-            parts.iter().any(|part| part.windows(boundary.len()).any(|window| window == boundary.as_bytes()))
+            parts.iter().any(|part| {
+                part.windows(boundary.len()).any(|window| window == boundary.as_bytes())
+            })
         };
         while occurs(&boundary) {
             boundary.push('_');
@@ -286,7 +310,8 @@ pub fn date(at: Timestamp, zone: &TimeZone) -> String {
     // Beyond the year 9999 no date is right; the beginning of all dates is seen to be wrong.
     let at = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let zoned = at.to_zoned(zone.clone());
-    jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
+    jiff::fmt::rfc2822::to_string(&zoned)
+        .unwrap_or_else(|_| "Thu, 1 Jan 1970 00:00:00 +0000".to_owned())
 }
 
 fn encoding(eight_bit: bool) -> &'static str {
@@ -297,7 +322,9 @@ fn encoding(eight_bit: bool) -> &'static str {
 fn address(address: &Address, utf8: bool) -> String {
     let text = address.to_string();
     match text.rsplit_once('@') {
-        Some((local, domain)) if !utf8 && !domain.is_ascii() => format!("{local}@{}", address.ascii_domain()),
+        Some((local, domain)) if !utf8 && !domain.is_ascii() => {
+            format!("{local}@{}", address.ascii_domain())
+        }
         _ => text,
     }
 }
@@ -327,8 +354,8 @@ fn field(status: &mut String, name: &str, value: &str, utf8: bool) {
     wrap(status, "    ", &format!("{name}: {}", plain(value, utf8)));
 }
 
-/// Appends a text in lines; all but the first are indented. Words are kept whole where a line may hold them at all
-/// (RFC 5322 section 2.1.1: 998 octets).
+/// Appends a text in lines; all but the first are indented. Words are kept whole where a line may
+/// hold them at all (RFC 5322 section 2.1.1: 998 octets).
 fn wrap(output: &mut String, indent: &str, text: &str) {
     const LONGEST: usize = 900;
     let mut column = 0;

@@ -64,7 +64,8 @@ fn a_bounce() {
         },
         Report { recipient: &plain, action: Action::Failed, reply: &ours, remote: None },
     ];
-    let written = write(&letter, &reports, Returned::Whole(Bytes::from_static(ORIGINAL.as_bytes())));
+    let written =
+        write(&letter, &reports, Returned::Whole(Bytes::from_static(ORIGINAL.as_bytes())));
     assert!(!written.utf8 && !written.eight_bit);
     let text = text(&written);
     let header = text.split_once("\r\n\r\n").unwrap().0;
@@ -72,8 +73,10 @@ fn a_bounce() {
         header,
         "From: Mail Delivery System <MAILER-DAEMON@here.example>\r\nTo: <s@there.example>\r\n\
          Subject: Undelivered Mail Returned to Sender\r\nDate: Fri, 13 Nov 2026 15:01:00 +0100\r\n\
-         Message-ID: <0123abcd@mx.here.example>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
-         Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"=_0123abcd\"\r\n\
+         Message-ID: <0123abcd@mx.here.example>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: \
+         1.0\r\n\
+         Content-Type: multipart/report; \
+         report-type=delivery-status;\r\n\tboundary=\"=_0123abcd\"\r\n\
          Content-Transfer-Encoding: 7bit"
     );
     let parts = parts(&text);
@@ -83,17 +86,22 @@ fn a_bounce() {
     let unfolded = parts[0].1.replace("\r\n    ", " ");
     assert!(
         unfolded.contains(
-            "<louen@elsewhere.example> (expanded from <boss@here.example>): host mx.elsewhere.example[192.0.2.1] said: \
-             550 5.1.1 no such user here\r\n<nobody@none.example>: Host or domain name not found\r\n"
+            "<louen@elsewhere.example> (expanded from <boss@here.example>): host \
+             mx.elsewhere.example[192.0.2.1] said: \
+             550 5.1.1 no such user here\r\n<nobody@none.example>: Host or domain name not \
+             found\r\n"
         ),
         "{unfolded}"
     );
     assert!(parts[1].0.contains("Content-Type: message/delivery-status\r\n"));
     assert_eq!(
         parts[1].1,
-        "Reporting-MTA: dns; mx.here.example\r\nOriginal-Envelope-Id: QQ314159\r\nX-Facteur-Queue-ID: 6FEE36C37B\r\n\
-         X-Facteur-Sender: rfc822; s@there.example\r\nArrival-Date: Fri, 13 Nov 2026 15:00:00 +0100\r\n\r\n\
-         Original-Recipient: rfc822;BOSS@here.example\r\nFinal-Recipient: rfc822; louen@elsewhere.example\r\n\
+        "Reporting-MTA: dns; mx.here.example\r\nOriginal-Envelope-Id: QQ314159\r\n\
+         X-Facteur-Queue-ID: 6FEE36C37B\r\n\
+         X-Facteur-Sender: rfc822; s@there.example\r\nArrival-Date: Fri, 13 Nov 2026 15:00:00 \
+         +0100\r\n\r\n\
+         Original-Recipient: rfc822;BOSS@here.example\r\nFinal-Recipient: rfc822; \
+         louen@elsewhere.example\r\n\
          Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.elsewhere.example\r\n\
          Diagnostic-Code: smtp; 550 5.1.1 no such user here\r\n\r\n\
          Final-Recipient: rfc822; nobody@none.example\r\nAction: failed\r\nStatus: 5.4.4\r\n\
@@ -110,7 +118,8 @@ fn delays_and_successes_bring_the_headers() {
     let headers = Returned::Headers(Bytes::from_static(b"Subject: x\r\n"));
     let reply = Reply::new(450, "", "busy");
     let until = Timestamp(NOW.0 + 5 * 86_400_000);
-    let delayed = Report { recipient: &to, action: Action::Delayed { until }, reply: &reply, remote: None };
+    let delayed =
+        Report { recipient: &to, action: Action::Delayed { until }, reply: &reply, remote: None };
     let text1 = text(&write(&letter, &[delayed], headers.clone()));
     assert!(text1.contains("\r\nSubject: Delayed Mail (still being retried)\r\n"));
     let status = &parts(&text1)[1].1;
@@ -119,9 +128,11 @@ fn delays_and_successes_bring_the_headers() {
     assert!(parts(&text1)[2].0.contains("text/rfc822-headers"));
 
     let reply = Reply::new(250, "2.0.0", "delivered to maildir");
-    for (action, word) in
-        [(Action::Delivered, "delivered"), (Action::Relayed, "relayed"), (Action::Expanded, "expanded")]
-    {
+    for (action, word) in [
+        (Action::Delivered, "delivered"),
+        (Action::Relayed, "relayed"),
+        (Action::Expanded, "expanded"),
+    ] {
         let report = Report { recipient: &to, action, reply: &reply, remote: None };
         let text = text(&write(&letter, &[report], headers.clone()));
         assert!(text.contains("\r\nSubject: Successful Mail Delivery Report\r\n"));
@@ -135,9 +146,16 @@ fn what_others_wrote_stays_in_its_place() {
     letter.envid = Some("a\r\nReporting-MTA: dns; evil".into());
     let mut to = recipient("a@there.example");
     to.orcpt = Some("rfc822;x\r\n\r\nAction: delivered".into());
-    let reply = Reply::new(550, "", format!("r\r\n--=_0123abcd--\r\né\u{1b}[31m {}", "x".repeat(3000)));
-    let report = Report { recipient: &to, action: Action::Failed, reply: &reply, remote: Some("mx[192.0.2.1]:25") };
-    let original = Bytes::from_static(b"Subject: x\r\n\r\n--=_0123abcd\r\n\r\n--=_0123abcd_--\r\nno line end");
+    let reply =
+        Reply::new(550, "", format!("r\r\n--=_0123abcd--\r\né\u{1b}[31m {}", "x".repeat(3000)));
+    let report = Report {
+        recipient: &to,
+        action: Action::Failed,
+        reply: &reply,
+        remote: Some("mx[192.0.2.1]:25"),
+    };
+    let original =
+        Bytes::from_static(b"Subject: x\r\n\r\n--=_0123abcd\r\n\r\n--=_0123abcd_--\r\nno line end");
     let written = write(&letter, &[report], Returned::Whole(original.clone()));
     assert!(written.eight_bit && !written.utf8);
     let text = text(&written);
@@ -147,7 +165,10 @@ fn what_others_wrote_stays_in_its_place() {
     let status = &parts[1].1;
     assert!(status.is_ascii());
     let lines_with = |name: &str| status.lines().filter(|line| line.starts_with(name)).count();
-    assert_eq!((lines_with("Reporting-MTA:"), lines_with("Action:"), lines_with("Final-Recipient:")), (1, 1, 1));
+    assert_eq!(
+        (lines_with("Reporting-MTA:"), lines_with("Action:"), lines_with("Final-Recipient:")),
+        (1, 1, 1)
+    );
     assert_eq!(status.matches("\r\n\r\n").count(), 1);
     assert_eq!(parts[2].1.as_bytes(), original);
 }

@@ -1,4 +1,5 @@
-//! The plugins in force, as an operator sees them: what each is, what it may do and use, how it has been doing since its load.
+//! The plugins in force, as an operator sees them: what each is, what it may do and use, how it has
+//! been doing since its load.
 //!
 //! [`entries`] gathers what the running program knows; [`table`] is for people.
 
@@ -61,7 +62,11 @@ pub struct Limits {
 /// The plugins in force, in the order in which they are asked.
 pub fn entries(live: &Live) -> Vec<PluginEntry> {
     let known = |name: &str| live.config.plugins.iter().find(|plugin| plugin.name == name);
-    live.policy.plugins().iter().filter_map(|plugin| Some(entry(known(plugin.name())?, plugin))).collect()
+    live.policy
+        .plugins()
+        .iter()
+        .filter_map(|plugin| Some(entry(known(plugin.name())?, plugin)))
+        .collect()
 }
 
 fn entry(written: &config::Plugin, plugin: &facteur_policy::Plugin) -> PluginEntry {
@@ -101,7 +106,11 @@ fn entry(written: &config::Plugin, plugin: &facteur_policy::Plugin) -> PluginEnt
 
 /// What the plugin's answers count for, in a word or a few.
 fn mode(written: &config::Plugin) -> String {
-    let share = if written.share < 100 { format!(" in {} % of sessions", written.share) } else { String::new() };
+    let share = if written.share < 100 {
+        format!(" in {} % of sessions", written.share)
+    } else {
+        String::new()
+    };
     match (written.mode, &written.instead_of) {
         (Mode::Shadow, _) => format!("shadow{share}"),
         (Mode::Enforce, None) => "enforce".to_owned(),
@@ -109,14 +118,19 @@ fn mode(written: &config::Plugin) -> String {
     }
 }
 
-/// What a person reads: how they do, a row each, and below what they are and may do. `time` writes milliseconds since 1970.
+/// What a person reads: how they do, a row each, and below what they are and may do. `time` writes
+/// milliseconds since 1970.
 pub fn table(entries: &[PluginEntry], time: impl Fn(u64) -> String) -> String {
     if entries.is_empty() {
-        return "There is no plugin: nothing is relayed, and only addresses with a mailbox are taken.\n".to_owned();
+        return "There is no plugin: nothing is relayed, and only addresses with a mailbox are \
+         taken.\n"
+            .to_owned();
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["Plugin", "Version", "Hash", "Mode", "Calls", "Errors", "p50", "p99", "Memory", "Health"]);
+    table.set_header([
+        "Plugin", "Version", "Hash", "Mode", "Calls", "Errors", "p50", "p99", "Memory", "Health",
+    ]);
     for entry in entries {
         let counted = &entry.counted;
         table.add_row([
@@ -129,7 +143,9 @@ pub fn table(entries: &[PluginEntry], time: impl Fn(u64) -> String) -> String {
             counted.p50_micros.map_or_else(|| "-".into(), duration),
             counted.p99_micros.map_or_else(|| "-".into(), duration),
             format!("{} of {}", bytes(counted.memory_peak), bytes(entry.limits.memory as u64)),
-            counted.failing_since.map_or_else(|| "good".into(), |since| format!("failing since {}", time(since))),
+            counted
+                .failing_since
+                .map_or_else(|| "good".into(), |since| format!("failing since {}", time(since))),
         ]);
     }
     let mut text = format!("{table}\n");
@@ -141,11 +157,17 @@ pub fn table(entries: &[PluginEntry], time: impl Fn(u64) -> String) -> String {
 }
 
 fn describe(entry: &PluginEntry, time: impl Fn(u64) -> String) -> String {
-    let list = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
-    let stages = if entry.stages.is_empty() { String::new() } else { format!(" ({})", entry.stages.join(", ")) };
+    let list =
+        |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+    let stages = if entry.stages.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", entry.stages.join(", "))
+    };
     let limits = &entry.limits;
     format!(
-        "{}\n  component  {}\n  hooks      {}{stages}\n  grants     {}\n  isolation  {}\n  on-error   {}\n  limits     memory {}, \
+        "{}\n  component  {}\n  hooks      {}{stages}\n  grants     {}\n  isolation  {}\n  \
+         on-error   {}\n  limits     memory {}, \
          timeout {}, cpu {}, concurrency {}\n  loaded     {}\n",
         entry.name,
         entry.component,
@@ -188,7 +210,11 @@ fn bytes(bytes: u64) -> String {
 
 fn tenths(value: u64, unit: u64, name: &str) -> String {
     let tenths = u128::from(value) * 10 / u128::from(unit);
-    if tenths % 10 == 0 { format!("{} {name}", tenths / 10) } else { format!("{}.{} {name}", tenths / 10, tenths % 10) }
+    if tenths % 10 == 0 {
+        format!("{} {name}", tenths / 10)
+    } else {
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    }
 }
 
 #[cfg(test)]

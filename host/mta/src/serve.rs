@@ -1,8 +1,9 @@
 //! The program from start to stop.
 //!
-//! Start: configuration, store, tables and plugins, queue, then the doors: nothing is accepted before all that could refuse it is
-//! there. Stop: the doors close, sessions hear 421, what is being delivered ends, the store is closed. If the store
-//! fails, the process ends at once, without touching it again.
+//! Start: configuration, store, tables and plugins, queue, then the doors: nothing is accepted
+//! before all that could refuse it is there. Stop: the doors close, sessions hear 421, what is
+//! being delivered ends, the store is closed. If the store fails, the process ends at once, without
+//! touching it again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use crate::queue::{self, Backoff, Queue};
 use crate::services::Shared;
 use crate::verify::Answers;
 
-/// How long deliveries under way may take when the program stops; what isn't done by then is tried again after the start.
+/// How long deliveries under way may take when the program stops; what isn't done by then is tried
+/// again after the start.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The file of the durable counters, in the spool.
@@ -67,9 +69,15 @@ pub enum ServeError {
 /// What helps against the usual reasons why an address can't be had.
 fn mend(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => ": another program listens there; stop it, or change [[listen]]",
-        std::io::ErrorKind::PermissionDenied => ": ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE",
-        std::io::ErrorKind::AddrNotAvailable => ": this machine doesn't have the address; change [[listen]]",
+        std::io::ErrorKind::AddrInUse => {
+            ": another program listens there; stop it, or change [[listen]]"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ": ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE"
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            ": this machine doesn't have the address; change [[listen]]"
+        }
         _ => "",
     }
 }
@@ -103,19 +111,24 @@ impl Control {
         let result = self.try_reload().await;
         match &result {
             Ok(()) => tracing::info!("reloaded"),
-            Err(errors) => errors.iter().for_each(|error| tracing::error!(error, "not reloaded: the old one stays")),
+            Err(errors) => errors
+                .iter()
+                .for_each(|error| tracing::error!(error, "not reloaded: the old one stays")),
         }
         result
     }
 
     async fn try_reload(&self) -> Result<(), Vec<String>> {
-        let Some(file) = &self.file else { return Err(vec!["there is no configuration file to load".into()]) };
+        let Some(file) = &self.file else {
+            return Err(vec!["there is no configuration file to load".into()]);
+        };
         let config = Config::load(file).map_err(|errors| lines(&errors))?;
         let before = self.lives.load_full();
         if let Some(what) = needs_restart(&before.config, &config) {
             return Err(vec![format!("{what} has changed: that needs a restart")]);
         }
-        let live = Live::load(config, &self.runtime, &self.shared, Some(&before), Purpose::Reload).await?;
+        let live =
+            Live::load(config, &self.runtime, &self.shared, Some(&before), Purpose::Reload).await?;
         for section in waiting_for_restart(&before.config, &live.config) {
             tracing::warn!(section, "changed, and in force after a restart only");
         }
@@ -128,7 +141,9 @@ impl Control {
 
 /// What can't be exchanged while the program runs.
 fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
-    let addresses = |config: &Config| config.listen.iter().map(|listen| listen.name.clone()).collect::<Vec<_>>();
+    let addresses = |config: &Config| {
+        config.listen.iter().map(|listen| listen.name.clone()).collect::<Vec<_>>()
+    };
     if addresses(old) != addresses(new) {
         Some("[[listen]]")
     } else if old.spool.path != new.spool.path {
@@ -143,7 +158,11 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
 /// What is taken over at a start, and has changed.
 fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let sections = |config: &Config| {
-        let limits: Vec<_> = config.listen.iter().map(|listen| (listen.limits.clone(), listen.bare_newline)).collect();
+        let limits: Vec<_> = config
+            .listen
+            .iter()
+            .map(|listen| (listen.limits.clone(), listen.bare_newline))
+            .collect();
         [
             ("[[listen]]", format!("{limits:?}")),
             ("[queue]", format!("{:?}", config.queue)),
@@ -179,7 +198,8 @@ pub async fn check(config: Config) -> Result<(), ServeError> {
 /// # Errors
 /// It can't start.
 pub fn runtime(config: &Config) -> Result<Runtime, ServeError> {
-    Runtime::new(config.policy.sandboxes).map_err(|error| ServeError::Setup(vec![error.to_string()]))
+    Runtime::new(config.policy.sandboxes)
+        .map_err(|error| ServeError::Setup(vec![error.to_string()]))
 }
 
 /// What belongs to the program. Without a file of counters nothing is written.
@@ -187,7 +207,8 @@ pub fn runtime(config: &Config) -> Result<Runtime, ServeError> {
 /// # Errors
 /// The DNS is configured so that it can't be asked.
 pub fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, ServeError> {
-    let resolver = Resolver::new(&config.dns).map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
+    let resolver =
+        Resolver::new(&config.dns).map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
     Ok(Shared {
         resolver: Arc::new(resolver),
         counters: Arc::new(Counters::new(counters)),
@@ -195,7 +216,8 @@ pub fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, Serv
     })
 }
 
-/// Runs until SIGTERM or SIGINT. `ready` is called once clients are taken, with the bound addresses.
+/// Runs until SIGTERM or SIGINT. `ready` is called once clients are taken, with the bound
+/// addresses.
 ///
 /// # Errors
 /// What kept it from starting, or made it end.
@@ -228,7 +250,13 @@ pub async fn serve(
     let queue = Queue::start(parts(&spool, &lives, &deliverer, &decisions)).await?;
 
     let (stop, stopping) = watch::channel(false);
-    let mta = Arc::new(Mta::new(lives.clone(), spool.clone(), queue.clone(), decisions.clone(), stopping));
+    let mta = Arc::new(Mta::new(
+        lives.clone(),
+        spool.clone(),
+        queue.clone(),
+        decisions.clone(),
+        stopping,
+    ));
     let control = Control {
         file: file.map(Path::to_owned),
         runtime,
@@ -237,7 +265,8 @@ pub async fn serve(
         deliverer: deliverer.clone(),
         reloading: Arc::default(),
     };
-    let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.address().ok()).collect();
+    let addresses: Vec<_> =
+        listeners.iter().filter_map(|listener| listener.address().ok()).collect();
     let mut doors = JoinSet::new();
     for listener in listeners {
         doors.spawn(listener.run(mta.clone()));
@@ -287,7 +316,12 @@ async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
     Ok(opened?)
 }
 
-fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>, decisions: &Decisions) -> queue::Parts {
+fn parts(
+    spool: &Spool,
+    lives: &Lives,
+    deliverer: &Arc<Deliverer>,
+    decisions: &Decisions,
+) -> queue::Parts {
     let settings = &lives.load().config.queue;
     queue::Parts {
         spool: spool.clone(),
@@ -310,7 +344,10 @@ fn parts(spool: &Spool, lives: &Lives, deliverer: &Arc<Deliverer>, decisions: &D
 }
 
 /// Waits for a signal to stop, reloading on SIGHUP; or for the store to fail.
-async fn until_told_to_stop(spool: &Spool, control: &Control) -> Result<Option<facteur_spool::SpoolError>, ServeError> {
+async fn until_told_to_stop(
+    spool: &Spool,
+    control: &Control,
+) -> Result<Option<facteur_spool::SpoolError>, ServeError> {
     let on = |kind| signal(kind).map_err(ServeError::system("signals"));
     let (mut term, mut int, mut hup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);

@@ -1,11 +1,13 @@
-//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists, and what plugins are granted by name.
+//! What the program lends to policy: its tables, its resolver, its mailboxes, its lists, and what
+//! plugins are granted by name.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use facteur_policy::{
-    Connect, Counters, DnsError, Files, Found, MailExchanger, Scanners, Services, TableError, Unavailable, Verify,
+    Connect, Counters, DnsError, Files, Found, MailExchanger, Scanners, Services, TableError,
+    Unavailable, Verify,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -51,7 +53,11 @@ pub struct Lent {
 }
 
 impl Services for Lent {
-    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
+    fn find<'a>(
+        &'a self,
+        table: &'a str,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
         let found = match self.tables.find(table, keys) {
             Ok(found) => Ok(found.map(|found| Found { key: found.key, value: found.value })),
             Err(FindError::Unknown) => Err(TableError::Unknown(table.to_owned())),
@@ -68,7 +74,10 @@ impl Services for Lent {
         self.resolver.addresses(name).boxed()
     }
 
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
         self.resolver.mail_exchangers(name).boxed()
     }
 
@@ -95,7 +104,9 @@ impl Services for Lent {
     fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
         let path: PathBuf = path.to_owned();
         async move {
-            let read = tokio::task::spawn_blocking(move || read_include(&path).map_err(|e| Unavailable(e.to_string())));
+            let read = tokio::task::spawn_blocking(move || {
+                read_include(&path).map_err(|e| Unavailable(e.to_string()))
+            });
             read.await.unwrap_or_else(|error| Err(Unavailable(error.to_string())))
         }
         .boxed()

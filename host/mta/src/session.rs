@@ -1,7 +1,8 @@
-//! One client's session: carries bytes between the socket and the protocol machine, and questions between the machine and policy.
+//! One client's session: carries bytes between the socket and the protocol machine, and questions
+//! between the machine and policy.
 //!
-//! Nothing is decided here. What the machine wants to know is asked of policy, what policy accepts goes to intake, and what is uncertain
-//! is answered 4yz. An idle session holds no buffer.
+//! Nothing is decided here. What the machine wants to know is asked of policy, what policy accepts
+//! goes to intake, and what is uncertain is answered 4yz. An idle session holds no buffer.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -15,7 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use facteur_policy::{Content, Decision, Message, SessionFacts, Story, Transaction};
 use facteur_smtp::{
-    Address, DataError, Event, MailParameters, Path, RcptParameters, Reply, Server, ServerConfig, ServerLimits,
+    Address, DataError, Event, MailParameters, Path, RcptParameters, Reply, Server, ServerConfig,
+    ServerLimits,
 };
 use facteur_spool::{BodyWriter, QueueId, SpoolError};
 use tokio::io::AsyncWriteExt;
@@ -30,16 +32,18 @@ use crate::live::Live;
 use crate::mta::{Mta, told_to_stop};
 use crate::rehearsal::{self, Part, Recording, What};
 
-/// The most that is read at a time, and what a session in the middle of large content holds. With an eighth of it, such content costs half as
-/// much processor time again.
+/// The most that is read at a time, and what a session in the middle of large content holds. With
+/// an eighth of it, such content costs half as much processor time again.
 const READ: usize = 512 * 1024;
 /// How long a client that is told to go may take to read it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How long a client in the middle of its content may go on when the program stops: what it sends by then needn't be sent again.
+/// How long a client in the middle of its content may go on when the program stops: what it sends
+/// by then needn't be sent again.
 const LAST_CONTENT: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// One buffer for each thread, used between two awaits only: ten thousand idle sessions need none.
+    /// One buffer for each thread, used between two awaits only: ten thousand idle sessions need
+    /// none.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
@@ -66,7 +70,17 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         Some(recording) => live.policy.session_with(&chain, facts.clone(), recording.services()),
         None => live.policy.session(&chain, facts.clone()),
     };
-    let session = Session { mta, live, listen, facts: facts.clone(), policy, wire, stream, envelope: None, recording };
+    let session = Session {
+        mta,
+        live,
+        listen,
+        facts: facts.clone(),
+        policy,
+        wire,
+        stream,
+        envelope: None,
+        recording,
+    };
     match Box::pin(session.run()).await {
         Ok(()) => tracing::debug!(session = facts.id, "disconnect"),
         Err(error) => tracing::debug!(session = facts.id, %error, "connection lost"),
@@ -133,8 +147,8 @@ impl Session {
                 self.wire.greet(&reply);
             }
         }
-        // Both live as long as the session: a timer that is only put off, and a place in the line of those who hear of the stop, cost
-        // a command nothing.
+        // Both live as long as the session: a timer that is only put off, and a place in the line
+        // of those who hear of the stop, cost a command nothing.
         let mut stopping = self.mta.stopping.clone();
         let mut stop = pin!(told_to_stop(&mut stopping));
         let mut patience = pin!(tokio::time::sleep(self.listen.limits.timeout));
@@ -193,7 +207,8 @@ impl Session {
             return Ok(());
         }
         let output = self.wire.output().split();
-        let written = tokio::time::timeout(self.listen.limits.timeout, self.stream.write_all(&output)).await;
+        let written =
+            tokio::time::timeout(self.listen.limits.timeout, self.stream.write_all(&output)).await;
         written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -210,8 +225,8 @@ impl Session {
         written.await.unwrap_or(Ok(()))
     }
 
-    /// Answers one event. Breaks when the session is over. The futures that ask policy are boxed: what they need meanwhile is far larger
-    /// than an idle session.
+    /// Answers one event. Breaks when the session is over. The futures that ask policy are boxed:
+    /// what they need meanwhile is far larger than an idle session.
     async fn take(&mut self, event: Event) -> ControlFlow<()> {
         let acceptance = event.acceptance();
         let stage = stage(&event);
@@ -403,7 +418,13 @@ impl Session {
     }
 
     /// What was decided about an envelope.
-    fn keep(&self, sender: Option<Address>, story: &Story, outcome: &dyn Display, id: Option<QueueId>) {
+    fn keep(
+        &self,
+        sender: Option<Address>,
+        story: &Story,
+        outcome: &dyn Display,
+        id: Option<QueueId>,
+    ) {
         if self.mta.decisions.is_on() {
             self.mta.decisions.keep(Record {
                 id: id.map(|id| id.to_string()),

@@ -1,6 +1,8 @@
-//! What a question to a plugin costs: in a fresh sandbox and on a live one, on one thread and on two, alone and in a chain.
+//! What a question to a plugin costs: in a fresh sandbox and on a live one, on one thread and on
+//! two, alone and in a chain.
 //!
-//! divan prints medians; how bad the worst hundredth of the hook calls is, is printed below its table.
+//! divan prints medians; how bad the worst hundredth of the hook calls is, is printed below its
+//! table.
 
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench that fails may panic")]
@@ -15,14 +17,17 @@ use std::time::{Duration, Instant};
 
 use common::{Memory, probe, users};
 use divan::Bencher;
-use facteur_policy::{Decision, Grants, Isolation, PluginConfig, Policy, SessionFacts, Transaction};
+use facteur_policy::{
+    Decision, Grants, Isolation, PluginConfig, Policy, SessionFacts, Transaction,
+};
 use tokio::runtime::Runtime;
 
 /// As in the program: what one thread makes, another drops.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Calls in a sample: threads start a sample together, and of one call alone most would be the way out of that wait.
+/// Calls in a sample: threads start a sample together, and of one call alone most would be the way
+/// out of that wait.
 const SAMPLE: u32 = 100;
 /// Calls of which the worst hundredth is told.
 const CALLS: usize = 100_000;
@@ -71,7 +76,8 @@ fn one() -> &'static Arc<Policy> {
 
 fn guest(name: &str) -> Vec<u8> {
     let path = format!("{}/../../target/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}: run `cargo xtask plugins`"))
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{path}: {error}: run `cargo xtask plugins`"))
 }
 
 /// One of the project's plugins, which may look into these tables.
@@ -89,7 +95,9 @@ fn site_tables() -> Memory {
     };
     table("hold", &|_| ("held@example.org".to_owned(), "HOLD".to_owned()));
     table("aliases", &|number| (format!("old{number}"), "louen".to_owned()));
-    table("virtual", &|number| (format!("{number}member@alias.test"), format!("member@club{number}.test")));
+    table("virtual", &|number| {
+        (format!("{number}member@alias.test"), format!("member@club{number}.test"))
+    });
     table("via", &|number| (format!("club{number}.test"), "smtp:[192.0.2.1]".to_owned()));
     services
 }
@@ -102,7 +110,11 @@ fn load_site(isolation: Isolation) -> Arc<Policy> {
         "recipient": ["permit_mynetworks", "reject_unauth_destination"]
     }"#;
     let plugins = [
-        site_plugin("aliases", r#"{"aliases": ["aliases"], "virtual": ["virtual"]}"#, &["aliases", "virtual"]),
+        site_plugin(
+            "aliases",
+            r#"{"aliases": ["aliases"], "virtual": ["virtual"]}"#,
+            &["aliases", "virtual"],
+        ),
         site_plugin("transport-map", r#"{"tables": ["via"]}"#, &["via"]),
         site_plugin("restrictions", restrictions, &["hold"]),
     ];
@@ -153,7 +165,8 @@ fn rcpt_live(bencher: Bencher) {
     bencher.with_inputs(asked).bench_refs(rcpt);
 }
 
-/// A transaction of three recipients and four plugins: each is asked three times in one fresh sandbox.
+/// A transaction of three recipients and four plugins: each is asked three times in one fresh
+/// sandbox.
 #[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
 fn four_plugins_three_calls(bencher: Bencher) {
     static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
@@ -164,8 +177,8 @@ fn four_plugins_three_calls(bencher: Bencher) {
     });
 }
 
-/// A whole transaction as the site's: the three plugins, each table of 10,000 entries, a recipient that is expanded and routed.
-/// Nothing but policy: no socket, no spool.
+/// A whole transaction as the site's: the three plugins, each table of 10,000 entries, a recipient
+/// that is expanded and routed. Nothing but policy: no socket, no spool.
 #[divan::bench(args = [Isolation::Transaction, Isolation::Shared], threads = [1, 2], sample_size = SAMPLE)]
 fn site(bencher: Bencher, isolation: Isolation) {
     let policy = load_site(isolation);
@@ -177,7 +190,8 @@ fn site(bencher: Bencher, isolation: Isolation) {
             let session = policy.session(&policy.chain(None), facts());
             assert_eq!(session.connect().await, Decision::Accept);
             assert_eq!(session.hello("client.test", true).await, Decision::Accept);
-            let mut transaction = session.begin(Some("held@example.org".parse().unwrap()), None, false);
+            let mut transaction =
+                session.begin(Some("held@example.org".parse().unwrap()), None, false);
             assert_eq!(transaction.rcpt(member.parse().unwrap(), false).await, Decision::Accept);
             assert_eq!(transaction.data().await, Decision::Accept);
             assert_eq!(transaction.finish().await.recipients.len(), 1);
@@ -192,7 +206,8 @@ fn no_plugin(bencher: Bencher) {
     bencher.bench(|| rcpt(&mut transaction(&policy)));
 }
 
-/// Times each call in a fresh sandbox, on so many threads at once, and prints what most of them and what the worst take.
+/// Times each call in a fresh sandbox, on so many threads at once, and prints what most of them and
+/// what the worst take.
 fn worst_hundredth(threads: usize) {
     let (policy, barrier) = (one(), Barrier::new(threads));
     let mut times: Vec<Duration> = std::thread::scope(|scope| {
@@ -214,5 +229,9 @@ fn worst_hundredth(threads: usize) {
     });
     times.sort_unstable();
     let at = |percent: usize| times[times.len() * percent / 100];
-    println!("rcpt_fresh on {threads} thread(s): median {:?}, p99 {:?}, {CALLS} calls", at(50), at(99));
+    println!(
+        "rcpt_fresh on {threads} thread(s): median {:?}, p99 {:?}, {CALLS} calls",
+        at(50),
+        at(99)
+    );
 }

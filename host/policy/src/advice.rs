@@ -1,8 +1,9 @@
 //! What follows from an attempt to deliver: the delivery hook, its answer checked.
 //!
-//! Asked by the queue after each attempt, for each recipient. Every plugin that exports `delivery` is asked in file order, whatever the
-//! listener; the first that advises anything but to go on as planned is followed. One that fails is passed over: what was planned is always safe.
-//! Whether advice can be followed (a lifetime, a number of redirections) is the queue's to judge.
+//! Asked by the queue after each attempt, for each recipient. Every plugin that exports `delivery`
+//! is asked in file order, whatever the listener; the first that advises anything but to go on as
+//! planned is followed. One that fails is passed over: what was planned is always safe. Whether
+//! advice can be followed (a lifetime, a number of redirections) is the queue's to judge.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -68,7 +69,12 @@ impl Policy {
     }
 
     /// What the plugins make of an attempt.
-    pub async fn advice(self: &Arc<Self>, of: Consignment<'_>, attempted: Attempted<'_>, story: &Arc<Story>) -> Advice {
+    pub async fn advice(
+        self: &Arc<Self>,
+        of: Consignment<'_>,
+        attempted: Attempted<'_>,
+        story: &Arc<Story>,
+    ) -> Advice {
         let asker = Asker::new(Matter {
             policy: self.clone(),
             chain: self.draw(&self.advisers, of.address),
@@ -80,16 +86,18 @@ impl Policy {
         for (number, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.delivery else { continue };
             let question = Question { name: "delivery", about: Some(of.address) };
-            let answer = asker
-                .ask(number, question, async |store, instance| {
-                    let t = Resource::<TransactionHandle>::new_borrow(0);
-                    let to = Resource::<RecipientHandle>::new_borrow(0);
-                    match hook.after.call(store, instance, (t, to, attempted.into())).await? {
-                        Ok(raw) => Ok(Ok(check(raw, &self.domains, attempted).map_err(wasmtime::Error::msg)?)),
-                        Err(failure) => Ok(Err(failure)),
-                    }
-                })
-                .await;
+            let answer =
+                asker
+                    .ask(number, question, async |store, instance| {
+                        let t = Resource::<TransactionHandle>::new_borrow(0);
+                        let to = Resource::<RecipientHandle>::new_borrow(0);
+                        match hook.after.call(store, instance, (t, to, attempted.into())).await? {
+                            Ok(raw) => Ok(Ok(check(raw, &self.domains, attempted)
+                                .map_err(wasmtime::Error::msg)?)),
+                            Err(failure) => Ok(Err(failure)),
+                        }
+                    })
+                    .await;
             match answer {
                 // The door has logged why.
                 Ok(None | Some(Advice::AsPlanned)) | Err(_) => {}
@@ -116,12 +124,20 @@ impl From<Attempted<'_>> for delivery::Attempt {
     }
 }
 
-fn check(raw: delivery::Advice, domains: &Domains, attempted: Attempted<'_>) -> Result<Advice, String> {
+fn check(
+    raw: delivery::Advice,
+    domains: &Domains,
+    attempted: Attempted<'_>,
+) -> Result<Advice, String> {
     let advice = match raw {
         delivery::Advice::AsPlanned => Advice::AsPlanned,
-        delivery::Advice::RetryAfter(milliseconds) => Advice::RetryAfter(Duration::from_millis(milliseconds)),
+        delivery::Advice::RetryAfter(milliseconds) => {
+            Advice::RetryAfter(Duration::from_millis(milliseconds))
+        }
         delivery::Advice::Fail => Advice::Fail,
-        delivery::Advice::Redirect(raw) => Advice::Redirect(domains.complete(checked_address(&raw)?)),
+        delivery::Advice::Redirect(raw) => {
+            Advice::Redirect(domains.complete(checked_address(&raw)?))
+        }
         delivery::Advice::NoNotification => Advice::NoNotification,
     };
     let delivered = attempted.reply.is_positive();

@@ -1,12 +1,15 @@
-//! Asks the plugins of a chain on behalf of one transaction, each in one fresh sandbox for as long as the transaction lasts.
+//! Asks the plugins of a chain on behalf of one transaction, each in one fresh sandbox for as long
+//! as the transaction lasts.
 //!
-//! This is the one door to a plugin after its load: whatever the hook, the question is timed, bounded, told to the log and to the
-//! [`Story`], and one that isn't answered comes out as a [`CallError`].
+//! This is the one door to a plugin after its load: whatever the hook, the question is timed,
+//! bounded, told to the log and to the [`Story`], and one that isn't answered comes out as a
+//! [`CallError`].
 //!
-//! Sandboxes are made when first needed, and dropped when no later stage can need them, or when they run short: the contract
-//! doesn't promise that a plugin's memory lasts from one question to the next. Questions come one after the
-//! other; the one that comes within another (a restriction asks `listed`, which asks the alias hook, perhaps of the same plugin) finds
-//! its sandbox taken, and gets one of its own. Plugins with `isolation = "shared"` get one for each question.
+//! Sandboxes are made when first needed, and dropped when no later stage can need them, or when
+//! they run short: the contract doesn't promise that a plugin's memory lasts from one question to
+//! the next. Questions come one after the other; the one that comes within another (a restriction
+//! asks `listed`, which asks the alias hook, perhaps of the same plugin) finds its sandbox taken,
+//! and gets one of its own. Plugins with `isolation = "shared"` get one for each question.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,8 +32,9 @@ use crate::sandbox::{CallError, Sandbox, State, View};
 use crate::services::Services;
 use crate::story::{Step, Story, Told};
 
-/// How long a session waits after a question that broke its sandbox. It takes more computing than any other, and a client that finds out
-/// how to bring it about can do so as fast as it is answered: this leaves the processors to the others.
+/// How long a session waits after a question that broke its sandbox. It takes more computing than
+/// any other, and a client that finds out how to bring it about can do so as fast as it is
+/// answered: this leaves the processors to the others.
 const AFTER_BREAKING: Duration = Duration::from_millis(50);
 
 /// For whom plugins are asked.
@@ -112,8 +116,9 @@ impl Asker {
         })
     }
 
-    /// Asks the plugin with this number in the chain. What it answers has been logged and told when this returns, an answer that isn't one too.
-    /// None: its mode is `shadow`, so that its answer, whatever it was, decides nothing.
+    /// Asks the plugin with this number in the chain. What it answers has been logged and told when
+    /// this returns, an answer that isn't one too. None: its mode is `shadow`, so that its answer,
+    /// whatever it was, decides nothing.
     pub(crate) async fn ask<T: Told>(
         &self,
         number: usize,
@@ -128,9 +133,10 @@ impl Asker {
                 deeds = done;
                 Ok(answer)
             }
-            Ok((Err(failure), _)) => {
-                Err(CallError::Failure { transient: failure.transient, reason: printable(&failure.reason) })
-            }
+            Ok((Err(failure), _)) => Err(CallError::Failure {
+                transient: failure.transient,
+                reason: printable(&failure.reason),
+            }),
             Err(error) => Err(error),
         };
         let took = started.elapsed();
@@ -170,9 +176,25 @@ impl Asker {
         }
         let about = about.map(ToString::to_string);
         if answer.is_ok() {
-            tracing::debug!(session, plugin = plugin.name, question = name, about, answer = &*told, micros, "asked");
+            tracing::debug!(
+                session,
+                plugin = plugin.name,
+                question = name,
+                about,
+                answer = &*told,
+                micros,
+                "asked"
+            );
         } else {
-            tracing::warn!(session, plugin = plugin.name, question = name, about, answer = &*told, micros, "no answer");
+            tracing::warn!(
+                session,
+                plugin = plugin.name,
+                question = name,
+                about,
+                answer = &*told,
+                micros,
+                "no answer"
+            );
         }
         self.story.add(Step {
             plugin: Some(plugin.name.clone()),
@@ -221,7 +243,8 @@ impl Asker {
         Ok((answer, deeds))
     }
 
-    /// What a plugin looks at. In the shadow it has facts of its own, kept up to date: what it does to them is nobody else's.
+    /// What a plugin looks at. In the shadow it has facts of its own, kept up to date: what it does
+    /// to them is nobody else's.
     fn view(&self, number: usize, plugin: &Plugin) -> View {
         let (mut session, mut envelope) = (self.session.clone(), self.envelope.clone());
         if plugin.mode == Mode::Shadow {
@@ -238,7 +261,12 @@ impl Asker {
             }
             (session, envelope) = (own.session.clone(), own.envelope.clone());
         }
-        View { session, envelope, message: self.message.lock().clone(), asker: Some(self.this.clone()) }
+        View {
+            session,
+            envelope,
+            message: self.message.lock().clone(),
+            asker: Some(self.this.clone()),
+        }
     }
 
     /// From now on the plugins see the message.
@@ -251,7 +279,8 @@ impl Asker {
         self.message.lock().as_ref().and_then(Message::edited)
     }
 
-    /// Drops the sandboxes of the plugins for which this is false: a client that is slow with its data holds no more than needed.
+    /// Drops the sandboxes of the plugins for which this is false: a client that is slow with its
+    /// data holds no more than needed.
     pub(crate) fn retain(&self, needed: impl Fn(&Plugin) -> bool) {
         for (place, plugin) in self.places.iter().zip(self.chain.iter()) {
             if !needed(plugin) {

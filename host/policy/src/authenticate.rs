@@ -1,8 +1,10 @@
 //! Who a client is: the authenticate hook, its answer checked.
 //!
-//! The plugins of the session's chain are asked in order, each in a sandbox that is thrown away with what it heard; the first that knows the
-//! login says who it is. One that can't say ends the question: nobody is let in by a failure, nor refused for good. What proves a login stands in no
-//! log, no story and no error of the host's. The AUTH command, its mechanisms and its replies' continuation are the caller's.
+//! The plugins of the session's chain are asked in order, each in a sandbox that is thrown away
+//! with what it heard; the first that knows the login says who it is. One that can't say ends the
+//! question: nobody is let in by a failure, nor refused for good. What proves a login stands in no
+//! log, no story and no error of the host's. The AUTH command, its mechanisms and its replies'
+//! continuation are the caller's.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +20,8 @@ use crate::story::Told;
 
 /// The longest login, in bytes: an address (RFC 5321 section 4.5.3.1) fits.
 const LOGIN_LIMIT: usize = 320;
-/// The longest part of what proves a login, in bytes: RFC 4954 section 4 gives a whole exchange 12,288.
+/// The longest part of what proves a login, in bytes: RFC 4954 section 4 gives a whole exchange
+/// 12,288.
 const CREDENTIALS_LIMIT: usize = 12_288;
 
 /// What a client says to prove who it is.
@@ -111,7 +114,8 @@ impl Session {
         self.matter.chain.iter().any(|plugin| plugin.hooks.authenticate.is_some())
     }
 
-    /// AUTH came, and these are what it brought. Once a session: who is logged in is refused (RFC 4954 section 4).
+    /// AUTH came, and these are what it brought. Once a session: who is logged in is refused (RFC
+    /// 4954 section 4).
     pub async fn authenticate(&self, credentials: Credentials) -> Authenticated {
         if self.facts().login().is_some() || credentials.longest() > CREDENTIALS_LIMIT {
             return Authenticated::Refused;
@@ -120,13 +124,17 @@ impl Session {
         for (number, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.authenticate else { continue };
             let answer = asker
-                .ask(number, Question { name: "authenticate", about: None }, async |store, instance| {
-                    let s = Resource::<SessionHandle>::new_borrow(0);
-                    match hook.verify.call(store, instance, (s, (&credentials).into())).await? {
-                        Ok(login) => Ok(Ok(check(login).map_err(wasmtime::Error::msg)?)),
-                        Err(failure) => Ok(Err(failure)),
-                    }
-                })
+                .ask(
+                    number,
+                    Question { name: "authenticate", about: None },
+                    async |store, instance| {
+                        let s = Resource::<SessionHandle>::new_borrow(0);
+                        match hook.verify.call(store, instance, (s, (&credentials).into())).await? {
+                            Ok(login) => Ok(Ok(check(login).map_err(wasmtime::Error::msg)?)),
+                            Err(failure) => Ok(Err(failure)),
+                        }
+                    },
+                )
                 .await;
             match answer {
                 Ok(None | Some(Login(None))) => {}
@@ -148,7 +156,9 @@ fn check(login: Option<String>) -> Result<Login, String> {
         Some(text) if text.is_empty() || text.len() > LOGIN_LIMIT => {
             Err(format!("a login of {} bytes (1 to {LOGIN_LIMIT})", text.len()))
         }
-        Some(text) if text.chars().any(char::is_control) => Err("a login with control characters".to_owned()),
+        Some(text) if text.chars().any(char::is_control) => {
+            Err("a login with control characters".to_owned())
+        }
         _ => Ok(Login(login)),
     }
 }

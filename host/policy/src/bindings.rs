@@ -1,13 +1,15 @@
-//! What `wit/0.1` says, as Rust: generated, one module for each hook and one for what all of them import.
+//! What `wit/0.1` says, as Rust: generated, one module for each hook and one for what all of them
+//! import.
 //!
-//! The hooks are worlds of their own, so that a component can be probed for one interface at a time; the imports
-//! are generated once and shared. Nothing outside this crate sees these types: the doors are [`crate::verdict`],
-//! [`crate::expansion`] and [`crate::route`].
+//! The hooks are worlds of their own, so that a component can be probed for one interface at a
+//! time; the imports are generated once and shared. Nothing outside this crate sees these types:
+//! the doors are [`crate::verdict`], [`crate::expansion`] and [`crate::route`].
 
 #![allow(missing_docs, clippy::pedantic, reason = "generated code")]
 
-// The types behind the resources. They hold nothing: a resource's number says which session, transaction, recipient
-// or message of the store's own `State` is meant, so that no table has to be filled and emptied for each call.
+// The types behind the resources. They hold nothing: a resource's number says which session,
+// transaction, recipient or message of the store's own `State` is meant, so that no table has to be
+// filled and emptied for each call.
 pub struct SessionHandle;
 pub struct TransactionHandle;
 pub struct RecipientHandle;

@@ -1,7 +1,8 @@
 //! A new body on its way from a plugin to wherever the program keeps it.
 //!
-//! It never is in memory as a whole, unless the program says so: chunks go through [`Bodies`] as they come. What comes is hostile input: whatever
-//! line ends a plugin writes, what is kept has CRLF only, so that nothing can be smuggled past the next server's end of data.
+//! It never is in memory as a whole, unless the program says so: chunks go through [`Bodies`] as
+//! they come. What comes is hostile input: whatever line ends a plugin writes, what is kept has
+//! CRLF only, so that nothing can be smuggled past the next server's end of data.
 
 use std::sync::Arc;
 
@@ -43,8 +44,12 @@ impl NewBody for Vec<u8> {
         if fits {
             self.extend_from_slice(bytes);
         }
-        ready(if fits { Ok(()) } else { Err(Unavailable("a body that is too large to be kept in memory".into())) })
-            .boxed()
+        ready(if fits {
+            Ok(())
+        } else {
+            Err(Unavailable("a body that is too large to be kept in memory".into()))
+        })
+        .boxed()
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, Unavailable>> {
@@ -78,7 +83,8 @@ impl Writing {
     }
 }
 
-/// Mends line ends, chunk by chunk, as those of a client are: a bare LF ends a line, a bare CR becomes a space.
+/// Mends line ends, chunk by chunk, as those of a client are: a bare LF ends a line, a bare CR
+/// becomes a space.
 #[derive(Default)]
 struct Lines {
     /// A CR came, and it isn't known yet what follows it.

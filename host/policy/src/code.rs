@@ -1,12 +1,14 @@
 //! Compiled plugins, kept on disk: the second start maps what the first one compiled.
 //!
-//! A file's name holds the engine's compatibility hash and the component's own, so that neither a new facteur nor a new plugin
-//! ever meets old code. The folder belongs to this user alone (0700), and a folder that others can write to is not used: who
-//! can write there can run anything in this process. This is the only module of the program with `unsafe`.
+//! A file's name holds the engine's compatibility hash and the component's own, so that neither a
+//! new facteur nor a new plugin ever meets old code. The folder belongs to this user alone (0700),
+//! and a folder that others can write to is not used: who can write there can run anything in this
+//! process. This is the only module of the program with `unsafe`.
 
 #![allow(
     unsafe_code,
-    reason = "mapping precompiled code is unsafe by nature; the folder's owner and mode carry the proof"
+    reason = "mapping precompiled code is unsafe by nature; the folder's owner and mode carry the \
+     proof"
 )]
 
 use std::fs::{self, DirBuilder, File};
@@ -24,7 +26,8 @@ pub(crate) struct CodeCache {
 }
 
 impl CodeCache {
-    /// Uses the folder if it is, or can be made, private; otherwise everything is compiled anew, and the log says why.
+    /// Uses the folder if it is, or can be made, private; otherwise everything is compiled anew,
+    /// and the log says why.
     pub(crate) fn open(directory: Option<&Path>) -> Self {
         let directory = directory.and_then(|path| match private_directory(path) {
             Ok(()) => Some(path.to_owned()),
@@ -36,19 +39,28 @@ impl CodeCache {
         Self { directory }
     }
 
-    /// The compiled component, whose bytes have this SHA-256 in hexadecimal: from the cache, or compiled now and kept.
-    pub(crate) fn component(&self, engine: &Engine, wasm: &[u8], hash: &str) -> wasmtime::Result<Component> {
-        let Some(path) = self.directory.as_ref().map(|dir| dir.join(file_name(engine, hash))) else {
+    /// The compiled component, whose bytes have this SHA-256 in hexadecimal: from the cache, or
+    /// compiled now and kept.
+    pub(crate) fn component(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        hash: &str,
+    ) -> wasmtime::Result<Component> {
+        let Some(path) = self.directory.as_ref().map(|dir| dir.join(file_name(engine, hash)))
+        else {
             return Component::new(engine, wasm);
         };
         if path.exists() {
-            // SAFETY: the file lies in a directory that only this user (or root) can write to, checked in `open`, under a name
-            // that only `keep` gives out; it is complete, since `keep` renames it into place. What wasmtime itself can
-            // check (its version, the settings, the target) it checks.
+            // SAFETY: the file lies in a directory that only this user (or root) can write to,
+            // checked in `open`, under a name that only `keep` gives out; it is complete, since
+            // `keep` renames it into place. What wasmtime itself can check (its version, the
+            // settings, the target) it checks.
             match unsafe { Component::deserialize_file(engine, &path) } {
                 Ok(component) => return Ok(component),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "compiled again: what was kept doesn't fit");
+                    tracing::warn!(path = %path.display(), %error, "compiled again: what was kept \
+                     doesn't fit");
                 }
             }
         }
@@ -67,13 +79,18 @@ fn file_name(engine: &Engine, hash: &str) -> String {
 }
 
 fn keep(path: &Path, code: &[u8]) -> std::io::Result<()> {
-    // A name of this writer's own, and the file must be new: another process may share the folder, and even the process id.
+    // A name of this writer's own, and the file must be new: another process may share the folder,
+    // and even the process id.
     let mark = RandomState::new().hash_one(std::process::id());
     let partial = path.with_extension(format!("partial-{mark:016x}"));
     let mut file = File::create_new(&partial)?;
-    let kept = file.write_all(code).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&partial, path));
+    let kept = file
+        .write_all(code)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&partial, path));
     if kept.is_err() {
-        // What is left of it would only take room; if it can't be removed either, that is all it does.
+        // What is left of it would only take room; if it can't be removed either, that is all it
+        // does.
         let _ = fs::remove_file(&partial);
     }
     kept

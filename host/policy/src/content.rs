@@ -1,7 +1,9 @@
-//! Asks the content plugins about a message, one after the other, each about what the ones before it made of it.
+//! Asks the content plugins about a message, one after the other, each about what the ones before
+//! it made of it.
 //!
-//! `accept` spares a message nothing: only a refusal, a discard or the end of the chain is the end. What a plugin edits, in the message
-//! and in the envelope, counts once it has answered; a plugin that fails leaves both as they were.
+//! `accept` spares a message nothing: only a refusal, a discard or the end of the chain is the end.
+//! What a plugin edits, in the message and in the envelope, counts once it has answered; a plugin
+//! that fails leaves both as they were.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -44,7 +44,8 @@ pub struct Domains {
 }
 
 impl Domains {
-    /// `origin` is what a bare name means. Each list holds domains; one with a leading dot stands for its subdomains only.
+    /// `origin` is what a bare name means. Each list holds domains; one with a leading dot stands
+    /// for its subdomains only.
     pub fn new<'a>(origin: &str, lists: impl IntoIterator<Item = (Class, &'a [String])>) -> Self {
         let mut domains = Self { origin: origin.to_lowercase(), ..Self::default() };
         for (class, list) in lists {
@@ -84,14 +85,19 @@ impl Domains {
         self.class(if address.is_bare() { &self.origin } else { address.domain() })
     }
 
-    /// The address with the origin in place of a missing domain. One that is too long with it stays bare, and is nobody's.
+    /// The address with the origin in place of a missing domain. One that is too long with it stays
+    /// bare, and is nobody's.
     pub fn complete(&self, address: Address) -> Address {
-        if address.is_bare() { address.with_domain(&self.origin).unwrap_or(address) } else { address }
+        if address.is_bare() {
+            address.with_domain(&self.origin).unwrap_or(address)
+        } else {
+            address
+        }
     }
 }
 
-/// Whether the local part tries to route by itself (RFC 5321 section 3.6.1, appendix F.2): such a recipient is relayed for nobody
-/// whom a plugin doesn't vouch for.
+/// Whether the local part tries to route by itself (RFC 5321 section 3.6.1, appendix F.2): such a
+/// recipient is relayed for nobody whom a plugin doesn't vouch for.
 pub fn routes_by_itself(address: &Address) -> bool {
     address.local().contains(['@', '%', '!'])
 }
@@ -104,7 +110,8 @@ mod tests {
     fn a_leading_dot_is_for_subdomains_only() {
         let relay = [".via.ecp.fr".to_owned()];
         let local = ["sulfura.via.ecp.fr".to_owned()];
-        let domains = Domains::new("via.ecp.fr", [(Class::Local, &local[..]), (Class::Relay, &relay[..])]);
+        let domains =
+            Domains::new("via.ecp.fr", [(Class::Local, &local[..]), (Class::Relay, &relay[..])]);
         assert_eq!(domains.class("via.ecp.fr"), Class::Other);
         assert_eq!(domains.class("a.b.via.ecp.fr"), Class::Relay);
         assert_eq!(domains.class("sulfura.via.ecp.fr"), Class::Local);

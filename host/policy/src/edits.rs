@@ -1,9 +1,11 @@
 //! What content plugins change in a message, and the message with it.
 //!
-//! The edits of one plugin are a [`Draft`] until it has answered; then they become a [`View`]: a list of pieces, each a range of what was
-//! received or of what was put in. Nothing is copied but the new headers, and what isn't edited is read from where it always was.
+//! The edits of one plugin are a [`Draft`] until it has answered; then they become a [`View`]: a
+//! list of pieces, each a range of what was received or of what was put in. Nothing is copied but
+//! the new headers, and what isn't edited is read from where it always was.
 //!
-//! Whatever the edits: the headers stay headers and the body stays the body. Where a message has no empty line between them, one is put there.
+//! Whatever the edits: the headers stay headers and the body stays the body. Where a message has no
+//! empty line between them, one is put there.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -64,11 +66,16 @@ impl View {
         Self { pieces, starts, received }
     }
 
-    /// What stands before the message as it was received, if nothing else of it is changed, and this is at most `limit` bytes.
+    /// What stands before the message as it was received, if nothing else of it is changed, and
+    /// this is at most `limit` bytes.
     pub(crate) fn prefix(&self, limit: usize) -> Option<Vec<u8>> {
         let (last, before) = self.pieces.split_last()?;
-        let whole = last.received && last.range == (0..self.received) && before.iter().all(|piece| !piece.received);
-        let length = usize::try_from(self.starts[before.len()]).ok().filter(|length| whole && *length <= limit)?;
+        let whole = last.received
+            && last.range == (0..self.received)
+            && before.iter().all(|piece| !piece.received);
+        let length = usize::try_from(self.starts[before.len()])
+            .ok()
+            .filter(|length| whole && *length <= limit)?;
         self.read(0, length).ok()
     }
 
@@ -143,7 +150,13 @@ impl Draft {
     }
 
     /// Before the one with this number, or after all of them.
-    pub(crate) fn insert(&mut self, index: &Index, number: u32, name: &str, value: &str) -> Result<(), Broken> {
+    pub(crate) fn insert(
+        &mut self,
+        index: &Index,
+        number: u32,
+        name: &str,
+        value: &str,
+    ) -> Result<(), Broken> {
         let line = self.line(name, value)?;
         let number = index.ranges().len().min(number as usize);
         self.inserted.entry(number).or_default().push(line);
@@ -151,7 +164,13 @@ impl Draft {
     }
 
     /// In place of this one, which keeps its name as it is written.
-    pub(crate) fn replace(&mut self, index: &Index, name: &str, occurrence: u32, value: &str) -> Result<bool, Broken> {
+    pub(crate) fn replace(
+        &mut self,
+        index: &Index,
+        name: &str,
+        occurrence: u32,
+        value: &str,
+    ) -> Result<bool, Broken> {
         let line = self.line(name, value)?;
         let Some(number) = index.named(name).nth(occurrence as usize) else { return Ok(false) };
         self.changed.insert(number, Some(line));
@@ -159,7 +178,12 @@ impl Draft {
     }
 
     /// Without this one, or all of the name.
-    pub(crate) fn remove(&mut self, index: &Index, name: &str, occurrence: Option<u32>) -> Result<u32, Broken> {
+    pub(crate) fn remove(
+        &mut self,
+        index: &Index,
+        name: &str,
+        occurrence: Option<u32>,
+    ) -> Result<u32, Broken> {
         self.count(0)?;
         let named = || index.named(name);
         let numbers: Vec<usize> = match occurrence {
@@ -190,7 +214,12 @@ impl Draft {
     }
 
     /// The next chunk of a new body.
-    pub(crate) async fn replace_body(&mut self, bodies: &dyn Bodies, chunk: &[u8], last: bool) -> Result<(), Broken> {
+    pub(crate) async fn replace_body(
+        &mut self,
+        bodies: &dyn Bodies,
+        chunk: &[u8],
+        last: bool,
+    ) -> Result<(), Broken> {
         let mut writing = match std::mem::take(&mut self.body) {
             Body::Kept => Writing::new(bodies),
             Body::Coming(writing) => writing,
@@ -198,7 +227,11 @@ impl Draft {
         };
         let failed = |error: Unavailable| error.to_string();
         writing.write(chunk).await.map_err(failed)?;
-        self.body = if last { Body::New(writing.finish().await.map_err(failed)?) } else { Body::Coming(writing) };
+        self.body = if last {
+            Body::New(writing.finish().await.map_err(failed)?)
+        } else {
+            Body::Coming(writing)
+        };
         Ok(())
     }
 
@@ -208,8 +241,12 @@ impl Draft {
         let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
         let inserted: usize = self.inserted.values().map(Vec::len).sum();
         words.extend(count(self.added.len() + inserted, "headers put in"));
-        words.extend(count(self.changed.values().filter(|line| line.is_some()).count(), "replaced"));
-        words.extend(count(self.changed.values().filter(|line| line.is_none()).count(), "taken out"));
+        words
+            .extend(count(self.changed.values().filter(|line| line.is_some()).count(), "replaced"));
+        words.extend(count(
+            self.changed.values().filter(|line| line.is_none()).count(),
+            "taken out",
+        ));
         if matches!(self.body, Body::New(_)) {
             words.push("another body".into());
         }
@@ -250,7 +287,8 @@ impl Draft {
         let parted = end < body;
         let beyond = body < size;
         // Behind headers that are beyond the limit the empty line is still to come.
-        let needs_line = !parted && (new_body.is_some() || has_headers && beyond && !index.is_cut());
+        let needs_line =
+            !parted && (new_body.is_some() || has_headers && beyond && !index.is_cut());
         if needs_line {
             made.put([b"\r\n".to_vec()]);
         }

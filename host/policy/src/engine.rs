@@ -1,8 +1,10 @@
-//! The machine that plugins run on: one wasmtime engine, its pool of sandboxes, its clock tick, its permits.
+//! The machine that plugins run on: one wasmtime engine, its pool of sandboxes, its clock tick, its
+//! permits.
 //!
-//! The settings make a fresh sandbox cost microseconds: in the steady state it takes no page fault and makes no system call.
-//! A permit is taken before a sandbox exists, so that a full pool makes callers wait and then hear "try later"; the
-//! pool itself never fails. Signals and guard pages stay on, since they carry wasmtime's Spectre mitigations.
+//! The settings make a fresh sandbox cost microseconds: in the steady state it takes no page fault
+//! and makes no system call. A permit is taken before a sandbox exists, so that a full pool makes
+//! callers wait and then hear "try later"; the pool itself never fails. Signals and guard pages
+//! stay on, since they carry wasmtime's Spectre mitigations.
 //!
 //! It doesn't know what a plugin is.
 
@@ -20,21 +22,25 @@ use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::sandbox::State;
 
-/// How often running guests are looked at: short enough that a loop can't hold a thread noticeably, long enough to cost nothing.
+/// How often running guests are looked at: short enough that a loop can't hold a thread noticeably,
+/// long enough to cost nothing.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// Guest memory that stays mapped in a free slot: what a guest touches within it never faults again. The kernel says which pages
-/// were written to, and only those are made as they were; where it can't (before Linux 6.7), all of it is.
+/// Guest memory that stays mapped in a free slot: what a guest touches within it never faults
+/// again. The kernel says which pages were written to, and only those are made as they were; where
+/// it can't (before Linux 6.7), all of it is.
 const MEMORY_KEPT_RESIDENT: usize = 1024 * 1024;
 /// The same for tables.
 const TABLE_KEPT_RESIDENT: usize = 64 * 1024;
 /// The most memory that any plugin may be given.
 pub(crate) const MEMORY_CEILING: usize = 64 * 1024 * 1024;
-/// Enough for the largest language runtime that makes components today (Python: 38 core modules in one component).
+/// Enough for the largest language runtime that makes components today (Python: 38 core modules in
+/// one component).
 const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 /// Large language runtimes have function tables of some 10,000 elements.
 const TABLE_ELEMENTS: usize = 20_000;
-/// A guest's native stack. The hosts's own calls run on it too, so that it is far larger than the guest's share.
+/// A guest's native stack. The hosts's own calls run on it too, so that it is far larger than the
+/// guest's share.
 const ASYNC_STACK: usize = 256 * 1024;
 /// What of it guest code may use: endless recursion ends here.
 const GUEST_STACK: usize = 128 * 1024;
@@ -78,7 +84,8 @@ impl Runtime {
 
     fn with(sandboxes: u32, meter: Option<Arc<Meter>>) -> Result<Self, EngineError> {
         let fail = |e: wasmtime::Error| EngineError(format!("{e:#}"));
-        let engine = Engine::new(configuration(sandboxes).consume_fuel(meter.is_some())).map_err(fail)?;
+        let engine =
+            Engine::new(configuration(sandboxes).consume_fuel(meter.is_some())).map_err(fail)?;
         let mut linker = Linker::new(&engine);
         Imports::add_to_linker::<_, HasSelf<State>>(&mut linker, State::called).map_err(fail)?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| EngineError(e.to_string()))?;
@@ -94,8 +101,9 @@ impl Runtime {
         })
     }
 
-    /// Whether more than half of the sandboxes are in use. Then none is kept between two questions: idle clients in the
-    /// middle of a transaction, however many, never take the other half from those with something to decide.
+    /// Whether more than half of the sandboxes are in use. Then none is kept between two questions:
+    /// idle clients in the middle of a transaction, however many, never take the other half from
+    /// those with something to decide.
     pub(crate) fn is_short(&self) -> bool {
         self.permits.available_permits() < self.sandboxes / 2
     }

@@ -1,9 +1,10 @@
 //! Alias expansion: what an address at RCPT really stands for.
 //!
-//! The host repeats single steps of the alias plugins. A result that equals one of its ancestors is final (`root: root, admin` is
-//! legal); only depth and count are errors. Results never grant relaying, and are never checked for it. Commands, files and
-//! includes count for class local only, and never come from an include. A list is only checked here; its members are
-//! found when the message is queued.
+//! The host repeats single steps of the alias plugins. A result that equals one of its ancestors is
+//! final (`root: root, admin` is legal); only depth and count are errors. Results never grant
+//! relaying, and are never checked for it. Commands, files and includes count for class local only,
+//! and never come from an include. A list is only checked here; its members are found when the
+//! message is queued.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ use crate::sandbox::CallError;
 use crate::story::Told;
 use crate::verdict::{TEXT_LIMIT, check_text};
 
-/// How many steps may follow on each other (Postfix: virtual_alias_recursion_limit is 1,000; nobody means more than a few).
+/// How many steps may follow on each other (Postfix: virtual_alias_recursion_limit is 1,000; nobody
+/// means more than a few).
 const DEPTH_LIMIT: usize = 100;
 /// What one address may become (Postfix: virtual_alias_expansion_limit).
 const COUNT_LIMIT: usize = 1_000;
@@ -74,16 +76,28 @@ impl Expansion {
         };
         for entry in entries {
             let parsed = match entry.chars().next() {
-                Some('|' | '/' | ':') => Err(Reply::new(550, "5.7.0", "a list holds addresses only")),
-                _ => entry.parse::<Address>().map_err(|error| Reply::new(550, "5.1.3", error.to_string())),
+                Some('|' | '/' | ':') => {
+                    Err(Reply::new(550, "5.7.0", "a list holds addresses only"))
+                }
+                _ => entry
+                    .parse::<Address>()
+                    .map_err(|error| Reply::new(550, "5.1.3", error.to_string())),
             };
             match parsed {
                 Ok(address) => {
                     let address = asker.policy.domains.complete(address);
                     let ancestors = vec![list.address.clone()];
-                    walk.run(Step { address, ancestors, sender: list.sender.clone(), in_list: true }).await;
+                    walk.run(Step {
+                        address,
+                        ancestors,
+                        sender: list.sender.clone(),
+                        in_list: true,
+                    })
+                    .await;
                 }
-                Err(reply) => walk.results.push(Resolved { outcome: Outcome::Refused(reply), ..list.clone() }),
+                Err(reply) => {
+                    walk.results.push(Resolved { outcome: Outcome::Refused(reply), ..list.clone() })
+                }
             }
         }
         walk.results
@@ -108,7 +122,9 @@ impl Expansion {
 }
 
 /// The reply if every one of them is refused: one that may pass before one that won't.
-pub(crate) fn refusal_of_all<'a>(all: impl Iterator<Item = Option<&'a Reply>>) -> Option<&'a Reply> {
+pub(crate) fn refusal_of_all<'a>(
+    all: impl Iterator<Item = Option<&'a Reply>>,
+) -> Option<&'a Reply> {
     let mut chosen: Option<&Reply> = None;
     for refused in all {
         let reply = refused?;
@@ -172,7 +188,8 @@ impl Told for Answer {
             Self::Unknown(Some(text)) => format!("unknown: {text}"),
             Self::Targets { targets, owner, .. } => {
                 let list = targets.iter().map(target).collect::<Vec<_>>().join(", ");
-                let owner = owner.as_ref().map_or_else(String::new, |owner| format!("; owner {owner}"));
+                let owner =
+                    owner.as_ref().map_or_else(String::new, |owner| format!("; owner {owner}"));
                 format!("stands for {list}{owner}")
             }
         };
@@ -182,7 +199,8 @@ impl Told for Answer {
 
 impl Walk<'_> {
     async fn run(&mut self, first: Step) {
-        // A stack, last in first out and filled in reverse, so that results come in the order they were written in.
+        // A stack, last in first out and filled in reverse, so that results come in the order they
+        // were written in.
         let mut stack = vec![Work::Ask(first)];
         while let Some(work) = stack.pop() {
             let step = match work {
@@ -197,7 +215,11 @@ impl Walk<'_> {
             let too_much = step.ancestors.len() >= DEPTH_LIMIT || self.steps > self.limit;
             if too_much {
                 // Not a bounce: the tables are wrong, and can be mended.
-                let reply = Reply::new(451, "4.3.5", format!("<{}>: the alias expands too far", step.address));
+                let reply = Reply::new(
+                    451,
+                    "4.3.5",
+                    format!("<{}>: the alias expands too far", step.address),
+                );
                 self.push(step, class, Outcome::Refused(reply));
                 stack.clear();
                 return;
@@ -207,14 +229,22 @@ impl Walk<'_> {
                     let sender = owner.or_else(|| step.sender.clone());
                     let mut ancestors = step.ancestors.clone();
                     ancestors.push(step.address.clone());
-                    let from = From { step: &step, class, plugin, ancestors: &ancestors, sender: sender.as_ref() };
+                    let from = From {
+                        step: &step,
+                        class,
+                        plugin,
+                        ancestors: &ancestors,
+                        sender: sender.as_ref(),
+                    };
                     for target in targets.into_iter().rev() {
                         stack.push(self.target(&from, target).await);
                     }
                     continue;
                 }
                 Ok(Answer::Exists) => Outcome::Deliver,
-                Ok(Answer::Unknown(text)) => Outcome::Refused(unknown_user(&step.address, class, text.as_deref())),
+                Ok(Answer::Unknown(text)) => {
+                    Outcome::Refused(unknown_user(&step.address, class, text.as_deref()))
+                }
                 Ok(Answer::NoOpinion) => self.by_class(&step.address, class).await,
                 Err(error) => Outcome::Refused(undecided(&step.address, &error)),
             };
@@ -232,7 +262,12 @@ impl Walk<'_> {
                     let address = domains.complete(address);
                     if !from.ancestors.contains(&address) {
                         let ancestors = from.ancestors.to_vec();
-                        return Work::Ask(Step { address, ancestors, sender, in_list: from.step.in_list });
+                        return Work::Ask(Step {
+                            address,
+                            ancestors,
+                            sender,
+                            in_list: from.step.in_list,
+                        });
                     }
                     // It stands for itself: final, if it is there at all.
                     let class = domains.class_of(&address);
@@ -254,7 +289,12 @@ impl Walk<'_> {
                 }
             }
         };
-        Work::Known(Resolved { address: from.step.address.clone(), class: from.class, sender, outcome })
+        Work::Known(Resolved {
+            address: from.step.address.clone(),
+            class: from.class,
+            sender,
+            outcome,
+        })
     }
 
     fn push(&mut self, step: Step, class: Class, outcome: Outcome) {
@@ -270,7 +310,8 @@ impl Walk<'_> {
         }
         let original = step.ancestors.first().unwrap_or(&step.address).clone();
         let domains = &asker.policy.domains;
-        let number = envelope.add(RecipientFacts::new(domains, step.address.clone(), original, false));
+        let number =
+            envelope.add(RecipientFacts::new(domains, step.address.clone(), original, false));
         for (index, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.alias else { continue };
             let question = Question { name: "alias", about: Some(&step.address) };
@@ -285,20 +326,25 @@ impl Walk<'_> {
                         alias::Expansion::NoOpinion => return Ok(Ok(Answer::NoOpinion)),
                         alias::Expansion::Exists => return Ok(Ok(Answer::Exists)),
                         alias::Expansion::Unknown(text) => {
-                            let broken = text.as_deref().map_or(Ok(()), |text| check_text(text, TEXT_LIMIT));
+                            let broken =
+                                text.as_deref().map_or(Ok(()), |text| check_text(text, TEXT_LIMIT));
                             broken.map_err(|broken| wasmtime::Error::msg(broken.0))?;
                             return Ok(Ok(Answer::Unknown(text)));
                         }
                         alias::Expansion::Targets(targets) => targets,
                     };
                     if targets.is_empty() || targets.len() > COUNT_LIMIT {
-                        wasmtime::bail!("an expansion to {} targets (1 to {COUNT_LIMIT})", targets.len());
+                        wasmtime::bail!(
+                            "an expansion to {} targets (1 to {COUNT_LIMIT})",
+                            targets.len()
+                        );
                     }
                     let mut owner = None;
                     if class == Class::Local {
                         match hook.owner.call(store, instance, ((&step.address).into(),)).await? {
                             Ok(Some(raw)) => {
-                                let address = checked_address(&raw).map_err(wasmtime::Error::msg)?;
+                                let address =
+                                    checked_address(&raw).map_err(wasmtime::Error::msg)?;
                                 owner = Some(domains.complete(address));
                             }
                             Ok(None) => {}
@@ -321,14 +367,20 @@ impl Walk<'_> {
         match class {
             Class::Relay | Class::Other => Outcome::Deliver,
             Class::VirtualAlias => Outcome::Refused(unknown_user(address, class, None)),
-            Class::Local | Class::VirtualMailbox => match self.asker.services.mailbox(address).await {
-                Ok(true) => Outcome::Deliver,
-                Ok(false) => Outcome::Refused(unknown_user(address, class, None)),
-                Err(error) => {
-                    tracing::warn!(%address, %error, "the mailbox can't be asked for");
-                    Outcome::Refused(Reply::new(451, "4.3.0", format!("<{address}>: Temporary lookup failure")))
+            Class::Local | Class::VirtualMailbox => {
+                match self.asker.services.mailbox(address).await {
+                    Ok(true) => Outcome::Deliver,
+                    Ok(false) => Outcome::Refused(unknown_user(address, class, None)),
+                    Err(error) => {
+                        tracing::warn!(%address, %error, "the mailbox can't be asked for");
+                        Outcome::Refused(Reply::new(
+                            451,
+                            "4.3.0",
+                            format!("<{address}>: Temporary lookup failure"),
+                        ))
+                    }
                 }
-            },
+            }
         }
     }
 }
@@ -346,7 +398,9 @@ fn unknown_user(address: &Address, class: Class, text: Option<&str>) -> Reply {
 
 fn undecided(address: &Address, error: &CallError) -> Reply {
     match error {
-        CallError::Failure { .. } => Reply::new(451, "4.3.0", format!("<{address}>: Temporary lookup failure")),
+        CallError::Failure { .. } => {
+            Reply::new(451, "4.3.0", format!("<{address}>: Temporary lookup failure"))
+        }
         _ => Reply::new(451, "4.3.5", format!("<{address}>: Policy error, try again later")),
     }
 }

@@ -1,7 +1,9 @@
-//! What plugins can see: the facts of a session and of an envelope, and the actions they gather on it.
+//! What plugins can see: the facts of a session and of an envelope, and the actions they gather on
+//! it.
 //!
-//! Facts are shared between the sandboxes of a transaction and guarded by short locks that are never held across an await. Who writes:
-//! the host writes facts; plugins write tags and actions, within limits.
+//! Facts are shared between the sandboxes of a transaction and guarded by short locks that are
+//! never held across an await. Who writes: the host writes facts; plugins write tags and actions,
+//! within limits.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -132,7 +134,10 @@ impl SessionFacts {
             for name in names.iter().take(REVERSE_NAMES) {
                 match services.addresses(name.as_str()).await {
                     Ok(found) if found.contains(&address) => {
-                        return Ok(Reverse { name: Some(name.clone()), verified: Ok(Some(name.clone())) });
+                        return Ok(Reverse {
+                            name: Some(name.clone()),
+                            verified: Ok(Some(name.clone())),
+                        });
                     }
                     Err(error) if error.is_transient() => failure = Some(error),
                     _ => {}
@@ -171,9 +176,11 @@ pub(crate) struct Changing {
 }
 
 impl Changing {
-    /// Adds a recipient that no RCPT named; nothing if it is there already. False: there are `limit` of these already.
+    /// Adds a recipient that no RCPT named; nothing if it is there already. False: there are
+    /// `limit` of these already.
     pub(crate) fn add(&mut self, recipient: RecipientFacts, limit: usize) -> bool {
-        if self.accepted.iter().any(|&number| self.recipients[number].address == recipient.address) {
+        if self.accepted.iter().any(|&number| self.recipients[number].address == recipient.address)
+        {
             return true;
         }
         if self.added >= limit {
@@ -204,7 +211,12 @@ pub(crate) struct RecipientFacts {
 }
 
 impl RecipientFacts {
-    pub(crate) fn new(domains: &Domains, address: Address, original: Address, source_route: bool) -> Self {
+    pub(crate) fn new(
+        domains: &Domains,
+        address: Address,
+        original: Address,
+        source_route: bool,
+    ) -> Self {
         let class = domains.class_of(&address);
         let routed = source_route || routes_by_itself(&address);
         Self { address, original, class, routed }
@@ -214,7 +226,14 @@ impl RecipientFacts {
 impl EnvelopeFacts {
     pub(crate) fn new(domains: &Domains, sender: Option<Address>, acting: bool) -> Self {
         let sender_class = sender.as_ref().map(|sender| domains.class_of(sender));
-        Self { sender, sender_class, declared_size: None, utf8: false, acting, changing: Mutex::default() }
+        Self {
+            sender,
+            sender_class,
+            declared_size: None,
+            utf8: false,
+            acting,
+            changing: Mutex::default(),
+        }
     }
 
     /// The same facts, for notes and actions of one's own.

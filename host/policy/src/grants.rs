@@ -1,7 +1,8 @@
 //! What the operator allows a plugin, by name.
 //!
-//! A plugin starts with nothing. A call without its grant is answered with the line of configuration that would give it; it never
-//! stops a load, since some tool chains import a whole world, used or not.
+//! A plugin starts with nothing. A call without its grant is answered with the line of
+//! configuration that would give it; it never stops a load, since some tool chains import a whole
+//! world, used or not.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,8 @@ impl Grants {
     /// What is granted, in words: "dns", "relay", "lookup aliases, virtual".
     pub fn words(&self) -> Vec<String> {
         let flags = [("dns", self.dns), ("relay", self.relay), ("verify", self.verify)];
-        let include: Vec<String> = self.include.iter().map(|path| path.display().to_string()).collect();
+        let include: Vec<String> =
+            self.include.iter().map(|path| path.display().to_string()).collect();
         let lists = [
             ("lookup", &self.lookup),
             ("scanner", &self.scanner),
@@ -74,9 +76,11 @@ impl Grants {
         if self.verify { Ok(()) } else { Err(line_to_add(plugin, "verify = true")) }
     }
 
-    /// Whether the folder may be read, which it may be too where it may be written; otherwise the line to add.
+    /// Whether the folder may be read, which it may be too where it may be written; otherwise the
+    /// line to add.
     pub(crate) fn files(&self, plugin: &str, folder: &str) -> Result<(), String> {
-        named(plugin, "files-write", &self.files_write, folder).or_else(|_| named(plugin, "files", &self.files, folder))
+        named(plugin, "files-write", &self.files_write, folder)
+            .or_else(|_| named(plugin, "files", &self.files, folder))
     }
 
     /// Whether the folder may be written; otherwise the line to add.
@@ -94,17 +98,20 @@ impl Grants {
         if self.relay { Ok(()) } else { Err(line_to_add(plugin, "relay = true")) }
     }
 
-    /// Whether a list may be read from this path: it is granted itself, or lies below a granted folder. A path that climbs
-    /// ("..") or isn't absolute is never granted.
+    /// Whether a list may be read from this path: it is granted itself, or lies below a granted
+    /// folder. A path that climbs ("..") or isn't absolute is never granted.
     pub(crate) fn include(&self, path: &Path) -> bool {
         use std::path::Component;
         path.is_absolute()
-            && !path.components().any(|part| matches!(part, Component::ParentDir | Component::CurDir))
+            && !path
+                .components()
+                .any(|part| matches!(part, Component::ParentDir | Component::CurDir))
             && self.include.iter().any(|granted| path.starts_with(granted))
     }
 }
 
-/// Whether the name is among those granted under this key; otherwise the line to add, which keeps those that are there.
+/// Whether the name is among those granted under this key; otherwise the line to add, which keeps
+/// those that are there.
 fn named(plugin: &str, key: &str, granted: &[String], name: &str) -> Result<(), String> {
     if granted.iter().any(|granted| granted == name) {
         return Ok(());

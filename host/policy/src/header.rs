@@ -1,10 +1,12 @@
 //! A header that a plugin gives: checked, and written as a line.
 //!
-//! Names and values are hostile input: nothing that passes here can end the header it is in, or begin another.
+//! Names and values are hostile input: nothing that passes here can end the header it is in, or
+//! begin another.
 
 /// The longest name, in bytes.
 const NAME_LIMIT: usize = 64;
-/// The longest value, in bytes: longer ones no mail server need take, and far shorter ones are the rule.
+/// The longest value, in bytes: longer ones no mail server need take, and far shorter ones are the
+/// rule.
 const VALUE_LIMIT: usize = 8192;
 /// The recommended line length (RFC 5322 section 2.1.1).
 const FOLD_AT: usize = 78;
@@ -52,14 +54,19 @@ mod tests {
     fn headers_are_folded_at_spaces() {
         let text = String::from_utf8(header_line("X-Long", &"word ".repeat(40))).unwrap();
         assert!(text.lines().all(|line| line.len() <= FOLD_AT + 5), "{text}");
-        assert!(text.lines().skip(1).all(|line| line.starts_with(' ') && !line.trim().is_empty()), "{text}");
+        assert!(
+            text.lines().skip(1).all(|line| line.starts_with(' ') && !line.trim().is_empty()),
+            "{text}"
+        );
         assert!(text.ends_with("\r\n"));
     }
 
     #[test]
     fn what_could_forge_a_header_is_none() {
         assert_eq!(check("X-Good", "any text: even this"), Ok(()));
-        for (name, value) in [("", "x"), ("X Bad", "x"), ("X:", "x"), ("X", "a\r\nB: c"), ("X", "a\nb"), ("X", "\0")] {
+        for (name, value) in
+            [("", "x"), ("X Bad", "x"), ("X:", "x"), ("X", "a\r\nB: c"), ("X", "a\nb"), ("X", "\0")]
+        {
             assert!(check(name, value).is_err(), "{name:?}: {value:?}");
         }
         assert!(check(&"x".repeat(65), "").is_err() && check("x", &"x".repeat(8193)).is_err());

@@ -1,7 +1,8 @@
 //! The hooks of a plugin: the functions that it exports, found once, when it is loaded.
 //!
-//! A question then costs the check of one function's type, not that of its whole interface. A hook is there if all of its
-//! functions are; whether they have the contract's types is checked at the load, in the first sandbox.
+//! A question then costs the check of one function's type, not that of its whole interface. A hook
+//! is there if all of its functions are; whether they have the contract's types is checked at the
+//! load, in the first sandbox.
 
 use std::marker::PhantomData;
 
@@ -126,7 +127,8 @@ impl Hooks {
         all.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
     }
 
-    /// Checks each hook's types and runs its `init`; the stages that the restriction wants, or what an `init` says against the load.
+    /// Checks each hook's types and runs its `init`; the stages that the restriction wants, or what
+    /// an `init` says against the load.
     pub(crate) async fn init(
         &self,
         store: &mut Store<State>,

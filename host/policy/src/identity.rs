@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 
-/// The custom section that a version stands in, by the convention of the component tools (`wasm-tools metadata add --version`).
+/// The custom section that a version stands in, by the convention of the component tools
+/// (`wasm-tools metadata add --version`).
 const SECTION: &str = "version";
 /// The longest version that is shown, in characters.
 const LONGEST: usize = 64;
@@ -23,7 +24,8 @@ impl Identity {
     }
 }
 
-/// The version in the component's own custom section, not in one of the modules within it. It is the author's text: made printable.
+/// The version in the component's own custom section, not in one of the modules within it. It is
+/// the author's text: made printable.
 fn version(wasm: &[u8]) -> Option<String> {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(wasm) {
@@ -32,7 +34,8 @@ fn version(wasm: &[u8]) -> Option<String> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
                 let text = String::from_utf8_lossy(section.data());
-                let text: String = text.chars().filter(char::is_ascii_graphic).take(LONGEST).collect();
+                let text: String =
+                    text.chars().filter(char::is_ascii_graphic).take(LONGEST).collect();
                 return (!text.is_empty()).then_some(text);
             }
             _ => {}

@@ -1,8 +1,9 @@
 //! Sandboxes of plugins with `isolation = "shared"`, between two questions.
 //!
-//! They are for whoever asks next, whatever the transaction, and see nothing meanwhile. What is gained is the making and dropping of
-//! an instance; what is given up is that a plugin can't remember. So they are renewed, and they give way: none is kept while
-//! sandboxes are short, and one that idles is dropped for a caller that finds no other free.
+//! They are for whoever asks next, whatever the transaction, and see nothing meanwhile. What is
+//! gained is the making and dropping of an instance; what is given up is that a plugin can't
+//! remember. So they are renewed, and they give way: none is kept while sandboxes are short, and
+//! one that idles is dropped for a caller that finds no other free.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,14 @@ use parking_lot::Mutex;
 use crate::plugin::Plugin;
 use crate::sandbox::Sandbox;
 
-/// Idle ones of one plugin: a question takes microseconds, so that few are asked at the same instant.
+/// Idle ones of one plugin: a question takes microseconds, so that few are asked at the same
+/// instant.
 const EACH: usize = 8;
-/// After so many questions an instance is renewed: what it cost to make is then a thousandth of each, and what it leaks is bounded.
+/// After so many questions an instance is renewed: what it cost to make is then a thousandth of
+/// each, and what it leaks is bounded.
 const QUESTIONS: u32 = 1_000;
-/// After so long it is renewed, too: what a plugin remembers it forgets within a minute of its making.
+/// After so long it is renewed, too: what a plugin remembers it forgets within a minute of its
+/// making.
 const AGE: Duration = Duration::from_secs(60);
 
 /// All that are idle, of all plugins of a runtime; the latest is the last.
@@ -56,7 +60,8 @@ impl Idle {
 
     /// Drops those of plugins that are no more.
     pub(crate) fn forget(&self, plugins: &[Arc<Plugin>]) {
-        let gone = |one: &mut Sandbox| plugins.iter().any(|plugin| Arc::ptr_eq(one.plugin(), plugin));
+        let gone =
+            |one: &mut Sandbox| plugins.iter().any(|plugin| Arc::ptr_eq(one.plugin(), plugin));
         let gone: Vec<Sandbox> = self.0.lock().extract_if(.., gone).collect();
         // Dropped after the lock is.
         drop(gone);

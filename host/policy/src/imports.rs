@@ -1,7 +1,8 @@
 //! The host's half of the contract: what a guest's calls do.
 //!
-//! Every call checks what it is given: a number that stands for nothing, an action outside its place, a text beyond its limit is a
-//! trap. No call blocks a thread; those that wait are async, and end with the plugin's own timeout.
+//! Every call checks what it is given: a number that stands for nothing, an action outside its
+//! place, a text beyond its limit is a trap. No call blocks a thread; those that wait are async,
+//! and end with the plugin's own timeout.
 
 mod connect;
 mod counters;
@@ -19,7 +20,9 @@ use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
 use crate::asker::Asker;
-use crate::bindings::facteur::policy::{clock, dns, log, lookup, session, settings, transaction, types};
+use crate::bindings::facteur::policy::{
+    clock, dns, log, lookup, session, settings, transaction, types,
+};
 use crate::bindings::{RecipientHandle, SessionHandle, TransactionHandle};
 use crate::domains::Class;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
@@ -48,11 +51,17 @@ const DELAY_LIMIT: Duration = Duration::from_secs(30);
 
 impl State {
     fn session(&self) -> Result<&SessionFacts> {
-        self.view.session.as_deref().ok_or_else(|| wasmtime::format_err!("there is no session here"))
+        self.view
+            .session
+            .as_deref()
+            .ok_or_else(|| wasmtime::format_err!("there is no session here"))
     }
 
     fn envelope(&self) -> Result<&EnvelopeFacts> {
-        self.view.envelope.as_deref().ok_or_else(|| wasmtime::format_err!("there is no transaction here"))
+        self.view
+            .envelope
+            .as_deref()
+            .ok_or_else(|| wasmtime::format_err!("there is no transaction here"))
     }
 
     fn acting(&self) -> Result<&EnvelopeFacts> {
@@ -103,7 +112,11 @@ impl From<&Address> for types::Address {
 
 /// An address from a plugin, parsed and written anew. A bare name stays bare.
 pub(crate) fn checked_address(raw: &types::Address) -> Result<Address, String> {
-    let made = if raw.domain.is_empty() { Address::bare(&raw.local) } else { Address::new(&raw.local, &raw.domain) };
+    let made = if raw.domain.is_empty() {
+        Address::bare(&raw.local)
+    } else {
+        Address::new(&raw.local, &raw.domain)
+    };
     made.map_err(|error| format!("an address that isn't one: {error}"))
 }
 
@@ -208,7 +221,10 @@ impl transaction::HostRecipient for State {
         Ok(self.recipient(&this)?.routed)
     }
 
-    async fn listed(&mut self, this: Resource<RecipientHandle>) -> Result<std::result::Result<bool, types::Failure>> {
+    async fn listed(
+        &mut self,
+        this: Resource<RecipientHandle>,
+    ) -> Result<std::result::Result<bool, types::Failure>> {
         let recipient = self.recipient(&this)?;
         let asker = self.asker()?;
         // Boxed: the answer may take another plugin, which is of the same kind as this one.
@@ -229,13 +245,24 @@ impl transaction::HostTransaction for State {
         Ok(sender.as_ref().map(Into::into))
     }
 
-    fn sender_class(&mut self, _: Resource<TransactionHandle>) -> Result<Option<types::RecipientClass>> {
+    fn sender_class(
+        &mut self,
+        _: Resource<TransactionHandle>,
+    ) -> Result<Option<types::RecipientClass>> {
         let envelope = self.envelope()?;
-        let class = envelope.changing.lock().sender.as_ref().map_or(envelope.sender_class, |(_, class)| *class);
+        let class = envelope
+            .changing
+            .lock()
+            .sender
+            .as_ref()
+            .map_or(envelope.sender_class, |(_, class)| *class);
         Ok(class.map(Into::into))
     }
 
-    fn recipients(&mut self, _: Resource<TransactionHandle>) -> Result<Vec<Resource<RecipientHandle>>> {
+    fn recipients(
+        &mut self,
+        _: Resource<TransactionHandle>,
+    ) -> Result<Vec<Resource<RecipientHandle>>> {
         let changing = self.envelope()?.changing.lock();
         let numbers = changing.accepted.iter().filter_map(|&number| u32::try_from(number).ok());
         Ok(numbers.map(Resource::new_own).collect())
@@ -253,7 +280,12 @@ impl transaction::HostTransaction for State {
         Ok(self.envelope()?.changing.lock().tags.get(&key).map(str::to_owned))
     }
 
-    fn set_tag(&mut self, _: Resource<TransactionHandle>, key: String, value: String) -> Result<()> {
+    fn set_tag(
+        &mut self,
+        _: Resource<TransactionHandle>,
+        key: String,
+        value: String,
+    ) -> Result<()> {
         self.acting()?.changing.lock().tags.set(key, value).map_err(wasmtime::Error::msg)
     }
 
@@ -282,7 +314,12 @@ impl transaction::HostTransaction for State {
         Ok(())
     }
 
-    fn prepend_header(&mut self, _: Resource<TransactionHandle>, name: String, value: String) -> Result<()> {
+    fn prepend_header(
+        &mut self,
+        _: Resource<TransactionHandle>,
+        name: String,
+        value: String,
+    ) -> Result<()> {
         header::check(&name, &value).map_err(wasmtime::Error::msg)?;
         let mut changing = self.act(&format!("prepend {name}: {value}"))?.changing.lock();
         let header = (name, value);
@@ -297,14 +334,20 @@ impl transaction::HostTransaction for State {
     }
 
     fn delay(&mut self, _: Resource<TransactionHandle>, milliseconds: u32) -> Result<()> {
-        let actions = &mut self.act(&format!("delay of {milliseconds} ms"))?.changing.lock().actions;
+        let actions =
+            &mut self.act(&format!("delay of {milliseconds} ms"))?.changing.lock().actions;
         actions.delay = DELAY_LIMIT.min(actions.delay + Duration::from_millis(milliseconds.into()));
         Ok(())
     }
 
     fn quarantine(&mut self, _: Resource<TransactionHandle>, reason: String) -> Result<()> {
         fit(&reason, LOG_TEXT)?;
-        self.editing(&format!("quarantine: {reason}"))?.changing.lock().actions.quarantine.get_or_insert(reason);
+        self.editing(&format!("quarantine: {reason}"))?
+            .changing
+            .lock()
+            .actions
+            .quarantine
+            .get_or_insert(reason);
         Ok(())
     }
 
@@ -319,18 +362,32 @@ impl transaction::HostTransaction for State {
         Ok(())
     }
 
-    fn remove_recipient(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<bool> {
-        let to = self.asker()?.policy.domains.complete(checked_address(&to).map_err(wasmtime::Error::msg)?);
+    fn remove_recipient(
+        &mut self,
+        _: Resource<TransactionHandle>,
+        to: types::Address,
+    ) -> Result<bool> {
+        let to = self
+            .asker()?
+            .policy
+            .domains
+            .complete(checked_address(&to).map_err(wasmtime::Error::msg)?);
         Ok(self.editing(&format!("remove recipient {to}"))?.changing.lock().remove(&to))
     }
 
-    fn set_sender(&mut self, _: Resource<TransactionHandle>, sender: Option<types::Address>) -> Result<()> {
+    fn set_sender(
+        &mut self,
+        _: Resource<TransactionHandle>,
+        sender: Option<types::Address>,
+    ) -> Result<()> {
         let asker = self.asker()?;
         let domains = &asker.policy.domains;
-        let sender = sender.as_ref().map(checked_address).transpose().map_err(wasmtime::Error::msg)?;
+        let sender =
+            sender.as_ref().map(checked_address).transpose().map_err(wasmtime::Error::msg)?;
         let sender = sender.map(|sender| domains.complete(sender));
         let class = sender.as_ref().map(|sender| domains.class_of(sender));
-        let deed = format!("sender <{}>", sender.as_ref().map(ToString::to_string).unwrap_or_default());
+        let deed =
+            format!("sender <{}>", sender.as_ref().map(ToString::to_string).unwrap_or_default());
         self.editing(&deed)?.changing.lock().sender = Some((sender, class));
         Ok(())
     }
@@ -420,8 +477,10 @@ impl lookup::Host for State {
             }
         }
         Ok(match self.services.find(&table, &keys).await {
-            Ok(found) => Ok(found
-                .map(|found| lookup::Found { key: u32::try_from(found.key).unwrap_or(u32::MAX), value: found.value })),
+            Ok(found) => Ok(found.map(|found| lookup::Found {
+                key: u32::try_from(found.key).unwrap_or(u32::MAX),
+                value: found.value,
+            })),
             Err(TableError::Unknown(name)) => Err(lookup::Error::UnknownTable(name)),
             Err(TableError::Unavailable(why)) => Err(lookup::Error::Unavailable(why)),
         })
@@ -447,7 +506,10 @@ impl State {
 }
 
 impl dns::Host for State {
-    async fn addresses(&mut self, name: String) -> Result<std::result::Result<Vec<String>, dns::Error>> {
+    async fn addresses(
+        &mut self,
+        name: String,
+    ) -> Result<std::result::Result<Vec<String>, dns::Error>> {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }
@@ -463,25 +525,37 @@ impl dns::Host for State {
             return Ok(Err(error));
         }
         let found = self.services.mail_exchangers(&name).await;
-        let raw = |mx: crate::services::MailExchanger| dns::MailExchanger { preference: mx.preference, host: mx.host };
+        let raw = |mx: crate::services::MailExchanger| dns::MailExchanger {
+            preference: mx.preference,
+            host: mx.host,
+        };
         Ok(found.map(|list| list.into_iter().map(raw).collect()).map_err(Into::into))
     }
 
-    async fn texts(&mut self, name: String) -> Result<std::result::Result<Vec<Vec<u8>>, dns::Error>> {
+    async fn texts(
+        &mut self,
+        name: String,
+    ) -> Result<std::result::Result<Vec<Vec<u8>>, dns::Error>> {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }
         Ok(self.services.texts(&name).await.map_err(Into::into))
     }
 
-    async fn name_servers(&mut self, name: String) -> Result<std::result::Result<Vec<String>, dns::Error>> {
+    async fn name_servers(
+        &mut self,
+        name: String,
+    ) -> Result<std::result::Result<Vec<String>, dns::Error>> {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }
         Ok(self.services.name_servers(&name).await.map_err(Into::into))
     }
 
-    async fn names_of(&mut self, address: String) -> Result<std::result::Result<Vec<String>, dns::Error>> {
+    async fn names_of(
+        &mut self,
+        address: String,
+    ) -> Result<std::result::Result<Vec<String>, dns::Error>> {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }

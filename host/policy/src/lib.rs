@@ -1,11 +1,13 @@
 //! Loads policy plugins, and asks them.
 //!
-//! This is the only crate that knows wasmtime, and it knows no sockets and no queue: what plugins look up comes through
-//! [`Services`], what they decide leaves as a [`Decision`], an [`Outgoing`] envelope or a [`Route`]. What a plugin answers is checked
-//! like hostile input before anything else sees it, and what can't be decided is refused or deferred, never let in.
+//! This is the only crate that knows wasmtime, and it knows no sockets and no queue: what plugins
+//! look up comes through [`Services`], what they decide leaves as a [`Decision`], an [`Outgoing`]
+//! envelope or a [`Route`]. What a plugin answers is checked like hostile input before anything
+//! else sees it, and what can't be decided is refused or deferred, never let in.
 //!
-//! The way of a question: [`Policy`] (the plugins in force) → [`Session`] (a connection) → [`Transaction`] (an envelope) → a chain of
-//! plugins, each in a sandbox of its own → a checked verdict.
+//! The way of a question: [`Policy`] (the plugins in force) → [`Session`] (a connection) →
+//! [`Transaction`] (an envelope) → a chain of plugins, each in a sandbox of its own → a checked
+//! verdict.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
@@ -60,9 +62,10 @@ pub use plugin::{Isolation, Limits, LoadError, Mode, OnError, Plugin, PluginConf
 pub use policy::{Chain, Policy, PolicyConfig};
 pub use route::{Consignment, Route, SmtpRoute};
 pub use services::{
-    Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError, FileInfo, Files, Found,
-    Lifetime, MailExchanger, Nothing, Overlay, Rehearsal, ScanError, Scanned, Scanners, Services, Step, TableError,
-    Taken, Tape, Taped, Unavailable, UnknownStore, Verified, Verify,
+    Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError,
+    FileInfo, Files, Found, Lifetime, MailExchanger, Nothing, Overlay, Rehearsal, ScanError,
+    Scanned, Scanners, Services, Step, TableError, Taken, Tape, Taped, Unavailable, UnknownStore,
+    Verified, Verify,
 };
 pub use session::{Decision, Session};
 pub use statistics::{Counted, FAILURES_IN_A_ROW};

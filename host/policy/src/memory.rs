@@ -1,4 +1,5 @@
-//! The limit on a sandbox's linear memory, and how much it has: all memories of the instance together.
+//! The limit on a sandbox's linear memory, and how much it has: all memories of the instance
+//! together.
 
 use wasmtime::{ResourceLimiter, Result, bail};
 
@@ -18,16 +19,23 @@ impl Memory {
         self.used
     }
 
-    /// Whether so much is left that the next question isn't likely to end in a trap for what the ones before it left behind.
+    /// Whether so much is left that the next question isn't likely to end in a trap for what the
+    /// ones before it left behind.
     pub(crate) fn has_room(&self) -> bool {
         self.used <= self.limit / 4 * 3
     }
 }
 
 impl ResourceLimiter for Memory {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool> {
         let used = self.used.saturating_add(desired.saturating_sub(current));
-        // A trap, rather than an error that the guest may handle: what it then does is seldom what its author had in mind.
+        // A trap, rather than an error that the guest may handle: what it then does is seldom what
+        // its author had in mind.
         if used > self.limit || maximum.is_some_and(|maximum| desired > maximum) {
             bail!("more than {} bytes of memory", self.limit);
         }

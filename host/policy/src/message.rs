@@ -1,7 +1,8 @@
 //! A message as a plugin sees it: bytes read by ranges, and where its headers are.
 //!
-//! The bytes stay with whoever took the message in; this module only indexes headers, and only when a plugin first asks. What plugins change
-//! is in [`crate::edits`]: a message with edits is another message.
+//! The bytes stay with whoever took the message in; this module only indexes headers, and only when
+//! a plugin first asks. What plugins change is in [`crate::edits`]: a message with edits is another
+//! message.
 
 use std::fmt;
 use std::ops::Range;
@@ -65,7 +66,12 @@ impl Message {
     /// The message with these edits.
     pub(crate) fn with(&self, view: View) -> Self {
         let view = Arc::new(view);
-        Self { content: view.clone(), index: Arc::default(), edited: Some(view), bodies: self.bodies.clone() }
+        Self {
+            content: view.clone(),
+            index: Arc::default(),
+            edited: Some(view),
+            bodies: self.bodies.clone(),
+        }
     }
 
     /// What it is made of.
@@ -97,7 +103,8 @@ impl Message {
 pub struct Edited(Arc<View>);
 
 impl Edited {
-    /// What stands before the message as it was received, if nothing else of it is changed, and this is at most `limit` bytes.
+    /// What stands before the message as it was received, if nothing else of it is changed, and
+    /// this is at most `limit` bytes.
     pub fn prefix(&self, limit: usize) -> Option<Vec<u8>> {
         self.0.prefix(limit)
     }
@@ -139,7 +146,8 @@ impl Index {
             {
                 headers.push(Header { start: at, colon: at + colon, end: at + length });
             } else {
-                // Not a header: the body begins without its empty line, as sendmail and Postfix take it.
+                // Not a header: the body begins without its empty line, as sendmail and Postfix
+                // take it.
                 break at;
             }
             at += length + 2;

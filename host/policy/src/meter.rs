@@ -1,7 +1,9 @@
-//! Counts what guests do: questions, fuel, calls into the host. For tests alone, which hold the counts against budgets.
+//! Counts what guests do: questions, fuel, calls into the host. For tests alone, which hold the
+//! counts against budgets.
 //!
-//! Fuel is wasmtime's unit: about one for each instruction of the guest, whatever the processor. What answers is counted; a question
-//! that ends in a trap is not. A sandbox's own start counts with its first question.
+//! Fuel is wasmtime's unit: about one for each instruction of the guest, whatever the processor.
+//! What answers is counted; a question that ends in a trap is not. A sandbox's own start counts
+//! with its first question.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +38,8 @@ impl Meter {
 
     pub(crate) fn note(&self, plugin: &str, store: &mut Store<State>) {
         let calls = std::mem::take(&mut store.data_mut().calls);
-        // A metered runtime's stores have fuel; without any, all of it seems to be burnt, which no budget allows.
+        // A metered runtime's stores have fuel; without any, all of it seems to be burnt, which no
+        // budget allows.
         let fuel = FULL - store.get_fuel().unwrap_or(0);
         fill(store);
         let mut all = self.0.lock();

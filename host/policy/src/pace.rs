@@ -1,8 +1,9 @@
-//! The pace of guests that compute for long: however many there are, together they take half of the processors at most, and
-//! questions that are answered at once don't wait behind them.
+//! The pace of guests that compute for long: however many there are, together they take half of the
+//! processors at most, and questions that are answered at once don't wait behind them.
 //!
-//! There is no queue and nothing to hold: after each tick of computing such a guest pauses, for the longer the more there are. The
-//! pauses aren't computing time, but they count towards the plugin's timeout.
+//! There is no queue and nothing to hold: after each tick of computing such a guest pauses, for the
+//! longer the more there are. The pauses aren't computing time, but they count towards the plugin's
+//! timeout.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use crate::engine::TICK;
 
-/// Ticks of a question that go by without a pause. A guest that waits for the host sees a tick after each wait, without having
-/// computed.
+/// Ticks of a question that go by without a pause. A guest that waits for the host sees a tick
+/// after each wait, without having computed.
 const FREE_TICKS: u32 = 2;
 
 /// What all guests of a runtime share.

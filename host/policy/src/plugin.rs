@@ -1,7 +1,8 @@
 //! One loaded plugin: its code, what it exports, what it may do, what its `init` kept.
 //!
-//! A plugin is whatever it exports: the hooks are probed one interface at a time, so that a new kind of hook never breaks an old
-//! plugin. A plugin that exports none the host knows, or whose `init` says no, is an error of the load.
+//! A plugin is whatever it exports: the hooks are probed one interface at a time, so that a new
+//! kind of hook never breaks an old plugin. A plugin that exports none the host knows, or whose
+//! `init` says no, is an error of the load.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,10 +27,11 @@ use crate::statistics::{Counted, Statistics};
 /// Above this a fresh sandbox costs more than it need: its first pages fault.
 const LARGE_GUEST: usize = 256 * 1024;
 
-const NO_HOOK: &str =
-    "it exports no hook of facteur:policy@0.1.0 (restriction, alias, transport, content, authenticate, delivery)";
+const NO_HOOK: &str = "it exports no hook of facteur:policy@0.1.0 (restriction, alias, transport, \
+ content, authenticate, delivery)";
 
-const FAIL_OPEN: &str = "fail-open is for plugins whose only hook is content: a restriction, an alias or a route that fails \
+const FAIL_OPEN: &str = "fail-open is for plugins whose only hook is content: a restriction, an \
+ alias or a route that fails \
                          must never count as a yes; take the line out";
 
 /// `[[plugin]]`, as the configuration has it.
@@ -53,7 +55,8 @@ pub struct PluginConfig {
     pub on_error: OnError,
     /// What its answers count for.
     pub mode: Mode,
-    /// In how many sessions of a hundred it is asked. Without a session (the queue) the recipient's address decides.
+    /// In how many sessions of a hundred it is asked. Without a session (the queue) the recipient's
+    /// address decides.
     pub share: u8,
     /// The plugin whose place it takes in those sessions; otherwise it has a place of its own.
     pub instead_of: Option<String>,
@@ -110,15 +113,21 @@ pub struct Limits {
     pub timeout: Duration,
     /// Computing alone, in steps of 5 ms.
     pub cpu: Duration,
-    /// The most sandboxes that the plugin may use at once, at least 1. None: half of all, so that a plugin that hangs leaves the
-    /// other half to those that don't, and may still use a good part while nobody else needs it.
+    /// The most sandboxes that the plugin may use at once, at least 1. None: half of all, so that a
+    /// plugin that hangs leaves the other half to those that don't, and may still use a good part
+    /// while nobody else needs it.
     pub concurrency: Option<usize>,
 }
 
 impl Default for Limits {
     /// Far more than a policy needs: 16 MiB, 20 s (a slow DNS answer comes within), 500 ms.
     fn default() -> Self {
-        Self { memory: 16 << 20, timeout: Duration::from_secs(20), cpu: Duration::from_millis(500), concurrency: None }
+        Self {
+            memory: 16 << 20,
+            timeout: Duration::from_secs(20),
+            cpu: Duration::from_millis(500),
+            concurrency: None,
+        }
     }
 }
 
@@ -130,8 +139,8 @@ pub enum OnError {
     Defer,
     /// 554 5.3.5.
     Reject,
-    /// As if it had said `dunno`. For a plugin whose only hook is `content`, where the operator takes mail that nobody has looked at for
-    /// the lesser evil.
+    /// As if it had said `dunno`. For a plugin whose only hook is `content`, where the operator
+    /// takes mail that nobody has looked at for the lesser evil.
     Pass,
 }
 
@@ -186,11 +195,14 @@ impl Plugin {
             return Err(fail(format!("its memory may be {} MiB at most", MEMORY_CEILING >> 20)));
         }
         let identity = Identity::of(&config.wasm);
-        let component = cache
-            .component(&runtime.engine, &config.wasm, &identity.hash)
-            .map_err(|error| fail(format!("it isn't a component that facteur can run: {error:#}")))?;
+        let component =
+            cache.component(&runtime.engine, &config.wasm, &identity.hash).map_err(|error| {
+                fail(format!("it isn't a component that facteur can run: {error:#}"))
+            })?;
         let instance_pre = runtime.linker.instantiate_pre(&component).map_err(|error| {
-            fail(format!("it imports what facteur:policy@0.1.0 doesn't have (WASI, say): {error:#}"))
+            fail(format!(
+                "it imports what facteur:policy@0.1.0 doesn't have (WASI, say): {error:#}"
+            ))
         })?;
         warn_if_large(&config.name, &component);
         let plugin = Self {
@@ -231,13 +243,19 @@ impl Plugin {
         Ok(plugin)
     }
 
-    async fn init(self: &Arc<Self>, runtime: &Runtime, services: &Arc<dyn Services>) -> Result<Initial, String> {
+    async fn init(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        services: &Arc<dyn Services>,
+    ) -> Result<Initial, String> {
         let trapped = |error: crate::sandbox::CallError| format!("its init failed: {error}");
         let services = self.services.as_ref().unwrap_or(services);
         let mut sandbox = Sandbox::new(runtime, self, services).await.map_err(trapped)?;
         sandbox.state().initializing = Some(Vec::new());
-        let (mut sandbox, answer) =
-            sandbox.ask(async |store, instance| self.hooks.init(store, instance).await).await.map_err(trapped)?;
+        let (mut sandbox, answer) = sandbox
+            .ask(async |store, instance| self.hooks.init(store, instance).await)
+            .await
+            .map_err(trapped)?;
         let stages = answer.map_err(|reason| printable(&reason))?;
         let kept = sandbox.state().initializing.take().unwrap_or_default();
         Ok(Initial { kept, stages })
@@ -255,7 +273,11 @@ impl Plugin {
 
     /// The stages of a session at which its restriction wants to be asked, in their order.
     pub fn stages(&self) -> Vec<&'static str> {
-        Stage::NAMES.into_iter().filter(|(_, stage)| self.wants(*stage)).map(|(name, _)| name).collect()
+        Stage::NAMES
+            .into_iter()
+            .filter(|(_, stage)| self.wants(*stage))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// What it may do.
@@ -287,7 +309,8 @@ impl Plugin {
         self.initial.get().map_or(&[], |initial| &initial.kept)
     }
 
-    /// Whether it is asked in the session, or about the recipient, with this name. The same name is always answered the same.
+    /// Whether it is asked in the session, or about the recipient, with this name. The same name is
+    /// always answered the same.
     pub(crate) fn is_drawn(&self, name: &str) -> bool {
         let mut hasher = DefaultHasher::new();
         (&self.name, name).hash(&mut hasher);
@@ -295,7 +318,8 @@ impl Plugin {
     }
 
     pub(crate) fn wants(&self, stage: Stages) -> bool {
-        self.hooks.restriction.is_some() && self.initial.get().is_some_and(|initial| initial.stages.contains(stage))
+        self.hooks.restriction.is_some()
+            && self.initial.get().is_some_and(|initial| initial.stages.contains(stage))
     }
 }
 
@@ -306,7 +330,8 @@ fn warn_if_large(plugin: &str, component: &wasmtime::component::Component) {
         tracing::warn!(
             plugin,
             initial,
-            "a fresh sandbox will be slow: link with a stack of 32 KiB (-zstack-size=32768 --stack-first)"
+            "a fresh sandbox will be slow: link with a stack of 32 KiB (-zstack-size=32768 \
+             --stack-first)"
         );
     }
 }

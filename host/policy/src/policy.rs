@@ -1,7 +1,8 @@
 //! All plugins of one configuration, as one immutable whole.
 //!
-//! Reloading makes a new one and swaps a pointer; what is under way finishes on the old one, which lives as long as
-//! anyone uses it. If anything of the new one is wrong, there is no new one, and every error is told at once.
+//! Reloading makes a new one and swaps a pointer; what is under way finishes on the old one, which
+//! lives as long as anyone uses it. If anything of the new one is wrong, there is no new one, and
+//! every error is told at once.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -78,18 +79,25 @@ impl Policy {
             services,
             domains: config.domains,
             routes: RouteCache::default(),
-            routers: standing(&plugins).filter(|plugin| plugin.hooks.transport.is_some()).cloned().collect(),
-            advisers: standing(&plugins).filter(|plugin| plugin.hooks.delivery.is_some()).cloned().collect(),
+            routers: standing(&plugins)
+                .filter(|plugin| plugin.hooks.transport.is_some())
+                .cloned()
+                .collect(),
+            advisers: standing(&plugins)
+                .filter(|plugin| plugin.hooks.delivery.is_some())
+                .cloned()
+                .collect(),
             drawing: plugins.iter().any(|plugin| plugin.share < 100 || plugin.instead_of.is_some()),
             plugins,
         }))
     }
 
-    /// The plugins with these names, in this order; every plugin where there are none. Unknown names are left out: the configuration
-    /// was checked before.
+    /// The plugins with these names, in this order; every plugin where there are none. Unknown
+    /// names are left out: the configuration was checked before.
     pub fn chain(&self, names: Option<&[String]>) -> Chain {
         let Some(names) = names else { return standing(&self.plugins).cloned().collect() };
-        let named = |name: &String| standing(&self.plugins).find(|plugin| plugin.name == *name).cloned();
+        let named =
+            |name: &String| standing(&self.plugins).find(|plugin| plugin.name == *name).cloned();
         names.iter().filter_map(named).collect()
     }
 
@@ -98,18 +106,18 @@ impl Policy {
         self.drawing
     }
 
-    /// The plugins of the chain that are asked in the session, or about the recipient, with this name: a candidate in the place of the
-    /// version in force where it is drawn, and nobody in the place of one that isn't.
+    /// The plugins of the chain that are asked in the session, or about the recipient, with this
+    /// name: a candidate in the place of the version in force where it is drawn, and nobody in the
+    /// place of one that isn't.
     pub(crate) fn draw(&self, chain: &Chain, name: &impl Display) -> Chain {
         if !self.drawing {
             return chain.clone();
         }
         let name = &name.to_string();
         let drawn = |plugin: &Arc<Plugin>| {
-            let candidate = self
-                .plugins
-                .iter()
-                .find(|candidate| candidate.instead_of.as_ref() == Some(&plugin.name) && candidate.is_drawn(name));
+            let candidate = self.plugins.iter().find(|candidate| {
+                candidate.instead_of.as_ref() == Some(&plugin.name) && candidate.is_drawn(name)
+            });
             candidate.or_else(|| plugin.is_drawn(name).then_some(plugin)).cloned()
         };
         chain.iter().filter_map(drawn).collect()

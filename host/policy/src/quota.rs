@@ -1,14 +1,16 @@
-//! A plugin's share of the sandboxes: how many of all it may use at once, so that one that hangs can't take those of all others.
+//! A plugin's share of the sandboxes: how many of all it may use at once, so that one that hangs
+//! can't take those of all others.
 //!
-//! A place in the share is taken before one of all sandboxes is asked for: who waits for a place holds nothing.
+//! A place in the share is taken before one of all sandboxes is asked for: who waits for a place
+//! holds nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a caller waits for a place. Less than for a sandbox where all are in use, which any plugin's answer may end: here the
-/// plugin itself is slow, and so many wait already.
+/// How long a caller waits for a place. Less than for a sandbox where all are in use, which any
+/// plugin's answer may end: here the plugin itself is slow, and so many wait already.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The places of one plugin.
@@ -32,8 +34,9 @@ impl Quota {
         tokio::time::timeout(PATIENCE, self.places.clone().acquire_owned()).await.ok()?.ok()
     }
 
-    /// Whether more than half of the places are taken. Then no sandbox of the plugin is kept between two questions, so that clients
-    /// in the middle of a transaction leave the other half to those with something to ask.
+    /// Whether more than half of the places are taken. Then no sandbox of the plugin is kept
+    /// between two questions, so that clients in the middle of a transaction leave the other half
+    /// to those with something to ask.
     pub(crate) fn is_short(&self) -> bool {
         let taken = self.most - self.places.available_permits();
         taken * 2 > self.most

@@ -1,8 +1,11 @@
-//! Where a recipient goes next: the transport hook, its answer checked, and kept for as long as it may be.
+//! Where a recipient goes next: the transport hook, its answer checked, and kept for as long as it
+//! may be.
 //!
-//! Asked at RCPT (an error route refuses there) and whenever a recipient becomes active. Every plugin that exports `transport` is
-//! asked in file order, whatever the listener, since the queue has none. What they come to is used again, for the narrowest scope that
-//! any of them named, until a table changes. A plugin that fails defers the recipient: nothing is ever bounced because of it.
+//! Asked at RCPT (an error route refuses there) and whenever a recipient becomes active. Every
+//! plugin that exports `transport` is asked in file order, whatever the listener, since the queue
+//! has none. What they come to is used again, for the narrowest scope that any of them named, until
+//! a table changes. A plugin that fails defers the recipient: nothing is ever bounced because of
+//! it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -114,8 +117,12 @@ impl RouteCache {
             *kept = Kept { generation, ..Kept::default() };
         }
         match scope {
-            transport::Scope::Domain => drop(kept.domains.insert(address.domain().to_owned(), route.clone())),
-            transport::Scope::Recipient => drop(kept.recipients.insert(address.clone(), route.clone())),
+            transport::Scope::Domain => {
+                drop(kept.domains.insert(address.domain().to_owned(), route.clone()))
+            }
+            transport::Scope::Recipient => {
+                drop(kept.recipients.insert(address.clone(), route.clone()))
+            }
             transport::Scope::Message => {}
         }
     }
@@ -139,7 +146,10 @@ pub struct Consignment<'a> {
 impl Consignment<'_> {
     /// The same for plugins.
     pub(crate) fn facts(&self, domains: &Domains) -> Arc<EnvelopeFacts> {
-        let facts = EnvelopeFacts { utf8: self.utf8, ..EnvelopeFacts::new(domains, self.sender.cloned(), false) };
+        let facts = EnvelopeFacts {
+            utf8: self.utf8,
+            ..EnvelopeFacts::new(domains, self.sender.cloned(), false)
+        };
         facts.changing.lock().tags = self.tags.clone();
         facts.add(RecipientFacts::new(domains, self.address.clone(), self.original.clone(), false));
         Arc::new(facts)
@@ -151,7 +161,11 @@ impl Policy {
     ///
     /// # Errors
     /// The 4yz to defer the recipient with, if a plugin couldn't say.
-    pub async fn next_hop(self: &Arc<Self>, of: Consignment<'_>, story: &Arc<Story>) -> Result<Route, Reply> {
+    pub async fn next_hop(
+        self: &Arc<Self>,
+        of: Consignment<'_>,
+        story: &Arc<Story>,
+    ) -> Result<Route, Reply> {
         self.next_hop_with(of, &self.services, story).await
     }
 
@@ -179,7 +193,8 @@ impl Policy {
         }
         let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
         // Who is asked may depend on the recipient: then so does the answer.
-        let scope = if self.is_drawing() { narrower(scope, transport::Scope::Recipient) } else { scope };
+        let scope =
+            if self.is_drawing() { narrower(scope, transport::Scope::Recipient) } else { scope };
         self.routes.put(generation, of.address, scope, &route);
         Ok(route)
     }
@@ -198,7 +213,14 @@ impl Policy {
     ) -> Result<(Route, transport::Scope), Reply> {
         let envelope = Some(of.facts(&self.domains));
         let chain = self.draw(&self.routers, of.address);
-        let asker = Asker::new(Matter { policy: self.clone(), chain, session: None, envelope, services, story });
+        let asker = Asker::new(Matter {
+            policy: self.clone(),
+            chain,
+            session: None,
+            envelope,
+            services,
+            story,
+        });
         let mut depends_on = transport::Scope::Domain;
         for (number, plugin) in asker.chain.iter().enumerate() {
             let Some(hook) = &plugin.hooks.transport else { continue };
@@ -208,7 +230,9 @@ impl Policy {
                     let t = Resource::<TransactionHandle>::new_borrow(0);
                     let to = Resource::<RecipientHandle>::new_borrow(0);
                     match hook.next_hop.call(store, instance, (t, to)).await? {
-                        Ok(answer) => Ok(Ok(check(answer, of.address).map_err(wasmtime::Error::msg)?)),
+                        Ok(answer) => {
+                            Ok(Ok(check(answer, of.address).map_err(wasmtime::Error::msg)?))
+                        }
                         Err(failure) => Ok(Err(failure)),
                     }
                 })
@@ -245,9 +269,12 @@ fn narrower(one: transport::Scope, other: transport::Scope) -> transport::Scope 
 fn default_route(class: Class, address: &Address) -> Route {
     match class {
         Class::Local | Class::VirtualMailbox => Route::Maildir,
-        Class::VirtualAlias | Class::Relay | Class::Other => {
-            Route::Smtp(SmtpRoute { host: address.domain().to_owned(), port: SMTP_PORT, mx: true, source: None })
-        }
+        Class::VirtualAlias | Class::Relay | Class::Other => Route::Smtp(SmtpRoute {
+            host: address.domain().to_owned(),
+            port: SMTP_PORT,
+            mx: true,
+            source: None,
+        }),
     }
 }
 
@@ -270,7 +297,10 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String>
                 return Err("the route asks for TLS, which this facteur doesn't speak yet".into());
             }
             let host = raw.host.unwrap_or_else(|| address.domain().to_owned());
-            if host.is_empty() || host.len() > 255 || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            if host.is_empty()
+                || host.len() > 255
+                || host.chars().any(|c| c.is_control() || c.is_whitespace())
+            {
                 return Err("a next hop that isn't a host".into());
             }
             let source = raw.source.map(|text| text.parse::<IpAddr>()).transpose();
@@ -278,7 +308,9 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String>
             let port = raw.port.unwrap_or(SMTP_PORT);
             Route::Smtp(SmtpRoute { host: host.to_lowercase(), port, mx: !raw.no_mx, source })
         }
-        other => return Err(format!("there is no transport {:?}", crate::imports::printable(other))),
+        other => {
+            return Err(format!("there is no transport {:?}", crate::imports::printable(other)));
+        }
     };
     Ok(Answer(Some(route), raw.scope))
 }

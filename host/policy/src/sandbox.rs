@@ -1,8 +1,9 @@
 //! One plugin's instance: made fresh, asked some questions, thrown away.
 //!
-//! A sandbox belongs to one transaction (or one question in the queue), so that nothing a plugin saw of one message can leak
-//! into the next; only where the operator says `isolation = "shared"` does it go on to whoever asks next ([`crate::idle`]). It has a
-//! store of its own: a trap, a limit or a deadline of one plugin never touches another's. A trap or a timeout consumes it.
+//! A sandbox belongs to one transaction (or one question in the queue), so that nothing a plugin
+//! saw of one message can leak into the next; only where the operator says `isolation = "shared"`
+//! does it go on to whoever asks next ([`crate::idle`]). It has a store of its own: a trap, a limit
+//! or a deadline of one plugin never touches another's. A trap or a timeout consumes it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -25,10 +26,12 @@ use crate::pace::Pacer;
 use crate::plugin::{Isolation, Plugin};
 use crate::services::Services;
 
-/// The most that the guest may make the host copy in one call, in bytes: strings and lists that it passes or returns.
+/// The most that the guest may make the host copy in one call, in bytes: strings and lists that it
+/// passes or returns.
 const COPY_LIMIT: usize = 1024 * 1024;
 
-/// Why a plugin didn't answer. Each is counted and logged under its label, and `on-error` decides what follows.
+/// Why a plugin didn't answer. Each is counted and logged under its label, and `on-error` decides
+/// what follows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// It trapped: ran out of memory or stack, hit unreachable, broke a rule of the contract.
@@ -89,7 +92,8 @@ pub(crate) struct State {
     ticks_left: u64,
 }
 
-/// What a sandbox may look at. Nothing of it can be exchanged in a transaction but the message, which comes last.
+/// What a sandbox may look at. Nothing of it can be exchanged in a transaction but the message,
+/// which comes last.
 #[derive(Clone, Default)]
 pub(crate) struct View {
     pub session: Option<Arc<SessionFacts>>,
@@ -118,23 +122,26 @@ pub(crate) struct Sandbox {
     meter: Option<Arc<Meter>>,
     made_at: Instant,
     questions: u32,
-    /// Its place in the plugin's share. None while it idles, and in a question within a question of the same plugin.
+    /// Its place in the plugin's share. None while it idles, and in a question within a question of
+    /// the same plugin.
     place: Option<OwnedSemaphorePermit>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Sandbox {
-    /// One for the plugin: of those that idle, if it shares them, or a new one. Waits for a place in the plugin's share first, unless
-    /// the question comes `within` another of the same plugin, which has one: were both to need one, those who hold one could wait
-    /// for each other.
+    /// One for the plugin: of those that idle, if it shares them, or a new one. Waits for a place
+    /// in the plugin's share first, unless the question comes `within` another of the same plugin,
+    /// which has one: were both to need one, those who hold one could wait for each other.
     pub(crate) async fn get(
         runtime: &Runtime,
         plugin: &Arc<Plugin>,
         services: &Arc<dyn Services>,
         within: bool,
     ) -> Result<Self, CallError> {
-        let place = if within { None } else { Some(plugin.quota.enter().await.ok_or(CallError::Busy)?) };
-        let idle = if plugin.isolation == Isolation::Shared { runtime.idle.take(plugin) } else { None };
+        let place =
+            if within { None } else { Some(plugin.quota.enter().await.ok_or(CallError::Busy)?) };
+        let idle =
+            if plugin.isolation == Isolation::Shared { runtime.idle.take(plugin) } else { None };
         let mut sandbox = match idle {
             Some(mut sandbox) => {
                 sandbox.state().services.clone_from(services);
@@ -185,21 +192,35 @@ impl Sandbox {
         if meter.is_some() {
             meter::fill(&mut store);
         }
-        let made = timed(plugin.limits.timeout, pin!(plugin.instance_pre.instantiate_async(&mut store))).await?;
+        let made =
+            timed(plugin.limits.timeout, pin!(plugin.instance_pre.instantiate_async(&mut store)))
+                .await?;
         let instance = made.map_err(|error| explain(&store, plugin, &error))?;
         let plugin = plugin.clone();
-        Ok(Self { store, instance, plugin, meter, made_at: Instant::now(), questions: 0, place: None, _permit: permit })
+        Ok(Self {
+            store,
+            instance,
+            plugin,
+            meter,
+            made_at: Instant::now(),
+            questions: 0,
+            place: None,
+            _permit: permit,
+        })
     }
 
-    /// Asks one question, within the plugin's limits. A question that finds its answer breaking the contract says so as an error,
-    /// which is a trap like any other. Only an answer gives the sandbox back.
+    /// Asks one question, within the plugin's limits. A question that finds its answer breaking the
+    /// contract says so as an error, which is a trap like any other. Only an answer gives the
+    /// sandbox back.
     pub(crate) async fn ask<T>(
         mut self,
         question: impl AsyncFnOnce(&mut Store<State>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<(Self, T), CallError> {
         refill(&mut self.store, &self.plugin);
         self.questions += 1;
-        let answer = timed(self.plugin.limits.timeout, pin!(question(&mut self.store, &self.instance))).await;
+        let answer =
+            timed(self.plugin.limits.timeout, pin!(question(&mut self.store, &self.instance)))
+                .await;
         let state = self.store.data_mut();
         state.pacer.reset();
         self.plugin.statistics.note_memory(state.memory.used());
@@ -244,13 +265,19 @@ impl Sandbox {
 fn refill(store: &mut Store<State>, plugin: &Plugin) {
     store.set_epoch_deadline(1);
     let state = store.data_mut();
-    state.ticks_left = u64::try_from(plugin.limits.cpu.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
+    state.ticks_left =
+        u64::try_from(plugin.limits.cpu.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
     state.log_lines = LOG_LINES;
 }
 
-/// Most answers are there at once: a timer is made for those alone that wait, which is at the first tick at the latest.
-async fn timed<T>(limit: Duration, mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, CallError> {
-    if let Poll::Ready(answer) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+/// Most answers are there at once: a timer is made for those alone that wait, which is at the first
+/// tick at the latest.
+async fn timed<T>(
+    limit: Duration,
+    mut future: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, CallError> {
+    if let Poll::Ready(answer) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+    {
         return Ok(answer);
     }
     tokio::time::timeout(limit, future).await.map_err(|_| CallError::Timeout(limit))
@@ -260,6 +287,7 @@ fn explain(store: &Store<State>, plugin: &Plugin, error: &wasmtime::Error) -> Ca
     if store.data().ticks_left == 0 {
         return CallError::TooMuchCpu(plugin.limits.cpu);
     }
-    // The chain's last link is the cause; the ones before it are the guest's stack, which says little to an operator.
+    // The chain's last link is the cause; the ones before it are the guest's stack, which says
+    // little to an operator.
     CallError::Trap(error.root_cause().to_string())
 }

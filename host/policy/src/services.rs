@@ -1,10 +1,11 @@
 //! What the program lends to policy: tables, the DNS, mailboxes, lists.
 //!
-//! Policy knows no sockets and no files: it asks through these traits, and tests hand in their own. Each failure is
-//! "try later"; absence is an answer, never an error.
+//! Policy knows no sockets and no files: it asks through these traits, and tests hand in their own.
+//! Each failure is "try later"; absence is an answer, never an error.
 //!
-//! What the host itself asks (tables, the DNS, mailboxes, lists) stands in [`Services`]; what only plugins ask stands in a trait for
-//! each subject, which a program that lends nothing of the kind leaves out.
+//! What the host itself asks (tables, the DNS, mailboxes, lists) stands in [`Services`]; what only
+//! plugins ask stands in a trait for each subject, which a program that lends nothing of the kind
+//! leaves out.
 
 mod connect;
 mod counters;
@@ -96,12 +97,17 @@ pub struct MailExchanger {
 /// What policy asks of the program. All calls are bounded in time by the one who answers.
 pub trait Services: Send + Sync + 'static {
     /// The first of the keys that the table has; see `lookup.find` in the contract.
-    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>>;
+    fn find<'a>(
+        &'a self,
+        table: &'a str,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<Found>, TableError>>;
 
     /// Grows whenever any table changed: what was made of the tables before is then stale.
     fn generation(&self) -> u64;
 
-    /// Whether what is asked of them is asked for real. In a rehearsal it isn't, and no plugin has services of its own.
+    /// Whether what is asked of them is asked for real. In a rehearsal it isn't, and no plugin has
+    /// services of its own.
     fn are_real(&self) -> bool {
         true
     }
@@ -116,7 +122,10 @@ pub trait Services: Send + Sync + 'static {
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
 
     /// MX records, lowest preference first; never the implicit one.
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>>;
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>>;
 
     /// TXT records.
     fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>>;

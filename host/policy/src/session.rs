@@ -1,7 +1,8 @@
 //! Policy's side of one connection: what is asked before there is an envelope.
 //!
-//! By default nothing is: connect and helo wait for the first RCPT, in the transaction's own sandboxes, so that logins,
-//! exemptions and logs work. Only plugins with `early = true` are asked at once, in sandboxes that are thrown away.
+//! By default nothing is: connect and helo wait for the first RCPT, in the transaction's own
+//! sandboxes, so that logins, exemptions and logs work. Only plugins with `early = true` are asked
+//! at once, in sandboxes that are thrown away.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -90,11 +91,21 @@ impl Session {
     }
 
     /// MAIL came. None is the null sender; `declared_size` is in bytes.
-    pub fn begin(&self, sender: Option<Address>, declared_size: Option<u64>, utf8: bool) -> Transaction {
+    pub fn begin(
+        &self,
+        sender: Option<Address>,
+        declared_size: Option<u64>,
+        utf8: bool,
+    ) -> Transaction {
         let domains = &self.matter.policy.domains;
-        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(domains, sender, true) };
+        let envelope =
+            EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(domains, sender, true) };
         let envelope = Some(Arc::new(envelope));
-        Transaction::new(Asker::new(Matter { envelope, story: Arc::default(), ..self.matter.clone() }))
+        Transaction::new(Asker::new(Matter {
+            envelope,
+            story: Arc::default(),
+            ..self.matter.clone()
+        }))
     }
 
     /// What plugins said before there was an envelope. A story of its own has each [`Transaction`].

@@ -1,7 +1,8 @@
 //! Asks one stage of the restriction chain, and settles what was said.
 //!
-//! Plugins are asked in order until one ends the stage. The two modifiers don't end it: they are gathered here, and settled by
-//! [`Settled::close`] at the end of RCPT, where a refusal beats `defer-if-permit`, and `defer-if-reject` beats a refusal.
+//! Plugins are asked in order until one ends the stage. The two modifiers don't end it: they are
+//! gathered here, and settled by [`Settled::close`] at the end of RCPT, where a refusal beats
+//! `defer-if-permit`, and `defer-if-reject` beats a refusal.
 
 use std::sync::Arc;
 
@@ -95,8 +96,14 @@ impl Settled {
     }
 }
 
-/// Asks the plugins that want this stage and pass the filter; goes on from what the stages before said.
-pub(crate) async fn ask(asker: &Asker, stage: Stage, who: impl Fn(&Plugin) -> bool, mut settled: Settled) -> Settled {
+/// Asks the plugins that want this stage and pass the filter; goes on from what the stages before
+/// said.
+pub(crate) async fn ask(
+    asker: &Asker,
+    stage: Stage,
+    who: impl Fn(&Plugin) -> bool,
+    mut settled: Settled,
+) -> Settled {
     settled.outcome = Outcome::Open;
     for number in 0..asker.chain.len() {
         let plugin = &asker.chain[number];
@@ -129,13 +136,16 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
     let Some(hook) = &plugin.hooks.restriction else { return Verdict::Dunno };
     let envelope = asker.envelope.is_some();
     let to = match stage {
-        Stage::Rcpt(number) => asker.envelope.as_ref().and_then(|envelope| envelope.recipient(number)),
+        Stage::Rcpt(number) => {
+            asker.envelope.as_ref().and_then(|envelope| envelope.recipient(number))
+        }
         _ => None,
     };
     let question = Question { name: stage.word(), about: to.as_ref().map(|to| &to.address) };
     let answer = asker
         .ask(number, question, async |store, instance| {
-            // Borrows are for one call; the numbers of the session, envelope and message say nothing, since a sandbox has one of each.
+            // Borrows are for one call; the numbers of the session, envelope and message say
+            // nothing, since a sandbox has one of each.
             let s = Resource::<SessionHandle>::new_borrow(0);
             let t = Resource::<TransactionHandle>::new_borrow(0);
             let early = envelope.then(|| Resource::<TransactionHandle>::new_borrow(0));
@@ -144,11 +154,15 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
                 Stage::Helo => hook.helo.call(store, instance, (s, early)).await?,
                 Stage::Mail => hook.mail.call(store, instance, (s, t)).await?,
                 Stage::Rcpt(to) => {
-                    hook.rcpt.call(store, instance, (s, t, Resource::<RecipientHandle>::new_borrow(to))).await?
+                    hook.rcpt
+                        .call(store, instance, (s, t, Resource::<RecipientHandle>::new_borrow(to)))
+                        .await?
                 }
                 Stage::Data => hook.data.call(store, instance, (s, t)).await?,
                 Stage::EndOfData => {
-                    hook.end_of_data.call(store, instance, (s, t, Resource::<MessageHandle>::new_borrow(0))).await?
+                    hook.end_of_data
+                        .call(store, instance, (s, t, Resource::<MessageHandle>::new_borrow(0)))
+                        .await?
                 }
             };
             let raw = match answer {

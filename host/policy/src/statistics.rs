@@ -1,8 +1,8 @@
-//! What a plugin has been asked since its load, how it answered, and how long that took: counted at the one door to it, for whoever
-//! operates the program.
+//! What a plugin has been asked since its load, how it answered, and how long that took: counted at
+//! the one door to it, for whoever operates the program.
 //!
-//! All of it is atomic and nothing is locked: a question costs a few additions. Readers may see a question counted and its time not
-//! yet. A reload begins anew.
+//! All of it is atomic and nothing is locked: a question costs a few additions. Readers may see a
+//! question counted and its time not yet. A reload begins anew.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::CallError;
 
-/// So many failures in a row are no accident: one bad message is not enough, and a plugin that is broken gets there within seconds.
+/// So many failures in a row are no accident: one bad message is not enough, and a plugin that is
+/// broken gets there within seconds.
 pub const FAILURES_IN_A_ROW: u32 = 5;
 
 /// Steps within each power of two: a time is told with an error of 6 % at most.
@@ -39,15 +40,18 @@ pub struct Counted {
     pub loaded_at: u64,
     /// Questions, those without an answer too.
     pub calls: u64,
-    /// Questions without an answer, by kind: trap, timeout, cpu, failure, busy. Kinds that didn't happen are left out.
+    /// Questions without an answer, by kind: trap, timeout, cpu, failure, busy. Kinds that didn't
+    /// happen are left out.
     pub errors: BTreeMap<String, u64>,
-    /// Half of the questions took no longer, in microseconds, waiting included; within 6 %. None before the first.
+    /// Half of the questions took no longer, in microseconds, waiting included; within 6 %. None
+    /// before the first.
     pub p50_micros: Option<u64>,
     /// The same for 99 of 100.
     pub p99_micros: Option<u64>,
     /// The most linear memory that one of its sandboxes had, in bytes.
     pub memory_peak: u64,
-    /// Since when it has failed each time, in milliseconds since 1970, once that was [`FAILURES_IN_A_ROW`].
+    /// Since when it has failed each time, in milliseconds since 1970, once that was
+    /// [`FAILURES_IN_A_ROW`].
     pub failing_since: Option<u64>,
 }
 
@@ -64,12 +68,14 @@ impl Statistics {
         }
     }
 
-    /// Counts a question to this plugin. The first of [`FAILURES_IN_A_ROW`] and the first answer after them are told to the log.
+    /// Counts a question to this plugin. The first of [`FAILURES_IN_A_ROW`] and the first answer
+    /// after them are told to the log.
     pub(crate) fn note(&self, plugin: &str, took: Duration, error: Option<&CallError>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.times.add(took);
         let Some(error) = error else {
-            // Looked at before it is written to: for a plugin that is well this line of memory is only read.
+            // Looked at before it is written to: for a plugin that is well this line of memory is
+            // only read.
             if self.in_a_row.load(Ordering::Relaxed) != 0
                 && self.in_a_row.swap(0, Ordering::Relaxed) >= FAILURES_IN_A_ROW
             {
@@ -91,7 +97,8 @@ impl Statistics {
                 plugin,
                 failures = FAILURES_IN_A_ROW,
                 last = format!("{}: {error}", error.label()),
-                "the plugin fails again and again: what it is asked about gets what its on-error says"
+                "the plugin fails again and again: what it is asked about gets what its on-error \
+                 says"
             );
         }
     }
@@ -105,14 +112,19 @@ impl Statistics {
     }
 
     pub(crate) fn counted(&self) -> Counted {
-        let errors =
-            CallError::LABELS.iter().zip(&self.errors).map(|(label, count)| (label, count.load(Ordering::Relaxed)));
+        let errors = CallError::LABELS
+            .iter()
+            .zip(&self.errors)
+            .map(|(label, count)| (label, count.load(Ordering::Relaxed)));
         let failing_since = self.failing_since.load(Ordering::Relaxed);
         let [p50_micros, p99_micros] = self.times.at([50, 99]);
         Counted {
             loaded_at: self.loaded_at,
             calls: self.calls.load(Ordering::Relaxed),
-            errors: errors.filter(|(_, count)| *count > 0).map(|(label, count)| ((*label).to_owned(), count)).collect(),
+            errors: errors
+                .filter(|(_, count)| *count > 0)
+                .map(|(label, count)| ((*label).to_owned(), count))
+                .collect(),
             p50_micros,
             p99_micros,
             memory_peak: self.memory.load(Ordering::Relaxed),
@@ -138,7 +150,8 @@ impl Default for Histogram {
 
 impl Histogram {
     fn add(&self, took: Duration) {
-        self.0[bucket(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))].fetch_add(1, Ordering::Relaxed);
+        self.0[bucket(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))]
+            .fetch_add(1, Ordering::Relaxed);
     }
 
     /// What so many of a hundred don't exceed, in microseconds, rounded up.
@@ -191,7 +204,10 @@ mod tests {
     #[test]
     fn half_and_nearly_all_are_found() {
         let statistics = Statistics::new();
-        assert_eq!((statistics.counted().p50_micros, statistics.counted().p99_micros), (None, None));
+        assert_eq!(
+            (statistics.counted().p50_micros, statistics.counted().p99_micros),
+            (None, None)
+        );
         for _ in 0..98 {
             statistics.note("p", Duration::from_micros(100), None);
         }

@@ -1,12 +1,15 @@
-//! What plugins were asked about one envelope, and what they answered: the steps to every decision, for a person to read.
+//! What plugins were asked about one envelope, and what they answered: the steps to every decision,
+//! for a person to read.
 //!
-//! A step is noted where the question is asked, whatever the hook, so that no decision has none. A story changes nothing, and is bounded.
+//! A step is noted where the question is asked, whatever the hook, so that no decision has none. A
+//! story changes nothing, and is bounded.
 
 use std::borrow::Cow;
 
 use parking_lot::Mutex;
 
-/// The most steps that are kept of one story: an envelope of many recipients or a long list says the same again and again.
+/// The most steps that are kept of one story: an envelope of many recipients or a long list says
+/// the same again and again.
 const STEPS: usize = 1_000;
 
 /// One question and its answer.
@@ -57,7 +60,12 @@ impl Story {
     }
 
     /// Adds what the host decided by itself.
-    pub fn host(&self, question: &'static str, about: Option<String>, answer: impl Into<Cow<'static, str>>) {
+    pub fn host(
+        &self,
+        question: &'static str,
+        about: Option<String>,
+        answer: impl Into<Cow<'static, str>>,
+    ) {
         let (question, answer) = (question.into(), answer.into());
         self.add(Step { plugin: None, question, about, answer, micros: 0, shadow: false });
     }
@@ -67,7 +75,14 @@ impl Story {
         let Kept { mut steps, dropped } = std::mem::take(&mut *self.0.lock());
         if dropped > 0 {
             let answer = format!("{dropped} more steps are not kept").into();
-            steps.push(Step { plugin: None, question: "story".into(), about: None, answer, micros: 0, shadow: false });
+            steps.push(Step {
+                plugin: None,
+                question: "story".into(),
+                about: None,
+                answer,
+                micros: 0,
+                shadow: false,
+            });
         }
         steps
     }

@@ -1,8 +1,9 @@
 //! Policy's side of one envelope: from the first RCPT to the end of data.
 //!
-//! The order at RCPT: what connect, helo and mail said (asked once); the rcpt chain; relaying, which the host refuses unless the
-//! chain said `allow-relay`; whether the recipient exists; whether its route is a dead one; and last the kept
-//! `defer-if-permit`. Nothing but a full pass of all of these accepts a recipient.
+//! The order at RCPT: what connect, helo and mail said (asked once); the rcpt chain; relaying,
+//! which the host refuses unless the chain said `allow-relay`; whether the recipient exists;
+//! whether its route is a dead one; and last the kept `defer-if-permit`. Nothing but a full pass of
+//! all of these accepts a recipient.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -76,7 +77,8 @@ pub struct FinalRecipient {
 }
 
 impl Policy {
-    /// Who really gets what the program itself sends to this address (a bounce): aliases apply, restrictions don't.
+    /// Who really gets what the program itself sends to this address (a bounce): aliases apply,
+    /// restrictions don't.
     pub async fn resolve(self: &Arc<Self>, to: Address, story: &Arc<Story>) -> Vec<FinalRecipient> {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let facts = Arc::new(SessionFacts::new("internal".into(), "internal".into(), nobody, true));
@@ -102,7 +104,10 @@ impl Transaction {
 
     fn envelope(&self) -> &Arc<EnvelopeFacts> {
         // A transaction's asker is made with an envelope, in `Session::begin` alone.
-        self.asker.envelope.as_ref().unwrap_or_else(|| unreachable!("a transaction has an envelope"))
+        self.asker
+            .envelope
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("a transaction has an envelope"))
     }
 
     /// RCPT came. The address may be bare ("postmaster"): it gets the origin.
@@ -115,10 +120,12 @@ impl Transaction {
 
     async fn decide_rcpt(&mut self, address: Address, source_route: bool) -> Decision {
         let domains = &self.asker.policy.domains;
-        // RFC 5321 section 4.5.1: whatever the restrictions say, this host's own postmaster is there to be written to.
+        // RFC 5321 section 4.5.1: whatever the restrictions say, this host's own postmaster is
+        // there to be written to.
         let is_postmaster = address.is_bare() && address.local().eq_ignore_ascii_case("postmaster");
         let address = domains.complete(address);
-        let recipient = RecipientFacts::new(domains, address.clone(), address.clone(), source_route);
+        let recipient =
+            RecipientFacts::new(domains, address.clone(), address.clone(), source_route);
         let number = self.envelope().add(recipient);
         let Some(recipient) = self.envelope().recipient(number) else {
             return Decision::Refuse(Reply::new(451, "4.3.0", "Too many recipients"));
@@ -157,9 +164,14 @@ impl Transaction {
     }
 
     /// The host's own checks, which no verdict skips.
-    async fn admit(&self, recipient: &Arc<RecipientFacts>, allowed: bool) -> Result<Arc<Expansion>, Reply> {
+    async fn admit(
+        &self,
+        recipient: &Arc<RecipientFacts>,
+        allowed: bool,
+    ) -> Result<Arc<Expansion>, Reply> {
         let address = &recipient.address;
-        let relayed = recipient.class == Class::Other || recipient.class == Class::Relay && recipient.routed;
+        let relayed =
+            recipient.class == Class::Other || recipient.class == Class::Relay && recipient.routed;
         if relayed && !allowed {
             return Err(Reply::new(554, "5.7.1", format!("<{address}>: Relay access denied")));
         }
@@ -192,10 +204,16 @@ impl Transaction {
             address: &result.address,
             original,
         };
-        match self.asker.policy.next_hop_with(consignment, &self.asker.services, &self.asker.story).await {
-            Ok(Route::Error(reply)) => {
-                Some(Reply { text: format!("<{original}>: Recipient address rejected: {}", reply.text), ..reply })
-            }
+        match self
+            .asker
+            .policy
+            .next_hop_with(consignment, &self.asker.services, &self.asker.story)
+            .await
+        {
+            Ok(Route::Error(reply)) => Some(Reply {
+                text: format!("<{original}>: Recipient address rejected: {}", reply.text),
+                ..reply
+            }),
             Ok(_) => None,
             Err(later) => Some(later),
         }
@@ -209,11 +227,17 @@ impl Transaction {
         for stage in [Stage::Connect, Stage::Helo, Stage::Mail] {
             let asked_before = matches!(stage, Stage::Connect | Stage::Helo);
             if stage == Stage::Helo
-                && !self.asker.session.as_ref().is_some_and(|session| session.hello.lock().is_some())
+                && !self
+                    .asker
+                    .session
+                    .as_ref()
+                    .is_some_and(|session| session.hello.lock().is_some())
             {
                 continue;
             }
-            settled = stage::ask(&self.asker, stage, |plugin| !(asked_before && plugin.early), settled).await;
+            settled =
+                stage::ask(&self.asker, stage, |plugin| !(asked_before && plugin.early), settled)
+                    .await;
             if settled.is_final() {
                 break;
             }
@@ -230,7 +254,8 @@ impl Transaction {
     pub async fn data(&mut self) -> Decision {
         let decision = self.later_stage(Stage::Data).await;
         self.asker.story.host("DATA", None, decision.told());
-        // While the client sends, which may take minutes, only those who will be asked again keep their sandbox.
+        // While the client sends, which may take minutes, only those who will be asked again keep
+        // their sandbox.
         self.asker.retain(|plugin| plugin.wants(Stages::END_OF_DATA));
         decision
     }
@@ -280,7 +305,8 @@ impl Transaction {
         std::mem::take(&mut self.envelope().changing.lock().actions.delay)
     }
 
-    /// The envelope as the queue gets it: every recipient after aliases, lists opened, each address once.
+    /// The envelope as the queue gets it: every recipient after aliases, lists opened, each address
+    /// once.
     pub async fn finish(self) -> Outgoing {
         let changing = std::mem::take(&mut *self.envelope().changing.lock());
         let mut outgoing = Outgoing {
@@ -301,13 +327,21 @@ impl Transaction {
             for (rcpt, one) in self.accepted.iter().enumerate() {
                 // A content plugin may have taken it out. Numbers grow in both lists.
                 if changing.accepted.binary_search(&one.number).is_ok() {
-                    self.take(&mut outgoing, &mut seen, Some(rcpt), &one.address, &one.expansion.results).await;
+                    self.take(
+                        &mut outgoing,
+                        &mut seen,
+                        Some(rcpt),
+                        &one.address,
+                        &one.expansion.results,
+                    )
+                    .await;
                 }
             }
             for number in changing.accepted {
                 // What no RCPT gave, a content plugin did.
                 if self.accepted.binary_search_by_key(&number, |one| one.number).is_err() {
-                    self.add(&mut outgoing, &mut seen, changing.recipients[number].address.clone()).await;
+                    self.add(&mut outgoing, &mut seen, changing.recipients[number].address.clone())
+                        .await;
                 }
             }
             if outgoing.recipients.is_empty() {
@@ -358,9 +392,12 @@ fn keep(
     let refusal = match &result.outcome {
         expansion::Outcome::Refused(reply) => Some(reply.clone()),
         expansion::Outcome::Deliver => None,
-        expansion::Outcome::List(_) => Some(Reply::new(550, "5.7.0", "a list can't be named by a list")),
+        expansion::Outcome::List(_) => {
+            Some(Reply::new(550, "5.7.0", "a list can't be named by a list"))
+        }
     };
-    // Several refusals may bear the alias's own address, each with its reason; deliveries are one for each address.
+    // Several refusals may bear the alias's own address, each with its reason; deliveries are one
+    // for each address.
     if refusal.is_none() && !seen.insert(result.address.clone()) {
         return;
     }

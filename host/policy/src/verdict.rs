@@ -1,7 +1,8 @@
 //! What a plugin decides, checked.
 //!
-//! An answer is hostile input until it has passed here: the code must fit the verdict, the text must be printable and short. One that
-//! doesn't pass counts as a trap ([`Broken`]), and `on-error` decides.
+//! An answer is hostile input until it has passed here: the code must fit the verdict, the text
+//! must be printable and short. One that doesn't pass counts as a trap ([`Broken`]), and `on-error`
+//! decides.
 
 use std::borrow::Cow;
 
@@ -40,13 +41,19 @@ impl Verdict {
             types::Verdict::AllowRelay => Self::AllowRelay,
             types::Verdict::Reject(reply) => Self::Refuse(check_reply(reply, 500..=599)?),
             types::Verdict::Defer(reply) => Self::Refuse(check_reply(reply, 400..=499)?),
-            types::Verdict::DeferIfPermit(reply) => Self::DeferIfPermit(check_reply(reply, 400..=499)?),
-            types::Verdict::DeferIfReject(reply) => Self::DeferIfReject(check_reply(reply, 400..=499)?),
+            types::Verdict::DeferIfPermit(reply) => {
+                Self::DeferIfPermit(check_reply(reply, 400..=499)?)
+            }
+            types::Verdict::DeferIfReject(reply) => {
+                Self::DeferIfReject(check_reply(reply, 400..=499)?)
+            }
             types::Verdict::Discard => Self::Discard,
             types::Verdict::Drop(reply) if matches!(reply.code, 421 | 521) => {
                 Self::Drop(check_reply(reply, 400..=599)?)
             }
-            types::Verdict::Drop(reply) => return Err(Broken(format!("drop with code {}", reply.code))),
+            types::Verdict::Drop(reply) => {
+                return Err(Broken(format!("drop with code {}", reply.code)));
+            }
         })
     }
 
@@ -70,24 +77,35 @@ impl Told for Verdict {
     fn told(&self) -> Cow<'static, str> {
         match self {
             Self::Dunno | Self::Accept | Self::AllowRelay | Self::Discard => self.word().into(),
-            Self::Refuse(reply) | Self::DeferIfPermit(reply) | Self::DeferIfReject(reply) | Self::Drop(reply) => {
-                format!("{} {reply}", self.word()).into()
-            }
+            Self::Refuse(reply)
+            | Self::DeferIfPermit(reply)
+            | Self::DeferIfReject(reply)
+            | Self::Drop(reply) => format!("{} {reply}", self.word()).into(),
         }
     }
 }
 
-/// A reply whose code lies in `codes`, whose enhanced code is of the same class, and whose text is fit to be sent.
-pub(crate) fn check_reply(raw: types::Reply, codes: std::ops::RangeInclusive<u16>) -> Result<Reply, Broken> {
+/// A reply whose code lies in `codes`, whose enhanced code is of the same class, and whose text is
+/// fit to be sent.
+pub(crate) fn check_reply(
+    raw: types::Reply,
+    codes: std::ops::RangeInclusive<u16>,
+) -> Result<Reply, Broken> {
     if !codes.contains(&raw.code) {
-        return Err(Broken(format!("reply code {} (expected {} to {})", raw.code, codes.start(), codes.end())));
+        return Err(Broken(format!(
+            "reply code {} (expected {} to {})",
+            raw.code,
+            codes.start(),
+            codes.end()
+        )));
     }
     let class = raw.code / 100;
     let enhanced = match raw.status {
         None => format!("{class}.7.1"),
         Some(status) => {
-            let parsed: Enhanced =
-                status.parse().map_err(|_| Broken("an enhanced status code that isn't one".to_owned()))?;
+            let parsed: Enhanced = status
+                .parse()
+                .map_err(|_| Broken("an enhanced status code that isn't one".to_owned()))?;
             if u16::from(parsed.class) != class {
                 return Err(Broken(format!("status {parsed} with reply code {}", raw.code)));
             }

@@ -14,7 +14,11 @@ use facteur_policy::{Consignment, Decision, FinalRecipient, Grants, Message, Rou
 const ACCEPTED: Decision = Decision::Accept;
 
 async fn chain_of(settings: &[&str], to: &str) -> Decision {
-    let plugins = settings.iter().enumerate().map(|(n, one)| relaying(probe(&format!("p{n}"), one))).collect();
+    let plugins = settings
+        .iter()
+        .enumerate()
+        .map(|(n, one)| relaying(probe(&format!("p{n}"), one)))
+        .collect();
     rcpt(&policy(plugins, users()).await, to).await
 }
 
@@ -22,14 +26,19 @@ async fn chain_of(settings: &[&str], to: &str) -> Decision {
 async fn no_plugin_at_all_is_a_safe_server() {
     let policy = policy(vec![], users()).await;
     assert_eq!(rcpt(&policy, "louen@local.test").await, ACCEPTED);
-    assert_eq!(refused(&rcpt(&policy, "x@elsewhere.test").await), "554 5.7.1 <x@elsewhere.test>: Relay access denied");
+    assert_eq!(
+        refused(&rcpt(&policy, "x@elsewhere.test").await),
+        "554 5.7.1 <x@elsewhere.test>: Relay access denied"
+    );
     assert_eq!(
         refused(&rcpt(&policy, "nobody@local.test").await),
-        "550 5.1.1 <nobody@local.test>: Recipient address rejected: User unknown in local recipient table"
+        "550 5.1.1 <nobody@local.test>: Recipient address rejected: User unknown in local \
+         recipient table"
     );
     assert_eq!(
         refused(&rcpt(&policy, "nobody@alias.test").await),
-        "550 5.1.1 <nobody@alias.test>: Recipient address rejected: User unknown in virtual alias table"
+        "550 5.1.1 <nobody@alias.test>: Recipient address rejected: User unknown in virtual alias \
+         table"
     );
     assert_eq!(rcpt(&policy, "anyone@relay.test").await, ACCEPTED);
     assert!(refused(&rcpt(&policy, "broken@local.test").await).starts_with("451 4.3.0"));
@@ -37,14 +46,27 @@ async fn no_plugin_at_all_is_a_safe_server() {
 
 #[tokio::test]
 async fn an_accept_never_grants_relaying_nor_vouches() {
-    assert!(refused(&chain_of(&[r#"{"rcpt": "accept"}"#], "x@elsewhere.test").await).starts_with("554 5.7.1"));
-    assert!(refused(&chain_of(&[r#"{"rcpt": "accept"}"#], "nobody@local.test").await).starts_with("550 5.1.1"));
-    assert!(refused(&chain_of(&[r#"{"rcpt": "allow-relay"}"#], "nobody@local.test").await).starts_with("550 5.1.1"));
+    assert!(
+        refused(&chain_of(&[r#"{"rcpt": "accept"}"#], "x@elsewhere.test").await)
+            .starts_with("554 5.7.1")
+    );
+    assert!(
+        refused(&chain_of(&[r#"{"rcpt": "accept"}"#], "nobody@local.test").await)
+            .starts_with("550 5.1.1")
+    );
+    assert!(
+        refused(&chain_of(&[r#"{"rcpt": "allow-relay"}"#], "nobody@local.test").await)
+            .starts_with("550 5.1.1")
+    );
 }
 
 #[tokio::test]
 async fn addresses_that_route_by_themselves_are_not_relayed() {
-    for to in ["x%elsewhere.test@relay.test", "\"x@elsewhere.test\"@relay.test", "elsewhere.test!x@relay.test"] {
+    for to in [
+        "x%elsewhere.test@relay.test",
+        "\"x@elsewhere.test\"@relay.test",
+        "elsewhere.test!x@relay.test",
+    ] {
         assert!(refused(&chain_of(&[], to).await).ends_with("Relay access denied"), "{to}");
     }
     let policy = policy(vec![], users()).await;
@@ -55,8 +77,13 @@ async fn addresses_that_route_by_themselves_are_not_relayed() {
 #[tokio::test]
 async fn the_first_verdict_ends_the_chain_of_its_stage() {
     let louen = "louen@local.test";
-    assert_eq!(chain_of(&[r#"{"rcpt": "accept"}"#, r#"{"rcpt": "reject"}"#], louen).await, ACCEPTED);
-    let decision = chain_of(&[r#"{"rcpt": "dunno"}"#, r#"{"rcpt": "reject"}"#, r#"{"rcpt": "defer"}"#], louen).await;
+    assert_eq!(
+        chain_of(&[r#"{"rcpt": "accept"}"#, r#"{"rcpt": "reject"}"#], louen).await,
+        ACCEPTED
+    );
+    let decision =
+        chain_of(&[r#"{"rcpt": "dunno"}"#, r#"{"rcpt": "reject"}"#, r#"{"rcpt": "defer"}"#], louen)
+            .await;
     assert_eq!(refused(&decision), "550 5.7.1 rejected at rcpt");
     // An accept at one stage says nothing about the next.
     let decision = chain_of(&[r#"{"connect": "accept", "mail": "reject"}"#], louen).await;
@@ -68,7 +95,10 @@ async fn modifiers_wait_for_the_end_of_rcpt() {
     let louen = "louen@local.test";
     let if_permit = r#"{"helo": "defer-if-permit"}"#;
     assert_eq!(refused(&chain_of(&[if_permit], louen).await), "450 4.7.1 if permit");
-    assert_eq!(refused(&chain_of(&[if_permit, r#"{"rcpt": "accept"}"#], louen).await), "450 4.7.1 if permit");
+    assert_eq!(
+        refused(&chain_of(&[if_permit, r#"{"rcpt": "accept"}"#], louen).await),
+        "450 4.7.1 if permit"
+    );
     assert_eq!(
         refused(&chain_of(&[if_permit, r#"{"rcpt": "reject"}"#], louen).await),
         "550 5.7.1 rejected at rcpt",
@@ -76,7 +106,10 @@ async fn modifiers_wait_for_the_end_of_rcpt() {
     );
     let if_reject = r#"{"rcpt": "defer-if-reject"}"#;
     assert_eq!(chain_of(&[if_reject], louen).await, ACCEPTED);
-    assert_eq!(refused(&chain_of(&[if_reject, r#"{"rcpt": "reject"}"#], louen).await), "450 4.7.1 if reject");
+    assert_eq!(
+        refused(&chain_of(&[if_reject, r#"{"rcpt": "reject"}"#], louen).await),
+        "450 4.7.1 if reject"
+    );
     assert_eq!(refused(&chain_of(&[if_reject], "nobody@local.test").await), "450 4.7.1 if reject");
 }
 
@@ -95,7 +128,12 @@ async fn early_plugins_are_asked_at_once() {
     let mut early = probe("early", r#"{"helo": "drop", "connect": "dunno"}"#);
     early.early = true;
     let policy = policy(vec![early], users()).await;
-    let facts = facteur_policy::SessionFacts::new("s".into(), "l".into(), "203.0.113.1:1".parse().unwrap(), false);
+    let facts = facteur_policy::SessionFacts::new(
+        "s".into(),
+        "l".into(),
+        "203.0.113.1:1".parse().unwrap(),
+        false,
+    );
     let session = policy.session(&policy.chain(None), Arc::new(facts));
     assert_eq!(session.connect().await, ACCEPTED);
     assert!(matches!(session.hello("x", true).await, Decision::Drop(reply) if reply.code == 521));
@@ -112,8 +150,10 @@ async fn a_missing_grant_is_told_with_the_line_to_add() {
 
 #[tokio::test]
 async fn tables_are_asked_in_lower_case() {
-    let memory =
-        Memory { tables: HashMap::from([("t".into(), HashMap::from([("key".into(), "value".into())]))]), ..users() };
+    let memory = Memory {
+        tables: HashMap::from([("t".into(), HashMap::from([("key".into(), "value".into())]))]),
+        ..users()
+    };
     let mut plugin = probe("asks", r#"{"rcpt": "find:t:KEY"}"#);
     plugin.grants = Grants { lookup: vec!["t".into()], ..Grants::default() };
     let policy = policy(vec![plugin], memory).await;
@@ -147,7 +187,9 @@ async fn aliases_expand_step_by_step_in_order_and_once_each() {
     }}"#;
     let found = expand(settings, users(), "all@local.test").await;
     assert_eq!(addresses(&found), ["louen@local.test", "admin@origin.test", "x@elsewhere.test"]);
-    assert!(found.iter().all(|one| one.original.to_string() == "all@local.test" && one.rcpt == Some(0)));
+    assert!(
+        found.iter().all(|one| one.original.to_string() == "all@local.test" && one.rcpt == Some(0))
+    );
 }
 
 #[tokio::test]
@@ -166,7 +208,8 @@ async fn an_alias_that_names_itself_is_final() {
 
 #[tokio::test]
 async fn commands_and_files_are_refused_one_by_one() {
-    let settings = r#"{"alias": {"mixed@local.test": ["|ticket", "/var/mail/x", "louen@local.test"]}}"#;
+    let settings =
+        r#"{"alias": {"mixed@local.test": ["|ticket", "/var/mail/x", "louen@local.test"]}}"#;
     let found = addresses(&expand(settings, users(), "mixed@local.test").await);
     assert_eq!(
         found,
@@ -177,8 +220,12 @@ async fn commands_and_files_are_refused_one_by_one() {
         ]
     );
     // Where nothing good is left, RCPT is refused.
-    let policy = policy(vec![probe("a", r#"{"alias": {"pipe@local.test": ["|x"]}}"#)], users()).await;
-    assert!(refused(&rcpt(&policy, "pipe@local.test").await).contains("delivery to a command is not granted"));
+    let policy =
+        policy(vec![probe("a", r#"{"alias": {"pipe@local.test": ["|x"]}}"#)], users()).await;
+    assert!(
+        refused(&rcpt(&policy, "pipe@local.test").await)
+            .contains("delivery to a command is not granted")
+    );
 }
 
 #[tokio::test]
@@ -187,7 +234,13 @@ async fn a_list_is_opened_at_the_end_and_its_owner_is_the_sender() {
         "alias": {"list@local.test": [":include:/lists/one"], "sub@local.test": [":include:/lists/two"]},
         "owner": {"list@local.test": "owner-list"}
     }"#;
-    let entries = ["louen@local.test", "\"jean du bde\"@elsewhere.test", "|cmd", "sub@local.test", "not an address@"];
+    let entries = [
+        "louen@local.test",
+        "\"jean du bde\"@elsewhere.test",
+        "|cmd",
+        "sub@local.test",
+        "not an address@",
+    ];
     let lists = HashMap::from([
         ("/lists/one".to_owned(), entries.map(str::to_owned).to_vec()),
         ("/lists/two".to_owned(), vec!["x@elsewhere.test".to_owned()]),
@@ -198,12 +251,21 @@ async fn a_list_is_opened_at_the_end_and_its_owner_is_the_sender() {
     assert_eq!(shown[1], "\"jean du bde\"@elsewhere.test");
     assert!(shown[2].contains("a list holds addresses only"), "{shown:?}");
     assert!(shown[3].contains("refused 550 5.7.0"), "a list in a list: {shown:?}");
-    assert!(found[0].sender.as_ref().is_some_and(|sender| sender.to_string() == "owner-list@origin.test"));
+    assert!(
+        found[0]
+            .sender
+            .as_ref()
+            .is_some_and(|sender| sender.to_string() == "owner-list@origin.test")
+    );
 }
 
 #[tokio::test]
 async fn a_list_that_is_not_granted_is_refused() {
-    let policy = policy(vec![probe("a", r#"{"alias": {"l@local.test": [":include:/etc/shadow"]}}"#)], users()).await;
+    let policy = policy(
+        vec![probe("a", r#"{"alias": {"l@local.test": [":include:/etc/shadow"]}}"#)],
+        users(),
+    )
+    .await;
     assert!(refused(&rcpt(&policy, "l@local.test").await).contains("the list is not granted"));
 }
 
@@ -216,9 +278,13 @@ async fn an_expansion_that_grows_for_ever_is_deferred() {
 
 #[tokio::test]
 async fn an_alias_that_fails_is_451_and_never_unknown() {
-    let settings = r#"{"alias": {"a@local.test": "fail", "b@local.test": "trap", "c@local.test": "unknown"}}"#;
+    let settings =
+        r#"{"alias": {"a@local.test": "fail", "b@local.test": "trap", "c@local.test": "unknown"}}"#;
     let policy = policy(vec![probe("a", settings)], users()).await;
-    assert_eq!(refused(&rcpt(&policy, "a@local.test").await), "451 4.3.0 <a@local.test>: Temporary lookup failure");
+    assert_eq!(
+        refused(&rcpt(&policy, "a@local.test").await),
+        "451 4.3.0 <a@local.test>: Temporary lookup failure"
+    );
     assert!(refused(&rcpt(&policy, "b@local.test").await).starts_with("451 4.3.5"));
     assert!(
         refused(&rcpt(&policy, "c@local.test").await)
@@ -228,7 +294,8 @@ async fn an_alias_that_fails_is_451_and_never_unknown() {
 
 #[tokio::test]
 async fn listed_asks_the_alias_hook_even_of_the_same_plugin() {
-    let settings = r#"{"rcpt": "reject-unlisted", "alias": {"known@local.test": ["louen@local.test"]}}"#;
+    let settings =
+        r#"{"rcpt": "reject-unlisted", "alias": {"known@local.test": ["louen@local.test"]}}"#;
     let policy = policy(vec![probe("both", settings)], users()).await;
     assert_eq!(rcpt(&policy, "known@local.test").await, ACCEPTED);
     assert_eq!(refused(&rcpt(&policy, "nobody@local.test").await), "550 5.1.1 not listed");
@@ -263,18 +330,26 @@ async fn routes_are_checked_and_fall_back_to_the_class() {
     let settings = r#"{"transport": {"a.test": "smtp:[next.test]:2525", "b.test": "uucp:x", "c.test": "trap"}}"#;
     assert_eq!(smtp(route(settings, "x@a.test").await), ("next.test".into(), 2525, false));
     for undecided in ["x@b.test", "x@c.test"] {
-        assert!(route(settings, undecided).await.unwrap_err().starts_with("451 4.3.5"), "{undecided}");
+        assert!(
+            route(settings, undecided).await.unwrap_err().starts_with("451 4.3.5"),
+            "{undecided}"
+        );
     }
 }
 
 #[tokio::test]
 async fn no_opinion_is_used_again_as_far_as_everyone_asked_allows() {
     let settings = [r#"{"transport": {"some.test": "pass"}}"#, "{}"];
-    let plugins = settings.iter().enumerate().map(|(number, one)| probe(&format!("p{number}"), one)).collect();
+    let plugins = settings
+        .iter()
+        .enumerate()
+        .map(|(number, one)| probe(&format!("p{number}"), one))
+        .collect();
     let policy = policy(plugins, users()).await;
     let asked = async |to: &str| {
         let (to, tags, story) = (to.parse().unwrap(), Tags::default(), Arc::new(Story::default()));
-        let of = Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
+        let of =
+            Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
         policy.next_hop(of, &story).await.unwrap();
         story.take().into_iter().filter(|step| step.plugin.is_some()).count()
     };
@@ -291,7 +366,8 @@ async fn actions_add_up_and_tags_pass_on() {
         r#"{"rcpt": ["hold", "header:X-One: 1", "bcc:admin@local.test", "tag:x", "delay:60000"]}"#,
         r#"{"rcpt": ["header:X-Two: 2"], "data": "reject-if-tagged"}"#,
     ];
-    let plugins = settings.iter().enumerate().map(|(n, one)| probe(&format!("p{n}"), one)).collect();
+    let plugins =
+        settings.iter().enumerate().map(|(n, one)| probe(&format!("p{n}"), one)).collect();
     let policy = policy(plugins, users()).await;
     let mut transaction = transaction(&policy).await;
     assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
@@ -299,7 +375,10 @@ async fn actions_add_up_and_tags_pass_on() {
     assert_eq!(refused(&transaction.data().await), "550 5.7.1 tagged");
     let outgoing = transaction.finish().await;
     assert_eq!(outgoing.actions.hold.as_deref(), Some("probed"));
-    assert_eq!(outgoing.actions.headers, [("X-One".into(), "1".into()), ("X-Two".into(), "2".into())]);
+    assert_eq!(
+        outgoing.actions.headers,
+        [("X-One".into(), "1".into()), ("X-Two".into(), "2".into())]
+    );
     assert_eq!(addresses(&outgoing.recipients), ["louen@local.test", "admin@local.test"]);
     assert_eq!(outgoing.recipients[1].rcpt, None);
     assert_eq!(outgoing.tags, [("probe".into(), "x".into())]);
@@ -307,7 +386,8 @@ async fn actions_add_up_and_tags_pass_on() {
 
 #[tokio::test]
 async fn a_redirection_replaces_every_recipient() {
-    let policy = policy(vec![probe("p", r#"{"rcpt": "redirect:admin@local.test"}"#)], users()).await;
+    let policy =
+        policy(vec![probe("p", r#"{"rcpt": "redirect:admin@local.test"}"#)], users()).await;
     let mut transaction = transaction(&policy).await;
     assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
     assert_eq!(addresses(&transaction.finish().await.recipients), ["admin@local.test"]);
@@ -315,7 +395,8 @@ async fn a_redirection_replaces_every_recipient() {
 
 #[tokio::test]
 async fn the_message_is_seen_at_the_end_of_data_only() {
-    let policy = policy(vec![probe("p", r#"{"end-of-data": "reject-subject:spam"}"#)], users()).await;
+    let policy =
+        policy(vec![probe("p", r#"{"end-of-data": "reject-subject:spam"}"#)], users()).await;
     for (subject, passes) in [("ham", true), ("spam", false)] {
         let mut transaction = transaction(&policy).await;
         assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
@@ -343,20 +424,28 @@ async fn discarding_asks_nothing_more() {
 
 #[tokio::test]
 async fn the_postmaster_is_there_whatever_the_restrictions_say() {
-    // The origin of these tests is nobody's domain: even the postmaster is not relayed for a stranger.
+    // The origin of these tests is nobody's domain: even the postmaster is not relayed for a
+    // stranger.
     let bare = || "Postmaster".parse().unwrap();
-    let policy = policy(vec![probe("p", r#"{"rcpt": "reject", "connect": "reject"}"#)], users()).await;
+    let policy =
+        policy(vec![probe("p", r#"{"rcpt": "reject", "connect": "reject"}"#)], users()).await;
     let told = refused(&transaction(&policy).await.rcpt(bare(), false).await);
     assert!(told.ends_with("Relay access denied"), "{told}");
-    let policy =
-        common::policy_for(common::domains_of("relay.test"), vec![probe("p", r#"{"rcpt": "reject"}"#)], users()).await;
+    let policy = common::policy_for(
+        common::domains_of("relay.test"),
+        vec![probe("p", r#"{"rcpt": "reject"}"#)],
+        users(),
+    )
+    .await;
     assert_eq!(transaction(&policy).await.rcpt(bare(), false).await, ACCEPTED);
     assert!(refused(&rcpt(&policy, "postmaster@relay.test").await).contains("rejected at rcpt"));
 }
 
 #[tokio::test]
 async fn a_bounces_recipient_is_expanded_too() {
-    let policy = policy(vec![probe("a", r#"{"alias": {"old@local.test": ["louen@local.test"]}}"#)], users()).await;
+    let policy =
+        policy(vec![probe("a", r#"{"alias": {"old@local.test": ["louen@local.test"]}}"#)], users())
+            .await;
     let found = policy.resolve("old@local.test".parse().unwrap(), &Arc::default()).await;
     assert_eq!(addresses(&found), ["louen@local.test"]);
 }
@@ -366,7 +455,8 @@ async fn an_expansion_is_asked_once_for_a_transaction() {
     let memory = Memory { tables: HashMap::from([("t".into(), HashMap::new())]), ..users() };
     let before = memory.finds.load(Ordering::Relaxed);
     assert_eq!(before, 0);
-    let settings = r#"{"rcpt": "reject-unlisted", "alias": {"known@local.test": ["louen@local.test"]}}"#;
+    let settings =
+        r#"{"rcpt": "reject-unlisted", "alias": {"known@local.test": ["louen@local.test"]}}"#;
     let policy = policy(vec![probe("both", settings)], memory).await;
     let mut transaction = transaction(&policy).await;
     for _ in 0..3 {

@@ -1,4 +1,5 @@
-//! The hook `content`: verdicts in a chain, edits of the message and of the envelope, and what a plugin that fails leaves behind.
+//! The hook `content`: verdicts in a chain, edits of the message and of the envelope, and what a
+//! plugin that fails leaves behind.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
@@ -7,13 +8,18 @@ mod common;
 use std::sync::Arc;
 
 use common::{Memory, policy, probe, refused, try_policy, users};
-use facteur_policy::{Decision, Grants, Limits, Message, OnError, Outgoing, PluginConfig, Transaction};
+use facteur_policy::{
+    Decision, Grants, Limits, Message, OnError, Outgoing, PluginConfig, Transaction,
+};
 
-const LETTER: &str = "Received: one\r\nFrom: a\r\nreceived: two\r\n\tfolded\r\nSubject: x\r\n\r\nHello x\r\n";
+const LETTER: &str =
+    "Received: one\r\nFrom: a\r\nreceived: two\r\n\tfolded\r\nSubject: x\r\n\r\nHello x\r\n";
 
 /// A chain of probes, each with words for `content`.
 fn chain(words: &[&str]) -> Vec<PluginConfig> {
-    let one = |(number, words): (usize, &&str)| probe(&format!("p{number}"), &format!(r#"{{"content": {words}}}"#));
+    let one = |(number, words): (usize, &&str)| {
+        probe(&format!("p{number}"), &format!(r#"{{"content": {words}}}"#))
+    };
     words.iter().enumerate().map(one).collect()
 }
 
@@ -25,7 +31,8 @@ async fn send(plugins: Vec<PluginConfig>, memory: Memory, to: &[&str]) -> (Decis
         assert_eq!(transaction.rcpt(to.parse().unwrap(), false).await, Decision::Accept);
     }
     assert_eq!(transaction.data().await, Decision::Accept);
-    let decision = transaction.end_of_data(Message::new(Arc::new(LETTER.as_bytes().to_vec()))).await;
+    let decision =
+        transaction.end_of_data(Message::new(Arc::new(LETTER.as_bytes().to_vec()))).await;
     (decision, transaction)
 }
 
@@ -54,12 +61,24 @@ fn addresses(outgoing: &Outgoing) -> Vec<String> {
 #[tokio::test]
 async fn an_accept_spares_nothing() {
     assert_eq!(decided(&[r#""dunno""#, r#""accept""#]).await, Decision::Accept);
-    assert_eq!(refused(&decided(&[r#""accept""#, r#""reject""#]).await), "550 5.7.1 rejected at content");
-    assert_eq!(refused(&decided(&[r#""defer""#, r#""reject""#]).await), "450 4.7.1 deferred at content");
+    assert_eq!(
+        refused(&decided(&[r#""accept""#, r#""reject""#]).await),
+        "550 5.7.1 rejected at content"
+    );
+    assert_eq!(
+        refused(&decided(&[r#""defer""#, r#""reject""#]).await),
+        "450 4.7.1 deferred at content"
+    );
     assert!(matches!(decided(&[r#""drop""#]).await, Decision::Drop(reply) if reply.code == 521));
-    assert_eq!(refused(&decided(&[r#""defer-if-permit""#, r#""accept""#]).await), "450 4.7.1 if permit");
+    assert_eq!(
+        refused(&decided(&[r#""defer-if-permit""#, r#""accept""#]).await),
+        "450 4.7.1 if permit"
+    );
     assert!(refused(&decided(&[r#""defer-if-permit""#, r#""reject""#]).await).starts_with("550"));
-    assert_eq!(refused(&decided(&[r#""defer-if-reject""#, r#""reject""#]).await), "450 4.7.1 if reject");
+    assert_eq!(
+        refused(&decided(&[r#""defer-if-reject""#, r#""reject""#]).await),
+        "450 4.7.1 if reject"
+    );
     assert!(refused(&decided(&[r#""allow-relay""#]).await).starts_with("451 4.3.5"));
 }
 
@@ -75,7 +94,8 @@ async fn restrictions_are_asked_before() {
 
 #[tokio::test]
 async fn a_discarded_message_goes_nowhere() {
-    let outgoing = outgoing(chain(&[r#""discard""#, r#""reject""#]), users(), &["louen@local.test"]).await;
+    let outgoing =
+        outgoing(chain(&[r#""discard""#, r#""reject""#]), users(), &["louen@local.test"]).await;
     assert!(outgoing.discard && outgoing.recipients.is_empty());
 }
 
@@ -95,7 +115,10 @@ async fn headers_are_edited_and_the_rest_keeps_its_bytes() {
         assert!(LETTER.contains(from));
         assert_eq!(edited(&[words]).await, LETTER.replacen(from, to, 1), "{words}");
     }
-    assert_eq!(edited(&[r#""remove-headers:received""#]).await, "From: a\r\nSubject: x\r\n\r\nHello x\r\n");
+    assert_eq!(
+        edited(&[r#""remove-headers:received""#]).await,
+        "From: a\r\nSubject: x\r\n\r\nHello x\r\n"
+    );
 }
 
 #[tokio::test]
@@ -108,18 +131,26 @@ async fn each_plugin_sees_what_those_before_it_made() {
         refused(&decided(&[rename, echo]).await),
         "550 5.7.1 <other@local.test> louen@local.test admin@local.test \"short\\r\\n\" 72"
     );
-    assert_eq!(refused(&decided(&[rename, r#""reject-subject:spam""#]).await), "550 5.7.1 the subject is spam");
+    assert_eq!(
+        refused(&decided(&[rename, r#""reject-subject:spam""#]).await),
+        "550 5.7.1 the subject is spam"
+    );
     // A scanner gets the message as the plugin sees it.
     let scan = |scanner: &str| {
         let mut plugins = chain(&[r#""body:a virus""#, &format!(r#""lent:scan {scanner}""#)]);
-        plugins[1].grants = Grants { scanner: vec!["hello".into(), "virus".into()], ..Grants::default() };
+        plugins[1].grants =
+            Grants { scanner: vec!["hello".into(), "virus".into()], ..Grants::default() };
         plugins
     };
     let memory = || Memory {
-        scanners: [("hello", "Hello"), ("virus", "a virus")].map(|(a, b)| (a.into(), b.into())).into(),
+        scanners: [("hello", "Hello"), ("virus", "a virus")]
+            .map(|(a, b)| (a.into(), b.into()))
+            .into(),
         ..users()
     };
-    for (scanner, found) in [("hello", "Ok(Outcome::Clean)"), ("virus", "Ok(Outcome::Infected(\"Test\"))")] {
+    for (scanner, found) in
+        [("hello", "Ok(Outcome::Clean)"), ("virus", "Ok(Outcome::Infected(\"Test\"))")]
+    {
         let (decision, _) = send(scan(scanner), memory(), &["louen@local.test"]).await;
         assert_eq!(refused(&decision), format!("550 5.7.1 {found}"));
     }
@@ -129,10 +160,14 @@ async fn each_plugin_sees_what_those_before_it_made() {
 async fn the_envelope_is_edited() {
     let words = r#"["add-recipient:team@local.test", "add-recipient:x@elsewhere.test", "remove-recipient:admin@local.test",
         "add-recipient:louen@local.test", "null-sender", "quarantine:look at it"]"#;
-    let aliases = probe("aliases", r#"{"alias": {"team@local.test": ["t1@elsewhere.test", "t2@elsewhere.test"]}}"#);
+    let aliases = probe(
+        "aliases",
+        r#"{"alias": {"team@local.test": ["t1@elsewhere.test", "t2@elsewhere.test"]}}"#,
+    );
     let plugins = [chain(&[words]), vec![aliases]].concat();
     let outgoing = outgoing(plugins, users(), &["admin@local.test", "louen@local.test"]).await;
-    let expected = ["louen@local.test", "t1@elsewhere.test", "t2@elsewhere.test", "x@elsewhere.test"];
+    let expected =
+        ["louen@local.test", "t1@elsewhere.test", "t2@elsewhere.test", "x@elsewhere.test"];
     assert_eq!(addresses(&outgoing), expected);
     // What the client said at the RCPT still belongs to its recipient.
     let rcpts: Vec<_> = outgoing.recipients.iter().map(|one| one.rcpt).collect();
@@ -157,7 +192,8 @@ const ALL: &str = r#""add-header:X-Half: y", "remove-header:Subject", "hold", "q
 
 #[tokio::test]
 async fn a_plugin_that_fails_leaves_no_half_edits() {
-    // Only a plugin that has no other hook may fail so; the probe has all of them, so that what is left behind shows in its reply.
+    // Only a plugin that has no other hook may fail so; the probe has all of them, so that what is
+    // left behind shows in its reply.
     for end in ["fail", "trap", "bad-code", "half-body", "allow-relay"] {
         let words = format!("[{ALL}, \"{end}\"]");
         let (decision, transaction) = send(chain(&[&words]), users(), &["louen@local.test"]).await;
@@ -165,7 +201,10 @@ async fn a_plugin_that_fails_leaves_no_half_edits() {
         let outgoing = transaction.finish().await;
         assert_eq!(addresses(&outgoing), ["louen@local.test"], "{end}");
         assert_eq!(outgoing.actions, facteur_policy::Actions::default(), "{end}");
-        assert!(outgoing.sender.is_none() && outgoing.edited.is_none() && outgoing.tags.is_empty(), "{end}");
+        assert!(
+            outgoing.sender.is_none() && outgoing.edited.is_none() && outgoing.tags.is_empty(),
+            "{end}"
+        );
     }
 }
 
@@ -184,7 +223,10 @@ async fn what_breaks_the_contract_is_a_trap() {
         "loop",
         "memory",
     ] {
-        assert!(refused(&decided(&[&format!("{word:?}")]).await).starts_with("451 4.3.5"), "{word}");
+        assert!(
+            refused(&decided(&[&format!("{word:?}")]).await).starts_with("451 4.3.5"),
+            "{word}"
+        );
     }
 }
 
@@ -201,7 +243,8 @@ async fn nothing_is_edited_elsewhere() {
         "remove-recipient:louen@local.test",
         "null-sender",
     ] {
-        // The sandbox that was asked for content is asked again in no other stage, but the same guest at another one is.
+        // The sandbox that was asked for content is asked again in no other stage, but the same
+        // guest at another one is.
         let settings = format!(r#"{{"end-of-data": "{word}"}}"#);
         let (decision, _) = send(vec![probe("p", &settings)], users(), &["louen@local.test"]).await;
         assert!(refused(&decision).starts_with("451 4.3.5"), "{word}: {decision:?}");
@@ -215,9 +258,15 @@ async fn to_fail_open_is_for_content_alone() {
         PluginConfig { on_error: OnError::Pass, ..config }
     };
     let errors = try_policy(vec![open(r#""fail""#)], users()).await.err().unwrap();
-    assert!(errors[0].reason.contains("fail-open is for plugins whose only hook is content"), "{}", errors[0]);
+    assert!(
+        errors[0].reason.contains("fail-open is for plugins whose only hook is content"),
+        "{}",
+        errors[0]
+    );
 
-    let wasm = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/plugins/clamav.wasm")).unwrap();
+    let wasm =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/plugins/clamav.wasm"))
+            .unwrap();
     let scanner = |on_error| PluginConfig {
         wasm: wasm.clone().into(),
         grants: Grants { scanner: vec!["av".into()], ..Grants::default() },
@@ -226,9 +275,11 @@ async fn to_fail_open_is_for_content_alone() {
         ..probe("clamav", r#"{"scanner": "av"}"#)
     };
     let down = || Memory { scanners: [("av".into(), "down".into())].into(), ..users() };
-    for (on_error, code) in
-        [(OnError::Defer, Some("451 4.3.5")), (OnError::Reject, Some("554 5.3.5")), (OnError::Pass, None)]
-    {
+    for (on_error, code) in [
+        (OnError::Defer, Some("451 4.3.5")),
+        (OnError::Reject, Some("554 5.3.5")),
+        (OnError::Pass, None),
+    ] {
         let (decision, _) = send(vec![scanner(on_error)], down(), &["louen@local.test"]).await;
         match code {
             Some(code) => assert!(refused(&decision).starts_with(code), "{decision:?}"),

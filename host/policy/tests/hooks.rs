@@ -1,4 +1,5 @@
-//! The hooks `authenticate` and `delivery`: who is asked, what counts, and what an answer that isn't one comes to.
+//! The hooks `authenticate` and `delivery`: who is asked, what counts, and what an answer that
+//! isn't one comes to.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
@@ -9,12 +10,14 @@ use std::time::Duration;
 
 use common::{policy, probe, refused, stranger, users};
 use facteur_policy::{
-    Advice, Attempted, Authenticated, Consignment, Credentials, OnError, PluginConfig, Policy, Story, Tags,
+    Advice, Attempted, Authenticated, Consignment, Credentials, OnError, PluginConfig, Policy,
+    Story, Tags,
 };
 use facteur_smtp::Reply;
 
 fn plain(name: &str, password: &str) -> Credentials {
-    let (authorization, authentication, password) = (String::new(), name.to_owned(), password.to_owned());
+    let (authorization, authentication, password) =
+        (String::new(), name.to_owned(), password.to_owned());
     Credentials::Plain { authorization, authentication, password }
 }
 
@@ -45,9 +48,16 @@ async fn the_first_that_knows_a_login_says_who_it_is() {
     let bearer = Credentials::Bearer { authorization: String::new(), token: "token".to_owned() };
     assert_eq!(asked(&policy, bearer).await, login("louen"));
     for (name, password) in [("louen", "wrong"), ("louen", ""), ("nobody", "right"), ("", "")] {
-        assert_eq!(asked(&policy, plain(name, password)).await, Authenticated::Refused, "{name} {password}");
+        assert_eq!(
+            asked(&policy, plain(name, password)).await,
+            Authenticated::Refused,
+            "{name} {password}"
+        );
     }
-    assert_eq!(Authenticated::Refused.reply().to_string(), "535 5.7.8 Authentication credentials invalid");
+    assert_eq!(
+        Authenticated::Refused.reply().to_string(),
+        "535 5.7.8 Authentication credentials invalid"
+    );
 }
 
 #[tokio::test]
@@ -60,7 +70,10 @@ async fn nobody_is_let_in_by_a_failure() {
             assert_eq!(asked(&policy, plain(name, "x")).await, Authenticated::Later, "{name}");
         }
     }
-    assert_eq!(Authenticated::Later.reply().to_string(), "454 4.7.0 Temporary authentication failure");
+    assert_eq!(
+        Authenticated::Later.reply().to_string(),
+        "454 4.7.0 Temporary authentication failure"
+    );
     let none = policy(vec![], users()).await;
     assert!(!stranger(&none).await.authenticates());
     assert_eq!(asked(&none, plain("louen", "right")).await, Authenticated::Refused);
@@ -70,7 +83,10 @@ async fn nobody_is_let_in_by_a_failure() {
 async fn what_is_too_long_is_asked_of_nobody() {
     let policy = policy(two(), users()).await;
     let session = stranger(&policy).await;
-    assert_eq!(session.authenticate(plain("louen", &"x".repeat(12_289))).await, Authenticated::Refused);
+    assert_eq!(
+        session.authenticate(plain("louen", &"x".repeat(12_289))).await,
+        Authenticated::Refused
+    );
     assert!(session.story().take().is_empty());
 }
 
@@ -102,18 +118,32 @@ async fn what_proves_a_login_is_told_to_nobody() {
     let steps = session.story().take();
     assert!(steps.iter().any(|step| step.question == "authenticate"), "{steps:?}");
     let all = format!("{steps:?} {:?}", plain("louen", "hunter2"));
-    assert!(!all.contains("hunter2") && !format!("{:?}", plain("louen", "x")).contains("louen"), "{all}");
+    assert!(
+        !all.contains("hunter2") && !format!("{:?}", plain("louen", "x")).contains("louen"),
+        "{all}"
+    );
 }
 
 /// What is advised about a recipient of whom this was said.
 async fn advice(words: &str, to: &str, reply: Reply, planned: Option<u64>) -> (Advice, String) {
     let passed_over = probe("first", r#"{"delivery": {"broken@x.test": "fail"}}"#);
-    let policy = policy(vec![passed_over, probe("second", &format!(r#"{{"delivery": {{{words}}}}}"#))], users()).await;
+    let policy = policy(
+        vec![passed_over, probe("second", &format!(r#"{{"delivery": {{{words}}}}}"#))],
+        users(),
+    )
+    .await;
     assert!(policy.advises());
     let (to, sender) = (to.parse().unwrap(), "sender@y.test".parse().unwrap());
     let tags = Tags::default();
-    let of = Consignment { sender: Some(&sender), tags: &tags, utf8: false, address: &to, original: &to };
-    let attempted = Attempted { number: 3, host: Some("mx.x.test"), reply: &reply, next_try: planned };
+    let of = Consignment {
+        sender: Some(&sender),
+        tags: &tags,
+        utf8: false,
+        address: &to,
+        original: &to,
+    };
+    let attempted =
+        Attempted { number: 3, host: Some("mx.x.test"), reply: &reply, next_try: planned };
     let story = Arc::<Story>::default();
     let advice = policy.advice(of, attempted, &story).await;
     let told = story.take().into_iter().map(|step| step.answer).collect::<Vec<_>>().join(" · ");
@@ -126,7 +156,9 @@ fn later() -> Reply {
 
 #[tokio::test]
 async fn the_first_advice_counts() {
-    let of = async |word: &str| advice(&format!(r#""*": "{word}""#), "a@x.test", later(), Some(1)).await.0;
+    let of = async |word: &str| {
+        advice(&format!(r#""*": "{word}""#), "a@x.test", later(), Some(1)).await.0
+    };
     assert_eq!(of("as-planned").await, Advice::AsPlanned);
     assert_eq!(of("retry-after:1500").await, Advice::RetryAfter(Duration::from_millis(1_500)));
     assert_eq!(of("fail").await, Advice::Fail);
@@ -136,7 +168,8 @@ async fn the_first_advice_counts() {
     let to = "3.450.mx.x.test.again@z.test".parse().unwrap();
     assert_eq!(of("redirect:{number}.{code}.{host}.{planned}@z.test").await, Advice::Redirect(to));
     let failed = Reply::new(550, "5.1.1", "no");
-    let (told, _) = advice(r#""*": "redirect:{code}.{planned}@z.test""#, "a@x.test", failed, None).await;
+    let (told, _) =
+        advice(r#""*": "redirect:{code}.{planned}@z.test""#, "a@x.test", failed, None).await;
     assert_eq!(told, Advice::Redirect("550.never@z.test".parse().unwrap()));
     let (first, _) = advice(r#""*": "no-notification""#, "broken@x.test", later(), Some(1)).await;
     assert_eq!(first, Advice::Fail);
@@ -145,7 +178,8 @@ async fn the_first_advice_counts() {
 #[tokio::test]
 async fn who_gives_no_answer_is_passed_over() {
     for word in ["failure", "bad-address", "hold", "trap", "loop", "memory"] {
-        let (advice, told) = advice(&format!(r#""*": "{word}""#), "a@x.test", later(), Some(1)).await;
+        let (advice, told) =
+            advice(&format!(r#""*": "{word}""#), "a@x.test", later(), Some(1)).await;
         assert_eq!(advice, Advice::AsPlanned, "{word}");
         assert!(told.contains(':'), "{word}: {told}");
     }
@@ -161,7 +195,11 @@ async fn what_was_delivered_stays_so() {
         ("redirect:b@x.test", Advice::AsPlanned),
     ] {
         let delivered = Reply::new(250, "2.0.0", "Ok");
-        assert_eq!(advice(&format!(r#""*": "{word}""#), "a@x.test", delivered, None).await.0, expected, "{word}");
+        assert_eq!(
+            advice(&format!(r#""*": "{word}""#), "a@x.test", delivered, None).await.0,
+            expected,
+            "{word}"
+        );
     }
 }
 

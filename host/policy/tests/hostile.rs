@@ -13,7 +13,10 @@ use facteur_policy::{Decision, OnError};
 async fn contained(word: &str) {
     let policy = policy(vec![probe("bad", &format!(r#"{{"rcpt": "{word}"}}"#))], users()).await;
     for _ in 0..3 {
-        assert_eq!(refused(&rcpt(&policy, "louen@local.test").await), "451 4.3.5 Policy error, try again later");
+        assert_eq!(
+            refused(&rcpt(&policy, "louen@local.test").await),
+            "451 4.3.5 Policy error, try again later"
+        );
     }
 }
 
@@ -74,7 +77,8 @@ async fn a_loop_holds_up_nobody_else() {
     for attacker in attackers {
         refused(&attacker.await.unwrap());
     }
-    // On one thread: each question may wait for a few ticks of each of the four loops, and for no loop's end.
+    // On one thread: each question may wait for a few ticks of each of the four loops, and for no
+    // loop's end.
     assert!(served < Duration::from_secs(2), "{served:?}");
 }
 
@@ -82,7 +86,10 @@ async fn a_loop_holds_up_nobody_else() {
 async fn relaying_needs_the_grant() {
     let settings = r#"{"rcpt": "allow-relay"}"#;
     let thief = policy(vec![probe("thief", settings)], users()).await;
-    assert_eq!(refused(&rcpt(&thief, "x@elsewhere.test").await), "451 4.3.5 Policy error, try again later");
+    assert_eq!(
+        refused(&rcpt(&thief, "x@elsewhere.test").await),
+        "451 4.3.5 Policy error, try again later"
+    );
     let granted = policy(vec![relaying(probe("granted", settings))], users()).await;
     assert_eq!(rcpt(&granted, "x@elsewhere.test").await, Decision::Accept);
 }
@@ -92,7 +99,10 @@ async fn allow_relay_at_another_stage_counts_as_a_trap() {
     for stage in ["connect", "helo", "mail"] {
         let settings = format!(r#"{{"{stage}": "allow-relay"}}"#);
         let policy = policy(vec![relaying(probe("early", &settings))], users()).await;
-        assert_eq!(refused(&rcpt(&policy, "x@elsewhere.test").await), "451 4.3.5 Policy error, try again later");
+        assert_eq!(
+            refused(&rcpt(&policy, "x@elsewhere.test").await),
+            "451 4.3.5 Policy error, try again later"
+        );
     }
 }
 
@@ -109,7 +119,10 @@ async fn nothing_is_remembered_from_one_transaction_to_the_next() {
     let policy = policy(vec![probe("spy", r#"{"rcpt": "remember"}"#)], users()).await;
     for _ in 0..50 {
         let mut transaction = transaction(&policy).await;
-        assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, Decision::Accept);
+        assert_eq!(
+            transaction.rcpt("louen@local.test".parse().unwrap(), false).await,
+            Decision::Accept
+        );
         // The control: within one transaction the sandbox is the same, and does remember.
         let again = transaction.rcpt("admin@local.test".parse().unwrap(), false).await;
         assert_eq!(refused(&again), "550 5.7.1 remembered louen");
@@ -146,7 +159,10 @@ async fn idle_clients_never_take_the_last_sandboxes() {
     let mut idle = Vec::new();
     for _ in 0..3 * common::SANDBOXES {
         let mut transaction = transaction(&policy).await;
-        assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, Decision::Accept);
+        assert_eq!(
+            transaction.rcpt("louen@local.test".parse().unwrap(), false).await,
+            Decision::Accept
+        );
         idle.push(transaction);
     }
 }
@@ -154,7 +170,9 @@ async fn idle_clients_never_take_the_last_sandboxes() {
 #[tokio::test(start_paused = true)]
 async fn a_full_pool_makes_callers_wait_and_then_hear_451() {
     // The restriction holds the only sandbox while the alias hook waits for one.
-    let policy = common::policy_with(1, vec![probe("both", r#"{"rcpt": "reject-unlisted"}"#)], users()).await;
+    let policy =
+        common::policy_with(1, vec![probe("both", r#"{"rcpt": "reject-unlisted"}"#)], users())
+            .await;
     assert!(refused(&rcpt(&policy, "louen@local.test").await).starts_with("451 4.3.5"));
     let policy = common::policy_with(1, vec![probe("one", r#"{"rcpt": "reject"}"#)], users()).await;
     assert_eq!(refused(&rcpt(&policy, "louen@local.test").await), "550 5.7.1 rejected at rcpt");

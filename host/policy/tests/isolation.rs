@@ -1,4 +1,5 @@
-//! How long an instance lives: what a plugin keeps in its memory is gone with the transaction, unless the operator lets it be shared.
+//! How long an instance lives: what a plugin keeps in its memory is gone with the transaction,
+//! unless the operator lets it be shared.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
@@ -74,8 +75,8 @@ async fn new_ones(policy: &Arc<Policy>, count: usize) -> Vec<usize> {
 #[tokio::test]
 async fn a_shared_instance_is_renewed() {
     let policy = policy(vec![shared(probe("spy", r#"{"rcpt": "remember"}"#))], users()).await;
-    // An accepted recipient is a second question to the same plugin, about aliases, and a third about the route: those find the
-    // instance idle again.
+    // An accepted recipient is a second question to the same plugin, about aliases, and a third
+    // about the route: those find the instance idle again.
     let new = new_ones(&policy, 2_500).await;
     assert_eq!(new.len(), 3, "{new:?}");
 }
@@ -89,10 +90,12 @@ async fn a_failure_ends_a_shared_instance() {
     assert_eq!(new_ones(&policy, 3).await, [0]);
 }
 
-/// What one question saw, the next doesn't see: neither its recipient nor its transaction, though the instance is the same.
+/// What one question saw, the next doesn't see: neither its recipient nor its transaction, though
+/// the instance is the same.
 #[tokio::test]
 async fn a_shared_instance_sees_the_transaction_that_it_is_asked_about() {
-    let policy = policy(vec![shared(probe("echo", r#"{"rcpt": "echo:{recipient}"}"#))], users()).await;
+    let policy =
+        policy(vec![shared(probe("echo", r#"{"rcpt": "echo:{recipient}"}"#))], users()).await;
     for name in ["louen", "admin"] {
         let told = refused(&rcpt(&policy, &format!("{name}@local.test")).await);
         assert!(told.contains(name), "{told}");

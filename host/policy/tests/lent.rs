@@ -1,4 +1,5 @@
-//! What a guest is lent by name: to whom it is granted, what everyone else hears, and what comes back.
+//! What a guest is lent by name: to whom it is granted, what everyone else hears, and what comes
+//! back.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
@@ -26,23 +27,37 @@ async fn told(question: &str, grants: Grants, services: Memory) -> String {
 
 /// Why a probe that checks this in its `init` isn't loaded; empty if it is.
 async fn not_loaded(what: &str, grants: Grants, services: Memory) -> String {
-    let plugin = PluginConfig { grants, ..probe("checking", &format!(r#"{{"init": "check:{what}"}}"#)) };
-    try_policy(vec![plugin], services).await.err().map_or(String::new(), |errors| errors[0].to_string())
+    let plugin =
+        PluginConfig { grants, ..probe("checking", &format!(r#"{{"init": "check:{what}"}}"#)) };
+    try_policy(vec![plugin], services)
+        .await
+        .err()
+        .map_or(String::new(), |errors| errors[0].to_string())
 }
 
 fn scanners() -> Memory {
     let named = |name: &str, virus: &str| (name.to_owned(), virus.to_owned());
-    let scanners = [named("av", "EVIL"), named("other", "GOOD"), named("dead", "down"), named("tiny", "small")];
+    let scanners = [
+        named("av", "EVIL"),
+        named("other", "GOOD"),
+        named("dead", "down"),
+        named("tiny", "small"),
+    ];
     Memory { scanners: scanners.into(), ..users() }
 }
 
 #[tokio::test]
 async fn a_scanner_answers_whom_it_is_granted() {
-    let granted =
-        || Grants { scanner: vec!["av".into(), "other".into(), "dead".into(), "tiny".into()], ..Grants::default() };
+    let granted = || Grants {
+        scanner: vec!["av".into(), "other".into(), "dead".into(), "tiny".into()],
+        ..Grants::default()
+    };
     assert_eq!(told("scan av", granted(), scanners()).await, "Ok(Outcome::Infected(\"Test\"))");
     assert_eq!(told("scan other", granted(), scanners()).await, "Ok(Outcome::Clean)");
-    assert_eq!(told("scan dead", granted(), scanners()).await, "Err(Error::Unavailable(\"nobody is there\"))");
+    assert_eq!(
+        told("scan dead", granted(), scanners()).await,
+        "Err(Error::Unavailable(\"nobody is there\"))"
+    );
     assert_eq!(told("scan tiny", granted(), scanners()).await, "Err(Error::TooLarge)");
 }
 
@@ -50,30 +65,44 @@ async fn a_scanner_answers_whom_it_is_granted() {
 async fn a_scanner_that_isnt_granted_or_isnt_there_is_told() {
     let granted = || Grants { scanner: vec!["av".into(), "gone".into()], ..Grants::default() };
     let answer = told("scan other", granted(), scanners()).await;
-    assert!(answer.contains("NotGranted") && answer.contains("asking") && answer.contains("av"), "{answer}");
-    assert_eq!(told("scan gone", granted(), scanners()).await, "Err(Error::UnknownScanner(\"gone\"))");
+    assert!(
+        answer.contains("NotGranted") && answer.contains("asking") && answer.contains("av"),
+        "{answer}"
+    );
+    assert_eq!(
+        told("scan gone", granted(), scanners()).await,
+        "Err(Error::UnknownScanner(\"gone\"))"
+    );
     assert_eq!(not_loaded("scanner av", granted(), scanners()).await, "");
     assert_eq!(
         not_loaded("scanner other", granted(), scanners()).await,
-        "plugin \"checking\": scanner \"other\": not granted: under [plugin.grants] of the plugin \"checking\" add: \
+        "plugin \"checking\": scanner \"other\": not granted: under [plugin.grants] of the \
+         plugin \"checking\" add: \
          scanner = [\"av\", \"gone\", \"other\"]"
     );
     assert_eq!(
         not_loaded("scanner gone", granted(), scanners()).await,
-        "plugin \"checking\": scanner \"gone\": there is no scanner of this name; add [scanners.gone]"
+        "plugin \"checking\": scanner \"gone\": there is no scanner of this name; add \
+         [scanners.gone]"
     );
 }
 
 fn counters() -> Memory {
     Memory {
-        counters: [("mine".to_owned(), Mutex::default()), ("theirs".to_owned(), Mutex::default())].into(),
+        counters: [("mine".to_owned(), Mutex::default()), ("theirs".to_owned(), Mutex::default())]
+            .into(),
         ..users()
     }
 }
 
 /// What a plugin that may use `mine`, and `gone`, which isn't there, hears.
 async fn counted(question: &str) -> String {
-    told(question, Grants { counters: vec!["mine".into(), "gone".into()], ..Grants::default() }, counters()).await
+    told(
+        question,
+        Grants { counters: vec!["mine".into(), "gone".into()], ..Grants::default() },
+        counters(),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -83,15 +112,25 @@ async fn a_store_of_counters_is_for_whom_it_is_granted() {
     assert_eq!(counted("take mine a 1 1000").await, "Ok(Taken::Yes)");
     assert_eq!(counted("take mine a 0 1000").await, "Ok(Taken::Wait(1000))");
     assert_eq!(counted("remove mine a").await, "Ok(false)");
-    for question in ["get theirs a", "add theirs a 1 1000", "take theirs a 1 1000", "remove theirs a"] {
+    for question in
+        ["get theirs a", "add theirs a 1 1000", "take theirs a 1 1000", "remove theirs a"]
+    {
         let answer = counted(question).await;
-        assert!(answer.starts_with("Err(Error::NotGranted(") && answer.contains("theirs"), "{answer}");
+        assert!(
+            answer.starts_with("Err(Error::NotGranted(") && answer.contains("theirs"),
+            "{answer}"
+        );
     }
     assert_eq!(counted("get gone a").await, "Err(Error::UnknownStore(\"gone\"))");
     // What is kept for longer than anybody may be told of counts as a broken rule.
-    assert_eq!(counted("add mine a 1 34560000001").await, "451 4.3.5 Policy error, try again later");
+    assert_eq!(
+        counted("add mine a 1 34560000001").await,
+        "451 4.3.5 Policy error, try again later"
+    );
     assert!(
-        not_loaded("counters theirs", Grants::default(), counters()).await.ends_with("add: counters = [\"theirs\"]")
+        not_loaded("counters theirs", Grants::default(), counters())
+            .await
+            .ends_with("add: counters = [\"theirs\"]")
     );
 }
 
@@ -103,17 +142,27 @@ async fn plugins_with_the_same_store_share_it_and_others_dont() {
     };
     let services = counters();
     let policy = policy(
-        vec![plugin("one", "mine", "rcpt"), plugin("other", "theirs", "data"), plugin("third", "mine", "end-of-data")],
+        vec![
+            plugin("one", "mine", "rcpt"),
+            plugin("other", "theirs", "data"),
+            plugin("third", "mine", "end-of-data"),
+        ],
         services,
     )
     .await;
     for round in 0..3 {
         let mut transaction = transaction(&policy).await;
         let to = "louen@local.test".parse().unwrap();
-        assert_eq!(refused(&transaction.rcpt(to, false).await), format!("550 5.7.1 Ok({})", 2 * round + 1));
+        assert_eq!(
+            refused(&transaction.rcpt(to, false).await),
+            format!("550 5.7.1 Ok({})", 2 * round + 1)
+        );
         assert_eq!(refused(&transaction.data().await), format!("550 5.7.1 Ok({})", round + 1));
         let message = Message::new(Arc::new(b"x".to_vec()));
-        assert_eq!(refused(&transaction.end_of_data(message).await), format!("550 5.7.1 Ok({})", 2 * round + 2));
+        assert_eq!(
+            refused(&transaction.end_of_data(message).await),
+            format!("550 5.7.1 Ok({})", 2 * round + 2)
+        );
     }
 }
 
@@ -136,7 +185,11 @@ async fn verified(address: &str) -> String {
 async fn an_address_is_verified_where_it_goes() {
     // Here.
     assert_eq!(verified("louen@local.test").await, "Ok(Outcome::Deliverable)");
-    assert!(verified("nobody@local.test").await.starts_with("Ok(Outcome::Undeliverable(Reply { code: 550"));
+    assert!(
+        verified("nobody@local.test")
+            .await
+            .starts_with("Ok(Outcome::Undeliverable(Reply { code: 550")
+    );
     assert!(verified("broken@local.test").await.starts_with("Ok(Outcome::Unknown("));
     assert_eq!(verified("alias@relay.test").await, "Ok(Outcome::Deliverable)");
     assert!(verified("broken@relay.test").await.starts_with("Ok(Outcome::Unknown("));
@@ -146,26 +199,42 @@ async fn an_address_is_verified_where_it_goes() {
     assert!(no.contains("code: 550") && no.contains("next.test doesn't know"), "{no}");
     assert!(verified("yes@dead.test").await.contains("no such place"));
     let unknown = verified("what@relay.test").await;
-    assert!(unknown.starts_with("Ok(Outcome::Unknown(\"relay.test is away??xxx") && unknown.len() < 450, "{unknown}");
+    assert!(
+        unknown.starts_with("Ok(Outcome::Unknown(\"relay.test is away??xxx") && unknown.len() < 450,
+        "{unknown}"
+    );
     assert_eq!(verified(r"no\tplace@x").await, "451 4.3.5 Policy error, try again later");
 }
 
 #[tokio::test]
 async fn verifying_needs_the_grant() {
-    assert!(told("verify yes@elsewhere.test", Grants::default(), users()).await.starts_with("Err(Error::NotGranted("));
-    assert_eq!(not_loaded("verify x", Grants { verify: true, ..Grants::default() }, users()).await, "");
-    assert!(not_loaded("verify x", Grants::default(), users()).await.ends_with("add: verify = true"));
+    assert!(
+        told("verify yes@elsewhere.test", Grants::default(), users())
+            .await
+            .starts_with("Err(Error::NotGranted(")
+    );
+    assert_eq!(
+        not_loaded("verify x", Grants { verify: true, ..Grants::default() }, users()).await,
+        ""
+    );
+    assert!(
+        not_loaded("verify x", Grants::default(), users()).await.ends_with("add: verify = true")
+    );
 }
 
 fn folders() -> Memory {
     let folder = |content: &[u8]| Mutex::new([("a".to_owned(), content.to_vec())].into());
-    let folders = [("lists".to_owned(), folder(b"hello")), ("seen".to_owned(), folder(&vec![b'x'; 100_000]))];
+    let folders =
+        [("lists".to_owned(), folder(b"hello")), ("seen".to_owned(), folder(&vec![b'x'; 100_000]))];
     Memory { folders: folders.into(), ..users() }
 }
 
 async fn filed(question: &str) -> String {
-    let grants =
-        Grants { files: vec!["lists".into()], files_write: vec!["seen".into(), "gone".into()], ..Grants::default() };
+    let grants = Grants {
+        files: vec!["lists".into()],
+        files_write: vec!["seen".into(), "gone".into()],
+        ..Grants::default()
+    };
     told(question, grants, folders()).await
 }
 
@@ -188,33 +257,54 @@ async fn a_folder_is_read_only_unless_granted_otherwise() {
     assert_eq!(filed("read gone a 0 1").await, "Err(Error::UnknownFolder(\"gone\"))");
     let granted = || Grants { files: vec!["lists".into()], ..Grants::default() };
     assert_eq!(not_loaded("files lists", granted(), folders()).await, "");
-    assert!(not_loaded("files-write lists", granted(), folders()).await.ends_with("add: files-write = [\"lists\"]"));
+    assert!(
+        not_loaded("files-write lists", granted(), folders())
+            .await
+            .ends_with("add: files-write = [\"lists\"]")
+    );
 }
 
 #[tokio::test]
 async fn a_service_talks_to_whom_it_is_granted() {
-    let services =
-        || Memory { services: [("echo".into(), "yes".into()), ("other".into(), "no".into())].into(), ..users() };
+    let services = || Memory {
+        services: [("echo".into(), "yes".into()), ("other".into(), "no".into())].into(),
+        ..users()
+    };
     let granted = || Grants { connect: vec!["echo".into(), "gone".into()], ..Grants::default() };
     assert_eq!(told("talk echo hello", granted(), services()).await, "Ok(\"yes\")");
     assert_eq!(told("steps echo 16", granted(), services()).await, "Ok(16)");
-    assert!(told("talk other hello", granted(), services()).await.starts_with("Err(Error::NotGranted("));
-    assert_eq!(told("talk gone hello", granted(), services()).await, "Err(Error::UnknownService(\"gone\"))");
+    assert!(
+        told("talk other hello", granted(), services()).await.starts_with("Err(Error::NotGranted(")
+    );
+    assert_eq!(
+        told("talk gone hello", granted(), services()).await,
+        "Err(Error::UnknownService(\"gone\"))"
+    );
     // What no conversation is counts as a broken rule.
     for question in ["steps echo 0", "steps echo 17", "endless echo"] {
-        assert_eq!(told(question, granted(), services()).await, "451 4.3.5 Policy error, try again later");
+        assert_eq!(
+            told(question, granted(), services()).await,
+            "451 4.3.5 Policy error, try again later"
+        );
     }
     assert!(
-        not_loaded("connect other", granted(), services()).await.ends_with("connect = [\"echo\", \"gone\", \"other\"]")
+        not_loaded("connect other", granted(), services())
+            .await
+            .ends_with("connect = [\"echo\", \"gone\", \"other\"]")
     );
 }
 
 #[tokio::test]
 async fn a_flood_of_what_is_lent_is_contained() {
     for word in ["flood-counters", "flood-files"] {
-        let grants = Grants { counters: vec!["mine".into()], files_write: vec!["seen".into()], ..Grants::default() };
+        let grants = Grants {
+            counters: vec!["mine".into()],
+            files_write: vec!["seen".into()],
+            ..Grants::default()
+        };
         let plugin = PluginConfig { grants, ..probe("flood", &format!(r#"{{"rcpt": "{word}"}}"#)) };
-        let services = Memory { counters: counters().counters, folders: folders().folders, ..users() };
+        let services =
+            Memory { counters: counters().counters, folders: folders().folders, ..users() };
         let policy = policy(vec![plugin], services).await;
         for _ in 0..2 {
             let answer = refused(&common::rcpt(&policy, "louen@local.test").await);

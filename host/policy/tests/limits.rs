@@ -12,12 +12,20 @@ use facteur_policy::{Decision, FAILURES_IN_A_ROW, Limits, PluginConfig, Policy, 
 
 /// One that uses so many sandboxes at most, and so much time.
 fn limited(config: PluginConfig, concurrency: usize, cpu: Duration) -> PluginConfig {
-    PluginConfig { limits: Limits { concurrency: Some(concurrency), cpu, ..config.limits }, ..config }
+    PluginConfig {
+        limits: Limits { concurrency: Some(concurrency), cpu, ..config.limits },
+        ..config
+    }
 }
 
 /// One RCPT of which only this plugin is asked.
 async fn rcpt_of(policy: &Arc<Policy>, plugin: &str) -> Decision {
-    let facts = SessionFacts::new("s1".into(), "127.0.0.1:25".into(), "203.0.113.25:1025".parse().unwrap(), false);
+    let facts = SessionFacts::new(
+        "s1".into(),
+        "127.0.0.1:25".into(),
+        "203.0.113.25:1025".parse().unwrap(),
+        false,
+    );
     let session = policy.session(&policy.chain(Some(&[plugin.to_owned()])), Arc::new(facts));
     let mut transaction = session.begin(Some("sender@example.org".parse().unwrap()), None, false);
     transaction.rcpt("louen@local.test".parse().unwrap(), false).await
@@ -49,7 +57,10 @@ async fn a_plugin_that_hangs_leaves_sandboxes_to_the_others() {
     }
     for one in hanging {
         if one.is_finished() {
-            assert_eq!(refused(&one.await.unwrap()), "451 4.3.2 Too busy to decide, try again later");
+            assert_eq!(
+                refused(&one.await.unwrap()),
+                "451 4.3.2 Too busy to decide, try again later"
+            );
         } else {
             one.abort();
         }
@@ -60,7 +71,8 @@ async fn a_plugin_that_hangs_leaves_sandboxes_to_the_others() {
 
 #[tokio::test]
 async fn a_question_within_a_question_needs_no_second_place() {
-    let both = limited(probe("both", r#"{"rcpt": "reject-unlisted"}"#), 1, Duration::from_millis(100));
+    let both =
+        limited(probe("both", r#"{"rcpt": "reject-unlisted"}"#), 1, Duration::from_millis(100));
     let policy = policy(vec![both], users()).await;
     assert_eq!(rcpt(&policy, "louen@local.test").await, Decision::Accept);
     assert!(refused(&rcpt(&policy, "nobody@local.test").await).contains("not listed"));
@@ -91,13 +103,20 @@ async fn what_a_plugin_does_is_counted() {
     let counted = counted();
     assert_eq!(counted.failing_since, None, "it answered");
     assert_eq!(counted.calls, u64::from(FAILURES_IN_A_ROW) + 2);
-    let errors: Vec<_> = counted.errors.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    let errors: Vec<_> =
+        counted.errors.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
     assert_eq!(errors, [("failure", 1), ("trap", u64::from(FAILURES_IN_A_ROW))]);
-    assert!(counted.p50_micros <= counted.p99_micros && counted.p99_micros.is_some(), "{counted:?}");
+    assert!(
+        counted.p50_micros <= counted.p99_micros && counted.p99_micros.is_some(),
+        "{counted:?}"
+    );
     assert!((64 << 10..=4 << 20).contains(&counted.memory_peak), "{counted:?}");
     let plugin = &policy.plugins()[0];
     assert_eq!(plugin.stages(), ["rcpt", "end-of-data"]);
-    assert_eq!((plugin.identity().version.as_deref(), plugin.identity().hash.len()), (Some("0.1.0"), 64));
+    assert_eq!(
+        (plugin.identity().version.as_deref(), plugin.identity().hash.len()),
+        (Some("0.1.0"), 64)
+    );
 }
 
 #[tokio::test]

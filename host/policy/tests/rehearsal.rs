@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Memory, policy, probe, users};
-use facteur_policy::{Bucket, Lifetime, Mode, Overlay, PluginConfig, Rehearsal, Services, SessionFacts, Taken, Taped};
+use facteur_policy::{
+    Bucket, Lifetime, Mode, Overlay, PluginConfig, Rehearsal, Services, SessionFacts, Taken, Taped,
+};
 
 fn counted() -> Arc<Memory> {
     let store = HashMap::from([("known".to_owned(), 2)]);
@@ -30,13 +32,18 @@ fn an_overlay_counts_on_and_moves_nothing() {
     assert_eq!(counters.add("seen", "known", 3, DAY).unwrap().value, 5);
     assert_eq!(counters.add("seen", "new", 1, DAY).unwrap().value, 1);
     assert_eq!((value("known"), value("new")), (Some(5), Some(1)));
-    assert!(counters.remove("seen", "known").unwrap() && !counters.remove("seen", "other").unwrap());
+    assert!(
+        counters.remove("seen", "known").unwrap() && !counters.remove("seen", "other").unwrap()
+    );
     assert_eq!(value("known"), None);
     for expected in [true, true, true, false, false] {
         assert_eq!(counters.take("seen", "bucket", 1, BUCKET).unwrap() == Taken::Yes, expected);
     }
     assert_eq!(counters.take("seen", "bucket", 4, BUCKET).unwrap(), Taken::Never);
-    assert_eq!(beneath.counters["seen"].lock().unwrap().clone(), HashMap::from([("known".to_owned(), 2)]));
+    assert_eq!(
+        beneath.counters["seen"].lock().unwrap().clone(),
+        HashMap::from([("known".to_owned(), 2)])
+    );
 }
 
 #[tokio::test]
@@ -61,17 +68,24 @@ async fn a_tape_answers_as_before_and_tells_what_it_lacks() {
 
 #[tokio::test]
 async fn a_plugin_in_the_shadow_keeps_its_notes_to_itself() {
-    let shadow =
-        PluginConfig { mode: Mode::Shadow, ..probe("shadow", r#"{"mail": "tag:x", "rcpt": "reject-if-tagged"}"#) };
+    let shadow = PluginConfig {
+        mode: Mode::Shadow,
+        ..probe("shadow", r#"{"mail": "tag:x", "rcpt": "reject-if-tagged"}"#)
+    };
     let plugins = vec![shadow, probe("after", r#"{"rcpt": "reject-if-tagged"}"#)];
     let policy = policy(plugins, users()).await;
-    let facts = SessionFacts::new("s1".into(), "l".into(), "203.0.113.25:25".parse().unwrap(), false);
+    let facts =
+        SessionFacts::new("s1".into(), "l".into(), "203.0.113.25:25".parse().unwrap(), false);
     let session = policy.session(&policy.chain(None), Arc::new(facts));
     session.hello("client.test", true).await;
     let mut transaction = session.begin(None, None, false);
-    assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await.to_string(), "accepted");
+    assert_eq!(
+        transaction.rcpt("louen@local.test".parse().unwrap(), false).await.to_string(),
+        "accepted"
+    );
     let steps = transaction.story().take();
-    let told: Vec<_> = steps.iter().filter(|step| step.question == "rcpt").map(|step| &*step.answer).collect();
+    let told: Vec<_> =
+        steps.iter().filter(|step| step.question == "rcpt").map(|step| &*step.answer).collect();
     assert_eq!(told, ["reject 550 5.7.1 tagged", "dunno"]);
     assert!(steps.iter().all(|step| step.shadow == (step.plugin.as_deref() == Some("shadow"))));
 }

@@ -1,5 +1,5 @@
-//! Whatever a chain of plugins answers, at whatever stage: mail of a stranger for someone else's domain is taken only if a plugin with
-//! the grant said `allow-relay` about it.
+//! Whatever a chain of plugins answers, at whatever stage: mail of a stranger for someone else's
+//! domain is taken only if a plugin with the grant said `allow-relay` about it.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
@@ -61,7 +61,8 @@ const TARGETS: [&str; 9] = [
 ];
 
 /// Where it says that the address goes.
-const ROUTES: [&str; 6] = ["smtp:[next.test]", "maildir:", "discard:", "error:550 5.1.2 no", "fail", "trap"];
+const ROUTES: [&str; 6] =
+    ["smtp:[next.test]", "maildir:", "discard:", "error:550 5.1.2 no", "fail", "trap"];
 
 #[derive(Debug, Clone)]
 struct Member {
@@ -77,7 +78,8 @@ struct Member {
 impl Member {
     fn config(&self, number: usize) -> PluginConfig {
         let [connect, helo, mail, rcpt] = &self.stages;
-        let mut settings = serde_json::json!({ "connect": connect, "helo": helo, "mail": mail, "rcpt": rcpt });
+        let mut settings =
+            serde_json::json!({ "connect": connect, "helo": helo, "mail": mail, "rcpt": rcpt });
         if let Some(alias) = self.alias {
             settings["alias"] = serde_json::json!({ (ELSEWHERE): alias });
         }
@@ -118,19 +120,22 @@ fn member() -> impl Strategy<Value = Member> {
         })
 }
 
-/// A session of a stranger with one recipient elsewhere, twice: whether the recipient was taken, to be sent on.
+/// A session of a stranger with one recipient elsewhere, twice: whether the recipient was taken, to
+/// be sent on.
 async fn relays(chain: &[Member]) -> bool {
     let plugins = chain.iter().enumerate().map(|(number, member)| member.config(number)).collect();
     let policy = policy(plugins, users()).await;
     let mut relayed = false;
     for _ in 0..2 {
         let client = "203.0.113.25:1025".parse().unwrap();
-        let facts = facteur_policy::SessionFacts::new("s1".into(), "127.0.0.1:25".into(), client, false);
+        let facts =
+            facteur_policy::SessionFacts::new("s1".into(), "127.0.0.1:25".into(), client, false);
         let session = policy.session(&policy.chain(None), std::sync::Arc::new(facts));
         // The client doesn't mind what it hears, and goes on.
         session.connect().await;
         session.hello("client.test", true).await;
-        let mut transaction = session.begin(Some("sender@example.org".parse().unwrap()), None, false);
+        let mut transaction =
+            session.begin(Some("sender@example.org".parse().unwrap()), None, false);
         if transaction.rcpt(ELSEWHERE.parse().unwrap(), false).await == Decision::Accept {
             transaction.data().await;
             // Discarded mail goes nowhere.
@@ -141,7 +146,12 @@ async fn relays(chain: &[Member]) -> bool {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 proptest! {
@@ -155,7 +165,8 @@ proptest! {
     }
 }
 
-/// The control: the grant and the verdict together do relay, so that the property above has something to say.
+/// The control: the grant and the verdict together do relay, so that the property above has
+/// something to say.
 #[tokio::test]
 async fn the_grant_and_the_verdict_relay() {
     let none = || Vec::<&'static str>::new();

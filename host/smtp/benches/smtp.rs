@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use facteur_smtp::{Address, BareNewline, Event, Reply, Server, ServerConfig, ServerLimits, Stuffer};
+use facteur_smtp::{
+    Address, BareNewline, Event, Reply, Server, ServerConfig, ServerLimits, Stuffer,
+};
 
 /// Octets of the usual message of mail benchmarks.
 const MESSAGE: usize = 4096;
@@ -21,7 +23,11 @@ fn main() {
 fn config() -> Arc<ServerConfig> {
     // A bench says NOOP more often than any client may.
     let limits = ServerLimits { junk_commands: u32::MAX, ..ServerLimits::default() };
-    Arc::new(ServerConfig { hostname: "mx.example".into(), limits, bare_newline: BareNewline::Normalize })
+    Arc::new(ServerConfig {
+        hostname: "mx.example".into(),
+        limits,
+        bare_newline: BareNewline::Normalize,
+    })
 }
 
 /// A server past EHLO.

@@ -1,8 +1,9 @@
 //! A mail address in its one internal form.
 //!
-//! Invariants: the local part is unquoted, not empty and free of control characters; the domain is lower-case with
-//! A-labels decoded to U-labels, or an address literal such as `[192.0.2.1]`, or empty for a bare name; what `Display`
-//! writes parses back to an equal address. Does not know what a domain means (local, relay) nor source routes.
+//! Invariants: the local part is unquoted, not empty and free of control characters; the domain is
+//! lower-case with A-labels decoded to U-labels, or an address literal such as `[192.0.2.1]`, or
+//! empty for a bare name; what `Display` writes parses back to an equal address. Does not know what
+//! a domain means (local, relay) nor source routes.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -13,15 +14,18 @@ use std::sync::Arc;
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 /// Octets of `local@domain` in the internal form: a path is 256 octets with its brackets (RFC 5321 4.5.3.1.3).
-/// The 64 octets that 4.5.3.1.1 names for a local part are not held against anyone: that section asks servers to
-/// impose no limits where they can, and bounce addresses (VERP, SRS, BATV) are longer every day.
+/// The 64 octets that 4.5.3.1.1 names for a local part are not held against anyone: that section
+/// asks servers to impose no limits where they can, and bounce addresses (VERP, SRS, BATV) are
+/// longer every day.
 pub const MAX_ADDRESS: usize = 254;
-/// Octets of a domain as ASCII (RFC 5321 4.5.3.1.2 says 255, RFC 1035 2.3.4 leaves 253 without the root's dot).
+/// Octets of a domain as ASCII (RFC 5321 4.5.3.1.2 says 255, RFC 1035 2.3.4 leaves 253 without the
+/// root's dot).
 pub const MAX_DOMAIN: usize = 253;
 /// Octets of one label as ASCII (RFC 1035 2.3.4).
 pub const MAX_LABEL: usize = 63;
 
-/// What may not come out of the Unicode mapping of a domain: every ASCII character but letters, digits, `-`, `_`, `.`.
+/// What may not come out of the Unicode mapping of a domain: every ASCII character but letters,
+/// digits, `-`, `_`, `.`.
 const NOT_IN_DOMAINS: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
 
 /// An address: local part and domain. Cheap to clone (one shared allocation).
@@ -54,7 +58,8 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// An address of an unquoted local part and a domain in any form (any case, A-labels, literal, final dot).
+    /// An address of an unquoted local part and a domain in any form (any case, A-labels, literal,
+    /// final dot).
     pub fn new(local: &str, domain: &str) -> Result<Self, AddressError> {
         Self::build(local, Some(&normal_domain(domain)?))
     }
@@ -108,7 +113,8 @@ impl Address {
         self.local == self.text.len()
     }
 
-    /// Whether a server must offer SMTPUTF8 (RFC 6531) to be told this address. A domain alone has an ASCII form.
+    /// Whether a server must offer SMTPUTF8 (RFC 6531) to be told this address. A domain alone has
+    /// an ASCII form.
     pub fn needs_smtputf8(&self) -> bool {
         !self.local().is_ascii()
     }
@@ -118,12 +124,14 @@ impl Address {
         Self::new(self.local(), domain)
     }
 
-    /// `local@domain` without quotes: the form under which Postfix looks addresses up in tables. Not for the wire.
+    /// `local@domain` without quotes: the form under which Postfix looks addresses up in tables.
+    /// Not for the wire.
     pub fn as_unquoted(&self) -> &str {
         &self.text
     }
 
-    /// Writes the address as it stands between the brackets of a path: quoted where needed, the domain in ASCII.
+    /// Writes the address as it stands between the brackets of a path: quoted where needed, the
+    /// domain in ASCII.
     pub(crate) fn write_wire(&self, output: &mut String) {
         // Writing to a String can't fail.
         let _ = write_local(self.local(), output);
@@ -137,10 +145,12 @@ impl Address {
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// Parses `a@b`, `"a b"@b`, `bare`. As Postfix, an unquoted `@` in the local part and misplaced dots are taken.
+    /// Parses `a@b`, `"a b"@b`, `bare`. As Postfix, an unquoted `@` in the local part and misplaced
+    /// dots are taken.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let mut local = String::with_capacity(text.len());
-        // The last unquoted @: where it stands in the text and how much of the local part came before it.
+        // The last unquoted @: where it stands in the text and how much of the local part came
+        // before it.
         let mut at = None;
         let mut quoted = false;
         let mut characters = text.char_indices();
@@ -157,8 +167,11 @@ impl FromStr for Address {
                 }
                 _ if quoted => {}
                 '@' => at = Some((position, local.len())),
-                // An address literal: colons and brackets are only right after the last @, judged below.
-                '[' if at.is_some_and(|(last, _)| last + 1 == position) && text.ends_with(']') => break,
+                // An address literal: colons and brackets are only right after the last @, judged
+                // below.
+                '[' if at.is_some_and(|(last, _)| last + 1 == position) && text.ends_with(']') => {
+                    break;
+                }
                 ' ' | '(' | ')' | '<' | '>' | '[' | ']' | ',' | ';' | ':' => {
                     return Err(AddressError::LocalPart(character));
                 }
@@ -208,13 +221,19 @@ fn write_local(local: &str, output: &mut impl fmt::Write) -> fmt::Result {
 
 /// atext (RFC 5322 3.2.3) and what RFC 6531 3.3 adds to it.
 fn is_atext(character: char) -> bool {
-    character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character) || !character.is_ascii()
+    character.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~".contains(character)
+        || !character.is_ascii()
 }
 
 /// The one form of a domain.
 fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     if let Some(literal) = domain.strip_prefix('[') {
-        return literal.strip_suffix(']').and_then(normal_literal).map(Cow::Owned).ok_or(AddressError::Domain);
+        return literal
+            .strip_suffix(']')
+            .and_then(normal_literal)
+            .map(Cow::Owned)
+            .ok_or(AddressError::Domain);
     }
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     if !domain.is_ascii() {
@@ -225,7 +244,11 @@ fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
         let ascii = uts46
             .to_ascii(unicode.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow, DnsLength::Verify)
             .map_err(|_| AddressError::Domain)?;
-        return if is_host_name(&ascii) { Ok(Cow::Owned(unicode.to_owned())) } else { Err(AddressError::Domain) };
+        return if is_host_name(&ascii) {
+            Ok(Cow::Owned(unicode.to_owned()))
+        } else {
+            Err(AddressError::Domain)
+        };
     }
     if !is_host_name(domain) {
         return Err(AddressError::Domain);
@@ -236,8 +259,10 @@ fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
         Cow::Borrowed(domain)
     };
     if domain.split('.').any(|label| label.starts_with("xn--")) {
-        // An A-label that decodes to nothing stays as it is: it is still a name the DNS can be asked about.
-        let (unicode, result) = Uts46::new().to_unicode(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow);
+        // An A-label that decodes to nothing stays as it is: it is still a name the DNS can be
+        // asked about.
+        let (unicode, result) =
+            Uts46::new().to_unicode(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow);
         if result.is_ok() {
             return Ok(Cow::Owned(unicode.into_owned()));
         }
@@ -245,14 +270,16 @@ fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
     Ok(domain)
 }
 
-/// A domain in ASCII. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and, inside, hyphens. Digits and dots
-/// alone are an IP address that lacks its brackets.
+/// A domain in ASCII. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and,
+/// inside, hyphens. Digits and dots alone are an IP address that lacks its brackets.
 fn is_host_name(domain: &str) -> bool {
     let is_label = |label: &str| {
         (1..=MAX_LABEL).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     let is_numeric = domain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     domain.len() <= MAX_DOMAIN && !is_numeric && domain.split('.').all(is_label)
@@ -282,14 +309,29 @@ mod tests {
     fn forms() {
         for (text, local, domain, written) in [
             ("a@b", "a", "b", "a@b"),
-            ("Prenom.Nom@Sulfura.VIA.ecp.fr", "Prenom.Nom", "sulfura.via.ecp.fr", "Prenom.Nom@sulfura.via.ecp.fr"),
+            (
+                "Prenom.Nom@Sulfura.VIA.ecp.fr",
+                "Prenom.Nom",
+                "sulfura.via.ecp.fr",
+                "Prenom.Nom@sulfura.via.ecp.fr",
+            ),
             ("\"a b\"@b.", "a b", "b", "\"a b\"@b"),
             ("\"a\".b@c", "a.b", "c", "a.b@c"),
             ("a..b@c", "a..b", "c", "\"a..b\"@c"),
             ("\\a@c", "a", "c", "a@c"),
             ("postmaster", "postmaster", "", "postmaster"),
-            ("x@elsewhere.org@via.ecp.fr", "x@elsewhere.org", "via.ecp.fr", "\"x@elsewhere.org\"@via.ecp.fr"),
-            ("x%elsewhere.org@via.ecp.fr", "x%elsewhere.org", "via.ecp.fr", "x%elsewhere.org@via.ecp.fr"),
+            (
+                "x@elsewhere.org@via.ecp.fr",
+                "x@elsewhere.org",
+                "via.ecp.fr",
+                "\"x@elsewhere.org\"@via.ecp.fr",
+            ),
+            (
+                "x%elsewhere.org@via.ecp.fr",
+                "x%elsewhere.org",
+                "via.ecp.fr",
+                "x%elsewhere.org@via.ecp.fr",
+            ),
             ("a@[192.0.2.1]", "a", "[192.0.2.1]", "a@[192.0.2.1]"),
             ("a@[ipv6:2001:DB8:0::1]", "a", "[IPv6:2001:db8::1]", "a@[IPv6:2001:db8::1]"),
             ("a@xn--MNCHEN-3ya.de", "a", "münchen.de", "a@münchen.de"),

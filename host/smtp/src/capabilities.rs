@@ -25,13 +25,20 @@ impl Capabilities {
     /// From the positive reply to EHLO or HELO.
     pub(crate) fn parse(reply: &Reply, esmtp: bool) -> Self {
         let mut lines = reply.text.split('\n');
-        let name = lines.next().and_then(|line| line.split_ascii_whitespace().next()).unwrap_or("").to_owned();
+        let name = lines
+            .next()
+            .and_then(|line| line.split_ascii_whitespace().next())
+            .unwrap_or("")
+            .to_owned();
         let mut capabilities = Self { name, esmtp, ..Self::default() };
         for line in lines.filter(|_| esmtp) {
             let mut words = line.split_ascii_whitespace();
             match words.next().unwrap_or("").to_ascii_uppercase().as_str() {
                 "PIPELINING" => capabilities.pipelining = true,
-                "SIZE" => capabilities.size = Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0)),
+                "SIZE" => {
+                    capabilities.size =
+                        Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0))
+                }
                 "8BITMIME" => capabilities.eight_bit_mime = true,
                 "SMTPUTF8" => capabilities.smtputf8 = true,
                 "DSN" => capabilities.dsn = true,

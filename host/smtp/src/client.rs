@@ -1,10 +1,11 @@
 //! The client's state machine: greeting, EHLO or HELO, then one message after another, then QUIT.
 //!
-//! Invariants: each [`Client::start`] ends in one [`ClientEvent::Finished`] with one reply for each recipient, whatever the
-//! server says; at most [`PIPELINE_WINDOW`] commands wait for their replies; after a 421, a malformed or an unasked
-//! reply the connection is not used again.
+//! Invariants: each [`Client::start`] ends in one [`ClientEvent::Finished`] with one reply for each
+//! recipient, whatever the server says; at most [`PIPELINE_WINDOW`] commands wait for their
+//! replies; after a 421, a malformed or an unasked reply the connection is not used again.
 //!
-//! Does not know the time: whoever owns the socket says so by [`Client::fail`] when [`Client::stage`] has taken too long.
+//! Does not know the time: whoever owns the socket says so by [`Client::fail`] when
+//! [`Client::stage`] has taken too long.
 
 use std::collections::VecDeque;
 
@@ -17,8 +18,8 @@ use crate::reply_parser::ReplyParser;
 use crate::stage::Stage;
 use crate::stuffing::Stuffer;
 
-/// Commands sent ahead of their replies at most. So the replies fit into the socket buffers, and a host that writes all the
-/// output before it reads can't wait for a server that does the same.
+/// Commands sent ahead of their replies at most. So the replies fit into the socket buffers, and a
+/// host that writes all the output before it reads can't wait for a server that does the same.
 pub const PIPELINE_WINDOW: usize = 100;
 
 /// What the machine tells its host.
@@ -136,13 +137,14 @@ impl Client {
         }
     }
 
-    /// What must be written. Take it out (`std::mem::take`) rather than advance it, so that an idle connection holds no buffer.
+    /// What must be written. Take it out (`std::mem::take`) rather than advance it, so that an idle
+    /// connection holds no buffer.
     pub fn output(&mut self) -> &mut BytesMut {
         &mut self.output
     }
 
-    /// The next thing the host must know; None: bytes or the host are awaited. Replies are looked at one by one, so that what
-    /// the host does about one comes before the next.
+    /// The next thing the host must know; None: bytes or the host are awaited. Replies are looked
+    /// at one by one, so that what the host does about one comes before the next.
     pub fn poll(&mut self) -> Option<ClientEvent> {
         while self.events.is_empty() && !matches!(self.state, State::Closed) {
             match self.parser.next(&mut self.input) {
@@ -151,7 +153,9 @@ impl Client {
                     self.replies += 1;
                     self.handle(reply);
                 }
-                Some(Err(malformed)) => self.protocol_error(&format!("malformed reply: {}", malformed.0)),
+                Some(Err(malformed)) => {
+                    self.protocol_error(&format!("malformed reply: {}", malformed.0))
+                }
             }
         }
         if matches!(self.state, State::Closed) || self.input.is_empty() {
@@ -178,7 +182,8 @@ impl Client {
         }
     }
 
-    /// How many whole replies came so far: each gives the next one its full time, and a part of one doesn't.
+    /// How many whole replies came so far: each gives the next one its full time, and a part of one
+    /// doesn't.
     pub fn replies(&self) -> u64 {
         self.replies
     }
@@ -188,8 +193,9 @@ impl Client {
         self.begin(envelope, false);
     }
 
-    /// Asks whether the server takes these recipients, without a message: the outcome of each is the reply to its RCPT. A server that
-    /// doesn't take the sender says nothing about them: their outcome is a 4yz then. Ends as [`Self::start`] does.
+    /// Asks whether the server takes these recipients, without a message: the outcome of each is
+    /// the reply to its RCPT. A server that doesn't take the sender says nothing about them: their
+    /// outcome is a 4yz then. Ends as [`Self::start`] does.
     pub fn verify(&mut self, envelope: &Envelope) {
         self.begin(envelope, true);
     }
@@ -198,15 +204,24 @@ impl Client {
         let refusal = if !matches!(self.state, State::Ready) || !self.expected.is_empty() {
             Some(Reply::new(451, "4.3.0", "the connection is not ready for a message"))
         } else if envelope.needs_smtputf8() && !self.capabilities.smtputf8 {
-            Some(Reply::new(553, "5.6.7", "SMTPUTF8 is required, but was not offered by the server"))
+            Some(Reply::new(
+                553,
+                "5.6.7",
+                "SMTPUTF8 is required, but was not offered by the server",
+            ))
         } else {
             let (size, name) = (envelope.size, &self.capabilities.name);
             self.capabilities.size.filter(|&limit| limit > 0 && size > limit).map(|limit| {
-                Reply::new(552, "5.3.4", format!("message size {size} exceeds size limit {limit} of server {name}"))
+                Reply::new(
+                    552,
+                    "5.3.4",
+                    format!("message size {size} exceeds size limit {limit} of server {name}"),
+                )
             })
         };
         if refusal.is_some() || envelope.recipients.is_empty() {
-            let recipients = refusal.map_or(Vec::new(), |reply| vec![reply; envelope.recipients.len()]);
+            let recipients =
+                refusal.map_or(Vec::new(), |reply| vec![reply; envelope.recipients.len()]);
             let reusable = matches!(self.state, State::Ready);
             self.events.push_back(ClientEvent::Finished(Finished { recipients, reusable }));
             return;
@@ -242,7 +257,8 @@ impl Client {
         self.advance();
     }
 
-    /// Sends content, normalised and dot-stuffed on the way; split anywhere. Outside [`ClientEvent::SendBody`] it is dropped.
+    /// Sends content, normalised and dot-stuffed on the way; split anywhere. Outside
+    /// [`ClientEvent::SendBody`] it is dropped.
     pub fn body(&mut self, content: &[u8]) {
         if matches!(&self.state, State::Delivering(delivery) if delivery.in_body) {
             self.stuffer.write(content, &mut self.output);
@@ -283,7 +299,10 @@ impl Client {
             State::Ready => ClientEvent::Closed((!quitting).then(|| reply.clone())),
             State::Delivering(mut delivery) => {
                 delivery.decide(reply);
-                ClientEvent::Finished(Finished { recipients: decided(delivery.outcomes), reusable: false })
+                ClientEvent::Finished(Finished {
+                    recipients: decided(delivery.outcomes),
+                    reusable: false,
+                })
             }
         };
         self.events.push_back(event);
@@ -306,7 +325,9 @@ impl Client {
             return;
         };
         let accepted = matches!(reply.code, 200..=299);
-        if matches!(reply.code, 300..=399) && expected != Expected::Data || accepted && expected == Expected::Data {
+        if matches!(reply.code, 300..=399) && expected != Expected::Data
+            || accepted && expected == Expected::Data
+        {
             return self.protocol_error(&format!("unexpected reply: {reply}"));
         }
         match expected {
@@ -338,10 +359,15 @@ impl Client {
             Expected::Reset if accepted => delivery.open = false,
             Expected::Mail if accepted => delivery.open = true,
             Expected::Reset | Expected::Mail => {
-                let status =
-                    reply.enhanced.map_or("4.1.8".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
+                let status = reply
+                    .enhanced
+                    .map_or("4.1.8".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
                 let undecided = || Reply::new(450, &status, reply.text.clone());
-                delivery.decide(&if delivery.only_asked && reply.is_permanent() { undecided() } else { reply });
+                delivery.decide(&if delivery.only_asked && reply.is_permanent() {
+                    undecided()
+                } else {
+                    reply
+                });
                 delivery.queue.clear();
             }
             Expected::Rcpt(_) if accepted && !delivery.only_asked => delivery.accepted += 1,
@@ -356,7 +382,8 @@ impl Client {
                     delivery.in_body = true;
                     self.events.push_back(ClientEvent::SendBody);
                 } else if delivery.accepted > 0 {
-                    // MAIL was refused: an end of data would give these recipients an empty message.
+                    // MAIL was refused: an end of data would give these recipients an empty
+                    // message.
                     return self.protocol_error("recipients taken without a sender");
                 } else {
                     // RFC 2920 3.1: DATA was sent ahead and no recipient was taken.
@@ -397,11 +424,15 @@ impl Client {
         self.needs_reset = delivery.open;
         let outcomes = std::mem::take(&mut delivery.outcomes);
         self.state = State::Ready;
-        self.events.push_back(ClientEvent::Finished(Finished { recipients: decided(outcomes), reusable: true }));
+        self.events.push_back(ClientEvent::Finished(Finished {
+            recipients: decided(outcomes),
+            reusable: true,
+        }));
     }
 }
 
-/// All outcomes. When a message is done with none is open any more; were one, it would be tried again.
+/// All outcomes. When a message is done with none is open any more; were one, it would be tried
+/// again.
 fn decided(outcomes: Vec<Option<Reply>>) -> Vec<Reply> {
     let undecided = || Reply::new(451, "4.3.0", "the server gave no outcome");
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(undecided)).collect()

@@ -1,8 +1,8 @@
 //! The parser of commands: one line to one command, or to the reply that it deserves.
 //!
-//! Checks what can be told from the line and the transaction so far, in Postfix's order (sequence before syntax) and
-//! words. As Postfix with `strict_rfc821_envelopes = no`, addresses may stand without brackets and after spaces.
-//! Counts no errors and changes nothing: that is the server's.
+//! Checks what can be told from the line and the transaction so far, in Postfix's order (sequence
+//! before syntax) and words. As Postfix with `strict_rfc821_envelopes = no`, addresses may stand
+//! without brackets and after spaces. Counts no errors and changes nothing: that is the server's.
 
 use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
@@ -23,13 +23,18 @@ pub(crate) enum Command {
     Quit,
 }
 
-/// What clients that aren't mail clients say (`smtpd_forbidden_commands`); no command of theirs begins with anything but a letter either.
+/// What clients that aren't mail clients say (`smtpd_forbidden_commands`); no command of theirs
+/// begins with anything but a letter either.
 const FORBIDDEN: [&str; 3] = ["CONNECT", "GET", "POST"];
 /// What would break a comment or a Received: header, as Postfix's `NEUTER_CHARACTERS`.
 const UNSAFE_IN_HEADERS: &str = " <>()\\\";@";
 
 /// Parses a line without its end.
-pub(crate) fn parse(line: &[u8], transaction: &Transaction, size_limit: u64) -> Result<Command, Reply> {
+pub(crate) fn parse(
+    line: &[u8],
+    transaction: &Transaction,
+    size_limit: u64,
+) -> Result<Command, Reply> {
     let Ok(line) = std::str::from_utf8(line) else {
         return Err(Reply::new(500, "5.5.2", "Error: bad UTF-8 syntax"));
     };
@@ -53,7 +58,11 @@ pub(crate) fn parse(line: &[u8], transaction: &Transaction, size_limit: u64) -> 
     } else if is("HELO") {
         hello(arguments, false)
     } else if is("RSET") {
-        if arguments.is_empty() { Ok(Command::Reset) } else { Err(Reply::new(501, "5.5.4", "Syntax: RSET")) }
+        if arguments.is_empty() {
+            Ok(Command::Reset)
+        } else {
+            Err(Reply::new(501, "5.5.4", "Syntax: RSET"))
+        }
     } else if is("NOOP") {
         Ok(Command::Noop)
     } else if is("VRFY") {
@@ -81,10 +90,18 @@ fn looks_like_header(verb: &str) -> bool {
 
 fn hello(name: &str, esmtp: bool) -> Result<Command, Reply> {
     if name.is_empty() {
-        return Err(Reply::new(501, "", if esmtp { "Syntax: EHLO hostname" } else { "Syntax: HELO hostname" }));
+        return Err(Reply::new(
+            501,
+            "",
+            if esmtp { "Syntax: EHLO hostname" } else { "Syntax: HELO hostname" },
+        ));
     }
-    let unsafe_in_header = |character: char| character.is_control() || UNSAFE_IN_HEADERS.contains(character);
-    let name = name.chars().map(|character| if unsafe_in_header(character) { '?' } else { character }).collect();
+    let unsafe_in_header =
+        |character: char| character.is_control() || UNSAFE_IN_HEADERS.contains(character);
+    let name = name
+        .chars()
+        .map(|character| if unsafe_in_header(character) { '?' } else { character })
+        .collect();
     Ok(Command::Hello { esmtp, name })
 }
 
@@ -97,7 +114,8 @@ fn mail(arguments: &str, transaction: &Transaction, size_limit: u64) -> Result<C
         return Err(Reply::new(501, "5.5.4", "Syntax: MAIL FROM:<address>"));
     };
     let (path, rest) = path_word(path).ok_or_else(syntax)?;
-    let sender: Option<Path> = if path.is_empty() { None } else { Some(path.parse().map_err(|_| syntax())?) };
+    let sender: Option<Path> =
+        if path.is_empty() { None } else { Some(path.parse().map_err(|_| syntax())?) };
     let parameters = MailParameters::parse(rest)?;
     if size_limit > 0 && parameters.size.is_some_and(|size| size > size_limit) {
         return Err(Reply::new(552, "5.3.4", "Message size exceeds fixed limit"));
@@ -150,13 +168,16 @@ fn bdat(arguments: &str) -> Result<Command, Reply> {
 
 fn vrfy(arguments: &str) -> Result<Command, Reply> {
     let (address, utf8) = match arguments.rsplit_once(' ') {
-        Some((address, word)) if word.eq_ignore_ascii_case("SMTPUTF8") => (address.trim_ascii_end(), true),
+        Some((address, word)) if word.eq_ignore_ascii_case("SMTPUTF8") => {
+            (address.trim_ascii_end(), true)
+        }
         _ => (arguments, false),
     };
     if address.is_empty() {
         return Err(Reply::new(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]"));
     }
-    let path = path_word(address).filter(|(path, rest)| rest.is_empty() && path.parse::<Path>().is_ok());
+    let path =
+        path_word(address).filter(|(path, rest)| rest.is_empty() && path.parse::<Path>().is_ok());
     let (path, _) = path.ok_or_else(|| Reply::new(501, "5.1.3", "Bad recipient address syntax"))?;
     check_utf8(path, utf8)?;
     Ok(Command::Vrfy(address.to_owned()))
@@ -169,8 +190,8 @@ fn after_keyword<'a>(arguments: &'a str, keyword: &str) -> Option<&'a str> {
     (found.eq_ignore_ascii_case(keyword) && !rest.is_empty()).then_some(rest)
 }
 
-/// The path, without its brackets, and what follows it; None where a bracket or quote isn't closed, or something hangs on
-/// the bracket.
+/// The path, without its brackets, and what follows it; None where a bracket or quote isn't closed,
+/// or something hangs on the bracket.
 fn path_word(text: &str) -> Option<(&str, &str)> {
     let bracketed = text.starts_with('<');
     let mut quoted = false;
@@ -183,7 +204,8 @@ fn path_word(text: &str) -> Option<(&str, &str)> {
             _ if quoted => {}
             b'>' if bracketed => {
                 let rest = &text[position + 1..];
-                let parted = rest.is_empty() || rest.starts_with(|next: char| next.is_ascii_whitespace());
+                let parted =
+                    rest.is_empty() || rest.starts_with(|next: char| next.is_ascii_whitespace());
                 return parted.then(|| (text[1..position].trim_ascii(), rest));
             }
             _ if byte.is_ascii_whitespace() && !bracketed => return Some(text.split_at(position)),

@@ -1,9 +1,11 @@
-//! Content of a message on the way in: the framing of DATA, and line ends made CRLF, which BDAT shares.
+//! Content of a message on the way in: the framing of DATA, and line ends made CRLF, which BDAT
+//! shares.
 //!
 //! Invariants:
 //! - Only CRLF.CRLF ends DATA (the CRLF of the command line counts as the first).
-//! - What comes out has CRLF line ends and neither a bare CR nor a bare LF. A bare LF ends a line (and, as in
-//!   Postfix 3.9, the line after it is unstuffed) but never takes part in the end of data; a bare CR becomes a space.
+//! - What comes out has CRLF line ends and neither a bare CR nor a bare LF. A bare LF ends a line
+//!   (and, as in Postfix 3.9, the line after it is unstuffed) but never takes part in the end of
+//!   data; a bare CR becomes a space.
 //! - However the input is split, the octets that come out are the same.
 //!
 //! Lines may have any length. Sizes are limited by the server, not here.
@@ -61,8 +63,9 @@ impl Decoder {
         self.bare_newline
     }
 
-    /// Consumes of the first `available` octets of the input what can be decoded, all but for the end of data, and
-    /// gives the content. Clean content is cut off the input without a copy. May consume without giving any.
+    /// Consumes of the first `available` octets of the input what can be decoded, all but for the
+    /// end of data, and gives the content. Clean content is cut off the input without a copy. May
+    /// consume without giving any.
     pub(crate) fn decode(&mut self, input: &mut BytesMut, available: usize) -> Option<Bytes> {
         let (clean, state) = self.clean(&input[..available]);
         if clean > 0 {
@@ -109,7 +112,8 @@ impl Decoder {
         (at, state)
     }
 
-    /// Decodes octet by octet what isn't clean, up to the end of data; gives how many octets it took.
+    /// Decodes octet by octet what isn't clean, up to the end of data; gives how many octets it
+    /// took.
     fn rewrite(&mut self, bytes: &[u8], output: &mut BytesMut) -> usize {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -193,7 +197,10 @@ mod tests {
     fn the_end_and_nothing_else() {
         assert_eq!(decode(b".\r\nQUIT\r\n"), ended(b"", b"QUIT\r\n"));
         assert_eq!(decode(b"a\r\n.\r\nQUIT\r\n"), ended(b"a\r\n", b"QUIT\r\n"));
-        assert_eq!(decode(b"a\r\n..\r\n...b\r\n.c\r\n.\r\n"), ended(b"a\r\n.\r\n..b\r\nc\r\n", b""));
+        assert_eq!(
+            decode(b"a\r\n..\r\n...b\r\n.c\r\n.\r\n"),
+            ended(b"a\r\n.\r\n..b\r\nc\r\n", b"")
+        );
     }
 
     #[test]

@@ -13,7 +13,8 @@ pub enum Event {
     Hello {
         /// EHLO.
         esmtp: bool,
-        /// What the client calls itself, unverified; characters that would break a Received: header are `?`.
+        /// What the client calls itself, unverified; characters that would break a Received: header
+        /// are `?`.
         name: String,
     },
     /// MAIL. Owes a reply; a positive one opens the transaction.
@@ -32,16 +33,20 @@ pub enum Event {
     },
     /// DATA or the first BDAT, with at least one recipient. Owes a reply: 354, or a refusal.
     Data,
-    /// Content as it will be stored: CRLF line ends only, dots unstuffed. Any number of these, of any size but none.
+    /// Content as it will be stored: CRLF line ends only, dots unstuffed. Any number of these, of
+    /// any size but none.
     Body(Bytes),
-    /// The content ends. Owes the message's reply. An error says that the message can't be taken and the content given was
-    /// not all: answer with its `reply()`. Whatever the answer, the transaction is over.
+    /// The content ends. Owes the message's reply. An error says that the message can't be taken
+    /// and the content given was not all: answer with its `reply()`. Whatever the answer, the
+    /// transaction is over.
     EndOfData(Result<(), DataError>),
-    /// The transaction, if one is open, is over without a message: RSET, HELO or EHLO inside it, or a failed BDAT LAST.
+    /// The transaction, if one is open, is over without a message: RSET, HELO or EHLO inside it, or
+    /// a failed BDAT LAST.
     Reset,
     /// VRFY, with its argument as it came. Owes a reply.
     Vrfy(String),
-    /// QUIT, or a command that no mail client sends. The session is over when the output is written.
+    /// QUIT, or a command that no mail client sends. The session is over when the output is
+    /// written.
     Quit,
 }
 
@@ -51,7 +56,8 @@ impl Event {
         !matches!(self, Self::Body(_) | Self::Reset | Self::Quit)
     }
 
-    /// The reply, in Postfix's words, of a host that has nothing against it; None where none is owed.
+    /// The reply, in Postfix's words, of a host that has nothing against it; None where none is
+    /// owed.
     pub fn acceptance(&self) -> Option<Reply> {
         Some(match self {
             Self::Hello { .. } => Reply::new(250, "", ""),

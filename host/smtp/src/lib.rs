@@ -1,18 +1,22 @@
 //! SMTP (RFC 5321) without I/O: bytes in, events and bytes out.
 //!
-//! [`Server`] and [`Client`] are state machines. They know no socket, no clock and no thread; whoever owns the
-//! connection hands them what it read, takes the events, answers those that owe a reply and writes the output.
-//! So both can be tested and fuzzed byte by byte.
+//! [`Server`] and [`Client`] are state machines. They know no socket, no clock and no thread;
+//! whoever owns the connection hands them what it read, takes the events, answers those that owe a
+//! reply and writes the output. So both can be tested and fuzzed byte by byte.
 //!
 //! Invariants of the crate:
-//! - No input panics and none makes a machine keep more than a bounded buffer (see [`Server::wants_input`]).
+//! - No input panics and none makes a machine keep more than a bounded buffer (see
+//!   [`Server::wants_input`]).
 //! - Message content has CRLF line ends only, on the way in ([`Event::Body`]) and on the way out
-//!   ([`Client::body`]); only CRLF.CRLF ends DATA. So no message can be smuggled through inside another.
-//! - However the bytes are split, the events are the same (runs of [`Event::Body`] joined, and but for how much is given of a
-//!   message that can't be taken).
-//! - Syntax, sequence and limit errors are answered by the machine with the codes and texts of Postfix 3.7.
+//!   ([`Client::body`]); only CRLF.CRLF ends DATA. So no message can be smuggled through inside
+//!   another.
+//! - However the bytes are split, the events are the same (runs of [`Event::Body`] joined, and but
+//!   for how much is given of a message that can't be taken).
+//! - Syntax, sequence and limit errors are answered by the machine with the codes and texts of
+//!   Postfix 3.7.
 //!
-//! What it does not do: TLS, AUTH, timeouts (the owner of the socket has the clock), and any decision.
+//! What it does not do: TLS, AUTH, timeouts (the owner of the socket has the clock), and any
+//! decision.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

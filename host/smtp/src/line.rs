@@ -1,7 +1,8 @@
 //! Framing of command lines.
 //!
-//! Invariants: a line ends with LF, with or without CR before it, as in Postfix; of a line longer than the limit nothing
-//! is kept. Does not consume the line it found: the command machine may look at it twice.
+//! Invariants: a line ends with LF, with or without CR before it, as in Postfix; of a line longer
+//! than the limit nothing is kept. Does not consume the line it found: the command machine may look
+//! at it twice.
 
 use bytes::{Buf as _, BytesMut};
 

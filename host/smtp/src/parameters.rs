@@ -1,5 +1,5 @@
-//! Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY and ORCPT
-//! (RFC 3461), from and to the wire.
+//! Parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID,
+//! NOTIFY and ORCPT (RFC 3461), from and to the wire.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -118,27 +118,29 @@ impl MailParameters {
     pub(crate) fn parse(text: &str) -> Result<Self, Reply> {
         let mut parameters = Self::default();
         for word in text.split_ascii_whitespace() {
-            let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+            let (name, value) =
+                word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
             match (name.to_ascii_uppercase().as_str(), value) {
                 ("SIZE", Some(value)) => {
                     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
                         return Err(Reply::new(501, "5.5.4", "Bad message size syntax"));
                     }
                     // A number of digits alone fails to parse by overflow only.
-                    parameters.size = Some(
-                        value
-                            .parse()
-                            .map_err(|_| Reply::new(552, "5.3.4", "Message size exceeds file system imposed limit"))?,
-                    );
+                    parameters.size = Some(value.parse().map_err(|_| {
+                        Reply::new(552, "5.3.4", "Message size exceeds file system imposed limit")
+                    })?);
                 }
                 ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => {
                     parameters.body = BodyType::EightBitMime;
                 }
-                ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => parameters.body = BodyType::SevenBit,
+                ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {
+                    parameters.body = BodyType::SevenBit
+                }
                 ("SMTPUTF8", None) => parameters.smtputf8 = true,
                 ("RET", Some(value)) => {
-                    let ret =
-                        [Ret::Full, Ret::Headers].into_iter().find(|ret| value.eq_ignore_ascii_case(ret.as_str()));
+                    let ret = [Ret::Full, Ret::Headers]
+                        .into_iter()
+                        .find(|ret| value.eq_ignore_ascii_case(ret.as_str()));
                     if ret.is_none() || parameters.ret.is_some() {
                         return Err(Reply::new(501, "5.5.4", "Bad RET parameter syntax"));
                     }
@@ -161,7 +163,8 @@ impl MailParameters {
 /// The parameters of RCPT.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RcptParameters {
-    /// When to tell the sender; None: not said, which RFC 3461 4.1 reads as failure (and delay, if one likes).
+    /// When to tell the sender; None: not said, which RFC 3461 4.1 reads as failure (and delay, if
+    /// one likes).
     pub notify: Option<Notify>,
     /// The original recipient, `rfc822;user@example`, the address decoded.
     pub orcpt: Option<String>,
@@ -183,7 +186,9 @@ impl RcptParameters {
                 }
                 "ORCPT" => {
                     let orcpt = value.split_once(';').filter(|(kind, _)| !kind.is_empty());
-                    let orcpt = orcpt.and_then(|(kind, address)| Some(format!("{kind};{}", xtext::decode(address)?)));
+                    let orcpt = orcpt.and_then(|(kind, address)| {
+                        Some(format!("{kind};{}", xtext::decode(address)?))
+                    });
                     if orcpt.is_none() || parameters.orcpt.is_some() {
                         return Err(Reply::new(501, "5.5.4", "Error: Bad ORCPT parameter syntax"));
                     }

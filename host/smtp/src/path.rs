@@ -1,7 +1,7 @@
 //! A path (RFC 5321 4.1.2): what stands between `<` and `>` in MAIL and RCPT.
 //!
-//! Keeps the source route, which Appendix F.2 says to ignore for delivery, since whether one is there decides about
-//! relaying. Does not parse the null path `<>`: no path at all says that.
+//! Keeps the source route, which Appendix F.2 says to ignore for delivery, since whether one is
+//! there decides about relaying. Does not parse the null path `<>`: no path at all says that.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,8 @@ use crate::address::{Address, AddressError};
 /// A source route, nearly always empty, and an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
-    /// The hosts of the source route, in order, without their `@`, lower-case, as they came otherwise.
+    /// The hosts of the source route, in order, without their `@`, lower-case, as they came
+    /// otherwise.
     pub route: Vec<String>,
     /// The mailbox.
     pub address: Address,
@@ -26,10 +27,13 @@ impl FromStr for Path {
             Some((route, mailbox)) if route.starts_with('@') => (route, mailbox),
             _ => return Ok(text.parse::<Address>()?.into()),
         };
-        if let Some(bad) = route.chars().find(|character| character.is_control() || "<>\" ".contains(*character)) {
+        if let Some(bad) =
+            route.chars().find(|character| character.is_control() || "<>\" ".contains(*character))
+        {
             return Err(AddressError::LocalPart(bad));
         }
-        let route = route.split(',').map(|host| host.trim_start_matches('@').to_lowercase()).collect();
+        let route =
+            route.split(',').map(|host| host.trim_start_matches('@').to_lowercase()).collect();
         Ok(Self { route, address: mailbox.parse()? })
     }
 }

@@ -1,15 +1,15 @@
 //! A reply (RFC 5321 4.2) with its enhanced status code (RFC 3463).
 //!
-//! Invariant: whatever the text, what is written is well-formed replies of bounded lines, so that no text can end a
-//! reply early. Does not parse replies: see `reply_parser`.
+//! Invariant: whatever the text, what is written is well-formed replies of bounded lines, so that
+//! no text can end a reply early. Does not parse replies: see `reply_parser`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::{BufMut as _, BytesMut};
 
-/// Octets of text on one reply line: 512 with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5). Longer text goes on
-/// in a continuation line.
+/// Octets of text on one reply line: 512 with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5).
+/// Longer text goes on in a continuation line.
 const MAX_TEXT_LINE: usize = 490;
 
 /// An enhanced status code, `class.subject.detail`.
@@ -33,9 +33,11 @@ impl FromStr for Enhanced {
 
     fn from_str(text: &str) -> Result<Self, EnhancedError> {
         let number = |part: Option<&str>| {
-            part.filter(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
-                .and_then(|part| part.parse().ok())
-                .ok_or(EnhancedError)
+            part.filter(|part| {
+                (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+            })
+            .and_then(|part| part.parse().ok())
+            .ok_or(EnhancedError)
         };
         let mut parts = text.split('.');
         let class = match parts.next() {
@@ -67,7 +69,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply. `enhanced` is a code such as `5.1.1`, or empty; a text that is no code counts as empty.
+    /// A reply. `enhanced` is a code such as `5.1.1`, or empty; a text that is no code counts as
+    /// empty.
     pub fn new(code: u16, enhanced: &str, text: impl Into<String>) -> Self {
         Self { code, enhanced: enhanced.parse().ok(), text: text.into() }
     }
@@ -87,8 +90,8 @@ impl Reply {
         matches!(self.code, 500..=599)
     }
 
-    /// Writes the wire form: one line for each line of the text, each with the enhanced code (RFC 2034 section 4).
-    /// Control characters become `?`, lines over 512 octets are continued.
+    /// Writes the wire form: one line for each line of the text, each with the enhanced code (RFC
+    /// 2034 section 4). Control characters become `?`, lines over 512 octets are continued.
     pub fn write_to(&self, output: &mut BytesMut) {
         let mut lines = self.text.split('\n').flat_map(wrap).peekable();
         while let Some(line) = lines.next() {
@@ -96,10 +99,14 @@ impl Reply {
             let start = output.len();
             // Writing to a BytesMut can't fail: it grows.
             let _ = match self.enhanced {
-                Some(enhanced) => {
-                    fmt::Write::write_fmt(output, format_args!("{:03}{separator}{enhanced} {line}", self.code.min(999)))
-                }
-                None => fmt::Write::write_fmt(output, format_args!("{:03}{separator}{line}", self.code.min(999))),
+                Some(enhanced) => fmt::Write::write_fmt(
+                    output,
+                    format_args!("{:03}{separator}{enhanced} {line}", self.code.min(999)),
+                ),
+                None => fmt::Write::write_fmt(
+                    output,
+                    format_args!("{:03}{separator}{line}", self.code.min(999)),
+                ),
             };
             for byte in &mut output[start..] {
                 if byte.is_ascii_control() {
@@ -125,7 +132,8 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Parts a line of text into pieces of at most [`MAX_TEXT_LINE`] octets, at a space where there is one.
+/// Parts a line of text into pieces of at most [`MAX_TEXT_LINE`] octets, at a space where there is
+/// one.
 fn wrap(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(line.strip_suffix('\r').unwrap_or(line));
     std::iter::from_fn(move || {
@@ -135,7 +143,8 @@ fn wrap(line: &str) -> impl Iterator<Item = &str> {
             return Some(text);
         }
         let limit = text.floor_char_boundary(MAX_TEXT_LINE);
-        let (piece, after) = text.split_at(text[..limit].rfind(' ').filter(|&space| space > 0).unwrap_or(limit));
+        let (piece, after) =
+            text.split_at(text[..limit].rfind(' ').filter(|&space| space > 0).unwrap_or(limit));
         rest = Some(after.trim_start_matches(' '));
         Some(piece)
     })
@@ -156,7 +165,10 @@ mod tests {
     fn one_line_and_many() {
         assert_eq!(wire(&Reply::new(250, "2.0.0", "Ok")), "250 2.0.0 Ok\r\n");
         assert_eq!(wire(&Reply::new(220, "", "mx ESMTP")), "220 mx ESMTP\r\n");
-        assert_eq!(wire(&Reply::new(550, "5.7.1", "no\nreally")), "550-5.7.1 no\r\n550 5.7.1 really\r\n");
+        assert_eq!(
+            wire(&Reply::new(550, "5.7.1", "no\nreally")),
+            "550-5.7.1 no\r\n550 5.7.1 really\r\n"
+        );
         assert_eq!(Reply::new(550, "5.7.1", "no\nreally").to_string(), "550 5.7.1 no really");
     }
 

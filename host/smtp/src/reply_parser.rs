@@ -1,7 +1,8 @@
 //! Reads a server's replies off the wire, for the client.
 //!
-//! Invariants: a reply of more than [`MAX_REPLY`] octets or [`MAX_REPLY_LINE`] octets in a line, or one without the form
-//! of RFC 5321 4.2.1, is malformed, and nothing more is read from that connection. Text comes out printable.
+//! Invariants: a reply of more than [`MAX_REPLY`] octets or [`MAX_REPLY_LINE`] octets in a line, or
+//! one without the form of RFC 5321 4.2.1, is malformed, and nothing more is read from that
+//! connection. Text comes out printable.
 
 use bytes::{Buf as _, BytesMut};
 
@@ -38,7 +39,11 @@ impl ReplyParser {
             };
             let text = printable(text);
             let (enhanced, text) = match text.split_once(' ').unwrap_or((&text, "")) {
-                (first, rest) if first.parse::<Enhanced>().is_ok_and(|found| u16::from(found.class) == code / 100) => {
+                (first, rest)
+                    if first
+                        .parse::<Enhanced>()
+                        .is_ok_and(|found| u16::from(found.class) == code / 100) =>
+                {
                     (first.parse().ok(), rest)
                 }
                 _ => (None, text.as_str()),
@@ -76,7 +81,10 @@ fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
 
 fn printable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    text.trim_end().chars().map(|character| if character.is_control() { '?' } else { character }).collect()
+    text.trim_end()
+        .chars()
+        .map(|character| if character.is_control() { '?' } else { character })
+        .collect()
 }
 
 fn malformed(line: &[u8]) -> Malformed {
@@ -98,17 +106,30 @@ mod tests {
     fn replies() {
         assert_eq!(parse(b"250 2.1.0 Ok\r\n"), Some(Ok(Reply::new(250, "2.1.0", "Ok"))));
         assert_eq!(parse(b"250\n"), Some(Ok(Reply::new(250, "", ""))));
-        assert_eq!(parse(b"550-5.1.1 a\r\n550 5.1.1 b\r\n"), Some(Ok(Reply::new(550, "5.1.1", "a\nb"))));
-        assert_eq!(parse(b"550 2.1.1 not its class\r\n"), Some(Ok(Reply::new(550, "", "2.1.1 not its class"))));
+        assert_eq!(
+            parse(b"550-5.1.1 a\r\n550 5.1.1 b\r\n"),
+            Some(Ok(Reply::new(550, "5.1.1", "a\nb")))
+        );
+        assert_eq!(
+            parse(b"550 2.1.1 not its class\r\n"),
+            Some(Ok(Reply::new(550, "", "2.1.1 not its class")))
+        );
         assert_eq!(parse(b"250-a\r\n250 b"), None);
         assert_eq!(parse(b"250 \xff\x07\r\n"), Some(Ok(Reply::new(250, "", "\u{fffd}?"))));
     }
 
     #[test]
     fn malformed() {
-        for text in
-            ["hello\r\n", "25 ok\r\n", "250_ok\r\n", "199 x\r\n", "600 x\r\n", "250-a\r\n550 b\r\n", "\r\n", "2500\r\n"]
-        {
+        for text in [
+            "hello\r\n",
+            "25 ok\r\n",
+            "250_ok\r\n",
+            "199 x\r\n",
+            "600 x\r\n",
+            "250-a\r\n550 b\r\n",
+            "\r\n",
+            "2500\r\n",
+        ] {
             assert!(matches!(parse(text.as_bytes()), Some(Err(_))), "{text:?}");
         }
     }

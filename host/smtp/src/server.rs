@@ -1,8 +1,9 @@
 //! The server's state machine.
 //!
-//! Invariants: every command is answered once and in order; an event that owes a reply is the last until it is given;
-//! content reaches the host only between a positive reply to [`Event::Data`] and [`Event::EndOfData`]; after the end
-//! (QUIT, a reply 221, 421 or 521) nothing more is read. An idle machine holds no buffer.
+//! Invariants: every command is answered once and in order; an event that owes a reply is the last
+//! until it is given; content reaches the host only between a positive reply to [`Event::Data`] and
+//! [`Event::EndOfData`]; after the end (QUIT, a reply 221, 421 or 521) nothing more is read. An
+//! idle machine holds no buffer.
 //!
 //! Does not decide about anything but syntax, sequence and limits.
 
@@ -20,8 +21,9 @@ use crate::line::{Line, LineFramer};
 use crate::reply::Reply;
 use crate::transaction::Transaction;
 
-/// Octets of input not yet looked at, over which [`Server::wants_input`] says no. When `poll` gave None and no
-/// reply is owed, less than a command line is left, so this only holds up a client that pipelines while the host thinks.
+/// Octets of input not yet looked at, over which [`Server::wants_input`] says no. When `poll` gave
+/// None and no reply is owed, less than a command line is left, so this only holds up a client that
+/// pipelines while the host thinks.
 pub const MAX_PENDING_INPUT: usize = 64 * 1024;
 
 /// One session with one client.
@@ -90,7 +92,8 @@ impl Server {
         }
     }
 
-    /// Opens the session: 220; or 554, after which every command but QUIT is refused; or 421, which ends it.
+    /// Opens the session: 220; or 554, after which every command but QUIT is refused; or 421, which
+    /// ends it.
     pub fn greet(&mut self, reply: &Reply) {
         if matches!(self.phase, Phase::Silent) {
             self.phase = Phase::Command;
@@ -106,12 +109,14 @@ impl Server {
         }
     }
 
-    /// Whether to go on reading from the wire. Bounds the memory of the machine to [`MAX_PENDING_INPUT`] and one read.
+    /// Whether to go on reading from the wire. Bounds the memory of the machine to
+    /// [`MAX_PENDING_INPUT`] and one read.
     pub fn wants_input(&self) -> bool {
         !self.wants_close() && self.input.len() < MAX_PENDING_INPUT
     }
 
-    /// The next thing the host must know. None: a reply is owed first, or more bytes are needed, or the session is over.
+    /// The next thing the host must know. None: a reply is owed first, or more bytes are needed, or
+    /// the session is over.
     pub fn poll(&mut self) -> Option<Event> {
         while self.owed.is_none() {
             let step = match self.phase {
@@ -171,13 +176,14 @@ impl Server {
                     self.junk_commands = 0;
                 }
             }
-            (Owed::Hello { .. } | Owed::Rcpt | Owed::Data | Owed::FirstChunk, false) | (Owed::Vrfy, _) => {}
+            (Owed::Hello { .. } | Owed::Rcpt | Owed::Data | Owed::FirstChunk, false)
+            | (Owed::Vrfy, _) => {}
         }
         self.send(reply);
     }
 
-    /// What must be written. Replies to pipelined commands gather here. Take it out (`std::mem::take`) rather than
-    /// advance it, so that an idle session holds no buffer.
+    /// What must be written. Replies to pipelined commands gather here. Take it out
+    /// (`std::mem::take`) rather than advance it, so that an idle session holds no buffer.
     pub fn output(&mut self) -> &mut BytesMut {
         &mut self.output
     }
@@ -192,8 +198,8 @@ impl Server {
         self.transaction.open
     }
 
-    /// Ends the session with this reply, a 421, at the next command boundary: now, if neither a reply is owed nor
-    /// content coming in.
+    /// Ends the session with this reply, a 421, at the next command boundary: now, if neither a
+    /// reply is owed nor content coming in.
     pub fn shut_down(&mut self, reply: &Reply) {
         self.farewell = Some(Box::new(reply.clone()));
         if self.owed.is_none() && matches!(self.phase, Phase::Command | Phase::Silent) {
@@ -242,7 +248,8 @@ impl Server {
         let _ = if esmtp {
             write!(
                 self.output,
-                "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n\
+                "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-VRFY\r\n\
+                 250-ENHANCEDSTATUSCODES\r\n\
                  250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
             )
         } else {
@@ -259,12 +266,19 @@ impl Server {
             self.send(&Reply::new(421, "4.7.0", text));
             return Step::Again;
         }
-        let (length, next) = match self.framer.find(&mut self.input, self.config.limits.command_line) {
-            None => return Step::Starved,
-            Some(Line::TooLong) => return self.fail(&Reply::new(500, "5.5.2", "Error: line too long")),
-            Some(Line::Whole { length, next }) => (length, next),
-        };
-        let command = command::parse(&self.input[..length], &self.transaction, self.config.limits.message_size);
+        let (length, next) =
+            match self.framer.find(&mut self.input, self.config.limits.command_line) {
+                None => return Step::Starved,
+                Some(Line::TooLong) => {
+                    return self.fail(&Reply::new(500, "5.5.2", "Error: line too long"));
+                }
+                Some(Line::Whole { length, next }) => (length, next),
+            };
+        let command = command::parse(
+            &self.input[..length],
+            &self.transaction,
+            self.config.limits.message_size,
+        );
         if self.transaction.open && matches!(command, Ok(Command::Hello { .. })) {
             // The line stays, and is found again outside the transaction.
             self.transaction = Transaction::default();
@@ -287,14 +301,19 @@ impl Server {
     }
 
     fn perform(&mut self, command: Command) -> Step {
-        if matches!(command, Command::Hello { .. } | Command::Reset | Command::Noop | Command::Vrfy(_)) {
+        if matches!(
+            command,
+            Command::Hello { .. } | Command::Reset | Command::Noop | Command::Vrfy(_)
+        ) {
             if self.junk_commands > self.config.limits.junk_commands {
                 self.errors += 1;
             }
             self.junk_commands += 1;
         }
         match command {
-            Command::Hello { esmtp, name } => self.ask(Owed::Hello { esmtp }, Event::Hello { esmtp, name }),
+            Command::Hello { esmtp, name } => {
+                self.ask(Owed::Hello { esmtp }, Event::Hello { esmtp, name })
+            }
             Command::Mail { sender, parameters } => {
                 self.transaction.utf8 = parameters.smtputf8;
                 self.ask(Owed::Mail, Event::Mail { sender, parameters })
@@ -366,7 +385,11 @@ impl Server {
     fn begin_chunk(&mut self, mut chunk: Chunk) -> Step {
         let limit = self.config.limits.message_size;
         let refusal = if self.transaction.chunking == Chunking::Failed {
-            Some(Reply::new(551, "5.0.0", format!("Discarded {} bytes after earlier error", chunk.size)))
+            Some(Reply::new(
+                551,
+                "5.0.0",
+                format!("Discarded {} bytes after earlier error", chunk.size),
+            ))
         } else if let Err(reply) = self.transaction.check_recipients() {
             Some(reply)
         } else if limit > 0 && self.transaction.size.saturating_add(chunk.size) > limit {
@@ -420,7 +443,8 @@ impl Server {
 
     /// A refused chunk was skipped: the answer, and the end of the transaction if it was the last.
     fn end_refused_chunk(&mut self, refusal: &Reply) -> Step {
-        let Phase::Chunk(Chunk { last, .. }) = std::mem::replace(&mut self.phase, Phase::Command) else {
+        let Phase::Chunk(Chunk { last, .. }) = std::mem::replace(&mut self.phase, Phase::Command)
+        else {
             return Step::Again;
         };
         self.transaction.chunking = Chunking::Failed;
@@ -433,7 +457,8 @@ impl Server {
     }
 }
 
-/// The replies that end a session: 221 and 421 by RFC 5321, 521 by RFC 7504; Postfix hangs up after them too.
+/// The replies that end a session: 221 and 421 by RFC 5321, 521 by RFC 7504; Postfix hangs up after
+/// them too.
 fn ends_session(reply: &Reply) -> bool {
     matches!(reply.code, 221 | 421 | 521)
 }

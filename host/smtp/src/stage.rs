@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// What the machine waits for: to choose a timeout (RFC 5321 4.5.3.2) and to say where a connection was lost.
+/// What the machine waits for: to choose a timeout (RFC 5321 4.5.3.2) and to say where a connection
+/// was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The greeting; 5 minutes.

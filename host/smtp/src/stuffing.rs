@@ -1,8 +1,9 @@
 //! Content of a message on the way out: dot-stuffed lines (RFC 5321 4.5.2) that end in CRLF.
 //!
-//! Invariants: no bare CR and no bare LF leaves, whatever comes in; no line is longer than [`MAX_LINE`]; the only
-//! CRLF.CRLF is the one that `finish` writes. Lines over the limit are folded as Postfix does (`smtp_line_length_limit`), by
-//! CRLF and a space, which a DKIM signature over such a line doesn't survive: no server must take the line.
+//! Invariants: no bare CR and no bare LF leaves, whatever comes in; no line is longer than
+//! [`MAX_LINE`]; the only CRLF.CRLF is the one that `finish` writes. Lines over the limit are
+//! folded as Postfix does (`smtp_line_length_limit`), by CRLF and a space, which a DKIM signature
+//! over such a line doesn't survive: no server must take the line.
 
 use bytes::BytesMut;
 use memchr::memchr2;
@@ -113,12 +114,18 @@ mod tests {
     #[test]
     fn dots_are_doubled_and_the_end_is_written() {
         assert_eq!(stuff(&[]), b".\r\n");
-        assert_eq!(stuff(&[b".a\r\n.\r\nb.\r", b"\n", b"", b".c"]), b"..a\r\n..\r\nb.\r\n..c\r\n.\r\n");
+        assert_eq!(
+            stuff(&[b".a\r\n.\r\nb.\r", b"\n", b"", b".c"]),
+            b"..a\r\n..\r\nb.\r\n..c\r\n.\r\n"
+        );
     }
 
     #[test]
     fn nothing_bare_leaves() {
-        assert_eq!(stuff(&[b"a\n.\nb\rc\r", b"\r", b"d\r\r\n\r"]), b"a\r\n..\r\nb c  d \r\n \r\n.\r\n");
+        assert_eq!(
+            stuff(&[b"a\n.\nb\rc\r", b"\r", b"d\r\r\n\r"]),
+            b"a\r\n..\r\nb c  d \r\n \r\n.\r\n"
+        );
     }
 
     #[test]

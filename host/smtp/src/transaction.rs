@@ -1,4 +1,5 @@
-//! The mail transaction of a server session (RFC 5321 3.3), from MAIL to the reply at the end of data.
+//! The mail transaction of a server session (RFC 5321 3.3), from MAIL to the reply at the end of
+//! data.
 //!
 //! Keeps only what decides which command may come next; envelope and content are the host's.
 

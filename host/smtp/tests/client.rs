@@ -5,11 +5,16 @@ use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 
 use facteur_smtp::{
-    Client, ClientEvent, Envelope, EnvelopeRecipient, Finished, Notify, PIPELINE_WINDOW, Reply, Ret, Stage,
+    Client, ClientEvent, Envelope, EnvelopeRecipient, Finished, Notify, PIPELINE_WINDOW, Reply,
+    Ret, Stage,
 };
 
 fn envelope(recipients: &[&str]) -> Envelope {
-    let recipient = |text: &&str| EnvelopeRecipient { address: text.parse().unwrap(), notify: None, orcpt: None };
+    let recipient = |text: &&str| EnvelopeRecipient {
+        address: text.parse().unwrap(),
+        notify: None,
+        orcpt: None,
+    };
     Envelope {
         sender: Some("s@b.org".parse().unwrap()),
         size: 7,
@@ -100,7 +105,8 @@ fn pipelined() {
     let mut client = ready("PIPELINING SIZE 8BITMIME");
     assert_eq!(
         start(&mut client, &envelope(&["a@b", "\"c d\"@münchen.de"])),
-        "MAIL FROM:<s@b.org> SIZE=7\r\nRCPT TO:<a@b>\r\nRCPT TO:<\"c d\"@xn--mnchen-3ya.de>\r\nDATA\r\n"
+        "MAIL FROM:<s@b.org> SIZE=7\r\nRCPT TO:<a@b>\r\nRCPT TO:<\"c d\"@xn--mnchen-3ya.de>\r\n\
+         DATA\r\n"
     );
     assert_eq!(hear(&mut client, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"), "");
     assert_eq!((client.stage(), client.poll()), (Stage::Rcpt, None));
@@ -112,7 +118,10 @@ fn pipelined() {
     assert_eq!(hear(&mut client, ""), "x\r\n..y\r\n.\r\n");
     assert_eq!(client.stage(), Stage::EndOfData);
     hear(&mut client, "250 2.0.0 Ok: queued as 1\r\n");
-    assert_eq!(finished(&mut client), outcome(&["250 2.0.0 Ok: queued as 1", "550 5.1.1 who?"], true));
+    assert_eq!(
+        finished(&mut client),
+        outcome(&["250 2.0.0 Ok: queued as 1", "550 5.1.1 who?"], true)
+    );
     // The connection is used again.
     assert!(start(&mut client, &envelope(&["a@b"])).starts_with("MAIL FROM"));
 }
@@ -155,14 +164,18 @@ fn refused_connections() {
     ] {
         let mut client = Connection::new();
         client.receive(talk.as_bytes());
-        assert!(matches!(client.poll(), Some(ClientEvent::Refused(found)) if found.to_string() == reply), "{talk}");
+        assert!(
+            matches!(client.poll(), Some(ClientEvent::Refused(found)) if found.to_string() == reply),
+            "{talk}"
+        );
         assert_eq!((client.poll(), client.stage()), (None, Stage::Closed));
     }
 }
 
 #[test]
 fn mail_refused() {
-    for (keywords, replies) in [("PIPELINING", "550 5.7.1 no\r\n503 a\r\n503 b\r\n503 c\r\n"), ("", "550 5.7.1 no\r\n")]
+    for (keywords, replies) in
+        [("PIPELINING", "550 5.7.1 no\r\n503 a\r\n503 b\r\n503 c\r\n"), ("", "550 5.7.1 no\r\n")]
     {
         let mut client = ready(keywords);
         start(&mut client, &envelope(&["a@b", "c@d"]));
@@ -209,15 +222,18 @@ fn data_refused() {
 
 #[test]
 fn lost_in_the_middle() {
-    // A 421 at any point, what is no reply, a lost connection: those decided keep their reply, the others get this one.
+    // A 421 at any point, what is no reply, a lost connection: those decided keep their reply, the
+    // others get this one.
     for (end, reply) in [
         ("421 4.3.2 bye\r\n", "421 4.3.2 bye"),
         ("nonsense\r\n", "451 4.5.0 protocol error: malformed reply: nonsense"),
         ("250-a\r\n550 b\r\n", "451 4.5.0 protocol error: malformed reply: 550 b"),
     ] {
-        for talk in
-            ["250 ok\r\n550 no\r\n", "250 ok\r\n550 no\r\n250 ok\r\n", "250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n"]
-        {
+        for talk in [
+            "250 ok\r\n550 no\r\n",
+            "250 ok\r\n550 no\r\n250 ok\r\n",
+            "250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n",
+        ] {
             let mut client = ready("PIPELINING");
             start(&mut client, &envelope(&["a@b", "c@d"]));
             hear(&mut client, &format!("{talk}{end}"));
@@ -234,7 +250,10 @@ fn lost_in_the_middle() {
     hear(&mut client, "250 ok\r\n");
     let lost = format!("lost connection while {}", client.stage());
     client.fail(&Reply::new(450, "4.4.2", lost));
-    assert_eq!(finished(&mut client), outcome(&["450 4.4.2 lost connection while sending RCPT TO"], false));
+    assert_eq!(
+        finished(&mut client),
+        outcome(&["450 4.4.2 lost connection while sending RCPT TO"], false)
+    );
 }
 
 #[test]
@@ -261,7 +280,11 @@ fn smtputf8() {
     let mut client = ready("");
     assert_eq!(start(&mut client, &envelope(&["é@b", "c@d"])), "");
     let (replies, reusable) = finished(&mut client);
-    assert!(reusable && replies.len() == 2 && replies.iter().all(|reply| reply.starts_with("553 5.6.7 ")));
+    assert!(
+        reusable
+            && replies.len() == 2
+            && replies.iter().all(|reply| reply.starts_with("553 5.6.7 "))
+    );
     let mut client = ready("SMTPUTF8 8BITMIME");
     let message = Envelope { eight_bit: true, ..envelope(&["é@b"]) };
     assert_eq!(start(&mut client, &message), "MAIL FROM:<s@b.org> BODY=8BITMIME SMTPUTF8\r\n");
@@ -296,9 +319,13 @@ fn dsn() {
     };
     assert_eq!(
         start(&mut ready("DSN PIPELINING"), &message),
-        "MAIL FROM:<> RET=HDRS ENVID=a+20b\r\nRCPT TO:<a@b> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+3Dy@b\r\nDATA\r\n"
+        "MAIL FROM:<> RET=HDRS ENVID=a+20b\r\nRCPT TO:<a@b> NOTIFY=SUCCESS,FAILURE \
+         ORCPT=rfc822;x+3Dy@b\r\nDATA\r\n"
     );
-    assert_eq!(start(&mut ready("PIPELINING"), &message), "MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+    assert_eq!(
+        start(&mut ready("PIPELINING"), &message),
+        "MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n"
+    );
 }
 
 #[test]
@@ -333,7 +360,10 @@ fn no_recipients_and_not_ready() {
     assert_eq!(finished(&mut client), outcome(&[], true));
     let mut client = Connection::new();
     assert_eq!(start(&mut client, &envelope(&["a@b"])), "");
-    assert_eq!(finished(&mut client), outcome(&["451 4.3.0 the connection is not ready for a message"], false));
+    assert_eq!(
+        finished(&mut client),
+        outcome(&["451 4.3.0 the connection is not ready for a message"], false)
+    );
 }
 
 #[test]
@@ -346,7 +376,8 @@ fn recipients_can_be_asked_about_without_a_message() {
     // The transaction is still open there.
     assert!(start(&mut client, &envelope(&["a@b"])).starts_with("RSET\r\nMAIL FROM"));
 
-    // A sender who is refused says nothing about the recipients, whatever the server says about those.
+    // A sender who is refused says nothing about the recipients, whatever the server says about
+    // those.
     let mut client = ready("PIPELINING");
     client.verify(&envelope(&["a@b"]));
     hear(&mut client, "550 5.7.1 not you\r\n250 2.1.5 Ok\r\n");

@@ -1,22 +1,29 @@
-//! Properties of both machines, of content framing and of addresses, whatever the bytes and however they are split.
+//! Properties of both machines, of content framing and of addresses, whatever the bytes and however
+//! they are split.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use facteur_smtp::{
-    Address, BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, MAX_LINE, Path, Reply, Server,
-    ServerConfig, ServerLimits, Stuffer,
+    Address, BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, MAX_LINE, Path,
+    Reply, Server, ServerConfig, ServerLimits, Stuffer,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Everything that came out of a server, runs of content joined; of a message that can't be taken, or hasn't ended, it may
-/// give more or less.
+/// Everything that came out of a server, runs of content joined; of a message that can't be taken,
+/// or hasn't ended, it may give more or less.
 fn play_server(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<Event>, Vec<u8>, bool) {
-    let limits = ServerLimits { command_line: 40, recipients: 3, message_size: 200, ..ServerLimits::default() };
-    let mut server = Server::new(Arc::new(ServerConfig { hostname: "mx".into(), limits, bare_newline }));
+    let limits = ServerLimits {
+        command_line: 40,
+        recipients: 3,
+        message_size: 200,
+        ..ServerLimits::default()
+    };
+    let mut server =
+        Server::new(Arc::new(ServerConfig { hostname: "mx".into(), limits, bare_newline }));
     server.greet(&Reply::new(220, "", "mx"));
     let mut events: Vec<Event> = Vec::new();
     let mut output = Vec::new();
@@ -24,11 +31,14 @@ fn play_server(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<Event>, Vec<
         server.receive(piece);
         while let Some(event) = server.poll() {
             if let Some(acceptance) = event.acceptance() {
-                let refused = matches!(&event, Event::Rcpt { path, .. } if path.address.local() == "no");
+                let refused =
+                    matches!(&event, Event::Rcpt { path, .. } if path.address.local() == "no");
                 server.reply(&if refused { Reply::new(550, "5.1.1", "no") } else { acceptance });
             }
             match (events.last_mut(), event) {
-                (Some(Event::Body(before)), Event::Body(body)) => *before = [&before[..], &body[..]].concat().into(),
+                (Some(Event::Body(before)), Event::Body(body)) => {
+                    *before = [&before[..], &body[..]].concat().into()
+                }
                 (_, event) => events.push(event),
             }
         }
@@ -94,7 +104,8 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
 
 /// Cuts bytes at these points.
 fn split<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
-    let mut points: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([0, bytes.len()]).collect();
+    let mut points: Vec<_> =
+        cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([0, bytes.len()]).collect();
     points.sort_unstable();
     points.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
 }
@@ -106,8 +117,11 @@ fn is_normal(content: &[u8]) -> bool {
 
 /// What the decoder makes of bytes sent by DATA; None: the data hasn't ended.
 fn receive(data: &[u8]) -> Option<Vec<u8>> {
-    let config =
-        ServerConfig { hostname: "mx".into(), limits: ServerLimits::default(), bare_newline: BareNewline::Normalize };
+    let config = ServerConfig {
+        hostname: "mx".into(),
+        limits: ServerLimits::default(),
+        bare_newline: BareNewline::Normalize,
+    };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::new(220, "", "mx"));
     server.receive(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
@@ -135,7 +149,8 @@ fn stuff(pieces: &[&[u8]]) -> Vec<u8> {
 
 /// A message that someone may send: lines, dots, bare CR and LF.
 fn message() -> impl Strategy<Value = Vec<u8>> {
-    let piece = select(vec!["", ".", "..", "text", "\r\n", "\r\n", "\r", "\n", "\0", "a longer text"]);
+    let piece =
+        select(vec!["", ".", "..", "text", "\r\n", "\r\n", "\r", "\n", "\0", "a longer text"]);
     vec(piece, 0..60).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
@@ -158,12 +173,21 @@ fn answers() -> impl Strategy<Value = Vec<u8>> {
         "\r\n",
         "2",
     ]);
-    let opening = select(vec!["", "220 mx\r\n250 mx\r\n", "220 mx\r\n250-mx\r\n250-PIPELINING\r\n250 DSN\r\n"]);
-    (opening, vec(line, 0..20)).prop_map(|(opening, lines)| format!("{opening}{}", lines.concat()).into_bytes())
+    let opening = select(vec![
+        "",
+        "220 mx\r\n250 mx\r\n",
+        "220 mx\r\n250-mx\r\n250-PIPELINING\r\n250 DSN\r\n",
+    ]);
+    (opening, vec(line, 0..20))
+        .prop_map(|(opening, lines)| format!("{opening}{}", lines.concat()).into_bytes())
 }
 
 fn play_client(pieces: &[&[u8]]) -> (Vec<ClientEvent>, Vec<u8>) {
-    let recipient = |text: &str| EnvelopeRecipient { address: text.parse().unwrap(), notify: None, orcpt: None };
+    let recipient = |text: &str| EnvelopeRecipient {
+        address: text.parse().unwrap(),
+        notify: None,
+        orcpt: None,
+    };
     let envelope = Envelope {
         sender: None,
         size: 9,
@@ -185,7 +209,8 @@ fn play_client(pieces: &[&[u8]]) -> (Vec<ClientEvent>, Vec<u8>) {
                     client.body(b".text\r\n");
                     client.end_of_body();
                 }
-                // Some of these are answered by another message, until the server has said all it has to say.
+                // Some of these are answered by another message, until the server has said all it
+                // has to say.
                 ClientEvent::Finished(finished) if finished.reusable => client.start(&envelope),
                 ClientEvent::Finished(_) | ClientEvent::Refused(_) | ClientEvent::Closed(_) => {}
             }
@@ -317,5 +342,9 @@ fn address_text() -> impl Strategy<Value = String> {
         "\u{200d}",
         "１",
     ]);
-    prop_oneof![vec(piece, 0..12).prop_map(|pieces| pieces.concat()), "\\PC{0,30}", "[a-z.]{1,5}@\\PC{1,10}"]
+    prop_oneof![
+        vec(piece, 0..12).prop_map(|pieces| pieces.concat()),
+        "\\PC{0,30}",
+        "[a-z.]{1,5}@\\PC{1,10}"
+    ]
 }

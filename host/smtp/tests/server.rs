@@ -64,9 +64,11 @@ fn limited(change: impl FnOnce(&mut ServerLimits)) -> ServerConfig {
 /// Refuses every recipient whose local part begins with "no".
 fn refuse_no(event: &Event) -> Option<Reply> {
     match event {
-        Event::Rcpt { path, .. } if path.address.local().starts_with("no") => {
-            Some(Reply::new(550, "5.1.1", format!("<{}>: Recipient address rejected: User unknown", path.address)))
-        }
+        Event::Rcpt { path, .. } if path.address.local().starts_with("no") => Some(Reply::new(
+            550,
+            "5.1.1",
+            format!("<{}>: Recipient address rejected: User unknown", path.address),
+        )),
         _ => None,
     }
 }
@@ -97,7 +99,8 @@ fn the_classic_session() {
 fn keywords() {
     assert_eq!(
         Session::new().say("EHLO x\r\n"),
-        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
+        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n\
+         250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
          250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
     );
 }
@@ -117,7 +120,10 @@ fn sequence_and_syntax_errors_are_postfix_s() {
         ("MAIL FROM:<a@b", "501 5.1.7 Bad sender address syntax"),
         ("MAIL FROM:<a b@c>", "501 5.1.7 Bad sender address syntax"),
         ("MAIL FROM:<a@b> SIZE=x", "501 5.5.4 Bad message size syntax"),
-        ("MAIL FROM:<a@b> SIZE=99999999999999999999", "552 5.3.4 Message size exceeds file system imposed limit"),
+        (
+            "MAIL FROM:<a@b> SIZE=99999999999999999999",
+            "552 5.3.4 Message size exceeds file system imposed limit",
+        ),
         ("MAIL FROM:<a@b> SIZE=10240001", "552 5.3.4 Message size exceeds fixed limit"),
         ("MAIL FROM:<a@b> FOO=bar", "555 5.5.4 Unsupported option: FOO=bar"),
         ("MAIL FROM:<a@b> BODY=BINARYMIME", "555 5.5.4 Unsupported option: BODY=BINARYMIME"),
@@ -128,8 +134,14 @@ fn sequence_and_syntax_errors_are_postfix_s() {
         ("MAIL FROM:<>|RCPT TO:", "501 5.5.4 Syntax: RCPT TO:<address>"),
         ("MAIL FROM:<>|RCPT TO:<>", "501 5.1.3 Bad recipient address syntax"),
         ("MAIL FROM:<>|RCPT TO:<@b>", "501 5.1.3 Bad recipient address syntax"),
-        ("MAIL FROM:<>|RCPT TO:<a@é.fr>", "553 5.6.7 Must declare SMTPUTF8 to send unicode address"),
-        ("MAIL FROM:<>|RCPT TO:<a@b> NOTIFY=NEVER,DELAY", "501 5.5.4 Error: Bad NOTIFY parameter syntax"),
+        (
+            "MAIL FROM:<>|RCPT TO:<a@é.fr>",
+            "553 5.6.7 Must declare SMTPUTF8 to send unicode address",
+        ),
+        (
+            "MAIL FROM:<>|RCPT TO:<a@b> NOTIFY=NEVER,DELAY",
+            "501 5.5.4 Error: Bad NOTIFY parameter syntax",
+        ),
         ("MAIL FROM:<>|RCPT TO:<a@b> ORCPT=x", "501 5.5.4 Error: Bad ORCPT parameter syntax"),
         ("EHLO", "501 Syntax: EHLO hostname"),
         ("HELO ", "501 Syntax: HELO hostname"),
@@ -151,10 +163,18 @@ fn sequence_and_syntax_errors_are_postfix_s() {
         ("BDAT 1 FIRST", "521 5.5.4 Syntax: BDAT count [LAST]"),
     ] {
         let mut session = Session::new();
-        let answers: Vec<_> = lines.split('|').map(|line| session.say(format!("{line}\r\n"))).collect();
+        let answers: Vec<_> =
+            lines.split('|').map(|line| session.say(format!("{line}\r\n"))).collect();
         assert_eq!(answers.last().unwrap(), &format!("{reply}\r\n"), "{lines}");
-        assert!(answers[..answers.len() - 1].iter().all(|answer| answer.starts_with("250 ")), "{lines}: {answers:?}");
-        assert_eq!(session.server.wants_close(), reply.starts_with("221") || reply.starts_with("521"), "{lines}");
+        assert!(
+            answers[..answers.len() - 1].iter().all(|answer| answer.starts_with("250 ")),
+            "{lines}: {answers:?}"
+        );
+        assert_eq!(
+            session.server.wants_close(),
+            reply.starts_with("221") || reply.starts_with("521"),
+            "{lines}"
+        );
     }
 }
 
@@ -173,7 +193,9 @@ fn what_postfix_takes_is_taken() {
     ] {
         let mut session = Session::new();
         assert_eq!(session.say(format!("{mail}\r\n")), "250 2.1.0 Ok\r\n", "{mail}");
-        let [Event::Mail { sender: found, .. }] = &session.events[..] else { panic!("{mail}: {:?}", session.events) };
+        let [Event::Mail { sender: found, .. }] = &session.events[..] else {
+            panic!("{mail}: {:?}", session.events)
+        };
         assert_eq!(found.as_ref().map(ToString::to_string).as_deref(), sender, "{mail}");
     }
 }
@@ -183,7 +205,9 @@ fn parameters_reach_the_host() {
     let mut session = Session::new();
     session.say("MAIL FROM:<> SIZE=7 BODY=8BITMIME RET=full ENVID=a+2Bb SMTPUTF8\r\n");
     session.say("RCPT TO:<é@b.org> NOTIFY=success,DELAY ORCPT=rfc822;x+2Dy@z\r\n");
-    let [Event::Mail { parameters: mail, .. }, Event::Rcpt { parameters: rcpt, .. }] = &session.events[..] else {
+    let [Event::Mail { parameters: mail, .. }, Event::Rcpt { parameters: rcpt, .. }] =
+        &session.events[..]
+    else {
         panic!("{:?}", session.events)
     };
     assert_eq!((mail.size, mail.smtputf8, mail.envid.as_deref()), (Some(7), true, Some("a+b")));
@@ -197,9 +221,11 @@ fn parameters_reach_the_host() {
 fn pipelined_commands_are_answered_in_order() {
     let mut session = Session::with(config(), refuse_no);
     let answers = session.say(
-        "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<no@b>\r\nRCPT TO:<yes@b>\r\nDATA\r\nhello\r\n.\r\nMAIL FROM:<>\r\nQUIT\r\n",
+        "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<no@b>\r\nRCPT TO:<yes@b>\r\nDATA\r\nhello\r\n.\r\n\
+         MAIL FROM:<>\r\nQUIT\r\n",
     );
-    let codes: Vec<_> = answers.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
+    let codes: Vec<_> =
+        answers.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
     assert_eq!(codes, ["250", "250", "550", "250", "354", "250", "250", "221"]);
     assert_eq!(session.content(), b"hello\r\n");
 }
@@ -210,7 +236,8 @@ fn all_recipients_refused() {
     assert_eq!(
         session.say("MAIL FROM:<a@b>\r\nRCPT TO:<no@b>\r\nDATA\r\n.\r\n"),
         "250 2.1.0 Ok\r\n550 5.1.1 <no@b>: Recipient address rejected: User unknown\r\n\
-         554 5.5.1 Error: no valid recipients\r\n221 2.7.0 Error: I can break rules, too. Goodbye.\r\n"
+         554 5.5.1 Error: no valid recipients\r\n221 2.7.0 Error: I can break rules, too. \
+         Goodbye.\r\n"
     );
 }
 
@@ -218,7 +245,9 @@ fn all_recipients_refused() {
 fn a_new_hello_ends_the_transaction() {
     let mut session = Session::new();
     session.say("MAIL FROM:<a@b>\r\nEHLO again\r\n");
-    assert!(matches!(&session.events[1..], [Event::Reset, Event::Hello { esmtp: true, name }] if name == "again"));
+    assert!(
+        matches!(&session.events[1..], [Event::Reset, Event::Hello { esmtp: true, name }] if name == "again")
+    );
     assert!(!session.server.in_transaction());
     assert_eq!(session.say("RCPT TO:<a@b>\r\n"), "503 5.5.1 Error: need MAIL command\r\n");
 }
@@ -230,7 +259,9 @@ fn a_hello_name_cannot_break_a_header() {
     let names: Vec<_> = session
         .events
         .iter()
-        .filter_map(|event| if let Event::Hello { name, .. } = event { Some(name.as_str()) } else { None })
+        .filter_map(
+            |event| if let Event::Hello { name, .. } = event { Some(name.as_str()) } else { None },
+        )
         .collect();
     assert_eq!(names, ["x?", "a?b???c"]);
 }
@@ -250,7 +281,9 @@ fn a_refused_mail_or_hello_changes_nothing() {
 
 #[test]
 fn a_refused_data_leaves_the_transaction_open() {
-    let mut session = Session::with(config(), |event| (*event == Event::Data).then(|| Reply::new(451, "4.3.0", "no")));
+    let mut session = Session::with(config(), |event| {
+        (*event == Event::Data).then(|| Reply::new(451, "4.3.0", "no"))
+    });
     session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n");
     assert_eq!(session.say("DATA\r\nRCPT TO:<c@d>\r\n"), "451 4.3.0 no\r\n250 2.1.5 Ok\r\n");
 }
@@ -262,7 +295,10 @@ fn a_refused_greeting_leaves_quit() {
     assert_eq!(server.poll(), None, "nothing is read before the greeting");
     server.greet(&Reply::new(554, "5.7.1", "no"));
     assert_eq!(server.poll(), Some(Event::Quit));
-    assert_eq!(&server.output()[..], b"554 5.7.1 no\r\n503 5.7.0 Error: access denied\r\n221 2.0.0 Bye\r\n");
+    assert_eq!(
+        &server.output()[..],
+        b"554 5.7.1 no\r\n503 5.7.0 Error: access denied\r\n221 2.0.0 Bye\r\n"
+    );
 }
 
 #[test]
@@ -289,7 +325,8 @@ fn a_message_sets_the_errors_back() {
 
 #[test]
 fn junk_commands_become_errors() {
-    let mut session = Session::with(limited(|limits| (limits.junk_commands, limits.errors) = (5, 2)), |_| None);
+    let mut session =
+        Session::with(limited(|limits| (limits.junk_commands, limits.errors) = (5, 2)), |_| None);
     let answers = session.say("NOOP\r\n".repeat(10));
     assert_eq!(answers.matches("250 2.0.0 Ok").count(), 8);
     assert!(answers.ends_with("421 4.7.0 mx.example Error: too many errors\r\n"));
@@ -297,7 +334,9 @@ fn junk_commands_become_errors() {
 
 #[test]
 fn too_many_recipients() {
-    let config = limited(|limits| (limits.recipients, limits.recipient_overshoot, limits.errors) = (2, 1, 1));
+    let config = limited(|limits| {
+        (limits.recipients, limits.recipient_overshoot, limits.errors) = (2, 1, 1)
+    });
     let mut session = Session::with(config, |_| None);
     session.say("MAIL FROM:<>\r\n");
     let answers = session.say("RCPT TO:<a@b>\r\n".repeat(5));
@@ -328,7 +367,10 @@ fn messages_too_large() {
     session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
     assert_eq!(session.say("12345678\r\n.\r\n"), "250 2.0.0 Ok\r\n");
     session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
-    assert_eq!(session.say("123456789\r\n.\r\nNOOP\r\n"), "552 5.3.4 Error: message file too big\r\n250 2.0.0 Ok\r\n");
+    assert_eq!(
+        session.say("123456789\r\n.\r\nNOOP\r\n"),
+        "552 5.3.4 Error: message file too big\r\n250 2.0.0 Ok\r\n"
+    );
     assert!(session.events.contains(&Event::EndOfData(Err(DataError::TooLarge))));
     assert_eq!(session.content(), b"12345678\r\n");
 }
@@ -339,15 +381,26 @@ fn bare_newlines() {
     let mut session = Session::new();
     assert!(session.say(message).ends_with("250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n"));
     assert_eq!(session.content(), b"a\r\n\r\nb\r\n");
-    let mut session = Session::with(ServerConfig { bare_newline: BareNewline::Reject, ..config() }, |_| None);
-    assert!(session.say(message).ends_with("550 5.5.2 Error: bare <LF> received\r\n250 2.0.0 Ok\r\n"));
+    let mut session =
+        Session::with(ServerConfig { bare_newline: BareNewline::Reject, ..config() }, |_| None);
+    assert!(
+        session.say(message).ends_with("550 5.5.2 Error: bare <LF> received\r\n250 2.0.0 Ok\r\n")
+    );
 }
 
 #[test]
 fn a_smuggled_message_is_content() {
-    for end in
-        ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\r\n\0.\r\n", "\r\n.\0\r\n", "\r\r\n.\r\r\n"]
-    {
+    for end in [
+        "\n.\n",
+        "\n.\r\n",
+        "\r\n.\n",
+        "\r.\r",
+        "\r\n.\r",
+        "\r.\r\n",
+        "\r\n\0.\r\n",
+        "\r\n.\0\r\n",
+        "\r\r\n.\r\r\n",
+    ] {
         let mut session = Session::new();
         session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
         assert_eq!(
@@ -355,7 +408,10 @@ fn a_smuggled_message_is_content() {
             "250 2.0.0 Ok\r\n",
             "{end:?}"
         );
-        assert_eq!(session.events.iter().filter(|event| matches!(event, Event::Mail { .. })).count(), 1);
+        assert_eq!(
+            session.events.iter().filter(|event| matches!(event, Event::Mail { .. })).count(),
+            1
+        );
     }
 }
 
@@ -374,7 +430,11 @@ fn chunks() {
 #[test]
 fn an_empty_chunked_message() {
     let mut session = Session::new();
-    assert!(session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 0 LAST\r\n").ends_with("250 2.0.0 Ok\r\n"));
+    assert!(
+        session
+            .say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 0 LAST\r\n")
+            .ends_with("250 2.0.0 Ok\r\n")
+    );
     assert!(session.content().is_empty() && !session.server.in_transaction());
 }
 

@@ -1,6 +1,8 @@
-//! What it costs to have a message on the disk: alone, and with others that wait for the same commit.
+//! What it costs to have a message on the disk: alone, and with others that wait for the same
+//! commit.
 //!
-//! On the disk that the repository is on: in a file system in memory a sync costs nothing, and says nothing.
+//! On the disk that the repository is on: in a file system in memory a sync costs nothing, and says
+//! nothing.
 
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench that fails may panic")]
@@ -10,7 +12,9 @@ use std::path::Path;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use facteur_spool::{Client, MessageId, NewMessage, NewRecipient, Selection, Spool, SpoolConfig, Target, Timestamp};
+use facteur_spool::{
+    Client, MessageId, NewMessage, NewRecipient, Selection, Spool, SpoolConfig, Target, Timestamp,
+};
 use tokio::runtime::Runtime;
 
 /// Octets of the usual message of mail benchmarks.
@@ -32,7 +36,11 @@ impl Disk {
         let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
         let config = SpoolConfig::new(folder.path().join("spool"));
         let spool = Spool::open(&config).unwrap();
-        Self { runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(), spool, _folder: folder }
+        Self {
+            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+            spool,
+            _folder: folder,
+        }
     }
 
     /// Messages that wait at the same time.

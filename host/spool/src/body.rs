@@ -1,7 +1,7 @@
 //! The content of messages: small ones in memory and in the database, large ones as files.
 //!
-//! The file of a large body gets its final, random name when it is made; it is synced, and the directory with it,
-//! before the row that names it is committed. Until then its drop removes it.
+//! The file of a large body gets its final, random name when it is made; it is synced, and the
+//! directory with it, before the row that names it is committed. Until then its drop removes it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,8 +18,8 @@ use crate::territory::sync_directory;
 
 /// The largest body, in octets, that stands in the database itself; larger ones are files.
 pub const SMALL_BODY: usize = 64 * 1024;
-/// How much of a large body is gathered before it is written, since each write wakes another thread; what comes in larger pieces isn't
-/// gathered.
+/// How much of a large body is gathered before it is written, since each write wakes another
+/// thread; what comes in larger pieces isn't gathered.
 const GATHERED: usize = 128 * 1024;
 /// How much of a large body is read at once.
 const CHUNK: usize = 256 * 1024;
@@ -88,8 +88,8 @@ impl BodyReader {
         Ok((!chunk.is_empty()).then_some(chunk))
     }
 
-    /// The octets from `offset` on, `length` of them or as many as there are. A file shorter than the store says is
-    /// an error, never a short body.
+    /// The octets from `offset` on, `length` of them or as many as there are. A file shorter than
+    /// the store says is an error, never a short body.
     pub async fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         let length = self.size.saturating_sub(offset).min(length as u64) as usize;
         match &self.source {
@@ -109,7 +109,8 @@ impl BodyReader {
     }
 }
 
-/// Takes a body while it comes in: memory up to [`SMALL_BODY`], then a file. Dropped unfinished, it leaves nothing.
+/// Takes a body while it comes in: memory up to [`SMALL_BODY`], then a file. Dropped unfinished, it
+/// leaves nothing.
 #[derive(Debug)]
 pub struct BodyWriter {
     directory: Arc<Path>,
@@ -152,7 +153,10 @@ impl BodyWriter {
         let Some(file) = self.file else { return Err(SpoolError::Closed) };
         let size = self.size;
         blocking(move || {
-            file.file.sync_all().and_then(|()| sync_directory(&self.directory)).map_err(|error| file.failed(&error))?;
+            file.file
+                .sync_all()
+                .and_then(|()| sync_directory(&self.directory))
+                .map_err(|error| file.failed(&error))?;
             let body = Body::File { path: file.pending.path.clone(), size };
             Ok(NewBody { body, pending: Some(file.pending) })
         })
@@ -215,8 +219,8 @@ impl NewBody {
 }
 
 impl From<Bytes> for NewBody {
-    /// A body made here, like a bounce's. It stands in the database whatever its size, so large ones should be
-    /// written by [`crate::Spool::body`].
+    /// A body made here, like a bounce's. It stands in the database whatever its size, so large
+    /// ones should be written by [`crate::Spool::body`].
     fn from(bytes: Bytes) -> Self {
         Self { body: Body::Memory(bytes), pending: None }
     }
@@ -235,7 +239,8 @@ impl Drop for PendingFile {
         if !self.kept.load(Ordering::Relaxed)
             && let Err(error) = std::fs::remove_file(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "an unused body file is left for the next start to sweep");
+            tracing::warn!(path = %self.path.display(), %error, "an unused body file is left for \
+             the next start to sweep");
         }
     }
 }
@@ -256,7 +261,10 @@ impl BodyFile {
             .mode(0o600)
             .open(&path)
             .map_err(|error| SpoolError::sync(&path, &error))?;
-        Ok(Self { file, pending: PendingFile { path: path.into(), name, kept: AtomicBool::new(false) } })
+        Ok(Self {
+            file,
+            pending: PendingFile { path: path.into(), name, kept: AtomicBool::new(false) },
+        })
     }
 
     fn failed(&self, error: &io::Error) -> SpoolError {

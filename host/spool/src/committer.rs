@@ -1,10 +1,10 @@
-//! The two threads of the spool. The committer takes whatever waits and makes one commit of it; the housekeeper does
-//! what may take long and nobody waits for: checkpoints, unlinks, the reserve. Where it is late with a checkpoint, the
-//! committer makes it.
+//! The two threads of the spool. The committer takes whatever waits and makes one commit of it; the
+//! housekeeper does what may take long and nobody waits for: checkpoints, unlinks, the reserve.
+//! Where it is late with a checkpoint, the committer makes it.
 //!
-//! After a commit that carried several writes the next one waits until as many are there, but not for long ([`Hope`]): those
-//! whom it let go on come back together, and a commit costs nearly the same for one as for twenty. A single client is
-//! never kept waiting.
+//! After a commit that carried several writes the next one waits until as many are there, but not
+//! for long ([`Hope`]): those whom it let go on come back together, and a commit costs nearly the
+//! same for one as for twenty. A single client is never kept waiting.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,19 +19,22 @@ use crate::inbox::Inbox;
 use crate::room::Room;
 use crate::store::{Applied, Store, Write, Written};
 
-/// The most writes in one commit, so that the memory of a transaction is bounded (64 MiB of small bodies).
+/// The most writes in one commit, so that the memory of a transaction is bounded (64 MiB of small
+/// bodies).
 const MAX_BATCH: usize = 1024;
-/// How many times as long as a commit took the next one may be waited for: so no more than a quarter of the time goes into commits
-/// that could have carried more.
+/// How many times as long as a commit took the next one may be waited for: so no more than a
+/// quarter of the time goes into commits that could have carried more.
 const PATIENCE: u32 = 3;
-/// The longest that a commit waits for others to come along: where a sync takes longer, a wait would be felt.
+/// The longest that a commit waits for others to come along: where a sync takes longer, a wait
+/// would be felt.
 const PATIENCE_LIMIT: Duration = Duration::from_millis(5);
 /// So many commits that carried what was hoped for, then one that hopes for more.
 const CONTENT: u32 = 16;
-/// So many times as long as it should be the log may become while the housekeeper empties it; then the committer waits, since a log that
-/// outgrows the reserve could not be emptied on a full disk.
+/// So many times as long as it should be the log may become while the housekeeper empties it; then
+/// the committer waits, since a log that outgrows the reserve could not be emptied on a full disk.
 const LOG_OVERRUN: u64 = 2;
-/// What a write adds to the log at least: a few pages of tables and indexes, shared with others of its batch.
+/// What a write adds to the log at least: a few pages of tables and indexes, shared with others of
+/// its batch.
 const WRITE_COST: u64 = 8 << 10;
 
 /// What the async side asks of the committer.
@@ -128,10 +131,12 @@ pub(crate) fn commit(shared: &Shared, chores: &mpsc::Sender<Chore>) {
             let Applied { answers: results, unlink } = apply(shared, writes);
             hope.learn(count, started.elapsed());
             for (answer, result) in answers.into_iter().zip(results) {
-                // Who no longer waits (a client gone meanwhile) has its message queued all the same.
+                // Who no longer waits (a client gone meanwhile) has its message queued all the
+                // same.
                 let _ = answer.send(result);
             }
-            // The housekeeper outlives this thread; where it has panicked, the guard of its own has said so.
+            // The housekeeper outlives this thread; where it has panicked, the guard of its own has
+            // said so.
             if !unlink.is_empty() {
                 let _ = chores.send(Chore::Unlink(unlink));
             }
@@ -178,7 +183,8 @@ impl Hope {
     fn learn(&mut self, carried: usize, took: Duration) {
         self.fulfilled = if carried < self.count { 0 } else { self.fulfilled + 1 };
         self.count = carried;
-        // There may be more by now than ever come together in the time of one commit. One client alone is left alone.
+        // There may be more by now than ever come together in the time of one commit. One client
+        // alone is left alone.
         if self.fulfilled >= CONTENT && carried > 1 {
             self.fulfilled = 0;
             self.count += carried.div_ceil(4);
@@ -190,10 +196,16 @@ impl Hope {
 /// About how much a write adds to the log.
 fn cost(write: &Write) -> u64 {
     let small = |size: u64| if size <= crate::SMALL_BODY as u64 { size } else { 0 };
-    WRITE_COST + write.messages().iter().map(|message| small(message.body.size()) + WRITE_COST).sum::<u64>()
+    WRITE_COST
+        + write
+            .messages()
+            .iter()
+            .map(|message| small(message.body.size()) + WRITE_COST)
+            .sum::<u64>()
 }
 
-/// Applies the batch. On a full disk what brings in new mail is refused, and the rest done with the reserve.
+/// Applies the batch. On a full disk what brings in new mail is refused, and the rest done with the
+/// reserve.
 fn apply(shared: &Shared, mut writes: Vec<Write>) -> Applied {
     let first = commit_once(shared, &writes);
     let Err(SpoolError::Full) = first else { return settle(shared, &writes, first) };
@@ -203,12 +215,15 @@ fn apply(shared: &Shared, mut writes: Vec<Write>) -> Applied {
     let mut rest = Err(SpoolError::Full);
     if !writes.is_empty() {
         if shared.room.give_up_reserve() {
-            tracing::warn!("the disk is full: the spool's reserve is used for the outcomes of deliveries");
+            tracing::warn!(
+                "the disk is full: the spool's reserve is used for the outcomes of deliveries"
+            );
         }
         rest = commit_once(shared, &writes);
     }
-    // It lets the log begin anew, so that the next outcomes need no more room. Not left to the housekeeper: until it came to that, the log
-    // could use up the reserve, and with it the room that the database needs to take the log in.
+    // It lets the log begin anew, so that the next outcomes need no more room. Not left to the
+    // housekeeper: until it came to that, the log could use up the reserve, and with it the room
+    // that the database needs to take the log in.
     if let Err(error) = checkpoint(shared) {
         shared.note(&error);
     }
@@ -217,8 +232,10 @@ fn apply(shared: &Shared, mut writes: Vec<Write>) -> Applied {
     }
     let Applied { answers, unlink } = settle(shared, &writes, rest);
     let mut answers = answers.into_iter();
-    let answers =
-        full.iter().map(|full| if *full { None } else { answers.next() }.unwrap_or(Err(SpoolError::Full))).collect();
+    let answers = full
+        .iter()
+        .map(|full| if *full { None } else { answers.next() }.unwrap_or(Err(SpoolError::Full)))
+        .collect();
     Applied { answers, unlink }
 }
 
@@ -232,7 +249,8 @@ fn commit_once(shared: &Shared, writes: &[Write]) -> Result<Applied, SpoolError>
     Ok(applied)
 }
 
-/// An error of the batch is everyone's. The body files that rows name from now on, or may name, stay.
+/// An error of the batch is everyone's. The body files that rows name from now on, or may name,
+/// stay.
 fn settle(shared: &Shared, writes: &[Write], result: Result<Applied, SpoolError>) -> Applied {
     match result {
         Ok(applied) => {
@@ -249,10 +267,14 @@ fn settle(shared: &Shared, writes: &[Write], result: Result<Applied, SpoolError>
         Err(error) => {
             shared.note(&error);
             if error.is_fatal() {
-                // It may be in the log all the same: the next start finds out, and sweeps the file if it isn't.
+                // It may be in the log all the same: the next start finds out, and sweeps the file
+                // if it isn't.
                 writes.iter().flat_map(Write::messages).for_each(|message| message.body.keep());
             }
-            Applied { answers: writes.iter().map(|_| Err(error.clone())).collect(), unlink: Vec::new() }
+            Applied {
+                answers: writes.iter().map(|_| Err(error.clone())).collect(),
+                unlink: Vec::new(),
+            }
         }
     }
 }
@@ -271,7 +293,8 @@ pub(crate) fn keep_house(shared: &Shared, chores: &mpsc::Receiver<Chore>) {
                 for name in names {
                     let path = shared.bodies.join(name);
                     if let Err(error) = std::fs::remove_file(&path) {
-                        tracing::warn!(path = %path.display(), %error, "a body file is left for the next start to sweep");
+                        tracing::warn!(path = %path.display(), %error, "a body file is left for \
+                         the next start to sweep");
                     }
                 }
                 Ok(())
@@ -284,9 +307,9 @@ pub(crate) fn keep_house(shared: &Shared, chores: &mpsc::Receiver<Chore>) {
     }
 }
 
-/// Empties the log into the database. Where the disk is short of room, gives back what the database has to spare. That
-/// a full disk lets neither happen is no error: the log keeps everything, and it is tried again with the next one. The
-/// reserve is left to outcomes.
+/// Empties the log into the database. Where the disk is short of room, gives back what the database
+/// has to spare. That a full disk lets neither happen is no error: the log keeps everything, and it
+/// is tried again with the next one. The reserve is left to outcomes.
 pub(crate) fn checkpoint(shared: &Shared) -> Result<(), SpoolError> {
     match empty_log(shared).and_then(|()| give_back(shared)) {
         Err(SpoolError::Full) => Ok(()),
@@ -310,7 +333,8 @@ fn give_back(shared: &Shared) -> Result<(), SpoolError> {
     empty_log(shared)
 }
 
-/// Nobody takes requests after the committer: those who wait for an answer, or ask later, are told so.
+/// Nobody takes requests after the committer: those who wait for an answer, or ask later, are told
+/// so.
 struct Last<'a>(&'a Shared);
 
 impl Drop for Last<'_> {

@@ -13,8 +13,8 @@ pub enum SpoolError {
     /// No room for another message. Nothing was written; it passes when there is room again.
     #[error("the spool has no room: make some on its file system")]
     Full,
-    /// An error of commit, checkpoint or sync. Nothing more is written; the program must end without touching the
-    /// spool again, and the next open checks it.
+    /// An error of commit, checkpoint or sync. Nothing more is written; the program must end
+    /// without touching the spool again, and the next open checks it.
     #[error("the spool failed and takes nothing more until a restart: {0}")]
     Fatal(Arc<str>),
     /// [`crate::Spool::close`] was called.
@@ -23,8 +23,8 @@ pub enum SpoolError {
     /// More recipients, or a larger header, than the store can hold.
     #[error("the message is too large for the store: {0}")]
     TooLarge(Arc<str>),
-    /// What the store holds of this message can't be read. It is kept in the state `corrupt` and not tried again
-    /// until it is released.
+    /// What the store holds of this message can't be read. It is kept in the state `corrupt` and
+    /// not tried again until it is released.
     #[error("message {queue_id} is corrupt: {reason}")]
     Corrupt {
         /// Which message.
@@ -32,14 +32,18 @@ pub enum SpoolError {
         /// What is wrong with it.
         reason: Arc<str>,
     },
-    /// The store refused this one write, which is a defect of the program; the writes around it are unharmed.
+    /// The store refused this one write, which is a defect of the program; the writes around it are
+    /// unharmed.
     #[error("the store refused a write: {0}")]
     Refused(Arc<str>),
     /// The store can't be read at the moment (no file descriptor is free, say). Nothing is lost.
     #[error("the store can't be read now: {0}")]
     Unavailable(Arc<str>),
     /// Another process has the spool open.
-    #[error("{path}: another facteur{holder} runs on this spool; stop it, or give this one a [spool] path of its own")]
+    #[error(
+        "{path}: another facteur{holder} runs on this spool; stop it, or give this one a [spool] \
+         path of its own"
+    )]
     Locked {
         /// The spool's directory.
         path: PathBuf,
@@ -47,7 +51,10 @@ pub enum SpoolError {
         holder: String,
     },
     /// The spool was written by a newer facteur.
-    #[error("{path}: the schema has version {found}, this facteur knows up to {known}; run the newer facteur")]
+    #[error(
+        "{path}: the schema has version {found}, this facteur knows up to {known}; run the newer \
+         facteur"
+    )]
     Newer {
         /// The database.
         path: PathBuf,

@@ -1,7 +1,8 @@
 //! The names of things in the store: queue ids, message ids, recipient ids and points in time.
 //!
-//! A recipient's id carries its message's queue id in the upper bits, so the recipients of a message are one range of
-//! their table's key: no second index is needed to find them, and new ones are appended at the end.
+//! A recipient's id carries its message's queue id in the upper bits, so the recipients of a
+//! message are one range of their table's key: no second index is needed to find them, and new ones
+//! are appended at the end.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,14 +14,15 @@ use crate::SpoolError;
 const QUEUE_ID_BITS: u32 = 40;
 /// Bits of a recipient's number within its message.
 const RECIPIENT_BITS: u32 = 20;
-/// The most recipients one message can have in the store. SMTP and alias limits are far below; this is what the key
-/// of a recipient has bits for.
+/// The most recipients one message can have in the store. SMTP and alias limits are far below; this
+/// is what the key of a recipient has bits for.
 pub const MAX_RECIPIENTS: usize = 1 << RECIPIENT_BITS;
 
 /// The short name of a queued message that people see, unique among the messages in the store.
 ///
-/// Made from the clock (microseconds, modulo 2^40: it comes round after 12 days), so that new messages are appended
-/// at one place of the table. Printed as ten upper-case hexadecimal digits (`6FEE36C37B`).
+/// Made from the clock (microseconds, modulo 2^40: it comes round after 12 days), so that new
+/// messages are appended at one place of the table. Printed as ten upper-case hexadecimal digits
+/// (`6FEE36C37B`).
 #[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueId(u64);
 
@@ -40,8 +42,8 @@ impl QueueId {
         Self(now().as_micros() as u64 & Self::MASK)
     }
 
-    /// The id to give after `last`: the clock's, unless the clock has not moved on since, or was set back by less than an
-    /// hour, which must not make an old one again.
+    /// The id to give after `last`: the clock's, unless the clock has not moved on since, or was
+    /// set back by less than an hour, which must not make an old one again.
     pub(crate) fn after(last: Self) -> Self {
         const CLOCK_STEP_MICROSECONDS: u64 = 3_600_000_000;
         let clock = Self::from_clock();
@@ -73,7 +75,8 @@ impl QueueId {
         (first, first | (MAX_RECIPIENTS as i64 - 1))
     }
 
-    /// The recipient with this number within the message; callers have checked it against [`MAX_RECIPIENTS`].
+    /// The recipient with this number within the message; callers have checked it against
+    /// [`MAX_RECIPIENTS`].
     pub fn recipient(self, index: usize) -> RecipientId {
         debug_assert!(index < MAX_RECIPIENTS);
         RecipientId((self.key() << RECIPIENT_BITS) | index as i64)
@@ -106,14 +109,17 @@ impl FromStr for QueueId {
         if text.len() != 10 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(ParseIdError(text.to_owned()));
         }
-        u64::from_str_radix(text, 16).ok().and_then(Self::new).ok_or_else(|| ParseIdError(text.to_owned()))
+        u64::from_str_radix(text, 16)
+            .ok()
+            .and_then(Self::new)
+            .ok_or_else(|| ParseIdError(text.to_owned()))
     }
 }
 
 /// What a message is known by everywhere and for ever: 128 bits made at the end of its data.
 ///
-/// 48 bits of clock (milliseconds) come first, so that the store's unique index grows at its end; 80 random bits
-/// follow.
+/// 48 bits of clock (milliseconds) come first, so that the store's unique index grows at its end;
+/// 80 random bits follow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId([u8; 16]);
 
@@ -122,8 +128,9 @@ impl MessageId {
     pub fn random() -> Result<Self, SpoolError> {
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&Timestamp::now().0.to_be_bytes()[2..]);
-        getrandom::fill(&mut bytes[6..])
-            .map_err(|error| SpoolError::fatal(format!("the system gives no random numbers: {error}")))?;
+        getrandom::fill(&mut bytes[6..]).map_err(|error| {
+            SpoolError::fatal(format!("the system gives no random numbers: {error}"))
+        })?;
         Ok(Self(bytes))
     }
 

@@ -1,7 +1,7 @@
 //! What waits for the committer: any thread puts in, the committer alone takes out.
 //!
-//! Who puts in never waits. The committer is woken once: when there are as many as it hoped for, or its patience ends, or, where
-//! nobody came till then, for the first.
+//! Who puts in never waits. The committer is woken once: when there are as many as it hoped for, or
+//! its patience ends, or, where nobody came till then, for the first.
 
 use std::time::Instant;
 
@@ -23,7 +23,10 @@ struct State<T> {
 impl<T> Inbox<T> {
     /// Empty, and open.
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false }), enough: Condvar::new() }
+        Self {
+            state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false }),
+            enough: Condvar::new(),
+        }
     }
 
     /// Puts one in. False: nobody takes any more.
@@ -41,8 +44,8 @@ impl<T> Inbox<T> {
         true
     }
 
-    /// Takes at most `limit`. Waits until there are as many as `hoped` for, or until `patience` ends and there is one. None are left and
-    /// none will come: nothing is added.
+    /// Takes at most `limit`. Waits until there are as many as `hoped` for, or until `patience`
+    /// ends and there is one. None are left and none will come: nothing is added.
     pub(crate) fn take(&self, into: &mut Vec<T>, limit: usize, hoped: usize, patience: Instant) {
         let mut state = self.state.lock();
         state.wanted = hoped.clamp(1, limit);

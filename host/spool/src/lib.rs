@@ -1,26 +1,30 @@
 //! The durable queue store.
 //!
-//! Whoever hands a message to [`Spool::insert`] hears back once it is on the disk, and not before. All writes go
-//! through one committer thread, which gathers whatever waits and makes one commit, so one sync, for all of it.
+//! Whoever hands a message to [`Spool::insert`] hears back once it is on the disk, and not before.
+//! All writes go through one committer thread, which gathers whatever waits and makes one commit,
+//! so one sync, for all of it.
 //!
 //! What always holds:
 //! - A message is in the store whole (envelope, header, body) or not at all.
-//! - The file of a large body, and its name in the directory, are synced before the row that names it is committed;
-//!   it is unlinked only after the commit that removes that row. So a row's file is there; files without a row are
-//!   swept when the spool is opened.
-//! - After an error of commit, checkpoint or sync nothing more is written: the kernel may have dropped the pages and
-//!   would say "ok" next time. [`Spool::failed`] tells the program, which ends; the next open checks the store.
+//! - The file of a large body, and its name in the directory, are synced before the row that names
+//!   it is committed; it is unlinked only after the commit that removes that row. So a row's file
+//!   is there; files without a row are swept when the spool is opened.
+//! - After an error of commit, checkpoint or sync nothing more is written: the kernel may have
+//!   dropped the pages and would say "ok" next time. [`Spool::failed`] tells the program, which
+//!   ends; the next open checks the store.
 //! - A full disk is no such error: it is rolled back, answered [`SpoolError::Full`], and passes.
 //!
-//! It does not decide anything: when a recipient is tried again, what a bounce says and who may delete is for the
-//! caller. A PostgreSQL store for clusters is meant to stand behind the same `Store` trait.
+//! It does not decide anything: when a recipient is tried again, what a bounce says and who may
+//! delete is for the caller. A PostgreSQL store for clusters is meant to stand behind the same
+//! `Store` trait.
 
 #![forbid(unsafe_code)]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
-    reason = "keys have at most 60 bits, times 63; sizes are those of files and of memory; SQLite's integers are signed"
+    reason = "keys have at most 60 bits, times 63; sizes are those of files and of memory; \
+     SQLite's integers are signed"
 )]
 #![allow(clippy::doc_markdown, reason = "SQLite is a name, not code")]
 
@@ -43,7 +47,7 @@ pub use body::{Body, BodyReader, BodyWriter, NewBody, SMALL_BODY};
 pub use error::SpoolError;
 pub use id::{MAX_RECIPIENTS, MessageId, ParseIdError, QueueId, RecipientId, Timestamp};
 pub use message::{
-    Client, Destination, Due, DueRecipient, Hold, Message, NewMessage, NewRecipient, Outcome, Queued, Recipient,
-    Selection, State, Summary, SummaryRecipient, Target, What,
+    Client, Destination, Due, DueRecipient, Hold, Message, NewMessage, NewRecipient, Outcome,
+    Queued, Recipient, Selection, State, Summary, SummaryRecipient, Target, What,
 };
 pub use spool::{Counters, Spool, SpoolConfig};

@@ -1,4 +1,5 @@
-//! What goes into the store and comes out of it: messages, recipients, outcomes, and the views of the queue.
+//! What goes into the store and comes out of it: messages, recipients, outcomes, and the views of
+//! the queue.
 
 use bytes::Bytes;
 use facteur_smtp::{Address, Notify, Reply, Ret};
@@ -25,8 +26,8 @@ pub struct Client {
 pub struct NewMessage {
     /// Its identity: a second insert of the same id finds the first.
     pub id: MessageId,
-    /// The name it asks for, from [`crate::Spool::queue_id`]. In the rare case that a message of twelve days ago still has it, it
-    /// gets the next free one.
+    /// The name it asks for, from [`crate::Spool::queue_id`]. In the rare case that a message of
+    /// twelve days ago still has it, it gets the next free one.
     pub queue_id: QueueId,
     /// The envelope sender; none is the null sender.
     pub sender: Option<Address>,
@@ -50,7 +51,8 @@ pub struct NewMessage {
     pub tags: Vec<(String, String)>,
     /// Not tried until it is released, if there is a reason for that.
     pub hold: Option<Hold>,
-    /// Its recipients; at most [`crate::MAX_RECIPIENTS`]. With none the message is not stored, which is an error.
+    /// Its recipients; at most [`crate::MAX_RECIPIENTS`]. With none the message is not stored,
+    /// which is an error.
     pub recipients: Vec<NewRecipient>,
 }
 
@@ -219,7 +221,8 @@ pub struct Recipient {
 /// What became of one recipient.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Which one; its message is in the id. An outcome for one that is no longer there (deleted meanwhile) is ignored.
+    /// Which one; its message is in the id. An outcome for one that is no longer there (deleted
+    /// meanwhile) is ignored.
     pub recipient: RecipientId,
     /// What became of it.
     pub what: What,
@@ -228,7 +231,8 @@ pub struct Outcome {
 /// The two ends of an attempt as the store sees them.
 #[derive(Clone, Debug)]
 pub enum What {
-    /// Nothing more to do: delivered, bounced, discarded. The recipient goes, and with the last one the message.
+    /// Nothing more to do: delivered, bounced, discarded. The recipient goes, and with the last one
+    /// the message.
     Done,
     /// To be tried again.
     Deferred {
@@ -266,8 +270,8 @@ pub struct DueRecipient {
 pub struct Due {
     /// In the order of `next_try`, then id. The last one is the cursor for the next page.
     pub recipients: Vec<DueRecipient>,
-    /// The `next_try` of the first one not in this page: not after the time asked for if the page was full, later
-    /// otherwise; none if nothing is left.
+    /// The `next_try` of the first one not in this page: not after the time asked for if the page
+    /// was full, later otherwise; none if nothing is left.
     pub next: Option<Timestamp>,
 }
 

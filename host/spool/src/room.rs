@@ -1,4 +1,5 @@
-//! Room on the spool's file system: how much is free, and a reserve that lets outcomes be written when nothing is.
+//! Room on the spool's file system: how much is free, and a reserve that lets outcomes be written
+//! when nothing is.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -46,7 +47,8 @@ struct Looked {
 impl Room {
     /// `message_limit`: the largest message in octets, of which one and a half must fit.
     pub(crate) fn new(reserve: PathBuf, reserve_size: u64, message_limit: u64) -> Self {
-        let reserved = reserve_size == 0 || std::fs::metadata(&reserve).is_ok_and(|found| found.len() == reserve_size);
+        let reserved = reserve_size == 0
+            || std::fs::metadata(&reserve).is_ok_and(|found| found.len() == reserve_size);
         Self {
             reserve,
             reserve_size,
@@ -110,7 +112,12 @@ impl Room {
     }
 
     fn allocate(&self) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.reserve)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&self.reserve)?;
         match fallocate(&file, FallocateFlags::empty(), 0, self.reserve_size) {
             Ok(()) => Ok(()),
             Err(Errno::OPNOTSUPP) => fill(&file, self.reserve_size),
@@ -124,7 +131,8 @@ impl Room {
 
     fn free(&self) -> Result<u64, SpoolError> {
         let directory = self.reserve.parent().unwrap_or(&self.reserve);
-        let found = rustix::fs::statvfs(directory).map_err(|error| SpoolError::io(directory, error.into()))?;
+        let found = rustix::fs::statvfs(directory)
+            .map_err(|error| SpoolError::io(directory, error.into()))?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 }

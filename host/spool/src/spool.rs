@@ -18,15 +18,15 @@ use crate::sqlite::Sqlite;
 use crate::store::{Change, Pick, Store, Write, Written};
 use crate::territory::Territory;
 use crate::{
-    BodyWriter, Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued, RecipientId, Selection,
-    SpoolError, Summary, Timestamp,
+    BodyWriter, Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued,
+    RecipientId, Selection, SpoolError, Summary, Timestamp,
 };
 
 /// Destinations that are read at once.
 const DESTINATIONS_PAGE: usize = 10_000;
 
-/// So many times what the log should take is in the reserve: all that is in it may have to go into the database, and it may be twice as
-/// long for a while.
+/// So many times what the log should take is in the reserve: all that is in it may have to go into
+/// the database, and it may be twice as long for a while.
 const RESERVE_TO_LOG: u64 = 4;
 
 /// Where a spool is and how large things may be.
@@ -34,12 +34,13 @@ const RESERVE_TO_LOG: u64 = 4;
 pub struct SpoolConfig {
     /// Its directory; made where there is none, private to the user.
     pub path: PathBuf,
-    /// The largest message, in octets: no message is taken unless one and a half of these fit on the disk.
+    /// The largest message, in octets: no message is taken unless one and a half of these fit on
+    /// the disk.
     pub message_limit: u64,
     /// Octets kept back so that outcomes can be written on a full disk.
     pub reserve: u64,
-    /// Octets, about, that gather in the log before they are moved into the database. More of them means less written
-    /// twice and a longer start after a crash. A small reserve makes it less.
+    /// Octets, about, that gather in the log before they are moved into the database. More of them
+    /// means less written twice and a longer start after a crash. A small reserve makes it less.
     pub log: u64,
 }
 
@@ -59,8 +60,8 @@ pub struct Counters {
     pub writes: u64,
 }
 
-/// The durable queue store. Clones are the same spool; the last one dropped without [`Spool::close`] leaves it like a
-/// crash would, with nothing lost.
+/// The durable queue store. Clones are the same spool; the last one dropped without
+/// [`Spool::close`] leaves it like a crash would, with nothing lost.
 #[derive(Clone)]
 pub struct Spool {
     inner: Arc<Inner>,
@@ -85,7 +86,8 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    /// Waits for the threads to end: the committer has no more requests, and the housekeeper gets no more chores.
+    /// Waits for the threads to end: the committer has no more requests, and the housekeeper gets
+    /// no more chores.
     fn join(&self) {
         self.chores.lock().take();
         for thread in self.threads.lock().drain(..) {
@@ -102,11 +104,12 @@ impl fmt::Debug for Spool {
 }
 
 impl Spool {
-    /// Opens the spool, makes it where there is none, checks it after an unclean end and sweeps what a crash left.
-    /// Blocks; call it before there is traffic.
+    /// Opens the spool, makes it where there is none, checks it after an unclean end and sweeps
+    /// what a crash left. Blocks; call it before there is traffic.
     pub fn open(config: &SpoolConfig) -> Result<Self, SpoolError> {
         let territory = Territory::claim(&config.path)?;
-        let store = Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean())?;
+        let store =
+            Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean())?;
         Self::with_store(config, territory, Arc::new(store))
     }
 
@@ -176,8 +179,8 @@ impl Spool {
         BodyWriter::new(self.shared().bodies.clone(), self.shared().room.clone())
     }
 
-    /// Stores a message. Returns when it is on the disk; after an error it isn't there, but for a fatal one, after
-    /// which it may be. The same id again finds the first.
+    /// Stores a message. Returns when it is on the disk; after an error it isn't there, but for a
+    /// fatal one, after which it may be. The same id again finds the first.
     ///
     /// Not cancelled by dropping the future: the message may be queued all the same.
     pub async fn insert(&self, message: NewMessage) -> Result<Queued, SpoolError> {
@@ -188,19 +191,24 @@ impl Spool {
         }
     }
 
-    /// Writes what became of recipients, and the bounces that this causes, in one commit. A message goes with its
-    /// last recipient. One answer for each notice, in order.
+    /// Writes what became of recipients, and the bounces that this causes, in one commit. A message
+    /// goes with its last recipient. One answer for each notice, in order.
     ///
-    /// This may use the reserve: [`SpoolError::Full`] only comes when that is used up, and nothing was written then.
-    pub async fn record(&self, outcomes: Vec<Outcome>, notices: Vec<NewMessage>) -> Result<Vec<Queued>, SpoolError> {
+    /// This may use the reserve: [`SpoolError::Full`] only comes when that is used up, and nothing
+    /// was written then.
+    pub async fn record(
+        &self,
+        outcomes: Vec<Outcome>,
+        notices: Vec<NewMessage>,
+    ) -> Result<Vec<Queued>, SpoolError> {
         match self.write(Write::Record { outcomes, notices }).await? {
             Written::Queued(queued) => Ok(queued),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// The message with the recipients asked for, all where none are named; none if it is not there. One that can't
-    /// be read gets the state `corrupt` and is kept.
+    /// The message with the recipients asked for, all where none are named; none if it is not
+    /// there. One that can't be read gets the state `corrupt` and is kept.
     pub async fn load(
         &self,
         queue_id: QueueId,
@@ -210,9 +218,12 @@ impl Spool {
         if let Some(failure) = shared.failure() {
             return Err(failure);
         }
-        // On the caller's thread: two look-ups by key, most of them of what was just written, take a few microseconds,
-        // and a thread of their own several times that.
-        let loaded = shared.store.load(queue_id, recipients.as_deref()).inspect_err(|error| shared.note(error));
+        // On the caller's thread: two look-ups by key, most of them of what was just written, take
+        // a few microseconds, and a thread of their own several times that.
+        let loaded = shared
+            .store
+            .load(queue_id, recipients.as_deref())
+            .inspect_err(|error| shared.note(error));
         if let Err(SpoolError::Corrupt { queue_id, reason }) = &loaded {
             tracing::error!(%queue_id, %reason, "a message is corrupt and set aside");
             self.write(Write::Corrupt { queue_id: *queue_id, reason: reason.to_string() }).await?;
@@ -230,7 +241,9 @@ impl Spool {
         let mut all: Vec<Destination> = Vec::new();
         loop {
             let after = all.last().map(|last| last.domain.clone());
-            let mut page = self.read(move |store| store.destinations(after.as_deref(), DESTINATIONS_PAGE)).await?;
+            let mut page = self
+                .read(move |store| store.destinations(after.as_deref(), DESTINATIONS_PAGE))
+                .await?;
             let last = page.len() < DESTINATIONS_PAGE;
             all.append(&mut page);
             if last {
@@ -239,8 +252,8 @@ impl Spool {
         }
     }
 
-    /// The recipients of a domain that are due, the longest waiting first; after the cursor, the last one of the
-    /// page before.
+    /// The recipients of a domain that are due, the longest waiting first; after the cursor, the
+    /// last one of the page before.
     pub async fn due(
         &self,
         domain: &str,
@@ -253,7 +266,11 @@ impl Spool {
     }
 
     /// A page of the queue, in the order of queue ids.
-    pub async fn list(&self, after: Option<QueueId>, limit: usize) -> Result<Vec<Summary>, SpoolError> {
+    pub async fn list(
+        &self,
+        after: Option<QueueId>,
+        limit: usize,
+    ) -> Result<Vec<Summary>, SpoolError> {
         self.read(move |store| store.list(after, limit)).await
     }
 
@@ -262,8 +279,9 @@ impl Spool {
         self.change(Change::Hold { reason: reason.to_owned() }, selection).await
     }
 
-    /// Puts held and corrupt messages back into the queue; how many. A corrupt one that still is so is set aside
-    /// again when it is tried. One in quarantine is released by its own id only, never along with all.
+    /// Puts held and corrupt messages back into the queue; how many. A corrupt one that still is so
+    /// is set aside again when it is tried. One in quarantine is released by its own id only, never
+    /// along with all.
     pub async fn release(&self, selection: Selection) -> Result<u64, SpoolError> {
         self.change(Change::Release { quarantine: selection != Selection::All }, selection).await
     }
@@ -278,8 +296,8 @@ impl Spool {
         self.change(Change::Delete, selection).await
     }
 
-    /// Whether a message may come in: [`SpoolError::Full`] (452 4.3.1) while the disk has too little room. Cheap, and
-    /// at most a second old.
+    /// Whether a message may come in: [`SpoolError::Full`] (452 4.3.1) while the disk has too
+    /// little room. Cheap, and at most a second old.
     pub fn space(&self) -> Result<(), SpoolError> {
         let shared = self.shared();
         if let Some(failure) = shared.failure() {
@@ -312,11 +330,15 @@ impl Spool {
     /// How much was done.
     pub fn counters(&self) -> Counters {
         let shared = self.shared();
-        Counters { commits: shared.commits.load(Ordering::Relaxed), writes: shared.writes.load(Ordering::Relaxed) }
+        Counters {
+            commits: shared.commits.load(Ordering::Relaxed),
+            writes: shared.writes.load(Ordering::Relaxed),
+        }
     }
 
-    /// Ends well: what waits is written, the log emptied into the database, and the end marked clean, so that the
-    /// next open needs no check. Everything asked later is answered [`SpoolError::Closed`].
+    /// Ends well: what waits is written, the log emptied into the database, and the end marked
+    /// clean, so that the next open needs no check. Everything asked later is answered
+    /// [`SpoolError::Closed`].
     pub async fn close(&self) -> Result<(), SpoolError> {
         let (done, closed) = oneshot::channel();
         self.send(Request::Close { done })?;
@@ -330,7 +352,8 @@ impl Spool {
                 Some(failure) => Err(failure),
                 None => committer::checkpoint(shared).and_then(|()| inner.territory.mark_clean()),
             };
-            // Without room for the mark the next open looks for damage: that takes time, but is no harm.
+            // Without room for the mark the next open looks for damage: that takes time, but is no
+            // harm.
             let end = if matches!(end, Err(SpoolError::Full)) { Ok(()) } else { end };
             end.inspect_err(|error| shared.note(error))
         })

@@ -1,16 +1,20 @@
-//! The narrow door between the spool's mechanism and a database: apply a batch in one commit, checkpoint, and the reads.
+//! The narrow door between the spool's mechanism and a database: apply a batch in one commit,
+//! checkpoint, and the reads.
 //!
-//! Synchronous; the committer thread calls `apply`, the housekeeper `checkpoint` and `reclaim`, anyone the reads.
+//! Synchronous; the committer thread calls `apply`, the housekeeper `checkpoint` and `reclaim`,
+//! anyone the reads.
 
 use crate::{
-    Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued, RecipientId, Selection, SpoolError,
-    Summary, Timestamp,
+    Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued, RecipientId,
+    Selection, SpoolError, Summary, Timestamp,
 };
 
-/// Messages that one write of a change to all of them touches, so that no other write waits long for it.
+/// Messages that one write of a change to all of them touches, so that no other write waits long
+/// for it.
 pub(crate) const CHANGE_PAGE: usize = 500;
 
-/// One write, as a caller asked for it. Borrowed while it is applied, so that a batch can be tried again.
+/// One write, as a caller asked for it. Borrowed while it is applied, so that a batch can be tried
+/// again.
 #[derive(Debug)]
 pub(crate) enum Write {
     Insert(Box<NewMessage>),
@@ -80,27 +84,37 @@ pub(crate) enum Written {
     Done,
 }
 
-/// What a batch brought: one answer for each write, in order, and the body files that nothing names any more.
+/// What a batch brought: one answer for each write, in order, and the body files that nothing names
+/// any more.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     pub answers: Vec<Result<Written, SpoolError>>,
     pub unlink: Vec<String>,
 }
 
-/// A database under the spool. Errors are [`SpoolError::Full`], which leaves everything as it was, or
-/// [`SpoolError::Fatal`], after which nothing is called any more.
+/// A database under the spool. Errors are [`SpoolError::Full`], which leaves everything as it was,
+/// or [`SpoolError::Fatal`], after which nothing is called any more.
 pub(crate) trait Store: Send + Sync + 'static {
-    /// Applies the writes in order, in one commit that is on the disk when this returns. A write that can't be done
-    /// is answered with its error and leaves no trace; the others are unharmed.
+    /// Applies the writes in order, in one commit that is on the disk when this returns. A write
+    /// that can't be done is answered with its error and leaves no trace; the others are unharmed.
     fn apply(&self, batch: &[Write]) -> Result<Applied, SpoolError>;
-    /// Moves what is in the log to its place in the database, and begins the log anew where no reader needs it.
+    /// Moves what is in the log to its place in the database, and begins the log anew where no
+    /// reader needs it.
     fn checkpoint(&self) -> Result<(), SpoolError>;
     /// Gives some unused space of the database back to the file system; whether there is more.
     fn reclaim(&self) -> Result<bool, SpoolError>;
 
-    fn load(&self, queue_id: QueueId, recipients: Option<&[RecipientId]>) -> Result<Option<Message>, SpoolError>;
+    fn load(
+        &self,
+        queue_id: QueueId,
+        recipients: Option<&[RecipientId]>,
+    ) -> Result<Option<Message>, SpoolError>;
     fn find(&self, id: MessageId) -> Result<Option<QueueId>, SpoolError>;
-    fn destinations(&self, after: Option<&str>, limit: usize) -> Result<Vec<Destination>, SpoolError>;
+    fn destinations(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Destination>, SpoolError>;
     fn due(
         &self,
         domain: &str,

@@ -1,4 +1,5 @@
-//! The spool's directory: made private, locked for one process, marked clean or not, its orphans swept.
+//! The spool's directory: made private, locked for one process, marked clean or not, its orphans
+//! swept.
 
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -43,16 +44,22 @@ impl Territory {
         };
         // A database made by SQLite gets the modes of this file, and its log as well.
         let database = path.join("queue.db");
-        let fresh = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&database) {
-            Ok(_) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(SpoolError::io(&database, error)),
-        };
+        let fresh =
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&database) {
+                Ok(_) => true,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+                Err(error) => return Err(SpoolError::io(&database, error)),
+            };
         sync_directory(path).map_err(|error| SpoolError::io(path, error))?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync_directory(parent).map_err(|error| SpoolError::io(parent, error))?;
         }
-        Ok(Self { path: path.to_owned(), bodies: bodies.into(), was_clean: was_clean || fresh, _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            bodies: bodies.into(),
+            was_clean: was_clean || fresh,
+            _lock: lock,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -90,8 +97,8 @@ impl Territory {
             .map_err(|error| SpoolError::sync(&path, &error))
     }
 
-    /// Removes body files that no row names: a crash came between their sync and the commit, or between a commit
-    /// and the unlink. Only while nobody writes.
+    /// Removes body files that no row names: a crash came between their sync and the commit, or
+    /// between a commit and the unlink. Only while nobody writes.
     pub(crate) fn sweep(&self, store: &dyn Store) -> Result<usize, SpoolError> {
         let failed = |error| SpoolError::io(&self.bodies, error);
         let mut orphans = HashSet::new();

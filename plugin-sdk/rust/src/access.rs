@@ -8,7 +8,8 @@ use crate::{Address, Session, domain, extension};
 /// The null sender as a key (Postfix's `smtpd_null_access_lookup_key`).
 pub const NULL_SENDER: &str = "<>";
 
-/// A name and the domains above it, each with and without a leading dot. An address has none above it.
+/// A name and the domains above it, each with and without a leading dot. An address has none above
+/// it.
 pub fn name_keys(name: &str) -> Vec<String> {
     let mut keys = Vec::with_capacity(8);
     add_name(&mut keys, name);
@@ -43,7 +44,8 @@ pub fn address_keys(address: &str) -> Vec<String> {
     keys
 }
 
-/// `user+foo@domain`, `user@domain`, the domain and those above it, `user+foo@`, `user@`. `delimiters` as in [`extension::split`].
+/// `user+foo@domain`, `user@domain`, the domain and those above it, `user+foo@`, `user@`.
+/// `delimiters` as in [`extension::split`].
 pub fn mail_keys(address: &Address, delimiters: &str) -> Vec<String> {
     let user = extension::split(&address.local, delimiters).map(|(user, _)| user);
     let mut keys = Vec::with_capacity(8);
@@ -55,8 +57,8 @@ pub fn mail_keys(address: &Address, delimiters: &str) -> Vec<String> {
     keys
 }
 
-/// What the tables have for a client: by its verified name and the domains above that, then by its address and networks. With no tables nobody
-/// is asked, the DNS neither.
+/// What the tables have for a client: by its verified name and the domains above that, then by its
+/// address and networks. With no tables nobody is asked, the DNS neither.
 ///
 /// # Errors
 /// As [`find_in`].
@@ -64,8 +66,8 @@ pub fn find_client(tables: &[String], client: &Session) -> Result<Option<Found>,
     if tables.is_empty() {
         return Ok(None);
     }
-    // Two questions: a table of patterns is asked the first key only, and it may hold names or addresses. A name that the DNS can't tell now is
-    // as good as none.
+    // Two questions: a table of patterns is asked the first key only, and it may hold names or
+    // addresses. A name that the DNS can't tell now is as good as none.
     if let Ok(Some(name)) = client.client_name()
         && let Some(found) = find_in(tables, &name_keys(&name))?
     {
@@ -78,7 +80,11 @@ pub fn find_client(tables: &[String], client: &Session) -> Result<Option<Found>,
 ///
 /// # Errors
 /// As [`find_in`].
-pub fn find_mail(tables: &[String], address: Option<&Address>, delimiters: &str) -> Result<Option<Found>, Error> {
+pub fn find_mail(
+    tables: &[String],
+    address: Option<&Address>,
+    delimiters: &str,
+) -> Result<Option<Found>, Error> {
     match address {
         Some(address) => find_in(tables, &mail_keys(address, delimiters)),
         None => find_in(tables, &[NULL_SENDER.to_owned()]),
@@ -103,8 +109,14 @@ mod tests {
             mail_keys(&address, "+"),
             ["user+foo@b.org", "user@b.org", "b.org", ".org", "org", "user+foo@", "user@"]
         );
-        assert_eq!(mail_keys(&address, ""), ["user+foo@b.org", "b.org", ".org", "org", "user+foo@"]);
-        assert_eq!(mail_keys(&Address::new("u", "[192.0.2.1]"), ""), ["u@[192.0.2.1]", "[192.0.2.1]", "u@"]);
+        assert_eq!(
+            mail_keys(&address, ""),
+            ["user+foo@b.org", "b.org", ".org", "org", "user+foo@"]
+        );
+        assert_eq!(
+            mail_keys(&Address::new("u", "[192.0.2.1]"), ""),
+            ["u@[192.0.2.1]", "[192.0.2.1]", "u@"]
+        );
     }
 
     #[test]

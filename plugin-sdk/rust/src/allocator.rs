@@ -1,12 +1,14 @@
 //! The guest's memory: what a small plugin needs is there when its sandbox is made.
 //!
-//! The module's memory ends on a page boundary, some KiB after its data (`__heap_base`). These are served first, so that a fresh
-//! sandbox makes no system call and touches few pages; only when they are used up the host is asked for more. Blocks have sizes that
-//! are powers of two; a freed one goes to the list of its size and is the next that is handed out. Nothing is split or
-//! joined: at worst half of the memory is lost, which for a sandbox that lives for one message is a good price for a dozen
-//! instructions a call.
+//! The module's memory ends on a page boundary, some KiB after its data (`__heap_base`). These are
+//! served first, so that a fresh sandbox makes no system call and touches few pages; only when they
+//! are used up the host is asked for more. Blocks have sizes that are powers of two; a freed one
+//! goes to the list of its size and is the next that is handed out. Nothing is split or joined: at
+//! worst half of the memory is lost, which for a sandbox that lives for one message is a good price
+//! for a dozen instructions a call.
 //!
-//! The arithmetic is in [`Heap`], which knows addresses and sizes only; all that is unsafe is below it.
+//! The arithmetic is in [`Heap`], which knows addresses and sizes only; all that is unsafe is below
+//! it.
 
 /// The smallest block: room for the link of its free list, and aligned for every ordinary type.
 const SMALLEST: usize = 16;
@@ -23,9 +25,14 @@ struct Heap {
     free: [usize; CLASSES],
 }
 
-/// The size of the block for so many bytes at this alignment: none if there is no such power of two.
+/// The size of the block for so many bytes at this alignment: none if there is no such power of
+/// two.
 fn block_size(bytes: usize, align: usize) -> Option<usize> {
-    bytes.max(align).max(SMALLEST).checked_next_power_of_two().filter(|size| (size.trailing_zeros() as usize) < CLASSES)
+    bytes
+        .max(align)
+        .max(SMALLEST)
+        .checked_next_power_of_two()
+        .filter(|size| (size.trailing_zeros() as usize) < CLASSES)
 }
 
 impl Heap {
@@ -33,8 +40,9 @@ impl Heap {
         Self { next: start, end, free: [0; CLASSES] }
     }
 
-    /// An address for a block of `size` bytes (a power of two), aligned to `align` (a power of two, at most `size`). `link` reads the link
-    /// that a free block holds; `grow` makes so many bytes more and says where they end.
+    /// An address for a block of `size` bytes (a power of two), aligned to `align` (a power of two,
+    /// at most `size`). `link` reads the link that a free block holds; `grow` makes so many bytes
+    /// more and says where they end.
     fn take(
         &mut self,
         size: usize,
@@ -78,7 +86,8 @@ mod global {
     const PAGE: usize = 65_536;
 
     unsafe extern "C" {
-        /// Where the linker put the end of the module's data and stack. Only its address means anything.
+        /// Where the linker put the end of the module's data and stack. Only its address means
+        /// anything.
         static __heap_base: u8;
     }
 
@@ -87,7 +96,8 @@ mod global {
 
     struct Allocator(UnsafeCell<Option<Heap>>);
 
-    // SAFETY: a guest has one thread: the target has no others (`-Ctarget-feature=+atomics` would be needed).
+    // SAFETY: a guest has one thread: the target has no others (`-Ctarget-feature=+atomics` would
+    // be needed).
     unsafe impl Sync for Allocator {}
 
     impl Allocator {
@@ -95,15 +105,16 @@ mod global {
         /// The result must be gone before this is called again.
         #[expect(clippy::mut_from_ref, reason = "the cell's only user, one at a time")]
         unsafe fn heap(&self) -> &mut Option<Heap> {
-            // SAFETY: one thread; none of the functions below calls another of them, or anything that allocates, while it
-            // holds this.
+            // SAFETY: one thread; none of the functions below calls another of them, or anything
+            // that allocates, while it holds this.
             unsafe { &mut *self.0.get() }
         }
     }
 
-    // SAFETY: `Heap` hands out each address once until it is given back, within memory that exists and that nobody else
-    // uses: it lies between `__heap_base` and the end of the memory as it was at the first call, or in pages that only we
-    // grew. Blocks are as large and as aligned as the layout asks.
+    // SAFETY: `Heap` hands out each address once until it is given back, within memory that exists
+    // and that nobody else uses: it lies between `__heap_base` and the end of the memory as it was
+    // at the first call, or in pages that only we grew. Blocks are as large and as aligned as the
+    // layout asks.
     unsafe impl GlobalAlloc for Allocator {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             let Some(size) = block_size(layout.size(), layout.align()) else { return null_mut() };
@@ -124,7 +135,8 @@ mod global {
                     (before + pages).checked_mul(PAGE).or(Some(usize::MAX & !(PAGE - 1)))
                 }
             };
-            heap.take(size, layout.align(), link, grow).map_or(null_mut(), with_exposed_provenance_mut)
+            heap.take(size, layout.align(), link, grow)
+                .map_or(null_mut(), with_exposed_provenance_mut)
         }
 
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -140,7 +152,8 @@ mod global {
         }
 
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-            let (before, after) = (block_size(layout.size(), layout.align()), block_size(bytes, layout.align()));
+            let (before, after) =
+                (block_size(layout.size(), layout.align()), block_size(bytes, layout.align()));
             if before == after {
                 return block;
             }
@@ -176,7 +189,8 @@ mod tests {
             let size = block_size(bytes, align)?;
             let (links, limit) = (&self.links, self.limit);
             let end = self.heap.end;
-            let grow = |more: usize| Some(end + more.next_multiple_of(65_536)).filter(|end| *end <= limit);
+            let grow =
+                |more: usize| Some(end + more.next_multiple_of(65_536)).filter(|end| *end <= limit);
             Some((self.heap.take(size, align, |block| links[&block], grow)?, size))
         }
 
@@ -188,7 +202,8 @@ mod tests {
 
     #[test]
     fn blocks_are_aligned_and_never_overlap() {
-        let mut memory = Memory { heap: Heap::new(1_003, 65_536), links: HashMap::new(), limit: 16 * 65_536 };
+        let mut memory =
+            Memory { heap: Heap::new(1_003, 65_536), links: HashMap::new(), limit: 16 * 65_536 };
         let mut live: Vec<(usize, usize)> = Vec::new();
         let mut seed = 1_u32;
         for _ in 0..20_000 {
@@ -200,7 +215,12 @@ mod tests {
                 continue;
             }
             let Some((block, size)) = memory.take(bytes, align) else { continue };
-            assert!(block.is_multiple_of(align) && block.is_multiple_of(16) && block >= 1_003 && size >= bytes);
+            assert!(
+                block.is_multiple_of(align)
+                    && block.is_multiple_of(16)
+                    && block >= 1_003
+                    && size >= bytes
+            );
             assert!(block + size <= memory.heap.end);
             assert!(live.iter().all(|&(other, its)| block + size <= other || other + its <= block));
             live.push((block, size));
@@ -210,7 +230,8 @@ mod tests {
 
     #[test]
     fn what_is_freed_is_used_again() {
-        let mut memory = Memory { heap: Heap::new(0x400, 65_536), links: HashMap::new(), limit: 65_536 };
+        let mut memory =
+            Memory { heap: Heap::new(0x400, 65_536), links: HashMap::new(), limit: 65_536 };
         let (first, size) = memory.take(100, 1).unwrap();
         memory.give(first, size);
         for _ in 0..10_000 {
@@ -222,7 +243,8 @@ mod tests {
 
     #[test]
     fn too_much_is_refused() {
-        let mut memory = Memory { heap: Heap::new(0x400, 65_536), links: HashMap::new(), limit: 65_536 };
+        let mut memory =
+            Memory { heap: Heap::new(0x400, 65_536), links: HashMap::new(), limit: 65_536 };
         assert_eq!(memory.take(70_000, 1), None);
         assert_eq!(block_size(usize::MAX, 1), None);
         assert!(memory.take(60_000 - 30_000, 1).is_some());

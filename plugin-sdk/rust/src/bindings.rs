@@ -1,5 +1,5 @@
-//! What `wit/0.1` says, as Rust: generated. The imports once, the hooks as worlds of their own, so that a plugin exports
-//! only those that it has.
+//! What `wit/0.1` says, as Rust: generated. The imports once, the hooks as worlds of their own, so
+//! that a plugin exports only those that it has.
 
 #![allow(
     missing_docs,

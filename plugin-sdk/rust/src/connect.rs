@@ -1,4 +1,5 @@
-//! Other programs that the operator names. Each needs the grant `connect = ["name"]`; where it listens is the operator's to say.
+//! Other programs that the operator names. Each needs the grant `connect = ["name"]`; where it
+//! listens is the operator's to say.
 
 use crate::bindings::facteur::policy::connect as host;
 pub use host::{Ending, Error, Step};
@@ -12,7 +13,8 @@ pub fn ask(service: &str, request: &[u8], until: Ending) -> Result<Vec<u8>, Erro
     Ok(answers.into_iter().next().unwrap_or_default())
 }
 
-/// Several requests by one connection, each sent when the answer to the one before is there. From 1 to 16 of them.
+/// Several requests by one connection, each sent when the answer to the one before is there. From 1
+/// to 16 of them.
 ///
 /// # Errors
 /// As [`ask`]: of any of them.
@@ -34,11 +36,14 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Timeout)
     }
 
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated, shows the bare value.)
+    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
+    /// shows the bare value.)
     pub fn explain(&self) -> String {
         match self {
             Self::NotGranted(line) => line.clone(),
-            Self::UnknownService(name) => format!("there is no service of this name; add [services.{name}]"),
+            Self::UnknownService(name) => {
+                format!("there is no service of this name; add [services.{name}]")
+            }
             Self::Unavailable(why) => format!("it can't be asked now: {why}"),
             Self::Timeout => "it took too long".to_owned(),
             Self::TooLarge => "it said more than it may".to_owned(),

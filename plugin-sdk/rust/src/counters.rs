@@ -1,7 +1,8 @@
-//! Numbers that outlive a transaction: for rate limits and greylists. Each store needs the grant `counters = ["name"]`; all who are
-//! granted one see the same in it.
+//! Numbers that outlive a transaction: for rate limits and greylists. Each store needs the grant
+//! `counters = ["name"]`; all who are granted one see the same in it.
 //!
-//! Every call is atomic and waits for nothing. A counter that has lived its time is as one that never was.
+//! Every call is atomic and waits for nothing. A counter that has lived its time is as one that
+//! never was.
 //!
 //! ```no_run
 //! use facteur_plugin::counters::{self, Bucket, Lifetime, Taken};
@@ -40,7 +41,8 @@ pub fn get(store: &str, key: &str) -> Result<Option<Counter>, Error> {
     host::get(store, key)
 }
 
-/// Adds to the counter of this key, which begins with 0 if there is none, and gives what it is then.
+/// Adds to the counter of this key, which begins with 0 if there is none, and gives what it is
+/// then.
 ///
 /// # Errors
 /// The store isn't granted, or isn't there.
@@ -48,7 +50,8 @@ pub fn add(store: &str, key: &str, amount: u64, keep: Lifetime) -> Result<Counte
     host::add(store, key, amount, keep)
 }
 
-/// Takes tokens from the bucket of this key, which is another thing than the counter of the same key.
+/// Takes tokens from the bucket of this key, which is another thing than the counter of the same
+/// key.
 ///
 /// # Errors
 /// The store isn't granted, or isn't there.
@@ -73,11 +76,14 @@ pub fn check(store: &str) -> Result<(), String> {
 }
 
 impl Error {
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated, shows the bare value.)
+    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
+    /// shows the bare value.)
     pub fn explain(&self) -> String {
         match self {
             Self::NotGranted(line) => line.clone(),
-            Self::UnknownStore(name) => format!("there is no store of this name; add [counters.{name}]"),
+            Self::UnknownStore(name) => {
+                format!("there is no store of this name; add [counters.{name}]")
+            }
         }
     }
 }

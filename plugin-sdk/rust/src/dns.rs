@@ -11,7 +11,8 @@ pub fn addresses(name: &str) -> Result<Vec<String>, Error> {
     host::addresses(name)
 }
 
-/// The MX records of a domain, lowest preference first. Never the implicit one: a domain without any is [`Error::NoData`].
+/// The MX records of a domain, lowest preference first. Never the implicit one: a domain without
+/// any is [`Error::NoData`].
 ///
 /// # Errors
 /// Whatever the DNS said but MX records, or that it isn't granted.
@@ -61,7 +62,8 @@ impl Error {
         matches!(self, Self::Timeout | Self::ServerFailure)
     }
 
-    /// A text for the operator: what is wrong. (`Display`, which is generated, shows the bare value.)
+    /// A text for the operator: what is wrong. (`Display`, which is generated, shows the bare
+    /// value.)
     pub fn explain(&self) -> &str {
         match self {
             Self::NotGranted(line) => line,

@@ -1,11 +1,12 @@
 //! A domain and the ones above it.
 
 /// How many parents are counted, from the top: with the other keys of a lookup they fit into
-/// [`KEYS_LIMIT`](crate::lookup::KEYS_LIMIT), twice each. No domain in use is this deep; counting from the top means that
-/// nobody gets around a table by a deeper name.
+/// [`KEYS_LIMIT`](crate::lookup::KEYS_LIMIT), twice each. No domain in use is this deep; counting
+/// from the top means that nobody gets around a table by a deeper name.
 pub const PARENTS_LIMIT: usize = 24;
 
-/// The domains above this one, nearest first, without a leading dot: `a.b.c` gives `b.c` and `c`. None for an address literal.
+/// The domains above this one, nearest first, without a leading dot: `a.b.c` gives `b.c` and `c`.
+/// None for an address literal.
 pub fn parents(domain: &str) -> impl Iterator<Item = &str> {
     let literal = domain.starts_with('[');
     let all = || domain.match_indices('.').map(|(dot, _)| &domain[dot + 1..]);

@@ -1,10 +1,12 @@
-//! Address extensions: `user+foo` is `user`, where the operator set a recipient delimiter (Postfix's `recipient_delimiter`).
+//! Address extensions: `user+foo` is `user`, where the operator set a recipient delimiter
+//! (Postfix's `recipient_delimiter`).
 
-/// The user and the extension with its delimiter: `user+foo` gives `("user", "+foo")`. `delimiters` is a set of characters; the first
-/// that occurs counts. None if there is no extension, or nothing before it.
+/// The user and the extension with its delimiter: `user+foo` gives `("user", "+foo")`. `delimiters`
+/// is a set of characters; the first that occurs counts. None if there is no extension, or nothing
+/// before it.
 ///
-/// As Postfix does it, the names that belong to the mail system are never split, nor are `owner-list` and `list-request`
-/// where the delimiter is the hyphen.
+/// As Postfix does it, the names that belong to the mail system are never split, nor are
+/// `owner-list` and `list-request` where the delimiter is the hyphen.
 pub fn split<'a>(local: &'a str, delimiters: &str) -> Option<(&'a str, &'a str)> {
     let named = |name: &str| local.eq_ignore_ascii_case(name);
     if named("postmaster") || named("mailer-daemon") || named("double-bounce") {

@@ -1,4 +1,5 @@
-//! Folders of files that the operator names. Reading needs the grant `files = ["name"]`, writing `files-write = ["name"]`.
+//! Folders of files that the operator names. Reading needs the grant `files = ["name"]`, writing
+//! `files-write = ["name"]`.
 //!
 //! Paths are relative to the folder, with slashes; parts that begin with a dot are not valid.
 
@@ -21,8 +22,8 @@ pub fn info(folder: &str, path: &str) -> Result<Entry, Error> {
     host::info(folder, path)
 }
 
-/// Up to 256 names below a path (empty: the folder itself), in the order of their bytes, after this one. Fewer only at the end. The
-/// names of folders end in a slash.
+/// Up to 256 names below a path (empty: the folder itself), in the order of their bytes, after this
+/// one. Fewer only at the end. The names of folders end in a slash.
 ///
 /// # Errors
 /// As [`read`].
@@ -55,11 +56,14 @@ pub fn check(folder: &str, write: bool) -> Result<(), String> {
 }
 
 impl Error {
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated, shows the bare value.)
+    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
+    /// shows the bare value.)
     pub fn explain(&self) -> String {
         match self {
             Self::NotGranted(line) => line.clone(),
-            Self::UnknownFolder(name) => format!("there is no folder of this name; add [folders.{name}]"),
+            Self::UnknownFolder(name) => {
+                format!("there is no folder of this name; add [folders.{name}]")
+            }
             Self::NotFound => "there is no such file".to_owned(),
             Self::InvalidPath => "that is no path below the folder".to_owned(),
             Self::TooLarge => "it is too large".to_owned(),

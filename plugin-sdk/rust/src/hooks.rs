@@ -1,7 +1,8 @@
 //! The hooks as traits, and the macro that exports them.
 //!
-//! The functions are the contract's; those that a plugin need not have are given with "no opinion" as their answer. A trait's
-//! `init` is asked once a load, in a sandbox of its own; an error stops the load and is shown to the operator.
+//! The functions are the contract's; those that a plugin need not have are given with "no opinion"
+//! as their answer. A trait's `init` is asked once a load, in a sandbox of its own; an error stops
+//! the load and is shown to the operator.
 
 use crate::{Address, Failure, Message, Recipient, Session, Transaction, Verdict};
 
@@ -9,7 +10,9 @@ pub use crate::bindings::alias::exports::facteur::policy::alias::{Expansion, Tar
 pub use crate::bindings::authenticate::exports::facteur::policy::authenticate::Credentials;
 pub use crate::bindings::delivery::exports::facteur::policy::delivery::{Advice, Attempt};
 pub use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
-pub use crate::bindings::transport::exports::facteur::policy::transport::{Answer, Route, Scope, TlsLevel};
+pub use crate::bindings::transport::exports::facteur::policy::transport::{
+    Answer, Route, Scope, TlsLevel,
+};
 
 /// May this client, sender, recipient, message come in?
 pub trait Restriction {
@@ -57,19 +60,22 @@ pub trait Alias {
 pub trait Transport {
     /// Checks the settings.
     fn init() -> Result<(), String>;
-    /// At RCPT without effect but a refusal, and whenever a recipient becomes active, in a sandbox of its own.
+    /// At RCPT without effect but a refusal, and whenever a recipient becomes active, in a sandbox
+    /// of its own.
     fn next_hop(t: &Transaction, to: &Recipient) -> Result<Answer, Failure>;
 }
 
 /// What about the content, and should it change?
 ///
-/// Here alone the methods that edit may be called: those of [`Message`], and of [`Transaction`] `quarantine`, `add_recipient`,
-/// `remove_recipient` and `set_sender`. They count once `inspect` has given a verdict; a failure or a panic leaves nothing of them.
+/// Here alone the methods that edit may be called: those of [`Message`], and of [`Transaction`]
+/// `quarantine`, `add_recipient`, `remove_recipient` and `set_sender`. They count once `inspect`
+/// has given a verdict; a failure or a panic leaves nothing of them.
 pub trait Content {
     /// Checks the settings.
     fn init() -> Result<(), String>;
-    /// At the end of the message, once no restriction minds. `Accept` means no more than `Dunno`: the plugins after this one are asked, and
-    /// see what this one changed. `m` stays as it was handed over: numbers of headers and offsets mean that, whatever was edited.
+    /// At the end of the message, once no restriction minds. `Accept` means no more than `Dunno`:
+    /// the plugins after this one are asked, and see what this one changed. `m` stays as it was
+    /// handed over: numbers of headers and offsets mean that, whatever was edited.
     fn inspect(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure>;
 }
 
@@ -77,7 +83,8 @@ pub trait Content {
 pub trait Authenticate {
     /// Checks the settings.
     fn init() -> Result<(), String>;
-    /// The login that the credentials prove: printable, 320 bytes at most. None if they prove nothing. Whatever comes of it, log nothing of them.
+    /// The login that the credentials prove: printable, 320 bytes at most. None if they prove
+    /// nothing. Whatever comes of it, log nothing of them.
     fn verify(s: &Session, c: Credentials) -> Result<Option<String>, Failure>;
 }
 
@@ -85,13 +92,13 @@ pub trait Authenticate {
 pub trait Delivery {
     /// Checks the settings.
     fn init() -> Result<(), String>;
-    /// After every attempt, for each recipient, in a sandbox of its own. What was delivered (a reply of 2yz) can't be changed: only whether
-    /// the sender is told.
+    /// After every attempt, for each recipient, in a sandbox of its own. What was delivered (a
+    /// reply of 2yz) can't be changed: only whether the sender is told.
     fn after(t: &Transaction, to: &Recipient, a: Attempt) -> Result<Advice, Failure>;
 }
 
-/// Exports the hooks that a plugin has: `export!(restriction: Mine, alias: Mine);`. Once in a crate. Natively it exports nothing, so
-/// that the crate can be linked and tested.
+/// Exports the hooks that a plugin has: `export!(restriction: Mine, alias: Mine);`. Once in a
+/// crate. Natively it exports nothing, so that the crate can be linked and tested.
 #[macro_export]
 macro_rules! export {
     ($($hook:ident: $plugin:ty),+ $(,)?) => {
@@ -106,7 +113,9 @@ macro_rules! export_hook {
     (restriction: $plugin:ty) => {
         const _: () = {
             use $crate::bindings::restriction as bindings;
-            use $crate::{Failure, Message, Recipient, Restriction, Session, Stages, Transaction, Verdict};
+            use $crate::{
+                Failure, Message, Recipient, Restriction, Session, Stages, Transaction, Verdict,
+            };
 
             struct Export;
 
@@ -129,7 +138,11 @@ macro_rules! export_hook {
                 fn data(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
                     <$plugin as Restriction>::data(s, t)
                 }
-                fn end_of_data(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
+                fn end_of_data(
+                    s: &Session,
+                    t: &Transaction,
+                    m: &Message,
+                ) -> Result<Verdict, Failure> {
                     <$plugin as Restriction>::end_of_data(s, t, m)
                 }
             }

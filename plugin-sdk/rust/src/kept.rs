@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 
 /// State that [`init`](crate::Restriction::init) keeps and every other call gets back.
 ///
-/// A transaction runs in a fresh instance: the first [`get`](Kept::get) in it decodes what was kept (a flat binary form, a
-/// microsecond for some dozens of strings), later ones are free. At most 65,536 bytes.
+/// A transaction runs in a fresh instance: the first [`get`](Kept::get) in it decodes what was kept
+/// (a flat binary form, a microsecond for some dozens of strings), later ones are free. At most
+/// 65,536 bytes.
 ///
 /// ```
 /// # use facteur_plugin::Kept;
@@ -22,14 +23,19 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
         Self(OnceLock::new())
     }
 
-    /// Keeps this. Only in `init`; elsewhere it is a trap. One plugin has one such state: the last call stands.
+    /// Keeps this. Only in `init`; elsewhere it is a trap. One plugin has one such state: the last
+    /// call stands.
     ///
     /// # Errors
     /// A text for the operator: the state is too large.
     pub fn keep(&self, state: T) -> Result<(), String> {
-        let bytes = postcard::to_allocvec(&state).map_err(|error| format!("the settings can't be kept: {error}"))?;
+        let bytes = postcard::to_allocvec(&state)
+            .map_err(|error| format!("the settings can't be kept: {error}"))?;
         if bytes.len() > KEPT_LIMIT {
-            return Err(format!("the settings make {} bytes of state; at most {KEPT_LIMIT} can be kept", bytes.len()));
+            return Err(format!(
+                "the settings make {} bytes of state; at most {KEPT_LIMIT} can be kept",
+                bytes.len()
+            ));
         }
         crate::bindings::facteur::policy::settings::keep(&bytes);
         // A second hook's init in the same sandbox keeps the same.
@@ -42,9 +48,11 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
     /// # Panics
     /// If `init` kept nothing, or something else: the plugin is wrong.
     pub fn get(&self) -> &T {
-        self.0.get_or_init(|| match postcard::from_bytes(&crate::bindings::facteur::policy::settings::kept()) {
-            Ok(state) => state,
-            Err(error) => panic!("init kept no such state: {error}"),
+        self.0.get_or_init(|| {
+            match postcard::from_bytes(&crate::bindings::facteur::policy::settings::kept()) {
+                Ok(state) => state,
+                Err(error) => panic!("init kept no such state: {error}"),
+            }
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Policy plugins for the mail server facteur, in Rust.
 //!
-//! A plugin is one WebAssembly component that exports any of the hooks of `facteur:policy@0.1.0`. Here each hook is a trait:
-//! [`Restriction`], [`Alias`], [`Transport`], [`Content`], [`Authenticate`], [`Delivery`]. Implement those that the plugin
-//! has, and name them once in [`export!`]:
+//! A plugin is one WebAssembly component that exports any of the hooks of `facteur:policy@0.1.0`.
+//! Here each hook is a trait: [`Restriction`], [`Alias`], [`Transport`], [`Content`],
+//! [`Authenticate`], [`Delivery`]. Implement those that the plugin has, and name them once in
+//! [`export!`]:
 //!
 //! ```
 //! use facteur_plugin::{Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict};
@@ -25,15 +26,19 @@
 //! facteur_plugin::export!(restriction: NoThirteen);
 //! ```
 //!
-//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`], [`verify`], [`files`], [`connect`], [`log`], [`settings`] and [`clock`]. The contract itself, with
-//! every limit, is `wit/0.1`; the names here are its names. The modules [`access`], [`domain`], [`extension`],
-//! [`network`], [`status`] and [`text`] hold what nearly every mail policy needs and nobody should write twice.
+//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`],
+//! [`verify`], [`files`], [`connect`], [`log`], [`settings`] and [`clock`]. The contract itself,
+//! with every limit, is `wit/0.1`; the names here are its names. The modules [`access`],
+//! [`domain`], [`extension`], [`network`], [`status`] and [`text`] hold what nearly every mail
+//! policy needs and nobody should write twice.
 //!
-//! A transaction runs in a fresh instance, so what `init` makes of the settings is kept in a [`Kept`] and costs almost
-//! nothing to get back. On WebAssembly the crate brings its own allocator, made for that: it asks the host for no memory
-//! before the first pages are used up. Natively the host's functions panic: keep the logic that you test free of them.
+//! A transaction runs in a fresh instance, so what `init` makes of the settings is kept in a
+//! [`Kept`] and costs almost nothing to get back. On WebAssembly the crate brings its own
+//! allocator, made for that: it asks the host for no memory before the first pages are used up.
+//! Natively the host's functions panic: keep the logic that you test free of them.
 //!
-//! It doesn't speak to the network and has no clock but the host's; `std`'s clock panics on this target.
+//! It doesn't speak to the network and has no clock but the host's; `std`'s clock panics on this
+//! target.
 
 pub mod bindings;
 
@@ -66,8 +71,8 @@ pub use bindings::facteur::policy::session::{LookupFailure, Session};
 pub use bindings::facteur::policy::transaction::{Recipient, Transaction};
 pub use bindings::facteur::policy::types::{Address, Failure, RecipientClass, Reply, Verdict};
 pub use hooks::{
-    Advice, Alias, Answer, Attempt, Authenticate, Content, Credentials, Delivery, Expansion, Restriction, Route, Scope,
-    Stages, Target, TlsLevel, Transport,
+    Advice, Alias, Answer, Attempt, Authenticate, Content, Credentials, Delivery, Expansion,
+    Restriction, Route, Scope, Stages, Target, TlsLevel, Transport,
 };
 pub use kept::Kept;
 pub use period::Period;

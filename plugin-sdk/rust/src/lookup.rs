@@ -5,8 +5,8 @@ pub use crate::bindings::facteur::policy::lookup::{Error, Found};
 /// How many keys one [`find`] may have.
 pub const KEYS_LIMIT: usize = 64;
 
-/// The first of `keys` that the table has; none if it has none of them. Keys are compared in lower case. A table of patterns is
-/// asked the first key only. More than [`KEYS_LIMIT`] keys are a trap.
+/// The first of `keys` that the table has; none if it has none of them. Keys are compared in lower
+/// case. A table of patterns is asked the first key only. More than [`KEYS_LIMIT`] keys are a trap.
 ///
 /// # Errors
 /// The table isn't granted, isn't there, or can't be asked now.
@@ -14,7 +14,8 @@ pub fn find(table: &str, keys: &[String]) -> Result<Option<Found>, Error> {
     crate::bindings::facteur::policy::lookup::find(table, keys)
 }
 
-/// The first of `keys` that any of the tables has; where several have it, the first of them. As [`find`] in each.
+/// The first of `keys` that any of the tables has; where several have it, the first of them. As
+/// [`find`] in each.
 ///
 /// # Errors
 /// Any of the tables that had to be asked isn't granted, isn't there, or can't be asked now.
@@ -45,8 +46,8 @@ pub fn first<E>(
     Ok(best)
 }
 
-/// Whether the table is there and granted; to be asked in `init`. A table that can't be asked now is no error: its file may
-/// be mended while the plugin runs.
+/// Whether the table is there and granted; to be asked in `init`. A table that can't be asked now
+/// is no error: its file may be mended while the plugin runs.
 ///
 /// # Errors
 /// A text for the operator that names the table and what to do.
@@ -63,11 +64,14 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated, shows the bare value.)
+    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
+    /// shows the bare value.)
     pub fn explain(&self) -> String {
         match self {
             Self::NotGranted(line) => line.clone(),
-            Self::UnknownTable(name) => format!("there is no table of this name; add [tables.{name}]"),
+            Self::UnknownTable(name) => {
+                format!("there is no table of this name; add [tables.{name}]")
+            }
             Self::Unavailable(why) => format!("it can't be asked now: {why}"),
         }
     }
@@ -81,10 +85,21 @@ mod tests {
     fn an_earlier_key_beats_an_earlier_table() {
         let tables = ["one".to_owned(), "two".to_owned()];
         let find = |table: &str, _: &[String]| {
-            Ok::<_, ()>(Some(Found { key: if table == "one" { 2 } else { 1 }, value: table.to_owned() }))
+            Ok::<_, ()>(Some(Found {
+                key: if table == "one" { 2 } else { 1 },
+                value: table.to_owned(),
+            }))
         };
-        assert_eq!(first(&tables, &[], find).unwrap().map(|found| found.value).as_deref(), Some("two"));
-        let find = |table: &str, _: &[String]| Ok::<_, ()>(Some(Found { key: 1, value: table.to_owned() }));
-        assert_eq!(first(&tables, &[], find).unwrap().map(|found| found.value).as_deref(), Some("one"));
+        assert_eq!(
+            first(&tables, &[], find).unwrap().map(|found| found.value).as_deref(),
+            Some("two")
+        );
+        let find = |table: &str, _: &[String]| {
+            Ok::<_, ()>(Some(Found { key: 1, value: table.to_owned() }))
+        };
+        assert_eq!(
+            first(&tables, &[], find).unwrap().map(|found| found.value).as_deref(),
+            Some("one")
+        );
     }
 }

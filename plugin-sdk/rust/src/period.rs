@@ -6,12 +6,19 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Name and milliseconds of a unit, the largest first.
-const UNITS: [(&str, u64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 6] = [
+    ("w", 604_800_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 /// The longest, 400 days: what the host counts at most.
 const LONGEST: u64 = 400 * 86_400_000;
 
-/// A time in milliseconds, at most 400 days. The operator writes it as text, with a unit; what is [kept](crate::Kept) of it is the number.
+/// A time in milliseconds, at most 400 days. The operator writes it as text, with a unit; what is
+/// [kept](crate::Kept) of it is the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub u64);
 
@@ -38,7 +45,8 @@ impl Period {
 impl fmt::Display for Period {
     /// In the largest unit that fits, so that it can be read back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) = UNITS.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)).unwrap_or(&("ms", 1));
+        let (unit, factor) =
+            UNITS.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)).unwrap_or(&("ms", 1));
         write!(f, "{}{unit}", self.0 / factor)
     }
 }
@@ -56,7 +64,9 @@ impl<'de> Deserialize<'de> for Period {
         }
         let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format_args!("\"{text}\" is no time; write \"5m\", \"36h\" or \"35d\", at most 400 days"))
+            D::Error::custom(format_args!(
+                "\"{text}\" is no time; write \"5m\", \"36h\" or \"35d\", at most 400 days"
+            ))
         })
     }
 }
@@ -67,11 +77,19 @@ mod tests {
 
     #[test]
     fn a_time_is_written_and_read() {
-        for (text, milliseconds) in
-            [("250ms", 250), ("90s", 90_000), ("5m", 300_000), ("36h", 129_600_000), ("35d", 3_024_000_000)]
-        {
+        for (text, milliseconds) in [
+            ("250ms", 250),
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("36h", 129_600_000),
+            ("35d", 3_024_000_000),
+        ] {
             assert_eq!(Period::parse(text), Some(Period(milliseconds)), "{text}");
-            assert_eq!(Period::parse(&Period(milliseconds).to_string()), Some(Period(milliseconds)), "{text}");
+            assert_eq!(
+                Period::parse(&Period(milliseconds).to_string()),
+                Some(Period(milliseconds)),
+                "{text}"
+            );
         }
         for text in ["", "5", "m", "5 years", "401d", "-1h", "99999999999999999999d"] {
             assert_eq!(Period::parse(text), None, "{text}");
@@ -80,9 +98,16 @@ mod tests {
 
     #[test]
     fn settings_say_it_in_words_and_state_in_numbers() {
-        assert_eq!(crate::settings::parse::<Vec<Period>>(r#"["5m"]"#), Ok(vec![Period::minutes(5)]));
+        assert_eq!(
+            crate::settings::parse::<Vec<Period>>(r#"["5m"]"#),
+            Ok(vec![Period::minutes(5)])
+        );
         let told = crate::settings::parse::<Vec<Period>>(r#"["soon"]"#).unwrap_err();
-        assert_eq!(told, "setting \"[0]\": \"soon\" is no time; write \"5m\", \"36h\" or \"35d\", at most 400 days");
+        assert_eq!(
+            told,
+            "setting \"[0]\": \"soon\" is no time; write \"5m\", \"36h\" or \"35d\", at most 400 \
+             days"
+        );
         let bytes = postcard::to_allocvec(&Period::days(35)).unwrap();
         assert_eq!(postcard::from_bytes(&bytes), Ok(Period::days(35)));
     }

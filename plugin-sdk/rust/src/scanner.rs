@@ -1,4 +1,5 @@
-//! The operator's virus scanners. Each needs the grant `scanner = ["name"]`. The message's bytes never enter the plugin.
+//! The operator's virus scanners. Each needs the grant `scanner = ["name"]`. The message's bytes
+//! never enter the plugin.
 
 use crate::Message;
 use crate::bindings::facteur::policy::scanner as host;
@@ -26,11 +27,14 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated, shows the bare value.)
+    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
+    /// shows the bare value.)
     pub fn explain(&self) -> String {
         match self {
             Self::NotGranted(line) => line.clone(),
-            Self::UnknownScanner(name) => format!("there is no scanner of this name; add [scanners.{name}]"),
+            Self::UnknownScanner(name) => {
+                format!("there is no scanner of this name; add [scanners.{name}]")
+            }
             Self::Unavailable(why) => format!("it can't be asked now: {why}"),
             Self::TooLarge => "the message is larger than it takes".to_owned(),
         }

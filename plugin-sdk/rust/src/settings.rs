@@ -1,7 +1,8 @@
 //! `[plugin.settings]`, read once, in `init`.
 //!
-//! Describe them as a type that derives [`serde::Deserialize`], with `#[serde(deny_unknown_fields)]`, so that a misspelt word is told to
-//! the operator, and `#[serde(rename_all = "kebab-case")]`, as the rest of the configuration is written.
+//! Describe them as a type that derives [`serde::Deserialize`], with
+//! `#[serde(deny_unknown_fields)]`, so that a misspelt word is told to the operator, and
+//! `#[serde(rename_all = "kebab-case")]`, as the rest of the configuration is written.
 
 use serde::de::DeserializeOwned;
 

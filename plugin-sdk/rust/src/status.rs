@@ -1,4 +1,5 @@
-//! Enhanced status codes (RFC 3463) in the texts of tables, as Postfix has them: `5.1.2 this domain has moved`.
+//! Enhanced status codes (RFC 3463) in the texts of tables, as Postfix has them: `5.1.2 this domain
+//! has moved`.
 
 /// The enhanced status code that a text begins with, if any, and the text after it.
 pub fn split(text: &str) -> (Option<&str>, &str) {
@@ -15,7 +16,9 @@ pub fn in_class(status: &str, code: u16) -> String {
 
 /// `class.subject.detail`: 2, 4 or 5, and two numbers of one to three digits.
 fn is_status(text: &str) -> bool {
-    let number = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |part: &str| {
+        (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let mut parts = text.split('.');
     matches!(parts.next(), Some("2" | "4" | "5"))
         && parts.next().is_some_and(number)

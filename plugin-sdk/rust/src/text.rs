@@ -1,6 +1,7 @@
 //! Texts from elsewhere, made fit for a reply, a header or a log line.
 
-/// A text on one line, of at most `limit` bytes: control characters become spaces, what is too much is cut between two characters.
+/// A text on one line, of at most `limit` bytes: control characters become spaces, what is too much
+/// is cut between two characters.
 pub fn clean(text: &str, limit: usize) -> String {
     let mut cleaned = String::with_capacity(text.len().min(limit));
     for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {

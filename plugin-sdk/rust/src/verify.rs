@@ -1,11 +1,12 @@
-//! Whether mail for an address would be taken: by this host, or by the server it goes to. Needs the grant `verify = true`.
+//! Whether mail for an address would be taken: by this host, or by the server it goes to. Needs the
+//! grant `verify = true`.
 
 use crate::Address;
 use crate::bindings::facteur::policy::verify as host;
 pub use host::{Error, Outcome};
 
-/// Whether mail for this address would be taken. The host asks another server at most once in a while, and answers from what it
-/// heard; a first question may take some seconds.
+/// Whether mail for this address would be taken. The host asks another server at most once in a
+/// while, and answers from what it heard; a first question may take some seconds.
 ///
 /// # Errors
 /// It isn't granted.
@@ -22,7 +23,8 @@ pub fn check() -> Result<(), String> {
 }
 
 impl Error {
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated, shows the bare value.)
+    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
+    /// shows the bare value.)
     pub fn explain(&self) -> &str {
         match self {
             Self::NotGranted(line) => line,

@@ -21,7 +21,8 @@ pub trait Tables {
 /// What this address stands for.
 ///
 /// # Errors
-/// A table can't be asked, or its entry can't be read: the recipient waits, since tables can be mended.
+/// A table can't be asked, or its entry can't be read: the recipient waits, since tables can be
+/// mended.
 pub fn expand(
     settings: &Settings,
     tables: &impl Tables,
@@ -34,7 +35,8 @@ pub fn expand(
     // An address that stands for itself, alone or among others, goes on to the aliases.
     let mut targets = Vec::with_capacity(found.len());
     for target in found {
-        let alias = if target == *address { aliases(settings, tables, address, class)? } else { None };
+        let alias =
+            if target == *address { aliases(settings, tables, address, class)? } else { None };
         match alias {
             Some(alias) => targets.extend(alias),
             None => targets.push(Target::Address(target)),
@@ -47,7 +49,11 @@ pub fn expand(
 ///
 /// # Errors
 /// A table can't be asked.
-pub fn owner(settings: &Settings, tables: &impl Tables, of: &Address) -> Result<Option<Address>, Failure> {
+pub fn owner(
+    settings: &Settings,
+    tables: &impl Tables,
+    of: &Address,
+) -> Result<Option<Address>, Failure> {
     // What a virtual table turned into something else never came to the aliases.
     if let Some(found) = virtual_targets(settings, tables, of, RecipientClass::Local)?
         && !found.contains(of)
@@ -87,9 +93,13 @@ fn aliases(
     if class != RecipientClass::Local || settings.aliases.is_empty() {
         return Ok(None);
     }
-    let Some(found) = find(tables, &settings.aliases, &names(settings, address))? else { return Ok(None) };
+    let Some(found) = find(tables, &settings.aliases, &names(settings, address))? else {
+        return Ok(None);
+    };
     match rhs::parse(&found.value) {
-        Ok(targets) if targets.is_empty() => Err(Failure::transient(format!("alias tables: nothing for {address}"))),
+        Ok(targets) if targets.is_empty() => {
+            Err(Failure::transient(format!("alias tables: nothing for {address}")))
+        }
         Ok(mut targets) => {
             for target in &mut targets {
                 if let Target::Address(target) = target {
@@ -102,9 +112,15 @@ fn aliases(
     }
 }
 
-/// A bare name that is another alias means that one, whatever the origin: it keeps the domain of the address it came from, so that it is
-/// asked about next. (Postfix gives it the origin first, and where that is no domain of this machine never sees the alias.)
-fn keep_alias(settings: &Settings, tables: &impl Tables, of: &Address, target: &mut Address) -> Result<(), Failure> {
+/// A bare name that is another alias means that one, whatever the origin: it keeps the domain of
+/// the address it came from, so that it is asked about next. (Postfix gives it the origin first,
+/// and where that is no domain of this machine never sees the alias.)
+fn keep_alias(
+    settings: &Settings,
+    tables: &impl Tables,
+    of: &Address,
+    target: &mut Address,
+) -> Result<(), Failure> {
     let other = target.domain.is_empty() && !target.local.eq_ignore_ascii_case(&of.local);
     if other && find(tables, &settings.aliases, &names(settings, target))?.is_some() {
         target.domain.clone_from(&of.domain);
@@ -160,7 +176,8 @@ mod tests {
                 }
                 let keys = keys.iter().map(|key| key.to_lowercase()).enumerate();
                 let mut hits = keys.filter_map(|(number, key)| {
-                    let (_, _, value) = self.0.iter().find(|(its, known, _)| *its == table && *known == key)?;
+                    let (_, _, value) =
+                        self.0.iter().find(|(its, known, _)| *its == table && *known == key)?;
                     Some(Found { key: u32::try_from(number).unwrap(), value: (*value).to_owned() })
                 });
                 Ok(hits.next())
@@ -171,8 +188,11 @@ mod tests {
     }
 
     fn site() -> (Settings, Fake) {
-        let settings =
-            Settings { aliases: vec!["aliases".into()], virtual_: vec!["virtual".into()], delimiter: String::new() };
+        let settings = Settings {
+            aliases: vec!["aliases".into()],
+            virtual_: vec!["virtual".into()],
+            delimiter: String::new(),
+        };
         let fake = Fake(vec![
             ("aliases", "root", "louen, admin"),
             ("aliases", "prenom.nom", "louen"),
@@ -199,7 +219,11 @@ mod tests {
     }
 
     fn to(list: &[(&str, &str)]) -> Expansion {
-        Expansion::Targets(list.iter().map(|(local, domain)| Target::Address(Address::new(*local, *domain))).collect())
+        Expansion::Targets(
+            list.iter()
+                .map(|(local, domain)| Target::Address(Address::new(*local, *domain)))
+                .collect(),
+        )
     }
 
     use RecipientClass::{Local, Other, VirtualAlias};
@@ -221,7 +245,8 @@ mod tests {
 
     #[test]
     fn an_alias_that_names_another_alias_means_it() {
-        let expected = [("President", "here.org"), ("secretaire", ""), ("bureau", ""), ("chef", "y.org")];
+        let expected =
+            [("President", "here.org"), ("secretaire", ""), ("bureau", ""), ("chef", "y.org")];
         assert_eq!(ask("bureau", "here.org", Local), to(&expected));
     }
 
@@ -235,7 +260,9 @@ mod tests {
     #[test]
     fn a_list_has_its_owner() {
         let (settings, fake) = site();
-        let owner = |local: &str, domain: &str| owner(&settings, &fake, &Address::new(local, domain)).unwrap();
+        let owner = |local: &str, domain: &str| {
+            owner(&settings, &fake, &Address::new(local, domain)).unwrap()
+        };
         assert_eq!(owner("annonces", "here.org"), Some(Address::new("owner-annonces", "")));
         assert_eq!(owner("Annonces", "here.org"), Some(Address::new("owner-Annonces", "")));
         assert_eq!(owner("owner-annonces", "here.org"), None);
@@ -247,20 +274,26 @@ mod tests {
     fn an_extension_finds_its_user() {
         let (settings, fake) = site();
         let settings = Settings { delimiter: "+".into(), ..settings };
-        let ask =
-            |local: &str, domain: &str, class| expand(&settings, &fake, &Address::new(local, domain), class).unwrap();
+        let ask = |local: &str, domain: &str, class| {
+            expand(&settings, &fake, &Address::new(local, domain), class).unwrap()
+        };
         // Aliases don't hand an extension on, virtual tables do.
         assert_eq!(ask("prenom.nom+x", "here.org", Local), to(&[("louen", "")]));
-        assert_eq!(ask("prez+x", "elfic.net", VirtualAlias), to(&[("president+x", "student.ecp.fr")]));
+        assert_eq!(
+            ask("prez+x", "elfic.net", VirtualAlias),
+            to(&[("president+x", "student.ecp.fr")])
+        );
     }
 
     #[test]
     fn what_cant_be_asked_or_read_waits() {
         let (settings, fake) = site();
-        let failed = expand(&settings, &fake, &Address::new("broken", "here.org"), Local).unwrap_err();
+        let failed =
+            expand(&settings, &fake, &Address::new("broken", "here.org"), Local).unwrap_err();
         assert!(failed.transient && failed.reason.contains("broken@here.org"), "{failed:?}");
         let settings = Settings { virtual_: vec!["down".into()], ..settings };
-        let failed = expand(&settings, &fake, &Address::new("root", "here.org"), Local).unwrap_err();
+        let failed =
+            expand(&settings, &fake, &Address::new("root", "here.org"), Local).unwrap_err();
         assert!(failed.transient && failed.reason.contains("down"), "{failed:?}");
     }
 }

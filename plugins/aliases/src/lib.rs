@@ -1,10 +1,11 @@
 //! Who really gets it, by Postfix's virtual(5) and aliases(5) tables.
 //!
-//! Virtual tables apply to every recipient, aliases to recipients of the class `local` only. This plugin takes one step at a time; the
-//! host repeats it. An address that no table has is nobody's business here: a mailbox may vouch for it.
+//! Virtual tables apply to every recipient, aliases to recipients of the class `local` only. This
+//! plugin takes one step at a time; the host repeats it. An address that no table has is nobody's
+//! business here: a mailbox may vouch for it.
 //!
-//! Commands, files and includes are told by their type, from aliases only; whether they are delivered to is the host's to
-//! say. It reads no file and runs nothing.
+//! Commands, files and includes are told by their type, from aliases only; whether they are
+//! delivered to is the host's to say. It reads no file and runs nothing.
 //!
 //! ```toml
 //! [plugin.settings]
@@ -32,7 +33,11 @@ struct Aliases;
 struct Host;
 
 impl Tables for Host {
-    fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<lookup::Found>, lookup::Error> {
+    fn find(
+        &self,
+        tables: &[String],
+        keys: &[String],
+    ) -> Result<Option<lookup::Found>, lookup::Error> {
         lookup::find_in(tables, keys)
     }
 

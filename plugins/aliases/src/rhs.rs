@@ -1,7 +1,9 @@
-//! The right-hand side of an alias: `louen, "jean du bde"@example.org, "|/bin/command with arguments", :include:/path`.
+//! The right-hand side of an alias: `louen, "jean du bde"@example.org, "|/bin/command with
+//! arguments", :include:/path`.
 //!
-//! Items are parted by commas, addresses also by white space. Quotes and backslashes are RFC 5322's: they protect what they
-//! hold and vanish. What an item is, its first character says; a quoted `@` is part of the local part.
+//! Items are parted by commas, addresses also by white space. Quotes and backslashes are RFC
+//! 5322's: they protect what they hold and vanish. What an item is, its first character says; a
+//! quoted `@` is part of the local part.
 
 use facteur_plugin::{Address, Target};
 
@@ -95,8 +97,8 @@ fn target(item: &Item) -> Result<Target, String> {
         return Ok(Target::Address(Address::new(local, domain.to_ascii_lowercase())));
     }
     if let Some(command) = text.strip_prefix('|') {
-        let arguments =
-            words::split(command).ok_or_else(|| format!("a command with a quote that is not closed: {text}"))?;
+        let arguments = words::split(command)
+            .ok_or_else(|| format!("a command with a quote that is not closed: {text}"))?;
         if arguments.is_empty() {
             return Err("an empty command".to_owned());
         }
@@ -137,10 +139,20 @@ mod tests {
         assert_eq!(parse("louen, admin").unwrap(), [address("louen", ""), address("admin", "")]);
         assert_eq!(
             parse("president, tresorier,\tsecretaire@student.ecp.fr").unwrap(),
-            [address("president", ""), address("tresorier", ""), address("secretaire", "student.ecp.fr")]
+            [
+                address("president", ""),
+                address("tresorier", ""),
+                address("secretaire", "student.ecp.fr")
+            ]
         );
-        assert_eq!(parse("\"|/usr/local/bin/ticket\"").unwrap(), [command(&["/usr/local/bin/ticket"])]);
-        assert_eq!(parse("/var/mail/archives").unwrap(), [Target::File("/var/mail/archives".into())]);
+        assert_eq!(
+            parse("\"|/usr/local/bin/ticket\"").unwrap(),
+            [command(&["/usr/local/bin/ticket"])]
+        );
+        assert_eq!(
+            parse("/var/mail/archives").unwrap(),
+            [Target::File("/var/mail/archives".into())]
+        );
         assert_eq!(
             parse(":include:/etc/mail/annonces.list").unwrap(),
             [Target::Include("/etc/mail/annonces.list".into())]
@@ -149,7 +161,10 @@ mod tests {
 
     #[test]
     fn quotes_make_local_parts() {
-        assert_eq!(parse("\"jean du bde\"@bde-ecp.com").unwrap(), [address("jean du bde", "bde-ecp.com")]);
+        assert_eq!(
+            parse("\"jean du bde\"@bde-ecp.com").unwrap(),
+            [address("jean du bde", "bde-ecp.com")]
+        );
         assert_eq!(parse("\"a@b\"@c.org, d").unwrap(), [address("a@b", "c.org"), address("d", "")]);
         assert_eq!(parse("\"a, b\"").unwrap(), [address("a, b", "")]);
         assert_eq!(parse("\\louen").unwrap(), [address("louen", "")]);
@@ -164,22 +179,32 @@ mod tests {
         assert_eq!(parse("/S=x/@x.org").unwrap(), [address("/S=x/", "x.org")]);
         // A command may have an @, quoted or not.
         assert_eq!(parse("\"|/bin/x -f a@b\"").unwrap(), [command(&["/bin/x", "-f", "a@b"])]);
-        assert_eq!(parse("|/bin/x -f a@b, louen").unwrap(), [command(&["/bin/x", "-f", "a@b"]), address("louen", "")]);
+        assert_eq!(
+            parse("|/bin/x -f a@b, louen").unwrap(),
+            [command(&["/bin/x", "-f", "a@b"]), address("louen", "")]
+        );
         assert_eq!(parse("|\"/bin/x 'a b'\"").unwrap(), [command(&["/bin/x", "a b"])]);
     }
 
     #[test]
     fn names_and_spaces() {
         assert_eq!(parse("a b@x.org").unwrap(), [address("a", ""), address("b", "x.org")]);
-        assert_eq!(parse("Jean du BDE <jean@x.org>, b").unwrap(), [address("jean", "x.org"), address("b", "")]);
-        assert_eq!(parse("a, \"Du, Jean\" <jean@x.org>").unwrap(), [address("a", ""), address("jean", "x.org")]);
+        assert_eq!(
+            parse("Jean du BDE <jean@x.org>, b").unwrap(),
+            [address("jean", "x.org"), address("b", "")]
+        );
+        assert_eq!(
+            parse("a, \"Du, Jean\" <jean@x.org>").unwrap(),
+            [address("a", ""), address("jean", "x.org")]
+        );
         assert_eq!(parse("User@EXAMPLE.org").unwrap(), [address("User", "example.org")]);
         assert_eq!(parse(" , ").unwrap(), []);
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        for text in ["\"open", "@x.org", "a@", ":include:list", ":fail: no", "|", "\"|/bin/x 'a\""] {
+        for text in ["\"open", "@x.org", "a@", ":include:list", ":fail: no", "|", "\"|/bin/x 'a\""]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

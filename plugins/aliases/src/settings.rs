@@ -21,11 +21,18 @@ mod tests {
 
     #[test]
     fn the_settings_are_read() {
-        let settings: Settings =
-            facteur_plugin::settings::parse(r#"{"aliases": ["a"], "virtual": ["b", "c"], "delimiter": "+"}"#).unwrap();
-        assert_eq!((settings.aliases.len(), settings.virtual_.len(), &*settings.delimiter), (1, 2, "+"));
+        let settings: Settings = facteur_plugin::settings::parse(
+            r#"{"aliases": ["a"], "virtual": ["b", "c"], "delimiter": "+"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (settings.aliases.len(), settings.virtual_.len(), &*settings.delimiter),
+            (1, 2, "+")
+        );
         assert!(facteur_plugin::settings::parse::<Settings>("{}").is_ok());
-        let told = facteur_plugin::settings::parse::<Settings>(r#"{"virtuals": []}"#).err().unwrap_or_default();
+        let told = facteur_plugin::settings::parse::<Settings>(r#"{"virtuals": []}"#)
+            .err()
+            .unwrap_or_default();
         assert!(told.contains("virtuals"), "{told}");
     }
 }

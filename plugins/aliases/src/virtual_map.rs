@@ -14,11 +14,16 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// `user+foo@domain`, `user@domain`; for a domain of this machine `user+foo` and `user` too; `@domain`.
+    /// `user+foo@domain`, `user@domain`; for a domain of this machine `user+foo` and `user` too;
+    /// `@domain`.
     pub fn of(settings: &Settings, address: &Address, class: RecipientClass) -> Self {
         let Address { local, domain } = address;
         let split = extension::split(local, &settings.delimiter);
-        let mut made = Self { all: Vec::with_capacity(5), unmatched: Vec::with_capacity(5), extension: String::new() };
+        let mut made = Self {
+            all: Vec::with_capacity(5),
+            unmatched: Vec::with_capacity(5),
+            extension: String::new(),
+        };
         let mut add = |key: String, unmatched: bool| {
             made.all.push(key);
             made.unmatched.push(unmatched);
@@ -40,12 +45,19 @@ impl Keys {
         made
     }
 
-    /// The addresses that the value of this key stands for. An extension that the key didn't have goes on to each of them
-    /// (Postfix's `propagate_unmatched_extensions`). `@other` means the same user there.
+    /// The addresses that the value of this key stands for. An extension that the key didn't have
+    /// goes on to each of them (Postfix's `propagate_unmatched_extensions`). `@other` means the
+    /// same user there.
     ///
     /// # Errors
     /// What is wrong with it. What is no address is told to `warn` and left out.
-    pub fn value(&self, address: &Address, key: u32, value: &str, warn: impl Fn(&str)) -> Result<Vec<Address>, String> {
+    pub fn value(
+        &self,
+        address: &Address,
+        key: u32,
+        value: &str,
+        warn: impl Fn(&str),
+    ) -> Result<Vec<Address>, String> {
         let unmatched = self.unmatched.get(key as usize).copied().unwrap_or_default();
         let extension = if unmatched { self.extension.as_str() } else { "" };
         let value = value.trim();
@@ -62,7 +74,9 @@ impl Keys {
         for target in rhs::parse(rest)? {
             match target {
                 Target::Address(address) => found.push(address),
-                other => warn(&format!("virtual tables hold addresses only; ignored for {address}: {other:?}")),
+                other => warn(&format!(
+                    "virtual tables hold addresses only; ignored for {address}: {other:?}"
+                )),
             }
         }
         if found.is_empty() {
@@ -86,12 +100,18 @@ mod tests {
     #[test]
     fn keys_are_in_postfix_order() {
         let address = Address::new("user+foo", "x.org");
-        assert_eq!(keys(&address, RecipientClass::VirtualAlias).all, ["user+foo@x.org", "user@x.org", "@x.org"]);
+        assert_eq!(
+            keys(&address, RecipientClass::VirtualAlias).all,
+            ["user+foo@x.org", "user@x.org", "@x.org"]
+        );
         assert_eq!(
             keys(&address, RecipientClass::Local).all,
             ["user+foo@x.org", "user@x.org", "user+foo", "user", "@x.org"]
         );
-        assert_eq!(keys(&Address::new("u", "x.org"), RecipientClass::Other).all, ["u@x.org", "@x.org"]);
+        assert_eq!(
+            keys(&Address::new("u", "x.org"), RecipientClass::Other).all,
+            ["u@x.org", "@x.org"]
+        );
     }
 
     #[test]
@@ -100,10 +120,16 @@ mod tests {
         let keys = keys(&address, RecipientClass::VirtualAlias);
         let value = |key, value: &str| keys.value(&address, key, value, |_| ()).unwrap();
         assert_eq!(value(0, "a@y.org, b"), [Address::new("a", "y.org"), Address::new("b", "")]);
-        assert_eq!(value(1, "a@y.org, b"), [Address::new("a+foo", "y.org"), Address::new("b+foo", "")]);
+        assert_eq!(
+            value(1, "a@y.org, b"),
+            [Address::new("a+foo", "y.org"), Address::new("b+foo", "")]
+        );
         assert_eq!(value(2, "c@y.org"), [Address::new("c+foo", "y.org")]);
         assert_eq!(value(2, "@Z.org"), [Address::new("user+foo", "z.org")]);
-        assert_eq!(value(0, "@z.org, d@z.org"), [Address::new("user+foo", "z.org"), Address::new("d", "z.org")]);
+        assert_eq!(
+            value(0, "@z.org, d@z.org"),
+            [Address::new("user+foo", "z.org"), Address::new("d", "z.org")]
+        );
     }
 
     #[test]
@@ -112,7 +138,10 @@ mod tests {
         let keys = keys(&address, RecipientClass::VirtualAlias);
         let told = std::cell::RefCell::new(Vec::new());
         let warn = |text: &str| told.borrow_mut().push(text.to_owned());
-        assert_eq!(keys.value(&address, 0, "\"|/bin/x\", a@y.org", warn).unwrap(), [Address::new("a", "y.org")]);
+        assert_eq!(
+            keys.value(&address, 0, "\"|/bin/x\", a@y.org", warn).unwrap(),
+            [Address::new("a", "y.org")]
+        );
         assert_eq!(told.borrow().len(), 1);
         assert!(keys.value(&address, 0, "/etc/passwd", |_| ()).is_err());
         assert!(keys.value(&address, 0, "", |_| ()).is_err());

@@ -1,4 +1,5 @@
-//! A command line as words, as a shell would split it, without a shell: quotes and backslashes protect, nothing is expanded.
+//! A command line as words, as a shell would split it, without a shell: quotes and backslashes
+//! protect, nothing is expanded.
 
 /// The words. None if a quote is not closed.
 pub fn split(line: &str) -> Option<Vec<String>> {
@@ -46,7 +47,10 @@ mod tests {
     fn words_are_a_shells() {
         let words = |line| split(line).unwrap();
         assert_eq!(words(" /bin/x  -a b "), ["/bin/x", "-a", "b"]);
-        assert_eq!(words(r#"x 'a "b' "c 'd" e\ f "" g"h"i"#), ["x", "a \"b", "c 'd", "e f", "", "ghi"]);
+        assert_eq!(
+            words(r#"x 'a "b' "c 'd" e\ f "" g"h"i"#),
+            ["x", "a \"b", "c 'd", "e f", "", "ghi"]
+        );
         assert_eq!(words(r#""\"\n""#), ["\"\\n"]);
         assert_eq!(words("$HOME;rm `x`"), ["$HOME;rm", "`x`"]);
         assert_eq!(split("'open"), None);

@@ -55,14 +55,20 @@ pub enum Decision {
 pub fn decide(settings: &Settings, outcome: Option<Outcome>) -> Decision {
     match (outcome, settings.infected, settings.too_large) {
         (Some(Outcome::Clean), _, _) | (None, _, TooLarge::Accept) => Decision::Pass,
-        (None, _, TooLarge::Reject) => {
-            Decision::Reject(Reply::new(552, "5.3.4", "message is too large to be scanned for viruses"))
-        }
+        (None, _, TooLarge::Reject) => Decision::Reject(Reply::new(
+            552,
+            "5.3.4",
+            "message is too large to be scanned for viruses",
+        )),
         (Some(Outcome::Infected(name)), Infected::Reject, _) => {
             Decision::Reject(Reply::new(554, "5.7.1", format!("virus {name} found")))
         }
-        (Some(Outcome::Infected(name)), Infected::Hold, _) => Decision::Hold(format!("virus {name} found")),
-        (Some(Outcome::Infected(name)), Infected::Header, _) => Decision::Mark(format!("Infected ({name})")),
+        (Some(Outcome::Infected(name)), Infected::Hold, _) => {
+            Decision::Hold(format!("virus {name} found"))
+        }
+        (Some(Outcome::Infected(name)), Infected::Header, _) => {
+            Decision::Mark(format!("Infected ({name})"))
+        }
     }
 }
 
@@ -102,14 +108,22 @@ mod tests {
 
     #[test]
     fn what_was_not_scanned_passes_only_where_the_operator_says_so() {
-        assert!(matches!(decided(r#"{"scanner": "av"}"#, None), Decision::Reject(reply) if reply.code == 552));
+        assert!(
+            matches!(decided(r#"{"scanner": "av"}"#, None), Decision::Reject(reply) if reply.code == 552)
+        );
         assert_eq!(decided(r#"{"scanner": "av", "too-large": "accept"}"#, None), Decision::Pass);
     }
 
     #[test]
     fn the_settings_name_their_errors() {
         assert!(settings("{}").unwrap_err().contains("scanner"));
-        assert!(settings(r#"{"scanner": "av", "infected": "drop"}"#).unwrap_err().contains("\"infected\""));
-        assert!(settings(r#"{"scanner": "av", "infectd": "hold"}"#).unwrap_err().contains("infectd"));
+        assert!(
+            settings(r#"{"scanner": "av", "infected": "drop"}"#)
+                .unwrap_err()
+                .contains("\"infected\"")
+        );
+        assert!(
+            settings(r#"{"scanner": "av", "infectd": "hold"}"#).unwrap_err().contains("infectd")
+        );
     }
 }

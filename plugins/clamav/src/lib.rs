@@ -1,8 +1,9 @@
 //! Turns away messages in which clamd finds a virus.
 //!
-//! The host hands the message to the operator's scanner; not a byte of it enters the plugin. What couldn't be scanned is never let in as if it
-//! were clean: while no clamd answers, the operator's `on-error` says what the client hears (by default that it may try again), and for a message
-//! that is too large for the scanner there is a setting.
+//! The host hands the message to the operator's scanner; not a byte of it enters the plugin. What
+//! couldn't be scanned is never let in as if it were clean: while no clamd answers, the operator's
+//! `on-error` says what the client hears (by default that it may try again), and for a message that
+//! is too large for the scanner there is a setting.
 //!
 //! ```toml
 //! [plugin.settings]
@@ -16,7 +17,9 @@
 mod decision;
 
 use facteur_plugin::scanner::{self, Error};
-use facteur_plugin::{Content, Failure, Kept, Message, Session, Transaction, Verdict, log, settings};
+use facteur_plugin::{
+    Content, Failure, Kept, Message, Session, Transaction, Verdict, log, settings,
+};
 
 use decision::{Decision, Settings, decide};
 

@@ -1,8 +1,9 @@
 //! Refuses clients and senders that DNS lists warn of (RFC 5782), and lets others vouch for them.
 //!
-//! Each list has a weight; those that list the client, its name, its HELO or the sender's domain are added up, and who comes to the threshold is
-//! refused with the reason that the heaviest of them gives. A list that doesn't answer says nothing; `on-failure = "defer"` makes mail wait that it
-//! might have stopped. Trusted clients and those who logged in are never looked up.
+//! Each list has a weight; those that list the client, its name, its HELO or the sender's domain
+//! are added up, and who comes to the threshold is refused with the reason that the heaviest of
+//! them gives. A list that doesn't answer says nothing; `on-failure = "defer"` makes mail wait that
+//! it might have stopped. Trusted clients and those who logged in are never looked up.
 //!
 //! ```toml
 //! [[plugin]]
@@ -21,7 +22,9 @@ mod score;
 mod settings;
 mod subject;
 
-use facteur_plugin::{Failure, Kept, Restriction, Session, Stages, Transaction, Verdict, clock, dns, log};
+use facteur_plugin::{
+    Failure, Kept, Restriction, Session, Stages, Transaction, Verdict, clock, dns, log,
+};
 
 use score::{Dns, judge};
 use settings::Settings;
@@ -65,7 +68,8 @@ fn verdict(s: &Session, t: Option<&Transaction>) -> Verdict {
         return Verdict::Dunno;
     }
     let settings = SETTINGS.get();
-    let mut asked: Vec<(Subject, &[list::List])> = vec![(Subject::Client(s.client_address()), &settings.client)];
+    let mut asked: Vec<(Subject, &[list::List])> =
+        vec![(Subject::Client(s.client_address()), &settings.client)];
     // Not even its name is looked up if no list is there to be asked about it.
     if !settings.client_name.is_empty()
         && let Ok(Some(name)) = s.client_name()

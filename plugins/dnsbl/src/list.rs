@@ -1,11 +1,13 @@
-//! One list, as Postfix writes it in `postscreen_dnsbl_sites`: `zone`, `zone=127.0.0.[2..11]`, `zone*-3`, `zone=127.0.0.[4;10..11]*2`.
+//! One list, as Postfix writes it in `postscreen_dnsbl_sites`: `zone`, `zone=127.0.0.[2..11]`,
+//! `zone*-3`, `zone=127.0.0.[4;10..11]*2`.
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// No zone with a question before it is longer than a name may be: 255 bytes, of which the nibbles of an IPv6 address take 64.
+/// No zone with a question before it is longer than a name may be: 255 bytes, of which the nibbles
+/// of an IPv6 address take 64.
 const ZONE_LIMIT: usize = 190;
 
 /// One list.
@@ -40,13 +42,17 @@ impl List {
     pub fn meaning(&self, answer: Ipv4Addr) -> Meaning {
         let octets = answer.octets();
         match &self.replies {
-            // Spamhaus and those who follow it say so that they won't answer: to an open resolver, to one that asks too much.
+            // Spamhaus and those who follow it say so that they won't answer: to an open resolver,
+            // to one that asks too much.
             _ if octets[..3] == [127, 255, 255] => Meaning::Refused,
-            // A zone that nobody cares for any more may have any address at all, for every name (RFC 5782 section 2.1).
+            // A zone that nobody cares for any more may have any address at all, for every name
+            // (RFC 5782 section 2.1).
             None if octets[0] != 127 => Meaning::Other,
             None => Meaning::Listed,
             Some(replies) => {
-                let fits = |(ranges, octet): (&Octet, &u8)| ranges.iter().any(|range| range.contains(octet));
+                let fits = |(ranges, octet): (&Octet, &u8)| {
+                    ranges.iter().any(|range| range.contains(octet))
+                };
                 if replies.iter().zip(&octets).all(fits) { Meaning::Listed } else { Meaning::Other }
             }
         }
@@ -58,8 +64,9 @@ impl TryFrom<String> for List {
 
     fn try_from(written: String) -> Result<Self, String> {
         let parsed = parse(&written);
-        let (zone, replies, weight) =
-            parsed.ok_or_else(|| format!("\"{written}\" is no list; write zone, or zone=127.0.0.[2..11]*WEIGHT"))?;
+        let (zone, replies, weight) = parsed.ok_or_else(|| {
+            format!("\"{written}\" is no list; write zone, or zone=127.0.0.[2..11]*WEIGHT")
+        })?;
         Ok(Self { written, zone, replies, weight })
     }
 }
@@ -80,7 +87,8 @@ fn parse(text: &str) -> Option<(String, Option<[Octet; 4]>, i32)> {
         None => (text, None),
     };
     let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     let is_name = zone.len() <= ZONE_LIMIT && zone.contains('.') && zone.split('.').all(label);
     is_name.then(|| (zone.to_ascii_lowercase(), replies, weight))
@@ -131,7 +139,10 @@ mod tests {
 
     #[test]
     fn a_list_is_read_as_postfix_reads_it() {
-        assert_eq!((list("BL.example").zone.as_str(), list("bl.example").weight), ("bl.example", 1));
+        assert_eq!(
+            (list("BL.example").zone.as_str(), list("bl.example").weight),
+            ("bl.example", 1)
+        );
         assert_eq!(list("bl.example*-3").weight, -3);
         assert_eq!(list("bl.example=127.0.0.[2..11]*2").weight, 2);
         for wrong in [

@@ -8,8 +8,8 @@ use crate::list::{List, Meaning};
 use crate::settings::{OnFailure, Settings};
 use crate::subject::Subject;
 
-/// From then on no further list is asked, in milliseconds: half of what a question to a plugin may take by default, so that lists which don't answer
-/// can't make the whole plugin fail.
+/// From then on no further list is asked, in milliseconds: half of what a question to a plugin may
+/// take by default, so that lists which don't answer can't make the whole plugin fail.
 const TIME_LIMIT: u64 = 10_000;
 /// The longest text that is told, in bytes (the contract allows 512).
 const TEXT_LIMIT: usize = 500;
@@ -49,12 +49,20 @@ pub fn judge(dns: &impl Dns, settings: &Settings, asked: &[(Subject, &[List])]) 
         let Some(question) = subject.question() else { continue };
         for list in *lists {
             let name = format!("{question}.{}", list.zone);
-            let answer =
-                if dns.now() < until { ask(dns, list, &name) } else { Err("no time left to ask it".to_owned()) };
+            let answer = if dns.now() < until {
+                ask(dns, list, &name)
+            } else {
+                Err("no time left to ask it".to_owned())
+            };
             match answer {
                 Ok(false) => {}
                 Ok(true) => {
-                    log.push(format!("{} is listed by {} ({:+})", subject.words(), list.zone, list.weight));
+                    log.push(format!(
+                        "{} is listed by {} ({:+})",
+                        subject.words(),
+                        list.zone,
+                        list.weight
+                    ));
                     score = score.saturating_add(list.weight);
                     if list.weight > heaviest.as_ref().map_or(0, |hit| hit.list.weight) {
                         heaviest = Some(Hit { list, subject, name });
@@ -88,7 +96,9 @@ pub fn judge(dns: &impl Dns, settings: &Settings, asked: &[(Subject, &[List])]) 
 fn ask(dns: &impl Dns, list: &List, name: &str) -> Result<bool, String> {
     let answers = match dns.addresses(name) {
         Ok(answers) => answers,
-        Err(dns::Error::NoSuchName | dns::Error::NoData | dns::Error::InvalidName) => return Ok(false),
+        Err(dns::Error::NoSuchName | dns::Error::NoData | dns::Error::InvalidName) => {
+            return Ok(false);
+        }
         Err(error) => return Err(error.explain().to_owned()),
     };
     let meanings = answers
@@ -103,16 +113,21 @@ fn ask(dns: &impl Dns, list: &List, name: &str) -> Result<bool, String> {
             Meaning::Refused => refused = Some(answer),
         }
     }
-    refused.map_or(Ok(false), |answer| Err(format!("{answer}, which means that it doesn't answer this server")))
+    refused.map_or(Ok(false), |answer| {
+        Err(format!("{answer}, which means that it doesn't answer this server"))
+    })
 }
 
 /// Postfix's `default_rbl_reply`, with what the list has to say.
 fn refusal(dns: &impl Dns, hit: &Hit<'_>) -> Reply {
-    let mut told = format!("Service unavailable; {} blocked using {}", hit.subject.words(), hit.list.zone);
+    let mut told =
+        format!("Service unavailable; {} blocked using {}", hit.subject.words(), hit.list.zone);
     if let Some(reason) = dns.texts(&hit.name).unwrap_or_default().first() {
         told.push_str("; ");
         // A list may say anything; a client is told ASCII.
-        told.extend(reason.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }));
+        told.extend(
+            reason.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }),
+        );
     }
     Reply::new(554, "5.7.1", text::clean(&told, TEXT_LIMIT))
 }
@@ -173,15 +188,16 @@ mod tests {
             ("1.2.0.192.dead.test", Err(dns::Error::Timeout)),
             ("1.2.0.192.closed.test", Ok("127.255.255.254")),
         ];
-        let texts: [(_, &[u8]); 1] = [("1.2.0.192.bl.test", b"see https://bl.test/192.0.2.1\r\n250 \xff")];
+        let texts: [(_, &[u8]); 1] =
+            [("1.2.0.192.bl.test", b"see https://bl.test/192.0.2.1\r\n250 \xff")];
         Zone { names: names.into(), texts: texts.into(), ..Zone::default() }
     }
 
     #[test]
     fn who_is_listed_is_refused_with_the_reason() {
         let judged = judged(&listed(), r#"{"client": ["bl.test"]}"#);
-        let expected =
-            "Service unavailable; Client host [192.0.2.1] blocked using bl.test; see https://bl.test/192.0.2.1  250 ?";
+        let expected = "Service unavailable; Client host [192.0.2.1] blocked using bl.test; see \
+         https://bl.test/192.0.2.1  250 ?";
         assert_eq!(judged.verdict, Verdict::Reject(Reply::new(554, "5.7.1", expected)));
         assert_eq!(judged.log, ["Client host [192.0.2.1] is listed by bl.test (+1)"]);
     }
@@ -192,8 +208,14 @@ mod tests {
         assert_eq!(of(r#"{"client": ["other.test"]}"#).verdict, Verdict::Dunno);
         assert_eq!(of(r#"{"threshold": 2, "client": ["bl.test"]}"#).verdict, Verdict::Dunno);
         let both = of(r#"{"threshold": 3, "client": ["bl.test"], "sender": ["domains.test*2"]}"#);
-        assert_eq!(text(&both), "Service unavailable; Sender address [a@bad.example] blocked using domains.test");
-        assert_eq!(of(r#"{"client": ["bl.test", "second.test", "good.test*-2"]}"#).verdict, Verdict::Dunno);
+        assert_eq!(
+            text(&both),
+            "Service unavailable; Sender address [a@bad.example] blocked using domains.test"
+        );
+        assert_eq!(
+            of(r#"{"client": ["bl.test", "second.test", "good.test*-2"]}"#).verdict,
+            Verdict::Dunno
+        );
         assert_eq!(of(r#"{"client": ["bl.test=127.0.0.[3..9]"]}"#).verdict, Verdict::Dunno);
         // Nobody is refused by lists that speak for them alone.
         assert_eq!(of(r#"{"threshold": -5, "client": ["good.test*-2"]}"#).verdict, Verdict::Dunno);
@@ -204,7 +226,8 @@ mod tests {
         for zone in ["dead.test", "closed.test"] {
             let ignored = judged(&listed(), &format!(r#"{{"client": ["{zone}"]}}"#));
             assert_eq!((ignored.verdict, ignored.log.len()), (Verdict::Dunno, 1));
-            let waiting = |more: &str| judged(&listed(), &format!(r#"{{"on-failure": "defer", {more}}}"#));
+            let waiting =
+                |more: &str| judged(&listed(), &format!(r#"{{"on-failure": "defer", {more}}}"#));
             let deferred = waiting(&format!(r#""client": ["{zone}"]"#));
             assert!(
                 matches!(&deferred.verdict, Verdict::DeferIfPermit(reply) if reply.code == 450),
@@ -212,9 +235,15 @@ mod tests {
                 deferred.log
             );
             // Only where it would have mattered.
-            assert_eq!(waiting(&format!(r#""threshold": 2, "client": ["{zone}"]"#)).verdict, Verdict::Dunno);
+            assert_eq!(
+                waiting(&format!(r#""threshold": 2, "client": ["{zone}"]"#)).verdict,
+                Verdict::Dunno
+            );
             assert_eq!(waiting(&format!(r#""client": ["{zone}*-1"]"#)).verdict, Verdict::Dunno);
-            assert!(matches!(waiting(&format!(r#""client": ["{zone}", "bl.test"]"#)).verdict, Verdict::Reject(_)));
+            assert!(matches!(
+                waiting(&format!(r#""client": ["{zone}", "bl.test"]"#)).verdict,
+                Verdict::Reject(_)
+            ));
         }
     }
 
@@ -223,6 +252,9 @@ mod tests {
         let zone = Zone { slow: TIME_LIMIT, ..listed() };
         let judged = judged(&zone, r#"{"client": ["other.test", "bl.test"]}"#);
         assert_eq!(judged.verdict, Verdict::Dunno);
-        assert_eq!(judged.log, ["bl.test says nothing about 1.2.0.192.bl.test: no time left to ask it"]);
+        assert_eq!(
+            judged.log,
+            ["bl.test says nothing about 1.2.0.192.bl.test: no time left to ask it"]
+        );
     }
 }

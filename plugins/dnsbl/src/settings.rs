@@ -55,7 +55,10 @@ mod tests {
     fn an_error_names_the_setting() {
         assert!(of(r#"{"client": ["bl.example"]}"#).is_ok());
         let told = of(r#"{"client": ["bl.example", "bl.example*x"]}"#).unwrap_err();
-        assert!(told.contains("\"client[1]\"") && told.contains("zone=127.0.0.[2..11]*WEIGHT"), "{told}");
+        assert!(
+            told.contains("\"client[1]\"") && told.contains("zone=127.0.0.[2..11]*WEIGHT"),
+            "{told}"
+        );
         assert!(of(r#"{"clients": []}"#).unwrap_err().contains("unknown field"));
         assert!(of(r#"{"on-failure": "reject"}"#).unwrap_err().contains("on-failure"));
     }

@@ -48,7 +48,11 @@ fn reversed(address: IpAddr) -> String {
         IpAddr::V6(address) => {
             let mut nibbles: Vec<u8> = format!("{:032x}", address.to_bits()).into_bytes();
             nibbles.reverse();
-            nibbles.iter().map(|nibble| char::from(*nibble).to_string()).collect::<Vec<_>>().join(".")
+            nibbles
+                .iter()
+                .map(|nibble| char::from(*nibble).to_string())
+                .collect::<Vec<_>>()
+                .join(".")
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Who has to wait.
 //!
-//! A triplet is a counter of its successes. It begins when it first comes, and is gone after the retry window unless it succeeds; from then on each
-//! success gives it the full age again. A network is a counter, too: of the triplets that came back, one in an hour at most, so that a burst is not
-//! taken for a good record.
+//! A triplet is a counter of its successes. It begins when it first comes, and is gone after the
+//! retry window unless it succeeds; from then on each success gives it the full age again. A
+//! network is a counter, too: of the triplets that came back, one in an hour at most, so that a
+//! burst is not taken for a good record.
 
 use facteur_plugin::Period;
 use facteur_plugin::counters::{Bucket, Counter, Lifetime};
@@ -35,11 +36,17 @@ pub enum Judgement {
 }
 
 /// Whether this triplet has to wait; and remembers that it came.
-pub fn judge<M: Memory>(memory: &M, settings: &Settings, triplet: &Triplet) -> Result<Judgement, M::Error> {
+pub fn judge<M: Memory>(
+    memory: &M,
+    settings: &Settings,
+    triplet: &Triplet,
+) -> Result<Judgement, M::Error> {
     let Settings { delay, retry_window, max_age, auto_allow, .. } = *settings;
     let (key, network) = (triplet.key(), triplet.network_key());
     let for_long = Lifetime::FromNow(max_age.0);
-    if auto_allow > 0 && memory.get(&network)?.is_some_and(|successes| successes.value >= auto_allow) {
+    if auto_allow > 0
+        && memory.get(&network)?.is_some_and(|successes| successes.value >= auto_allow)
+    {
         memory.add(&network, 0, for_long)?;
         return Ok(Judgement::Known);
     }
@@ -85,13 +92,19 @@ mod tests {
 
         fn get(&self, key: &str) -> Result<Option<Counter>, Infallible> {
             let now = self.now.get();
-            let found = self.counters.borrow().get(key).copied().filter(|(_, _, until)| *until > now);
-            Ok(found.map(|(value, since, until)| Counter { value, age: now - since, left: until - now }))
+            let found =
+                self.counters.borrow().get(key).copied().filter(|(_, _, until)| *until > now);
+            Ok(found.map(|(value, since, until)| Counter {
+                value,
+                age: now - since,
+                left: until - now,
+            }))
         }
 
         fn add(&self, key: &str, amount: u64, keep: Lifetime) -> Result<Counter, Infallible> {
             let now = self.now.get();
-            let (value, since) = self.get(key)?.map_or((0, now), |known| (known.value, now - known.age));
+            let (value, since) =
+                self.get(key)?.map_or((0, now), |known| (known.value, now - known.age));
             let until = match keep {
                 Lifetime::FromBeginning(time) => since + time,
                 Lifetime::FromNow(time) => now + time,
@@ -118,7 +131,11 @@ mod tests {
             let settings = settings::of(r#"{"store": "g"}"#).unwrap();
             let sender = Some(Address::new(sender, "y.org"));
             let recipient = Address::new("me", "x.org");
-            let Ok(judgement) = judge(self, &settings, &Triplet { network: "192.0.2.0/24".into(), sender, recipient });
+            let Ok(judgement) = judge(
+                self,
+                &settings,
+                &Triplet { network: "192.0.2.0/24".into(), sender, recipient },
+            );
             judgement
         }
     }

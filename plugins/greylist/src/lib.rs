@@ -1,8 +1,10 @@
-//! Greylisting, by Postgrey's rules: mail from a client, sender and recipient that weren't seen together before is deferred, and let in when it
-//! comes again. A mail server comes again; most of what sends junk doesn't.
+//! Greylisting, by Postgrey's rules: mail from a client, sender and recipient that weren't seen
+//! together before is deferred, and let in when it comes again. A mail server comes again; most of
+//! what sends junk doesn't.
 //!
-//! Who came back often enough isn't asked to any more, whatever it sends. Trusted clients and those who logged in never are, nor is mail that will
-//! be refused anyway, since nobody vouches for its recipient. The deferral is kept to the end of RCPT: a refusal by any other plugin comes first.
+//! Who came back often enough isn't asked to any more, whatever it sends. Trusted clients and those
+//! who logged in never are, nor is mail that will be refused anyway, since nobody vouches for its
+//! recipient. The deferral is kept to the end of RCPT: a refusal by any other plugin comes first.
 //!
 //! ```toml
 //! [counters.greylist]
@@ -22,7 +24,8 @@ mod triplet;
 
 use facteur_plugin::counters::{self, Bucket, Counter, Lifetime, Taken};
 use facteur_plugin::{
-    Failure, Kept, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict, access, log, lookup, network,
+    Failure, Kept, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict, access,
+    log, lookup, network,
 };
 
 use greylist::{Judgement, Memory, judge};
@@ -49,11 +52,18 @@ impl Restriction for Greylist {
         if is_exempt(settings, s, to)? || to.listed() != Ok(true) {
             return Ok(Verdict::Dunno);
         }
-        let triplet =
-            Triplet { network: network::of(&s.client_address()), sender: t.sender(), recipient: to.address() };
-        match judge(&Store(&settings.store), settings, &triplet).map_err(|error| Failure::permanent(error.explain()))? {
+        let triplet = Triplet {
+            network: network::of(&s.client_address()),
+            sender: t.sender(),
+            recipient: to.address(),
+        };
+        match judge(&Store(&settings.store), settings, &triplet)
+            .map_err(|error| Failure::permanent(error.explain()))?
+        {
             Judgement::Known => {}
-            Judgement::CameBack { after } => log::info(format!("{triplet} came back after {} s", after / 1_000)),
+            Judgement::CameBack { after } => {
+                log::info(format!("{triplet} came back after {} s", after / 1_000))
+            }
             Judgement::TooEarly { left } => {
                 log::info(format!("{triplet} may come back in {} s", left.div_ceil(1_000)));
                 let text = settings.reply_text(&triplet.recipient, left);
@@ -70,7 +80,12 @@ fn is_exempt(settings: &Settings, s: &Session, to: &Recipient) -> Result<bool, F
     }
     let exempt = || -> Result<bool, lookup::Error> {
         Ok(access::find_client(&settings.exempt_clients, s)?.is_some()
-            || access::find_mail(&settings.exempt_recipients, Some(&to.address()), &settings.delimiter)?.is_some())
+            || access::find_mail(
+                &settings.exempt_recipients,
+                Some(&to.address()),
+                &settings.delimiter,
+            )?
+            .is_some())
     };
     exempt().map_err(|error| Failure { transient: error.is_transient(), reason: error.explain() })
 }

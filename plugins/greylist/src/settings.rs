@@ -3,7 +3,8 @@
 use facteur_plugin::{Address, Period, text};
 use serde::{Deserialize, Serialize};
 
-/// The longest text that is told, in bytes: the contract's limit, with room for Postfix's words before it.
+/// The longest text that is told, in bytes: the contract's limit, with room for Postfix's words
+/// before it.
 const TEXT_LIMIT: usize = 500;
 
 /// `[plugin.settings]`. The defaults are Postgrey's.
@@ -21,7 +22,8 @@ pub struct Settings {
     /// How long it is remembered after it last came.
     #[serde(default = "max_age")]
     pub max_age: Period,
-    /// After so many triplets that came back a client's network needn't wait any more. 0: it always does.
+    /// After so many triplets that came back a client's network needn't wait any more. 0: it always
+    /// does.
     #[serde(default = "auto_allow")]
     pub auto_allow: u64,
     /// What the client hears. `%s` stands for the seconds to wait, `%r` for the recipient's domain.
@@ -33,7 +35,8 @@ pub struct Settings {
     /// Tables of recipients whose mail needn't wait.
     #[serde(default)]
     pub exempt_recipients: Vec<String>,
-    /// Characters that part a user from an extension, for the keys of `exempt-recipients`. None by default.
+    /// Characters that part a user from an extension, for the keys of `exempt-recipients`. None by
+    /// default.
     #[serde(default)]
     pub delimiter: String,
 }
@@ -70,7 +73,8 @@ impl Settings {
     fn check(self) -> Result<Self, String> {
         if self.delay >= self.retry_window {
             return Err(format!(
-                "setting \"retry-window\": {} is no longer than \"delay\", {}: nobody could come back in time",
+                "setting \"retry-window\": {} is no longer than \"delay\", {}: nobody could come \
+                 back in time",
                 self.retry_window, self.delay
             ));
         }
@@ -79,7 +83,10 @@ impl Settings {
 
     /// What the client hears that has to wait for so many milliseconds, in Postfix's words.
     pub fn reply_text(&self, recipient: &Address, left: u64) -> String {
-        let why = self.text.replace("%s", &left.div_ceil(1_000).to_string()).replace("%r", &recipient.domain);
+        let why = self
+            .text
+            .replace("%s", &left.div_ceil(1_000).to_string())
+            .replace("%r", &recipient.domain);
         text::clean(&format!("<{recipient}>: Recipient address rejected: {why}"), TEXT_LIMIT)
     }
 }
@@ -99,14 +106,27 @@ mod tests {
         assert!(of("{}").unwrap_err().contains("store"));
         assert!(of(r#"{"store": "g", "delay": 5}"#).unwrap_err().contains("\"delay\""));
         assert!(of(r#"{"store": "g", "windw": "5d"}"#).unwrap_err().contains("unknown field"));
-        assert!(of(r#"{"store": "g", "delay": "3d"}"#).unwrap_err().contains("nobody could come back in time"));
+        assert!(
+            of(r#"{"store": "g", "delay": "3d"}"#)
+                .unwrap_err()
+                .contains("nobody could come back in time")
+        );
     }
 
     #[test]
     fn the_client_hears_how_long() {
-        let told = of(r#"{"store": "g"}"#).unwrap().reply_text(&Address::new("a", "b.org"), 299_001);
-        assert_eq!(told, "<a@b.org>: Recipient address rejected: Greylisted, please try again in 300 seconds");
-        let settings = of(r#"{"store": "g", "text": "Greylisted, see https://help.example/%r"}"#).unwrap();
-        assert!(settings.reply_text(&Address::new("a", "b.org"), 1).ends_with("see https://help.example/b.org"));
+        let told =
+            of(r#"{"store": "g"}"#).unwrap().reply_text(&Address::new("a", "b.org"), 299_001);
+        assert_eq!(
+            told,
+            "<a@b.org>: Recipient address rejected: Greylisted, please try again in 300 seconds"
+        );
+        let settings =
+            of(r#"{"store": "g", "text": "Greylisted, see https://help.example/%r"}"#).unwrap();
+        assert!(
+            settings
+                .reply_text(&Address::new("a", "b.org"), 1)
+                .ends_with("see https://help.example/b.org")
+        );
     }
 }

@@ -14,7 +14,8 @@ pub struct Triplet {
 }
 
 impl Triplet {
-    /// The key under which it is remembered. No address has a line break, so that no two triplets share one.
+    /// The key under which it is remembered. No address has a line break, so that no two triplets
+    /// share one.
     pub fn key(&self) -> String {
         let sender = self.sender.as_ref().map(steady).unwrap_or_default();
         format!("triplet\n{}\n{sender}\n{}", self.network, self.recipient).to_lowercase()
@@ -26,7 +27,8 @@ impl Triplet {
     }
 }
 
-/// A sender without what lists and bounces make anew for each message (VERP): no extension, and each number in it is `#`.
+/// A sender without what lists and bounces make anew for each message (VERP): no extension, and
+/// each number in it is `#`.
 fn steady(sender: &Address) -> String {
     let user = sender.local.split_once('+').map_or(&*sender.local, |(user, _)| user);
     let mut text = String::new();
@@ -57,7 +59,8 @@ mod tests {
     fn key(sender: &str) -> String {
         let (local, domain) = sender.rsplit_once('@').unwrap();
         let sender = Some(Address::new(local, domain));
-        Triplet { network: "192.0.2.0/24".into(), sender, recipient: Address::new("Me", "x.org") }.key()
+        Triplet { network: "192.0.2.0/24".into(), sender, recipient: Address::new("Me", "x.org") }
+            .key()
     }
 
     #[test]

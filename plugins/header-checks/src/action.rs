@@ -36,7 +36,8 @@ pub enum Action<'a> {
 /// Reads a value; an error says what is wrong with it.
 pub fn action(value: &str) -> Result<Action<'_>, String> {
     let value = value.trim();
-    let (word, text) = value.split_once([' ', '\t']).map_or((value, ""), |(word, text)| (word, text.trim_start()));
+    let (word, text) =
+        value.split_once([' ', '\t']).map_or((value, ""), |(word, text)| (word, text.trim_start()));
     let needs_header = || format!("{word} needs a header: NAME: TEXT");
     let needs_address = || format!("{word} needs an address: USER@DOMAIN");
     Ok(match word.to_ascii_uppercase().as_str() {
@@ -53,13 +54,22 @@ pub fn action(value: &str) -> Result<Action<'_>, String> {
         "HOLD" => Action::Hold(text),
         "IGNORE" => Action::Remove(None),
         "STRIP" => Action::Remove(Some(text)),
-        "REPLACE" => header(text).map(|(name, value)| Action::Replace(name, value)).ok_or_else(needs_header)?,
-        "PREPEND" => header(text).map(|(name, value)| Action::Prepend(name, value)).ok_or_else(needs_header)?,
+        "REPLACE" => header(text)
+            .map(|(name, value)| Action::Replace(name, value))
+            .ok_or_else(needs_header)?,
+        "PREPEND" => header(text)
+            .map(|(name, value)| Action::Prepend(name, value))
+            .ok_or_else(needs_header)?,
         "REDIRECT" => Action::Redirect(address(text).ok_or_else(needs_address)?),
         "BCC" => Action::Bcc(address(text).ok_or_else(needs_address)?),
         "INFO" => Action::Info(text),
         "WARN" => Action::Warn(text),
-        "FILTER" => return Err("FILTER can't be done: where mail goes next is the transport plugins' to say".into()),
+        "FILTER" => {
+            return Err(
+                "FILTER can't be done: where mail goes next is the transport plugins' to say"
+                    .into(),
+            );
+        }
         "PASS" | "DELAY" => return Err(format!("{word} can't be done here")),
         _ => return Err(format!("{word} is no action of header_checks")),
     })
@@ -67,9 +77,11 @@ pub fn action(value: &str) -> Result<Action<'_>, String> {
 
 fn header(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once(':')?;
-    let is_name = (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_name =
+        (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     let value = value.trim();
-    (is_name && value.len() <= VALUE_LIMIT && !value.contains(['\0', '\r', '\n'])).then_some((name, value))
+    (is_name && value.len() <= VALUE_LIMIT && !value.contains(['\0', '\r', '\n']))
+        .then_some((name, value))
 }
 
 fn address(text: &str) -> Option<Address> {

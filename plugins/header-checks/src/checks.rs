@@ -72,8 +72,9 @@ pub fn check(
         let occurrence = *count;
         *count += 1;
         let Some(value) = find(&header.line)? else { continue };
-        let action =
-            action(&value).map_err(|why| Failure::permanent(format!("the value {:?}: {why}", cut(&value, 200))))?;
+        let action = action(&value).map_err(|why| {
+            Failure::permanent(format!("the value {:?}: {why}", cut(&value, 200)))
+        })?;
         let line = cut(&header.line, 200);
         let said = |what: &str, text: &str| format!("{what}: header {line}: {text}");
         let name = header.name.clone();
@@ -89,7 +90,8 @@ pub fn check(
                 return Ok(Outcome { verdict: Verdict::Discard, effects });
             }
             Action::Hold(text) => {
-                let reason = if text.is_empty() { format!("header {line}") } else { text.to_owned() };
+                let reason =
+                    if text.is_empty() { format!("header {line}") } else { text.to_owned() };
                 effects.push(Effect::Hold(printable(&reason, REASON_LIMIT)));
                 continue;
             }
@@ -113,7 +115,9 @@ pub fn check(
                 effects.extend(text.map(|text| Effect::Info(said("strip", text))));
                 Edit::Remove { name, occurrence }
             }
-            Action::Prepend(name, value) => Edit::Insert { number, name: name.to_owned(), value: value.to_owned() },
+            Action::Prepend(name, value) => {
+                Edit::Insert { number, name: name.to_owned(), value: value.to_owned() }
+            }
             Action::Replace(other, value) if other.eq_ignore_ascii_case(&name) => {
                 Edit::Replace { name: other.to_owned(), occurrence, value: value.to_owned() }
             }
@@ -172,37 +176,55 @@ mod tests {
 
     #[test]
     fn the_first_refusal_is_the_end() {
-        let outcome =
-            checked(&[("A:", "WARN look"), ("B:", "REJECT 5.6.0 no"), ("C:", "DISCARD")], &["A: x", "B: x", "C: x"])
-                .expect("it can be decided");
+        let outcome = checked(
+            &[("A:", "WARN look"), ("B:", "REJECT 5.6.0 no"), ("C:", "DISCARD")],
+            &["A: x", "B: x", "C: x"],
+        )
+        .expect("it can be decided");
         assert_eq!(outcome.verdict, Verdict::Reject(Reply::new(550, "5.6.0", "no")));
         assert_eq!(outcome.effects, [Effect::Warn("warning: header A: x: look".into())]);
         let outcome = checked(&[("B:", "REJECT")], &["B: x"]).expect("it can be decided");
-        assert_eq!(outcome.verdict, Verdict::Reject(Reply::new(550, "5.7.1", "message content rejected")));
-        let outcome = checked(&[("C:", "DISCARD junk")], &["A: x", "C: x", "C: y"]).expect("it can be decided");
+        assert_eq!(
+            outcome.verdict,
+            Verdict::Reject(Reply::new(550, "5.7.1", "message content rejected"))
+        );
+        let outcome = checked(&[("C:", "DISCARD junk")], &["A: x", "C: x", "C: y"])
+            .expect("it can be decided");
         assert_eq!(outcome.verdict, Verdict::Discard);
     }
 
     #[test]
     fn edits_name_the_header_that_matched() {
         let lines = ["To: a", "received: one", "Received: two", "Subject: x"];
-        let remove = |occurrence| Effect::Edit(Edit::Remove { name: "Received".into(), occurrence });
+        let remove =
+            |occurrence| Effect::Edit(Edit::Remove { name: "Received".into(), occurrence });
         assert_eq!(effects(&[("two", "IGNORE")], &lines), [remove(1)]);
         let insert = |number, name: &str, value: &str| {
             Effect::Edit(Edit::Insert { number, name: name.into(), value: value.into() })
         };
-        assert_eq!(effects(&[("Subject", "PREPEND X-Seen: yes")], &lines), [insert(3, "X-Seen", "yes")]);
+        assert_eq!(
+            effects(&[("Subject", "PREPEND X-Seen: yes")], &lines),
+            [insert(3, "X-Seen", "yes")]
+        );
         assert_eq!(
             effects(&[("Subject", "REPLACE subject: y")], &lines),
-            [Effect::Edit(Edit::Replace { name: "subject".into(), occurrence: 0, value: "y".into() })]
+            [Effect::Edit(Edit::Replace {
+                name: "subject".into(),
+                occurrence: 0,
+                value: "y".into()
+            })]
         );
         // Another name takes the place.
-        assert_eq!(effects(&[("two", "REPLACE X-Was: 2")], &lines), [insert(2, "X-Was", "2"), remove(1)]);
+        assert_eq!(
+            effects(&[("two", "REPLACE X-Was: 2")], &lines),
+            [insert(2, "X-Was", "2"), remove(1)]
+        );
     }
 
     #[test]
     fn actions_add_up() {
-        let table = [("A:", "HOLD look"), ("B:", "BCC x@y.org"), ("C:", "STRIP long"), ("D:", "DUNNO")];
+        let table =
+            [("A:", "HOLD look"), ("B:", "BCC x@y.org"), ("C:", "STRIP long"), ("D:", "DUNNO")];
         let expected = [
             Effect::Hold("look".into()),
             Effect::Bcc(Address::new("x", "y.org")),
@@ -216,7 +238,8 @@ mod tests {
     fn what_isnt_understood_is_never_a_yes() {
         let failure = checked(&[("A:", "FILTER x:y")], &["A: x"]).unwrap_err();
         assert!(!failure.transient && failure.reason.contains("FILTER"), "{failure:?}");
-        let failure = check(&headers(&["A: x"]), |_| Err(Failure::transient("the table is away"))).unwrap_err();
+        let failure = check(&headers(&["A: x"]), |_| Err(Failure::transient("the table is away")))
+            .unwrap_err();
         assert!(failure.transient);
     }
 
@@ -225,6 +248,10 @@ mod tests {
         let long = format!("REJECT {}\u{7}{}", "é".repeat(200), "x".repeat(900));
         let outcome = checked(&[("A:", &long)], &["A: x"]).expect("it can be decided");
         let Verdict::Reject(reply) = outcome.verdict else { panic!("{outcome:?}") };
-        assert!(reply.text.len() <= TEXT_LIMIT && !reply.text.chars().any(char::is_control), "{}", reply.text);
+        assert!(
+            reply.text.len() <= TEXT_LIMIT && !reply.text.chars().any(char::is_control),
+            "{}",
+            reply.text
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! Looks each header of a message up in tables of patterns, and does what they say, as Postfix's `header_checks`(5).
+//! Looks each header of a message up in tables of patterns, and does what they say, as Postfix's
+//! `header_checks`(5).
 //!
-//! The plugin walks over the headers and asks; what a value means is in [`action`], what follows for the whole message in [`checks`]. Both know
-//! nothing of the host, so that they can be tested natively. A value that isn't understood is a failure, and never a yes: the
-//! operator's `on-error` says what the client hears, and the log names the value.
+//! The plugin walks over the headers and asks; what a value means is in [`action`], what follows
+//! for the whole message in [`checks`]. Both know nothing of the host, so that they can be tested
+//! natively. A value that isn't understood is a failure, and never a yes: the operator's `on-error`
+//! says what the client hears, and the log names the value.
 //!
 //! It looks at the headers of the message itself, not at those of its parts, and not at the body.
 //!
@@ -16,7 +18,9 @@
 mod action;
 mod checks;
 
-use facteur_plugin::{Content, Failure, Kept, Message, Session, Transaction, Verdict, log, lookup, settings};
+use facteur_plugin::{
+    Content, Failure, Kept, Message, Session, Transaction, Verdict, log, lookup, settings,
+};
 use serde::{Deserialize, Serialize};
 
 use checks::{Edit, Effect, Header, check};
@@ -77,8 +81,12 @@ fn act(effect: &Effect, t: &Transaction, m: &Message) {
         Effect::Redirect(to) => t.redirect(to),
         Effect::Bcc(to) => t.bcc(to),
         Effect::Edit(Edit::Insert { number, name, value }) => m.insert_header(*number, name, value),
-        Effect::Edit(Edit::Replace { name, occurrence, value }) => _ = m.replace_header(name, *occurrence, value),
-        Effect::Edit(Edit::Remove { name, occurrence }) => _ = m.remove_header(name, Some(*occurrence)),
+        Effect::Edit(Edit::Replace { name, occurrence, value }) => {
+            _ = m.replace_header(name, *occurrence, value)
+        }
+        Effect::Edit(Edit::Remove { name, occurrence }) => {
+            _ = m.remove_header(name, Some(*occurrence))
+        }
     }
 }
 

@@ -1,8 +1,11 @@
-//! Rate limits: so many messages or recipients in so much time, for each client, sender, recipient or login.
+//! Rate limits: so many messages or recipients in so much time, for each client, sender, recipient
+//! or login.
 //!
-//! Each rule has a bucket of tokens for each key, which refills evenly: a client that was quiet may send `limit` at once, and that many in each
-//! `per` after it. Messages are counted at MAIL, recipients at RCPT, as Postfix's anvil(8) does: what is refused later counts all the same, so that trying
-//! is limited, too. What is over the limit takes no token: who waits as long as the reply says is let in.
+//! Each rule has a bucket of tokens for each key, which refills evenly: a client that was quiet may
+//! send `limit` at once, and that many in each `per` after it. Messages are counted at MAIL,
+//! recipients at RCPT, as Postfix's anvil(8) does: what is refused later counts all the same, so
+//! that trying is limited, too. What is over the limit takes no token: who waits as long as the
+//! reply says is let in.
 //!
 //! ```toml
 //! [counters.rates]
@@ -24,7 +27,8 @@ mod settings;
 
 use facteur_plugin::counters::{self, Taken};
 use facteur_plugin::{
-    Failure, Kept, Recipient, Restriction, Session, Stages, Transaction, Verdict, access, log, lookup, network,
+    Failure, Kept, Recipient, Restriction, Session, Stages, Transaction, Verdict, access, log,
+    lookup, network,
 };
 
 use rule::{Key, Moment, Rule};
@@ -63,9 +67,16 @@ impl Restriction for RateLimit {
 }
 
 /// Counts by each rule of this moment, up to the first whose limit is reached.
-fn count(moment: Moment, s: &Session, t: &Transaction, to: Option<&Recipient>) -> Result<Verdict, Failure> {
+fn count(
+    moment: Moment,
+    s: &Session,
+    t: &Transaction,
+    to: Option<&Recipient>,
+) -> Result<Verdict, Failure> {
     let settings = SETTINGS.get();
-    for (number, rule) in settings.rules.iter().enumerate().filter(|(_, rule)| rule.moment() == moment) {
+    for (number, rule) in
+        settings.rules.iter().enumerate().filter(|(_, rule)| rule.moment() == moment)
+    {
         let Some(whom) = whom(rule, s, t, to) else { continue };
         if rule.exempt_trusted && s.trusted() || is_exempt(rule, s, t, to, &whom)? {
             continue;
@@ -96,17 +107,26 @@ fn whom(rule: &Rule, s: &Session, t: &Transaction, to: Option<&Recipient>) -> Op
     }
 }
 
-fn is_exempt(rule: &Rule, s: &Session, t: &Transaction, to: Option<&Recipient>, whom: &str) -> Result<bool, Failure> {
+fn is_exempt(
+    rule: &Rule,
+    s: &Session,
+    t: &Transaction,
+    to: Option<&Recipient>,
+    whom: &str,
+) -> Result<bool, Failure> {
     let found = match rule.key {
         Key::Client | Key::ClientNetwork => access::find_client(&rule.exempt, s),
-        Key::Sender | Key::SenderDomain => access::find_mail(&rule.exempt, t.sender().as_ref(), &rule.delimiter),
+        Key::Sender | Key::SenderDomain => {
+            access::find_mail(&rule.exempt, t.sender().as_ref(), &rule.delimiter)
+        }
         Key::Recipient => {
             let address = to.map(Recipient::address);
             access::find_mail(&rule.exempt, address.as_ref(), &rule.delimiter)
         }
         Key::Login => lookup::find_in(&rule.exempt, &[whom.to_owned()]),
     };
-    let failure = |error: lookup::Error| Failure { transient: error.is_transient(), reason: error.explain() };
+    let failure =
+        |error: lookup::Error| Failure { transient: error.is_transient(), reason: error.explain() };
     found.map(|found| found.is_some()).map_err(failure)
 }
 

@@ -99,7 +99,11 @@ pub enum Moment {
 impl Rule {
     /// Messages are counted once, at MAIL; recipients, and messages for one recipient, at RCPT.
     pub fn moment(&self) -> Moment {
-        if self.count == What::Recipients || self.key == Key::Recipient { Moment::Rcpt } else { Moment::Mail }
+        if self.count == What::Recipients || self.key == Key::Recipient {
+            Moment::Rcpt
+        } else {
+            Moment::Mail
+        }
     }
 
     /// The bucket of each key.
@@ -125,7 +129,9 @@ impl Rule {
     pub fn refusal(&self, whom: &str, wait: u64) -> Verdict {
         let told = match &self.text {
             Some(text) => text.replace("%s", &wait.div_ceil(1_000).to_string()),
-            None => format!("more than {}; try again in {} seconds", self.words(), wait.div_ceil(1_000)),
+            None => {
+                format!("more than {}; try again in {} seconds", self.words(), wait.div_ceil(1_000))
+            }
         };
         let told = text::clean(&format!("<{whom}>: Rate limit exceeded: {told}"), TEXT_LIMIT);
         match self.action {
@@ -156,12 +162,17 @@ mod tests {
 
     #[test]
     fn whoever_is_over_hears_how_long_to_wait() {
-        let deferred = rule(r#"{"key": "client", "limit": 100, "per": "1h"}"#).refusal("192.0.2.1", 35_001);
-        let text = "<192.0.2.1>: Rate limit exceeded: more than 100 messages in 1h; try again in 36 seconds";
+        let deferred =
+            rule(r#"{"key": "client", "limit": 100, "per": "1h"}"#).refusal("192.0.2.1", 35_001);
+        let text = "<192.0.2.1>: Rate limit exceeded: more than 100 messages in 1h; try again in \
+         36 seconds";
         assert_eq!(deferred, Verdict::Defer(Reply::new(450, "4.7.1", text)));
         let json = r#"{"key": "sender", "limit": 1, "per": "1d", "action": "reject", "text": "enough, wait %s s"}"#;
         let text = "<a@b.org>: Rate limit exceeded: enough, wait 1 s";
-        assert_eq!(rule(json).refusal("a@b.org", 1), Verdict::Reject(Reply::new(550, "5.7.1", text)));
+        assert_eq!(
+            rule(json).refusal("a@b.org", 1),
+            Verdict::Reject(Reply::new(550, "5.7.1", text))
+        );
     }
 
     #[test]

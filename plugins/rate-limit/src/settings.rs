@@ -25,14 +25,20 @@ impl Settings {
 
     fn check(self) -> Result<Self, String> {
         if self.rules.is_empty() {
-            return Err("setting \"rules\": there is none; add [[plugin.settings.rules]]".to_owned());
+            return Err(
+                "setting \"rules\": there is none; add [[plugin.settings.rules]]".to_owned()
+            );
         }
         for (number, rule) in self.rules.iter().enumerate() {
             if rule.limit == 0 {
-                return Err(format!("setting \"rules[{number}].limit\": 0 would let nothing in; write 1 or more"));
+                return Err(format!(
+                    "setting \"rules[{number}].limit\": 0 would let nothing in; write 1 or more"
+                ));
             }
             if rule.per.0 == 0 {
-                return Err(format!("setting \"rules[{number}].per\": no time at all would limit nothing"));
+                return Err(format!(
+                    "setting \"rules[{number}].per\": no time at all would limit nothing"
+                ));
             }
         }
         Ok(self)
@@ -52,9 +58,14 @@ mod tests {
     fn an_error_names_the_setting() {
         assert_eq!(told(r#"{"key": "client", "limit": 1, "per": "1h"}"#), "");
         assert!(told("").contains("[[plugin.settings.rules]]"));
-        assert!(told(r#"{"key": "client", "limit": 0, "per": "1h"}"#).contains("\"rules[0].limit\""));
+        assert!(
+            told(r#"{"key": "client", "limit": 0, "per": "1h"}"#).contains("\"rules[0].limit\"")
+        );
         assert!(told(r#"{"key": "client", "limit": 1, "per": "0s"}"#).contains("\"rules[0].per\""));
         assert!(told(r#"{"key": "customer", "limit": 1, "per": "1h"}"#).contains("customer"));
-        assert!(told(r#"{"key": "client", "limit": 1, "per": "1h", "each": 2}"#).contains("unknown field"));
+        assert!(
+            told(r#"{"key": "client", "limit": 1, "per": "1h", "each": 2}"#)
+                .contains("unknown field")
+        );
     }
 }

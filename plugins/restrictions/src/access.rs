@@ -28,7 +28,8 @@ pub enum Answer<'a> {
 /// Reads a value.
 pub fn answer(value: &str) -> Answer<'_> {
     let value = value.trim();
-    let (word, text) = value.split_once([' ', '\t']).map_or((value, ""), |(word, text)| (word, text.trim_start()));
+    let (word, text) =
+        value.split_once([' ', '\t']).map_or((value, ""), |(word, text)| (word, text.trim_start()));
     let is = |name: &str| word.eq_ignore_ascii_case(name);
     let with_status = |default| {
         let (status, text) = status::split(text);
@@ -61,10 +62,12 @@ pub fn answer(value: &str) -> Answer<'_> {
     } else if is("BCC") {
         mail_address(text).map_or(Answer::Broken("BCC needs user@domain"), Answer::Bcc)
     } else if is("PREPEND") {
-        header(text)
-            .map_or(Answer::Broken("PREPEND needs a header: text"), |(name, value)| Answer::Prepend(name, value))
+        header(text).map_or(Answer::Broken("PREPEND needs a header: text"), |(name, value)| {
+            Answer::Prepend(name, value)
+        })
     } else if is("OK") || is("RELAY") || value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // All digits: a time stamp that some tools write. So is nothing at all, as from the dark ages.
+        // All digits: a time stamp that some tools write. So is nothing at all, as from the dark
+        // ages.
         Answer::Permit
     } else if let (Some(code), false) = (reply_code(word), text.is_empty()) {
         let (status, text) = with_status(if code < 500 { "4.7.1" } else { "5.7.1" });
@@ -92,9 +95,11 @@ const VALUE_LIMIT: usize = 8_192;
 
 fn header(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once(':')?;
-    let named = (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let named =
+        (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     let value = value.trim();
-    (named && value.len() <= VALUE_LIMIT && !value.contains(['\0', '\r', '\n'])).then_some((name, value))
+    (named && value.len() <= VALUE_LIMIT && !value.contains(['\0', '\r', '\n']))
+        .then_some((name, value))
 }
 
 #[cfg(test)]

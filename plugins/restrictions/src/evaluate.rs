@@ -1,7 +1,7 @@
 //! Goes through the lists: from rules and facts to a verdict.
 //!
-//! As in Postfix, temporary errors and the `defer_if_…` restrictions don't end a list; the first of each kind is kept, and settled
-//! with what the list comes to.
+//! As in Postfix, temporary errors and the `defer_if_…` restrictions don't end a list; the first of
+//! each kind is kept, and settled with what the list comes to.
 
 mod table;
 #[cfg(test)]
@@ -61,7 +61,8 @@ pub fn stage(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) 
     }
 }
 
-/// The verdict about a recipient: what waited for it, then `relay`, then `recipient`. A permit ends its own list only.
+/// The verdict about a recipient: what waited for it, then `relay`, then `recipient`. A permit ends
+/// its own list only.
 pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
     let mut evaluation = Evaluation::new(facts, settings);
     let mut permitted = false;
@@ -72,7 +73,9 @@ pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
             Step::Discard => return Verdict::Discard,
             Step::Permit(_) | Step::Dunno => {}
         }
-        if let (Some(_), Some(later)) = (evaluation.defer_if_reject.take(), &evaluation.defer_if_permit) {
+        if let (Some(_), Some(later)) =
+            (evaluation.defer_if_reject.take(), &evaluation.defer_if_permit)
+        {
             return Verdict::Defer(later.clone());
         }
     }
@@ -91,7 +94,8 @@ pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
     match (evaluation.defer_if_permit, evaluation.defer_if_reject) {
         // Nothing can follow that isn't "later".
         (Some(later), Some(_)) => Verdict::Defer(later),
-        // The verdict can't grant relaying and keep a deferral, but it can say what both together come to.
+        // The verdict can't grant relaying and keep a deferral, but it can say what both together
+        // come to.
         (Some(later), None) if relaying => Verdict::Defer(later),
         (Some(later), None) => Verdict::DeferIfPermit(later),
         (None, _) if relaying => Verdict::AllowRelay,
@@ -117,7 +121,9 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     fn list(&mut self, rules: &[Rule], of: What, warn: bool, depth: u8) -> Step {
         for rule in rules {
             match self.rule(&rule.restriction, of, warn || rule.warn, depth) {
-                Step::Dunno if self.defer_if_permit.is_some() && self.defer_if_reject.is_some() => break,
+                Step::Dunno if self.defer_if_permit.is_some() && self.defer_if_reject.is_some() => {
+                    break;
+                }
                 Step::Dunno => {}
                 step => return step,
             }
@@ -131,11 +137,17 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             Restriction::Permit => Step::Permit(By::Rule),
             Restriction::Reject => self.reject(of, warn, 554, "5.7.1", "Access denied"),
             Restriction::Defer => self.reject(of, warn, 450, "4.3.2", "Try again later"),
-            Restriction::DeferIfPermit => self.defer_if_permit(of, warn, "4.7.0", "defer_if_permit requested"),
-            Restriction::DeferIfReject => self.defer_if_reject(of, "4.7.0", "defer_if_reject requested"),
+            Restriction::DeferIfPermit => {
+                self.defer_if_permit(of, warn, "4.7.0", "defer_if_permit requested")
+            }
+            Restriction::DeferIfReject => {
+                self.defer_if_reject(of, "4.7.0", "defer_if_reject requested")
+            }
             Restriction::PermitMynetworks => permit_if(facts.trusted(), By::Client),
             Restriction::PermitSaslAuthenticated => permit_if(facts.logged_in(), By::Client),
-            Restriction::PermitAuthDestination => permit_if(self.is_ours().unwrap_or(false), By::Rule),
+            Restriction::PermitAuthDestination => {
+                permit_if(self.is_ours().unwrap_or(false), By::Rule)
+            }
             Restriction::RejectUnauthDestination => self.unauth_destination(warn, 554),
             Restriction::DeferUnauthDestination => self.unauth_destination(warn, 454),
             Restriction::RejectUnknownClientHostname => match facts.client_name() {
@@ -149,9 +161,15 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             Restriction::RejectInvalidHeloHostname
             | Restriction::RejectNonFqdnHeloHostname
             | Restriction::RejectUnknownHeloHostname => self.helo(restriction, warn),
-            Restriction::RejectNonFqdnSender => self.non_fqdn_address(facts.sender(), What::Sender, warn),
-            Restriction::RejectNonFqdnRecipient => self.non_fqdn_address(facts.recipient(), What::Recipient, warn),
-            Restriction::RejectUnknownSenderDomain => self.unknown_domain(facts.sender(), What::Sender, warn),
+            Restriction::RejectNonFqdnSender => {
+                self.non_fqdn_address(facts.sender(), What::Sender, warn)
+            }
+            Restriction::RejectNonFqdnRecipient => {
+                self.non_fqdn_address(facts.recipient(), What::Recipient, warn)
+            }
+            Restriction::RejectUnknownSenderDomain => {
+                self.unknown_domain(facts.sender(), What::Sender, warn)
+            }
             Restriction::RejectUnknownRecipientDomain => match facts.class() {
                 RecipientClass::Relay | RecipientClass::Other => {
                     self.unknown_domain(facts.recipient(), What::Recipient, warn)
@@ -175,7 +193,9 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     /// What a reply is about, as it stands in its angle brackets.
     fn name(&self, of: What) -> String {
         let facts = self.facts;
-        let address = |address: Option<Address>| address.map(|address| address.to_string()).unwrap_or_default();
+        let address = |address: Option<Address>| {
+            address.map(|address| address.to_string()).unwrap_or_default()
+        };
         match of {
             What::Client => {
                 let name = facts.client_name();
@@ -213,7 +233,8 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         }
     }
 
-    /// The operator's settings or tables are at fault: told to the log, and never turned into a warning.
+    /// The operator's settings or tables are at fault: told to the log, and never turned into a
+    /// warning.
     fn misconfigured(&self, why: &str) -> Step {
         self.facts.warn(why);
         Step::Refuse(server_error())
@@ -251,7 +272,10 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     }
 
     fn no_hostname(&mut self, warn: bool, status: &str, what: &str) -> Step {
-        let text = format!("Client host rejected: cannot find your {what}, [{}]", self.facts.client_address());
+        let text = format!(
+            "Client host rejected: cannot find your {what}, [{}]",
+            self.facts.client_address()
+        );
         self.refuse(reply(450, status, &text), warn)
     }
 
@@ -280,7 +304,9 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 self.reject(of, warn, 504, "5.5.2", "need fully-qualified hostname")
             }
             // Nothing that isn't a host name is asked for; a final dot makes it none.
-            _ if !is_hostname(&helo, facts.utf8()) => self.reject(of, warn, 450, "4.7.1", "Host not found"),
+            _ if !is_hostname(&helo, facts.utf8()) => {
+                self.reject(of, warn, 450, "4.7.1", "Host not found")
+            }
             _ => match known::host(facts, &helo) {
                 Known::Yes | Known::NullMx => Step::Dunno,
                 Known::No => self.reject(of, warn, 450, "4.7.1", "Host not found"),
@@ -304,13 +330,20 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         if domain.starts_with('[') && domain.ends_with(']') {
             return Step::Dunno;
         }
-        let class = if of == What::Sender { self.facts.sender_class() } else { Some(self.facts.class()) };
-        if let Some(RecipientClass::Local | RecipientClass::VirtualAlias | RecipientClass::VirtualMailbox) = class {
+        let class =
+            if of == What::Sender { self.facts.sender_class() } else { Some(self.facts.class()) };
+        if let Some(
+            RecipientClass::Local | RecipientClass::VirtualAlias | RecipientClass::VirtualMailbox,
+        ) = class
+        {
             // Ours, so it is known.
             return Step::Dunno;
         }
-        let (status, null_mx) =
-            if of == What::Sender { ("4.1.8", (550, "5.7.27")) } else { ("4.1.2", (556, "5.1.10")) };
+        let (status, null_mx) = if of == What::Sender {
+            ("4.1.8", (550, "5.7.27"))
+        } else {
+            ("4.1.2", (556, "5.1.10"))
+        };
         match known::mail_domain(self.facts, &domain) {
             Known::Yes => Step::Dunno,
             Known::No => self.reject(of, warn, 450, status, "Domain not found"),
@@ -333,7 +366,13 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         };
         match self.facts.listed() {
             Ok(true) => Step::Dunno,
-            Ok(false) => self.reject(What::Recipient, warn, 550, "5.1.1", &format!("User unknown in {table} table")),
+            Ok(false) => self.reject(
+                What::Recipient,
+                warn,
+                550,
+                "5.1.1",
+                &format!("User unknown in {table} table"),
+            ),
             Err(why) => {
                 self.facts.warn(&format!("reject_unlisted_recipient: {why}"));
                 let text = format!("<{}>: Temporary lookup failure", self.name(What::Recipient));

@@ -1,4 +1,5 @@
-//! What a restriction can see and do: the session and the envelope, as a trait, so that the rules can be tried without a host.
+//! What a restriction can see and do: the session and the envelope, as a trait, so that the rules
+//! can be tried without a host.
 
 use facteur_plugin::lookup::{self, Found};
 use facteur_plugin::{Address, RecipientClass, dns};

@@ -14,7 +14,11 @@ pub struct Host<'a> {
 
 impl<'a> Host<'a> {
     /// What the hook was given.
-    pub fn new(session: &'a Session, transaction: Option<&'a Transaction>, recipient: Option<&'a Recipient>) -> Self {
+    pub fn new(
+        session: &'a Session,
+        transaction: Option<&'a Transaction>,
+        recipient: Option<&'a Recipient>,
+    ) -> Self {
         Self { session, transaction, recipient }
     }
 }
@@ -79,7 +83,8 @@ impl Facts for Host<'_> {
     }
 
     fn listed(&self) -> Result<bool, String> {
-        self.recipient.map_or(Ok(true), |recipient| recipient.listed().map_err(|failure| failure.reason))
+        self.recipient
+            .map_or(Ok(true), |recipient| recipient.listed().map_err(|failure| failure.reason))
     }
 
     fn accepted(&self) -> usize {

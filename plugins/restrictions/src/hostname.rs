@@ -1,5 +1,5 @@
-//! Whether a text is a host name or an address, by Postfix's rules, which are laxer than RFC 1123 (underscores) and stricter
-//! (no name of digits alone).
+//! Whether a text is a host name or an address, by Postfix's rules, which are laxer than RFC 1123
+//! (underscores) and stricter (no name of digits alone).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,9 +14,13 @@ pub fn is_hostname(name: &str, utf8: bool) -> bool {
             && label.len() <= LABEL_LIMIT
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_') || utf8 && !c.is_ascii())
+            && label.chars().all(|c| {
+                c.is_ascii_alphanumeric() || matches!(c, '-' | '_') || utf8 && !c.is_ascii()
+            })
     };
-    name.len() <= NAME_LIMIT && name.split('.').all(label_ok) && !name.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    name.len() <= NAME_LIMIT
+        && name.split('.').all(label_ok)
+        && !name.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
 /// A host name with at least one dot in it.
@@ -37,9 +41,13 @@ pub fn is_address(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
 }
 
-/// What stands in HELO's brackets, or stands there instead: an IPv4 address, or `IPv6:` and an address (RFC 5321 section 4.1.3).
+/// What stands in HELO's brackets, or stands there instead: an IPv4 address, or `IPv6:` and an
+/// address (RFC 5321 section 4.1.3).
 pub fn is_address_literal(text: &str) -> bool {
-    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|inner| !inner.is_empty());
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .filter(|inner| !inner.is_empty());
     let inner = inner.unwrap_or(text);
     match inner.get(..5) {
         Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => inner[5..].parse::<Ipv6Addr>().is_ok(),
@@ -56,7 +64,20 @@ mod tests {
         for good in ["toto.plop.com", "localhost", "a_b.example", "1.example", "x-y"] {
             assert!(is_hostname(good, false), "{good}");
         }
-        for bad in ["", "a..b", ".a", "a.", "-a", "a-", "a b", "a@b", "1.2.3.4", "é.fr", "a.-b", &"x".repeat(64)] {
+        for bad in [
+            "",
+            "a..b",
+            ".a",
+            "a.",
+            "-a",
+            "a-",
+            "a b",
+            "a@b",
+            "1.2.3.4",
+            "é.fr",
+            "a.-b",
+            &"x".repeat(64),
+        ] {
             assert!(!is_hostname(bad, false), "{bad}");
         }
         assert!(is_hostname("é.fr", true));

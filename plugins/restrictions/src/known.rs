@@ -16,7 +16,8 @@ pub enum Known {
     NotAsked(String),
 }
 
-/// A mail domain has an MX record or an address. A failure counts unless the other question is answered.
+/// A mail domain has an MX record or an address. A failure counts unless the other question is
+/// answered.
 pub fn mail_domain(facts: &impl Facts, name: &str) -> Known {
     match mx(facts.mail_exchangers(name)) {
         Known::No => addresses(facts.addresses(name)),

@@ -1,12 +1,15 @@
-//! Who may send what, by Postfix's restrictions: their names, their order, their replies (those of Postfix 3.7 with its default codes).
+//! Who may send what, by Postfix's restrictions: their names, their order, their replies (those of
+//! Postfix 3.7 with its default codes).
 //!
-//! Each list of the settings is asked at its stage: `client` (connect), `helo`, `sender` (mail), `relay` and then `recipient`
-//! (rcpt), `data`, `end-of-data`. One that is asked before RCPT and says something about recipients waits for RCPT, with those after
-//! it, and is asked for each recipient. A permit ends its own list only. Whom Postfix would relay for gets `allow-relay`; without the
-//! grant `relay`, and where no list says otherwise, the host refuses relaying by itself.
+//! Each list of the settings is asked at its stage: `client` (connect), `helo`, `sender` (mail),
+//! `relay` and then `recipient` (rcpt), `data`, `end-of-data`. One that is asked before RCPT and
+//! says something about recipients waits for RCPT, with those after it, and is asked for each
+//! recipient. A permit ends its own list only. Whom Postfix would relay for gets `allow-relay`;
+//! without the grant `relay`, and where no list says otherwise, the host refuses relaying by
+//! itself.
 //!
-//! A restriction that is not here, a table that is missing or not granted, and a DNS that is not granted are errors of the
-//! configuration.
+//! A restriction that is not here, a table that is missing or not granted, and a DNS that is not
+//! granted are errors of the configuration.
 //!
 //! ```toml
 //! [plugin.settings]
@@ -25,7 +28,8 @@ mod settings;
 mod texts;
 
 use facteur_plugin::{
-    Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction, Verdict, dns, lookup,
+    Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction, Verdict, dns,
+    lookup,
 };
 
 use host::Host;
@@ -42,10 +46,12 @@ impl Restriction for Restrictions {
         for (setting, rule) in settings.rules() {
             let name = rule.restriction.name();
             if let Some(table) = rule.restriction.table() {
-                lookup::check(table).map_err(|why| format!("setting \"{setting}\": {name}: {why}"))?;
+                lookup::check(table)
+                    .map_err(|why| format!("setting \"{setting}\": {name}: {why}"))?;
             }
             if rule.restriction.asks_dns() {
-                dns::check().map_err(|why| format!("setting \"{setting}\": {name} asks the DNS: {why}"))?;
+                dns::check()
+                    .map_err(|why| format!("setting \"{setting}\": {name} asks the DNS: {why}"))?;
             }
         }
         let stages = settings.stages();
@@ -75,13 +81,23 @@ impl Restriction for Restrictions {
     fn data(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
         let settings = SETTINGS.get();
         let only = host::only_recipient(t);
-        Ok(evaluate::stage(&Host::new(s, Some(t), only.as_ref()), settings, &settings.data, What::Data))
+        Ok(evaluate::stage(
+            &Host::new(s, Some(t), only.as_ref()),
+            settings,
+            &settings.data,
+            What::Data,
+        ))
     }
 
     fn end_of_data(s: &Session, t: &Transaction, _: &Message) -> Result<Verdict, Failure> {
         let settings = SETTINGS.get();
         let only = host::only_recipient(t);
-        Ok(evaluate::stage(&Host::new(s, Some(t), only.as_ref()), settings, &settings.end_of_data, What::EndOfData))
+        Ok(evaluate::stage(
+            &Host::new(s, Some(t), only.as_ref()),
+            settings,
+            &settings.end_of_data,
+            What::EndOfData,
+        ))
     }
 }
 

@@ -61,7 +61,8 @@ pub struct Rule {
     pub restriction: Restriction,
 }
 
-/// The names. The first of several for one restriction is its proper one; the others are older, or `facteur`'s own.
+/// The names. The first of several for one restriction is its proper one; the others are older, or
+/// `facteur`'s own.
 const NAMES: &[(&str, Restriction)] = &[
     ("permit", Restriction::Permit),
     ("reject", Restriction::Reject),
@@ -138,16 +139,22 @@ impl Restriction {
     pub fn asks_dns(&self) -> bool {
         matches!(
             self,
-            Self::RejectUnknownHeloHostname | Self::RejectUnknownSenderDomain | Self::RejectUnknownRecipientDomain
+            Self::RejectUnknownHeloHostname
+                | Self::RejectUnknownSenderDomain
+                | Self::RejectUnknownRecipientDomain
         )
     }
 }
 
-/// Reads a list as `main.cf` has it: names and tables, parted by white space and commas. `bare` is what a table alone is asked about.
+/// Reads a list as `main.cf` has it: names and tables, parted by white space and commas. `bare` is
+/// what a table alone is asked about.
 ///
 /// # Errors
 /// What is wrong, naming the restriction, and what to do.
-pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>, bare: Option<Key>) -> Result<Vec<Rule>, String> {
+pub fn parse<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+    bare: Option<Key>,
+) -> Result<Vec<Rule>, String> {
     let words = texts.into_iter().flat_map(|text| text.split([',', ' ', '\t', '\r', '\n']));
     let mut words = words.filter(|word| !word.is_empty());
     let mut rules = Vec::new();
@@ -157,12 +164,17 @@ pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>, bare: Option<Key>) ->
             warn = true;
             continue;
         }
-        let restriction = if let Some((name, key)) = TABLES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
-            let table = words.next().ok_or_else(|| format!("{name} needs a table: write \"{name} table:NAME\""))?;
+        let restriction = if let Some((name, key)) =
+            TABLES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word))
+        {
+            let table = words
+                .next()
+                .ok_or_else(|| format!("{name} needs a table: write \"{name} table:NAME\""))?;
             Restriction::Access(*key, table_name(table)?)
         } else if word.contains(':') {
-            let key =
-                bare.ok_or_else(|| format!("write check_client_access (or another check_…_access) before {word}"))?;
+            let key = bare.ok_or_else(|| {
+                format!("write check_client_access (or another check_…_access) before {word}")
+            })?;
             Restriction::Access(key, table_name(word)?)
         } else {
             let known = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
@@ -179,17 +191,24 @@ pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>, bare: Option<Key>) ->
 fn table_name(text: &str) -> Result<String, String> {
     let name = text.strip_prefix(TABLE).unwrap_or(text);
     if name.is_empty() || name.contains([':', '/']) {
-        return Err(format!("{text} is not a table's name: describe the file as [tables.NAME] and write table:NAME"));
+        return Err(format!(
+            "{text} is not a table's name: describe the file as [tables.NAME] and write table:NAME"
+        ));
     }
     Ok(name.to_owned())
 }
 
 fn unknown(word: &str) -> String {
     if UNSUPPORTED.contains(&word) {
-        return format!("the restriction {word} is not supported; remove it, or write a plugin that does it");
+        return format!(
+            "the restriction {word} is not supported; remove it, or write a plugin that does it"
+        );
     }
     let all = NAMES.iter().map(|(name, _)| *name).chain(TABLES.iter().map(|(name, _)| *name));
-    let nearest = all.map(|name| (distance(name, word), name)).min().filter(|(far, _)| *far * 3 <= word.len());
+    let nearest = all
+        .map(|name| (distance(name, word), name))
+        .min()
+        .filter(|(far, _)| *far * 3 <= word.len());
     match nearest {
         Some((_, name)) => format!("there is no restriction {word}; did you mean {name}?"),
         None => format!("there is no restriction {word}"),
@@ -271,8 +290,11 @@ mod tests {
 
     #[test]
     fn a_list_is_read_as_in_main_cf() {
-        let list =
-            ["permit_mynetworks, warn_if_reject  reject_unknown_client", "check_sender_access", "table:x,REJECT"];
+        let list = [
+            "permit_mynetworks, warn_if_reject  reject_unknown_client",
+            "check_sender_access",
+            "table:x,REJECT",
+        ];
         assert_eq!(
             parse(list, None).unwrap(),
             [
@@ -301,7 +323,8 @@ mod tests {
         );
         assert_eq!(told("xyzzy"), "there is no restriction xyzzy");
         assert!(
-            told("reject_rbl_client zen.example").starts_with("the restriction reject_rbl_client is not supported")
+            told("reject_rbl_client zen.example")
+                .starts_with("the restriction reject_rbl_client is not supported")
         );
         assert!(told("check_client_access").contains("table:NAME"));
         assert!(told("check_client_access hash:/etc/postfix/x").contains("[tables.NAME]"));

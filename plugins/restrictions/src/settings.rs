@@ -41,8 +41,8 @@ pub struct Settings {
     pub data: Vec<Rule>,
     pub end_of_data: Vec<Rule>,
     pub delimiter: String,
-    /// `relay` or `recipient` refuses what nobody permits. Only then a permit that isn't about the client itself may grant relaying:
-    /// Postfix doesn't even start without such a list.
+    /// `relay` or `recipient` refuses what nobody permits. Only then a permit that isn't about the
+    /// client itself may grant relaying: Postfix doesn't even start without such a list.
     pub guarded: bool,
 }
 
@@ -57,7 +57,8 @@ impl Settings {
 
     fn check(written: Written) -> Result<Self, String> {
         let list = |setting: &str, texts: List, bare| {
-            parse(texts.iter().map(String::as_str), bare).map_err(|why| format!("setting \"{setting}\": {why}"))
+            parse(texts.iter().map(String::as_str), bare)
+                .map_err(|why| format!("setting \"{setting}\": {why}"))
         };
         let relay = list("relay", written.relay, Some(Key::Recipient))?;
         let recipient = list("recipient", written.recipient, Some(Key::Recipient))?;
@@ -81,7 +82,12 @@ impl Settings {
             (Stages::CONNECT, !self.client.is_empty()),
             (Stages::HELO, !self.helo.is_empty()),
             (Stages::MAIL, !self.sender.is_empty()),
-            (Stages::RCPT, !self.relay.is_empty() || !self.recipient.is_empty() || self.waiting().next().is_some()),
+            (
+                Stages::RCPT,
+                !self.relay.is_empty()
+                    || !self.recipient.is_empty()
+                    || self.waiting().next().is_some(),
+            ),
             (Stages::DATA, !self.data.is_empty()),
             (Stages::END_OF_DATA, !self.end_of_data.is_empty()),
         ] {
@@ -92,10 +98,12 @@ impl Settings {
         stages
     }
 
-    /// The lists of earlier stages that wait for RCPT, where Postfix asks all of them: the first that says something about recipients,
-    /// and those after it. The others are asked once a transaction.
+    /// The lists of earlier stages that wait for RCPT, where Postfix asks all of them: the first
+    /// that says something about recipients, and those after it. The others are asked once a
+    /// transaction.
     pub fn waiting(&self) -> impl Iterator<Item = (&[Rule], What)> {
-        let lists = [(&self.client, What::Client), (&self.helo, What::Helo), (&self.sender, What::Sender)];
+        let lists =
+            [(&self.client, What::Client), (&self.helo, What::Helo), (&self.sender, What::Sender)];
         let once = |rules: &[Rule]| !rules.iter().any(|rule| rule.restriction.asks_recipient());
         let lists = lists.into_iter().map(|(rules, of)| (&rules[..], of));
         lists.skip_while(move |(rules, _)| once(rules))
@@ -116,7 +124,8 @@ impl Settings {
     }
 }
 
-/// Whether the list has what Postfix asks for: something that refuses, in force, and not behind a `permit` for everyone.
+/// Whether the list has what Postfix asks for: something that refuses, in force, and not behind a
+/// `permit` for everyone.
 fn refuses_strangers(rules: &[Rule]) -> bool {
     let reached = rules.iter().take_while(|rule| rule.restriction != Restriction::Permit);
     reached.filter(|rule| !rule.warn).any(|rule| {
@@ -150,8 +159,12 @@ mod tests {
 
     #[test]
     fn what_is_about_recipients_waits_for_them() {
-        let waiting = |json: &str| of(json).unwrap().waiting().map(|(_, of)| of).collect::<Vec<_>>();
-        assert_eq!(waiting(r#"{"client": ["reject"], "recipient": ["reject_unauth_destination"]}"#), []);
+        let waiting =
+            |json: &str| of(json).unwrap().waiting().map(|(_, of)| of).collect::<Vec<_>>();
+        assert_eq!(
+            waiting(r#"{"client": ["reject"], "recipient": ["reject_unauth_destination"]}"#),
+            []
+        );
         let json = r#"{"client": ["reject"], "helo": ["check_recipient_access t"]}"#;
         assert_eq!(waiting(json), [What::Helo, What::Sender]);
         assert!(of(json).unwrap().stages() == Stages::CONNECT | Stages::HELO | Stages::RCPT);
@@ -160,7 +173,10 @@ mod tests {
     #[test]
     fn an_error_names_the_setting() {
         let told = of(r#"{"helo": ["reject_invalid_helo"]}"#).unwrap_err();
-        assert!(told.starts_with("setting \"helo\": there is no restriction reject_invalid_helo"), "{told}");
+        assert!(
+            told.starts_with("setting \"helo\": there is no restriction reject_invalid_helo"),
+            "{told}"
+        );
         assert!(of(r#"{"recipients": []}"#).unwrap_err().contains("recipients"));
     }
 

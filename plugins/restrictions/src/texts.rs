@@ -3,7 +3,8 @@
 use facteur_plugin::text::clean;
 use facteur_plugin::{Reply, Verdict, status};
 
-/// The longest text that is told, in bytes. Postfix cuts the whole reply at 510; the contract allows 512 of text.
+/// The longest text that is told, in bytes. Postfix cuts the whole reply at 510; the contract
+/// allows 512 of text.
 const TEXT_LIMIT: usize = 500;
 
 /// What a refusal is about: the stage's own subject, or that of an access table.
@@ -50,10 +51,12 @@ pub fn refusal(reply: Reply) -> Verdict {
     }
 }
 
-/// The status code of an access table, which may be read for any subject: an address status (x.1.x) is turned into that
-/// of a sender, of a recipient, or of neither.
+/// The status code of an access table, which may be read for any subject: an address status (x.1.x)
+/// is turned into that of a sender, of a recipient, or of neither.
 pub fn fitting_status(status: &str, what: What) -> &str {
-    let Some(detail) = status.split_once('.').and_then(|(_, rest)| rest.strip_prefix("1.")) else { return status };
+    let Some(detail) = status.split_once('.').and_then(|(_, rest)| rest.strip_prefix("1.")) else {
+        return status;
+    };
     match (what, detail) {
         (What::Sender, "2" | "8") => "4.1.8",
         (What::Sender, "1" | "3" | "7") => "4.1.7",

@@ -43,7 +43,10 @@ impl Entry {
             "error" => Self::Error(reply(550, "5.1.1", rest)),
             "retry" => Self::Error(reply(450, "4.0.0", rest)),
             other => {
-                return Err(format!("there is no transport \"{other}\" (smtp, relay, maildir, discard, error, retry)"));
+                return Err(format!(
+                    "there is no transport \"{other}\" (smtp, relay, maildir, discard, error, \
+                     retry)"
+                ));
             }
         })
     }
@@ -74,8 +77,12 @@ mod tests {
 
     #[test]
     fn errors_have_their_codes() {
-        let error = |code, status: &str, text: &str| Ok(Entry::Error(Reply::new(code, status, text)));
-        assert_eq!(Entry::parse("error:5.1.2 this domain has moved"), error(550, "5.1.2", "this domain has moved"));
+        let error =
+            |code, status: &str, text: &str| Ok(Entry::Error(Reply::new(code, status, text)));
+        assert_eq!(
+            Entry::parse("error:5.1.2 this domain has moved"),
+            error(550, "5.1.2", "this domain has moved")
+        );
         assert_eq!(Entry::parse("error:gone"), error(550, "5.1.1", "gone"));
         assert_eq!(Entry::parse("error:"), error(550, "5.1.1", UNDELIVERABLE));
         assert_eq!(Entry::parse("error:4.1.2 odd"), error(550, "5.1.2", "odd"));

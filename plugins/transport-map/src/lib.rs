@@ -1,8 +1,9 @@
 //! Where mail goes next, by Postfix's transport(5) tables and a relay host.
 //!
-//! A table is asked for the address, the address without its extension, the domain, its parents with a leading dot, and `*`. What none
-//! of the tables has follows `relayhost` if its class is relay or other; everything else is left to the host. Virtual alias
-//! domains have no transport: their addresses exist only as what they stand for.
+//! A table is asked for the address, the address without its extension, the domain, its parents
+//! with a leading dot, and `*`. What none of the tables has follows `relayhost` if its class is
+//! relay or other; everything else is left to the host. Virtual alias domains have no transport:
+//! their addresses exist only as what they stand for.
 //!
 //! It opens no connection and asks no DNS: it only names the next hop.
 //!

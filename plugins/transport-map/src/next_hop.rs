@@ -1,4 +1,5 @@
-//! A next hop as transport(5) and `relayhost` write it: `[host]:port`, `[host]`, `domain:service`, `domain`.
+//! A next hop as transport(5) and `relayhost` write it: `[host]:port`, `[host]`, `domain:service`,
+//! `domain`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -27,7 +28,8 @@ impl NextHop {
             return Err(wrong("only one is supported"));
         }
         let (host, service, no_mx) = if let Some(inner) = text.strip_prefix('[') {
-            let (host, rest) = inner.split_once(']').ok_or_else(|| wrong("a bracket is not closed"))?;
+            let (host, rest) =
+                inner.split_once(']').ok_or_else(|| wrong("a bracket is not closed"))?;
             let service = match rest.strip_prefix(':') {
                 Some(service) => Some(service),
                 None if rest.is_empty() => None,
@@ -43,8 +45,9 @@ impl NextHop {
         if host.is_empty() {
             return Err(wrong("there is no host"));
         }
-        let port = service
-            .map(|service| port(service).ok_or_else(|| wrong("its port is neither a number nor a known service")));
+        let port = service.map(|service| {
+            port(service).ok_or_else(|| wrong("its port is neither a number nor a known service"))
+        });
         Ok(Self { host, port: port.transpose()?, no_mx })
     }
 }
@@ -82,9 +85,18 @@ mod tests {
     #[test]
     fn all_forms_are_read() {
         assert_eq!(NextHop::parse("[zen.via.ecp.fr]").unwrap(), hop("zen.via.ecp.fr", None, true));
-        assert_eq!(NextHop::parse("[mail.Lepi.org]:2525").unwrap(), hop("mail.lepi.org", Some(2525), true));
-        assert_eq!(NextHop::parse("student-mx.ecp.fr:25").unwrap(), hop("student-mx.ecp.fr", Some(25), false));
-        assert_eq!(NextHop::parse("example.org:submission").unwrap(), hop("example.org", Some(587), false));
+        assert_eq!(
+            NextHop::parse("[mail.Lepi.org]:2525").unwrap(),
+            hop("mail.lepi.org", Some(2525), true)
+        );
+        assert_eq!(
+            NextHop::parse("student-mx.ecp.fr:25").unwrap(),
+            hop("student-mx.ecp.fr", Some(25), false)
+        );
+        assert_eq!(
+            NextHop::parse("example.org:submission").unwrap(),
+            hop("example.org", Some(587), false)
+        );
         assert_eq!(NextHop::parse("example.org").unwrap(), hop("example.org", None, false));
         assert_eq!(NextHop::parse("[192.0.2.1]:26").unwrap(), hop("[192.0.2.1]", Some(26), true));
         assert_eq!(NextHop::parse("[::1]").unwrap(), hop("[IPv6:::1]", None, true));
@@ -93,7 +105,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        for text in ["", "[]", "[host", "[host]25", "host:", "host:telnetx", "host:0", "host:70000", "a, b"] {
+        for text in
+            ["", "[]", "[host", "[host]25", "host:", "host:telnetx", "host:0", "host:70000", "a, b"]
+        {
             let told = NextHop::parse(text).unwrap_err();
             assert!(told.contains(&format!("\"{text}\"")), "{told}");
         }

@@ -7,10 +7,12 @@ use crate::entry::Entry;
 use crate::next_hop::NextHop;
 use crate::settings::Settings;
 
-/// What the tables and the relay host say about this address. `find` is [`facteur_plugin::lookup::find_in`].
+/// What the tables and the relay host say about this address. `find` is
+/// [`facteur_plugin::lookup::find_in`].
 ///
 /// # Errors
-/// A table can't be asked, or what it says can't be followed: the recipient waits, and the reason names the entry.
+/// A table can't be asked, or what it says can't be followed: the recipient waits, and the reason
+/// names the entry.
 pub fn answer(
     settings: &Settings,
     address: &Address,
@@ -21,7 +23,8 @@ pub fn answer(
         // The class is the domain's.
         return Ok(Answer::NoOpinion(Scope::Domain));
     }
-    // A table may hold an entry for any other address of the domain, so that only the operator can vouch for the whole of it.
+    // A table may hold an entry for any other address of the domain, so that only the operator can
+    // vouch for the whole of it.
     let scope = if settings.domains_only { Scope::Domain } else { Scope::Recipient };
     let keys = keys(settings, address);
     let found = if settings.tables.is_empty() { Ok(None) } else { find(&settings.tables, &keys) };
@@ -54,7 +57,8 @@ pub fn answer(
     })
 }
 
-/// transport(5): the address, without its extension, the domain, its parents with a leading dot, the wildcard.
+/// transport(5): the address, without its extension, the domain, its parents with a leading dot,
+/// the wildcard.
 fn keys(settings: &Settings, address: &Address) -> Vec<String> {
     let mut keys = Vec::with_capacity(8);
     if !settings.domains_only {
@@ -70,13 +74,30 @@ fn keys(settings: &Settings, address: &Address) -> Vec<String> {
 }
 
 fn smtp(hop: Option<NextHop>, scope: Scope) -> Answer {
-    let (host, port, no_mx) = hop.map_or((None, None, false), |hop| (Some(hop.host), hop.port, hop.no_mx));
-    Answer::Route(Route { transport: "smtp".to_owned(), host, port, no_mx, tls: None, source: None, scope })
+    let (host, port, no_mx) =
+        hop.map_or((None, None, false), |hop| (Some(hop.host), hop.port, hop.no_mx));
+    Answer::Route(Route {
+        transport: "smtp".to_owned(),
+        host,
+        port,
+        no_mx,
+        tls: None,
+        source: None,
+        scope,
+    })
 }
 
 fn to(transport: &str, scope: Scope) -> Answer {
     let transport = transport.to_owned();
-    Answer::Route(Route { transport, host: None, port: None, no_mx: false, tls: None, source: None, scope })
+    Answer::Route(Route {
+        transport,
+        host: None,
+        port: None,
+        no_mx: false,
+        tls: None,
+        source: None,
+        scope,
+    })
 }
 
 #[cfg(test)]
@@ -84,7 +105,12 @@ mod tests {
     use super::*;
     use facteur_plugin::lookup::first;
 
-    fn ask(settings: &Settings, table: &[(&str, &str)], address: (&str, &str), class: RecipientClass) -> Answer {
+    fn ask(
+        settings: &Settings,
+        table: &[(&str, &str)],
+        address: (&str, &str),
+        class: RecipientClass,
+    ) -> Answer {
         let address = Address::new(address.0, address.1);
         answer(settings, &address, class, |tables, keys| {
             first(tables, keys, |_, keys| {
@@ -123,7 +149,10 @@ mod tests {
         let (settings, table) = site();
         let ask = |local, domain, class| ask(&settings, &table, (local, domain), class);
         let relay = RecipientClass::Relay;
-        assert_eq!(route(ask("x", "via.ecp.fr", relay)), ("smtp".into(), Some("zen.via.ecp.fr".into()), None, true));
+        assert_eq!(
+            route(ask("x", "via.ecp.fr", relay)),
+            ("smtp".into(), Some("zen.via.ecp.fr".into()), None, true)
+        );
         assert_eq!(ask("x", "sub.via.ecp.fr", relay), Answer::NoOpinion(Scope::Recipient));
         assert_eq!(
             route(ask("x", "student.ecp.fr", RecipientClass::Other)),
@@ -161,8 +190,14 @@ mod tests {
         assert_eq!(route(ask("elsewhere.org", RecipientClass::Other)), expected);
         assert_eq!(route(ask("elsewhere.org", RecipientClass::Relay)), expected);
         assert_eq!(route(ask("here.org", RecipientClass::Other)), expected);
-        assert_eq!(ask("elsewhere.org", RecipientClass::Local), Answer::NoOpinion(Scope::Recipient));
-        assert_eq!(ask("elsewhere.org", RecipientClass::VirtualMailbox), Answer::NoOpinion(Scope::Recipient));
+        assert_eq!(
+            ask("elsewhere.org", RecipientClass::Local),
+            Answer::NoOpinion(Scope::Recipient)
+        );
+        assert_eq!(
+            ask("elsewhere.org", RecipientClass::VirtualMailbox),
+            Answer::NoOpinion(Scope::Recipient)
+        );
         assert_eq!(ask("lepi.org", RecipientClass::VirtualAlias), Answer::NoOpinion(Scope::Domain));
         // A transport without a next hop goes to the domain itself.
         assert_eq!(route(ask("a.below.org", RecipientClass::Other)).1, None);
@@ -172,8 +207,14 @@ mod tests {
     fn an_entry_that_cant_be_followed_makes_it_wait() {
         let settings = Settings { tables: vec!["transport".into()], ..Settings::default() };
         let found = Found { key: 1, value: "uucp:there".into() };
-        let told = answer(&settings, &Address::new("x", "y.org"), RecipientClass::Other, |_, _| Ok(Some(found)));
+        let told = answer(&settings, &Address::new("x", "y.org"), RecipientClass::Other, |_, _| {
+            Ok(Some(found))
+        });
         let failure = told.unwrap_err();
-        assert!(failure.transient && failure.reason.contains("\"y.org\"") && failure.reason.contains("\"uucp\""));
+        assert!(
+            failure.transient
+                && failure.reason.contains("\"y.org\"")
+                && failure.reason.contains("\"uucp\"")
+        );
     }
 }

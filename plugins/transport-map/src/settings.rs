@@ -16,7 +16,8 @@ struct Written {
     /// Characters that part a user from an extension. None by default.
     #[serde(default)]
     delimiter: String,
-    /// Vouches that no table has an address as a key, so that one answer serves a whole domain. Addresses are then not looked up.
+    /// Vouches that no table has an address as a key, so that one answer serves a whole domain.
+    /// Addresses are then not looked up.
     #[serde(default)]
     domains_only: bool,
 }
@@ -41,8 +42,9 @@ impl Settings {
 
     fn check(written: Written) -> Result<Self, String> {
         let relayhost = written.relayhost.map(|text| {
-            NextHop::parse(&text)
-                .map_err(|why| format!("setting \"relayhost\": {why}; write \"[host]:port\" or \"domain\""))
+            NextHop::parse(&text).map_err(|why| {
+                format!("setting \"relayhost\": {why}; write \"[host]:port\" or \"domain\"")
+            })
         });
         Ok(Self {
             tables: written.tables,
@@ -64,7 +66,11 @@ mod tests {
     #[test]
     fn an_error_names_the_setting() {
         assert!(parse("{}").is_ok());
-        assert!(parse(r#"{"relayhost": "[relay"}"#).err().unwrap_or_default().contains("relayhost"));
-        assert!(parse(r#"{"relayhosts": "relay"}"#).err().unwrap_or_default().contains("unknown field"));
+        assert!(
+            parse(r#"{"relayhost": "[relay"}"#).err().unwrap_or_default().contains("relayhost")
+        );
+        assert!(
+            parse(r#"{"relayhosts": "relay"}"#).err().unwrap_or_default().contains("unknown field")
+        );
     }
 }

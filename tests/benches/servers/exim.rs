@@ -1,5 +1,5 @@
-//! Exim, with the site's job in its own words: ACLs, a redirect router, manual routes. Its tables are those that postmap made for
-//! Postfix, which is the quickest kind that both read.
+//! Exim, with the site's job in its own words: ACLs, a redirect router, manual routes. Its tables
+//! are those that postmap made for Postfix, which is the quickest kind that both read.
 
 use std::fs;
 use std::process::Command;
@@ -91,14 +91,19 @@ impl Exim {
     /// Starts it. Postfix must have made its tables.
     pub fn site(world: &World) -> Self {
         let program = target_folder().join("peers/exim4-daemon-light/usr/sbin/exim4");
-        assert!(program.is_file(), "{} is missing: run `cargo xtask bench --peers`", program.display());
+        assert!(
+            program.is_file(),
+            "{} is missing: run `cargo xtask bench --peers`",
+            program.display()
+        );
         world.machine.add_user(USER.0, USER.1);
         let text = CONFIGURATION.replace("{program}", &program.display().to_string());
         world.machine.write("/etc/exim4/exim4.conf", &text);
         // What an earlier bench left.
         let _ = fs::remove_dir_all(SPOOL);
         fs::create_dir(SPOOL).expect("/var/spool is the machine's own");
-        std::os::unix::fs::chown(SPOOL, Some(USER.1), Some(USER.1)).expect("root may give folders away");
+        std::os::unix::fs::chown(SPOOL, Some(USER.1), Some(USER.1))
+            .expect("root may give folders away");
         let (processes, server) = Processes::of("exim", || {
             let mut command = Command::new(peer("exim4"));
             command.args(["-bdf", "-oP", "/var/spool/bench-exim/pid"]);

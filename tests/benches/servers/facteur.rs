@@ -12,7 +12,8 @@ use crate::world::World;
 
 /// Where it takes mail, where only one of it runs.
 const ADDRESS: &str = "203.0.113.1:25";
-/// What the site's restrictions have besides: the list that holds mail, as the other servers have it.
+/// What the site's restrictions have besides: the list that holds mail, as the other servers have
+/// it.
 const HOLDING: [(&str, &str); 2] = [
     ("client = [\"permit_mynetworks\"]", "sender = [\"check_sender_access table:hold\"]"),
     ("relay = true", "lookup = [\"hold\"]"),
@@ -59,9 +60,12 @@ impl Facteur {
         let spool = format!("/var/spool/{file}");
         // What an earlier bench left.
         let _ = fs::remove_dir_all(&spool);
-        let config = world.machine.write(&format!("/etc/facteur/{file}.toml"), &configuration(address, &spool, policy));
+        let config = world
+            .machine
+            .write(&format!("/etc/facteur/{file}.toml"), &configuration(address, &spool, policy));
         run_facteur(&config, &["check"]).success();
-        let (processes, server) = Processes::of(&file, || facteur_tests::Facteur::start(world.machine, &config));
+        let (processes, server) =
+            Processes::of(&file, || facteur_tests::Facteur::start(world.machine, &config));
         Self { name: name.to_owned(), address: address.to_owned(), server, processes }
     }
 
@@ -75,13 +79,15 @@ impl Facteur {
 
     /// A line of /proc/PID/status in KiB: `VmRSS` is what it has now, `VmHWM` the most that it had.
     pub fn status(&self, line: &str) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.server.pid())).expect("it runs");
+        let text =
+            fs::read_to_string(format!("/proc/{}/status", self.server.pid())).expect("it runs");
         kib(&text, line).unwrap_or_else(|| panic!("no {line} in {text}"))
     }
 
     /// Makes `VmHWM` begin anew.
     pub fn forget_peak(&self) {
-        fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5").expect("root may reset the peak");
+        fs::write(format!("/proc/{}/clear_refs", self.server.pid()), "5")
+            .expect("root may reset the peak");
     }
 }
 
@@ -101,7 +107,10 @@ impl Server for Facteur {
     fn clear(&self) -> usize {
         // "12 messages".
         let said = self.server.queue(&["delete", "--all"]);
-        said.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("no count: {said}"))
+        said.split(' ')
+            .next()
+            .and_then(|count| count.parse().ok())
+            .unwrap_or_else(|| panic!("no count: {said}"))
     }
 }
 
@@ -117,7 +126,9 @@ fn configuration(address: &str, spool: &str, policy: Policy) -> String {
     let (chain, plugins) = match policy {
         Policy::None => (String::new(), String::new()),
         Policy::Site => (String::new(), plugins),
-        Policy::Four => (String::new(), format!("[[plugin]]\nname = \"fourth\"{CONTENT_WITH_ALL}{plugins}")),
+        Policy::Four => {
+            (String::new(), format!("[[plugin]]\nname = \"fourth\"{CONTENT_WITH_ALL}{plugins}"))
+        }
         Policy::Beside(count) => {
             let mut all = plugins;
             for number in 1..=count {

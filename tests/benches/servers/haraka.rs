@@ -1,4 +1,5 @@
-//! Haraka, with two workers. The site's policy is a plugin, `haraka-site.js`, which this bench brings.
+//! Haraka, with two workers. The site's policy is a plugin, `haraka-site.js`, which this bench
+//! brings.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +12,8 @@ use crate::world::World;
 
 const ADDRESS: &str = "203.0.113.3:25";
 const QUEUE: &str = "/var/spool/bench-haraka";
-/// The files of its configuration. What a site's log needs is at the level notice; the default, info, has a page for each message.
+/// The files of its configuration. What a site's log needs is at the level notice; the default,
+/// info, has a page for each message.
 const FILES: [(&str, &str); 8] = [
     ("config/smtp.ini", "listen=203.0.113.3:25\nnodes=2\n"),
     ("config/outbound.ini", "enable_tls=false\nlocal_mx_ok=true\n"),
@@ -34,12 +36,17 @@ impl Haraka {
     pub fn site(world: &World) -> Self {
         let package = target_folder().join("peers/haraka/node_modules/Haraka");
         let program = package.join("bin/haraka");
-        assert!(program.is_file(), "{} is missing: run `cargo xtask bench --peers`", program.display());
+        assert!(
+            program.is_file(),
+            "{} is missing: run `cargo xtask bench --peers`",
+            program.display()
+        );
         for (file, text) in FILES {
             world.machine.write(&format!("/etc/haraka/{file}"), text);
         }
         // It has no defaults for these.
-        fs::copy(package.join("config/connection.ini"), "/etc/haraka/config/connection.ini").expect("part of Haraka");
+        fs::copy(package.join("config/connection.ini"), "/etc/haraka/config/connection.ini")
+            .expect("part of Haraka");
         // What an earlier bench left.
         let _ = fs::remove_dir_all(QUEUE);
         fs::create_dir(QUEUE).expect("/var/spool is the machine's own");

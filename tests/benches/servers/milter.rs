@@ -1,6 +1,8 @@
-//! A milter (Sendmail's filter protocol, version 6) that lets everything pass: what it costs Postfix to ask somebody.
+//! A milter (Sendmail's filter protocol, version 6) that lets everything pass: what it costs
+//! Postfix to ask somebody.
 //!
-//! It wants to hear of every step, as a filter with a callback for each does, and answers each with "continue".
+//! It wants to hear of every step, as a filter with a callback for each does, and answers each with
+//! "continue".
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

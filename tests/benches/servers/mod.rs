@@ -1,5 +1,5 @@
-//! The servers that are measured. Each is set up for the same job: the site's restrictions, aliases and transports, a stranger as the client,
-//! 250 after the sync, mail of one sender held.
+//! The servers that are measured. Each is set up for the same job: the site's restrictions, aliases
+//! and transports, a stranger as the client, 250 after the sync, mail of one sender held.
 
 mod exim;
 mod facteur;
@@ -34,7 +34,8 @@ pub trait Server {
 
 /// facteur, Postfix, and with `--peers` the others.
 pub fn all(world: &World) -> Vec<Box<dyn Server>> {
-    let mut all: Vec<Box<dyn Server>> = vec![Box::new(Facteur::site(world)), Box::new(Postfix::site(world))];
+    let mut all: Vec<Box<dyn Server>> =
+        vec![Box::new(Facteur::site(world)), Box::new(Postfix::site(world))];
     if world.peers {
         all.push(Box::new(haraka::Haraka::site(world)));
         all.push(Box::new(exim::Exim::site(world)));

@@ -1,5 +1,5 @@
-//! Postfix, with the settings of the site, the same tables in the kind of table it is fastest with, and what had to be raised for a
-//! load like this.
+//! Postfix, with the settings of the site, the same tables in the kind of table it is fastest with,
+//! and what had to be raised for a load like this.
 
 use std::process::Command;
 
@@ -11,7 +11,8 @@ use crate::world::{HOLD_TABLE, World};
 
 /// Where it takes mail.
 const ADDRESS: &str = "203.0.113.2:25";
-/// Beside the site's settings. The table is asked in the sender's list, as facteur's restrictions ask it.
+/// Beside the site's settings. The table is asked in the sender's list, as facteur's restrictions
+/// ask it.
 const RAISED: &str = "
 smtpd_sender_restrictions = check_sender_access hash:/etc/facteur/hold
 # facteur asks for a client's name only if a restriction does.
@@ -42,17 +43,27 @@ impl Postfix {
     }
 
     /// Starts one of several, each with a queue of its own and with these milters.
-    pub fn start(world: &World, name: &'static str, address: &'static str, milters: &[&str]) -> Self {
+    pub fn start(
+        world: &World,
+        name: &'static str,
+        address: &'static str,
+        milters: &[&str],
+    ) -> Self {
         let settings = world.site.postfix_settings("hash");
-        let libraries = format!("shlib_directory = {}/usr/lib/postfix\n", postfix_folder().display());
-        world.machine.write("/etc/postfix/main.cf", &format!("compatibility_level = 3.6\n{libraries}"));
+        let libraries =
+            format!("shlib_directory = {}/usr/lib/postfix\n", postfix_folder().display());
+        world
+            .machine
+            .write("/etc/postfix/main.cf", &format!("compatibility_level = 3.6\n{libraries}"));
         for table in POSTFIX_TABLES.into_iter().chain([HOLD_TABLE]) {
             output_of(Command::new(peer("postmap")).arg(format!("hash:{table}"))).success();
         }
-        let milters: Vec<String> = milters.iter().map(|address| format!("inet:{address}")).collect();
+        let milters: Vec<String> =
+            milters.iter().map(|address| format!("inet:{address}")).collect();
         let settings = format!("{settings}{RAISED}smtpd_milters = {}\n", milters.join(", "));
         let instance = format!("bench-{}", file_name(name));
-        let start = || facteur_tests::Postfix::start(world.machine, &instance, address, &settings, "");
+        let start =
+            || facteur_tests::Postfix::start(world.machine, &instance, address, &settings, "");
         let (processes, server) = Processes::of(&instance, start);
         Self { name, address, server, processes }
     }
@@ -74,7 +85,8 @@ impl Server for Postfix {
     fn clear(&self) -> usize {
         // "postsuper: Deleted: 12 messages".
         let said = self.server.run("postsuper", &["-d", "ALL"]).err;
-        let count = said.split("Deleted: ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+        let count =
+            said.split("Deleted: ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
         count.unwrap_or_else(|| panic!("no count: {said}"))
     }
 }

@@ -1,4 +1,5 @@
-//! Does one piece of work so many times: the program under test of `tests/work/instructions.rs`, run under callgrind.
+//! Does one piece of work so many times: the program under test of `tests/work/instructions.rs`,
+//! run under callgrind.
 //!
 //! `workload NAME COUNT FOLDER`. What it prepares doesn't hang on the count.
 
@@ -16,7 +17,8 @@ use facteur::config::{Format, TableSource};
 use facteur::tables::Tables;
 use facteur_budget::site;
 use facteur_smtp::{
-    BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, Reply, Server, ServerConfig, ServerLimits,
+    BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, Reply, Server,
+    ServerConfig, ServerLimits,
 };
 use facteur_spool::{MessageId, NewMessage, NewRecipient, Spool, SpoolConfig, Target, Timestamp};
 
@@ -29,15 +31,23 @@ const PATTERNS: usize = 50;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, count, folder] = arguments.as_slice() else { panic!("usage: workload NAME COUNT FOLDER") };
+    let [name, count, folder] = arguments.as_slice() else {
+        panic!("usage: workload NAME COUNT FOLDER")
+    };
     let (count, folder) = (count.parse().unwrap(), Path::new(folder));
     match name.as_str() {
         "smtp-transaction" => smtp_transaction(count),
         "smtp-client" => smtp_client(count),
         "spool-insert" => spool_insert(count, folder),
-        "find-texthash" => find(count, folder, ENTRIES, Format::Texthash, |name| format!("{name} value")),
-        "find-aliases" => find(count, folder, ENTRIES, Format::Aliases, |name| format!("{name}: value")),
-        "find-regexp" => find(count, folder, PATTERNS, Format::Regexp, |name| format!("/^{name}$/ value")),
+        "find-texthash" => {
+            find(count, folder, ENTRIES, Format::Texthash, |name| format!("{name} value"))
+        }
+        "find-aliases" => {
+            find(count, folder, ENTRIES, Format::Aliases, |name| format!("{name}: value"))
+        }
+        "find-regexp" => {
+            find(count, folder, PATTERNS, Format::Regexp, |name| format!("/^{name}$/ value"))
+        }
         other => panic!("there is no work named {other}"),
     }
 }
@@ -45,7 +55,8 @@ fn main() {
 /// One recipient and one message, on a session that goes on.
 fn smtp_transaction(count: usize) {
     let limits = ServerLimits::default();
-    let config = ServerConfig { hostname: "mx.test".into(), limits, bare_newline: BareNewline::Normalize };
+    let config =
+        ServerConfig { hostname: "mx.test".into(), limits, bare_newline: BareNewline::Normalize };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::new(220, "", "mx.test ESMTP"));
     say(&mut server, b"EHLO client.test\r\n");
@@ -79,7 +90,11 @@ fn smtp_client(count: usize) {
         eight_bit: false,
         ret: None,
         envid: None,
-        recipients: vec![EnvelopeRecipient { address: "c@d.test".parse().unwrap(), notify: None, orcpt: None }],
+        recipients: vec![EnvelopeRecipient {
+            address: "c@d.test".parse().unwrap(),
+            notify: None,
+            orcpt: None,
+        }],
     };
     let content = site::content(MESSAGE);
     let mut finished = 0;
@@ -98,7 +113,9 @@ fn smtp_client(count: usize) {
 fn hear(client: &mut Client, bytes: &[u8]) -> Vec<ClientEvent> {
     black_box(std::mem::take(client.output()));
     client.receive(bytes);
-    std::iter::from_fn(|| client.poll()).filter(|event| !matches!(event, ClientEvent::Ready(_))).collect()
+    std::iter::from_fn(|| client.poll())
+        .filter(|event| !matches!(event, ClientEvent::Ready(_)))
+        .collect()
 }
 
 /// One message after the other, each in a commit of its own, with the spool's own threads.
@@ -157,7 +174,8 @@ fn find(count: usize, folder: &Path, entries: usize, format: Format, line: fn(&s
     assert!(errors.is_empty(), "{errors:?}");
     let keys: Vec<String> = (0..entries).map(name).collect();
     for number in 0..count {
-        // Half the patterns are tried before the one that fits, on the average over few as over many.
+        // Half the patterns are tried before the one that fits, on the average over few as over
+        // many.
         let key = &keys[number * entries / count];
         assert!(black_box(tables.find("t", &[key])).unwrap().is_some(), "{key}");
     }

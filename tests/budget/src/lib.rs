@@ -1,9 +1,9 @@
-//! Work budgets: how much a message may cost, counted in syncs, allocations, calls, fuel and instructions, never in seconds, so that
-//! a busy machine changes nothing.
+//! Work budgets: how much a message may cost, counted in syncs, allocations, calls, fuel and
+//! instructions, never in seconds, so that a busy machine changes nothing.
 //!
-//! The numbers stand in `budgets.toml`, each with its reason. A test counts, and enters it into a [`Ledger`]; what is above
-//! its budget fails, and so does what is far below it, since a budget that nothing comes near guards nothing any more. A budget that no
-//! test enters fails too.
+//! The numbers stand in `budgets.toml`, each with its reason. A test counts, and enters it into a
+//! [`Ledger`]; what is above its budget fails, and so does what is far below it, since a budget
+//! that nothing comes near guards nothing any more. A budget that no test enters fails too.
 //!
 //! It counts nothing itself; [`site`] is what the tests count on.
 
@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// How far below its budget, in percent of it, a count may be. More means that something became cheaper for good: the budget is then
-/// to be lowered, with the change that earned it.
+/// How far below its budget, in percent of it, a count may be. More means that something became
+/// cheaper for good: the budget is then to be lowered, with the change that earned it.
 pub const SPARE: u64 = 20;
 
 /// An entry of the file.
@@ -47,7 +47,8 @@ impl Ledger {
     /// The sections with these names.
     pub fn open(sections: &[&str]) -> Self {
         let path = file();
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self::parse(&text, sections).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
@@ -56,13 +57,17 @@ impl Ledger {
             toml::from_str(text).map_err(|error| error.to_string())?;
         let mut open = BTreeMap::new();
         for section in sections {
-            let budgets = all.remove(*section).ok_or_else(|| format!("there is no section [{section}]"))?;
-            open.extend(budgets.into_iter().map(|(name, budget)| (format!("{section}.{name}"), budget)));
+            let budgets =
+                all.remove(*section).ok_or_else(|| format!("there is no section [{section}]"))?;
+            open.extend(
+                budgets.into_iter().map(|(name, budget)| (format!("{section}.{name}"), budget)),
+            );
         }
         Ok(Self { open, wrong: Vec::new() })
     }
 
-    /// Compares what was counted for `section.name` with its budget. What is wrong is said by [`Ledger::close`], with everything else.
+    /// Compares what was counted for `section.name` with its budget. What is wrong is said by
+    /// [`Ledger::close`], with everything else.
     pub fn enter(&mut self, name: &str, counted: u64) {
         let Some(Budget { at_most, why }) = self.open.remove(name) else {
             self.wrong.push(format!("{name}: {counted}, and there is no budget for it"));
@@ -71,10 +76,13 @@ impl Ledger {
         println!("{name}: {counted} of at most {at_most}");
         if counted > at_most {
             let over = counted - at_most;
-            self.wrong.push(format!("{name}: {counted}, which is {over} more than the budget of {at_most} ({why})"));
+            self.wrong.push(format!(
+                "{name}: {counted}, which is {over} more than the budget of {at_most} ({why})"
+            ));
         } else if counted < at_most - at_most * SPARE / 100 {
             self.wrong.push(format!(
-                "{name}: {counted}, more than {SPARE} % below the budget of {at_most}: lower it, so that it guards what was won"
+                "{name}: {counted}, more than {SPARE} % below the budget of {at_most}: lower it, \
+                 so that it guards what was won"
             ));
         }
     }
@@ -82,9 +90,12 @@ impl Ledger {
     /// The end.
     ///
     /// # Panics
-    /// With everything that is wrong: counts above or far below their budgets, budgets that nothing was counted for.
+    /// With everything that is wrong: counts above or far below their budgets, budgets that nothing
+    /// was counted for.
     pub fn close(mut self) {
-        self.wrong.extend(self.open.keys().map(|name| format!("{name}: nothing was counted for this budget")));
+        self.wrong.extend(
+            self.open.keys().map(|name| format!("{name}: nothing was counted for this budget")),
+        );
         assert!(
             self.wrong.is_empty(),
             "{}\nThe budgets stand in {}; ARCHITECTURE.md says when to change one.",
@@ -99,7 +110,8 @@ mod tests {
     use super::Ledger;
 
     fn ledger() -> Ledger {
-        let text = "[work]\na = { at_most = 100, why = \"it is\" }\nb = { at_most = 1, why = \"one is enough\" }";
+        let text = "[work]\na = { at_most = 100, why = \"it is\" }\nb = \
+         { at_most = 1, why = \"one is enough\" }";
         Ledger::parse(text, &["work"]).expect("the text is right")
     }
 

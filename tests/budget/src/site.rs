@@ -1,6 +1,8 @@
-//! The site that budgets are counted on: the plugins that ship, each with a table, a mailbox, an alias for it, a relay.
+//! The site that budgets are counted on: the plugins that ship, each with a table, a mailbox, an
+//! alias for it, a relay.
 //!
-//! Mail from [`HELD`] is held, so that what is counted ends with the message on the disk. Nothing is asked of the DNS.
+//! Mail from [`HELD`] is held, so that what is counted ends with the message on the disk. Nothing
+//! is asked of the DNS.
 
 use std::path::Path;
 
@@ -19,8 +21,8 @@ pub const RELAYED: &str = "somebody@relay.test";
 /// On another server, for which nobody may relay but clients that are trusted.
 pub const ELSEWHERE: &str = "somebody@elsewhere.test";
 
-/// The configuration, with everything below one folder. `owner` is the user that mailboxes belong to, if they don't belong to
-/// whoever runs the program.
+/// The configuration, with everything below one folder. `owner` is the user that mailboxes belong
+/// to, if they don't belong to whoever runs the program.
 pub fn configuration(listen: &str, folder: &Path, owner: Option<&str>) -> String {
     let folder = folder.display();
     let owner = owner.map(|owner| format!("owner = \"{owner}\"")).unwrap_or_default();

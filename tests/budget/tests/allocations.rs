@@ -1,8 +1,9 @@
-//! How often the whole program allocates for one message, and how many octets: the real thing, served within this process to a
-//! client over loopback.
+//! How often the whole program allocates for one message, and how many octets: the real thing,
+//! served within this process to a client over loopback.
 //!
-//! The runtime has one thread and the log goes nowhere, so that the numbers hardly differ from run to run; what does differ (a look at
-//! the disk each second, a checkpoint) the median over many messages leaves out. SQLite's own memory is not Rust's, and not counted.
+//! The runtime has one thread and the log goes nowhere, so that the numbers hardly differ from run
+//! to run; what does differ (a look at the disk each second, a checkpoint) the median over many
+//! messages leaves out. SQLite's own memory is not Rust's, and not counted.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
@@ -43,7 +44,8 @@ impl Client {
         let stream = TcpStream::connect(to).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let envelope = format!("MAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n").into_bytes();
+        let envelope =
+            format!("MAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n").into_bytes();
         let content = [&site::content(4096)[..], b".\r\n"].concat();
         let mut client = Self { stream, buffer: [0; 4096], envelope, content };
         client.replies(1, b"220");
@@ -57,10 +59,17 @@ impl Client {
         let mut filled = 0;
         loop {
             let read = self.stream.read(&mut self.buffer[filled..]).unwrap();
-            assert_ne!(read, 0, "the server hung up after {:?}", String::from_utf8_lossy(&self.buffer[..filled]));
+            assert_ne!(
+                read,
+                0,
+                "the server hung up after {:?}",
+                String::from_utf8_lossy(&self.buffer[..filled])
+            );
             filled += read;
             let mut start = 0;
-            while let Some(length) = self.buffer[start..filled].windows(2).position(|two| two == b"\r\n") {
+            while let Some(length) =
+                self.buffer[start..filled].windows(2).position(|two| two == b"\r\n")
+            {
                 let line = &self.buffer[start..start + length];
                 start += length + 2;
                 if line.get(3) == Some(&b'-') {
@@ -68,7 +77,11 @@ impl Client {
                 }
                 count -= 1;
                 if count == 0 {
-                    assert!(line.starts_with(code), "{}", String::from_utf8_lossy(&self.buffer[..filled]));
+                    assert!(
+                        line.starts_with(code),
+                        "{}",
+                        String::from_utf8_lossy(&self.buffer[..filled])
+                    );
                     return;
                 }
             }
@@ -87,7 +100,12 @@ impl Client {
 
 fn median(mut counts: Vec<usize>) -> u64 {
     counts.sort_unstable();
-    println!("least {}, median {}, most {}", counts[0], counts[counts.len() / 2], counts[counts.len() - 1]);
+    println!(
+        "least {}, median {}, most {}",
+        counts[0],
+        counts[counts.len() / 2],
+        counts[counts.len() - 1]
+    );
     counts[counts.len() / 2].try_into().unwrap()
 }
 
@@ -107,7 +125,8 @@ fn of_this_process() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path: &Path = folder.path();
     let text = site::configuration("127.0.0.1:0", path, Some("nobody"));
-    let config = Config::parse(&path.join("facteur.toml"), &text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let config = Config::parse(&path.join("facteur.toml"), &text)
+        .unwrap_or_else(|errors| panic!("{errors:?}"));
     // As in the program: what it logs is made, whoever reads it.
     tracing_subscriber::fmt().with_max_level(config.log.level).with_writer(std::io::sink).init();
     let (tell, told) = mpsc::channel();

@@ -1,7 +1,7 @@
 //! Puts messages into a spool until it is killed: the program under test of `tests/power_loss.rs`.
 //!
-//! `spool_writer DIRECTORY`: prints `QUEUE-ID NUMBER SIZE` for each message once its insert has returned. Removes
-//! every seventh again, and prints `- NUMBER` before it asks for that.
+//! `spool_writer DIRECTORY`: prints `QUEUE-ID NUMBER SIZE` for each message once its insert has
+//! returned. Removes every seventh again, and prints `- NUMBER` before it asks for that.
 
 use std::error::Error;
 use std::io::Write;
@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use facteur_smtp::Address;
 use facteur_spool::{
-    Client, MessageId, NewMessage, NewRecipient, Outcome, Spool, SpoolConfig, Target, Timestamp, What,
+    Client, MessageId, NewMessage, NewRecipient, Outcome, Spool, SpoolConfig, Target, Timestamp,
+    What,
 };
 
 #[path = "../tests/content/mod.rs"]
@@ -28,7 +29,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     config.reserve = 1 << 20;
     let spool = Spool::open(&config)?;
     let next = Arc::new(AtomicU64::new(0));
-    let writers: Vec<_> = (0..WRITERS).map(|_| tokio::spawn(write(spool.clone(), next.clone()))).collect();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|_| tokio::spawn(write(spool.clone(), next.clone()))).collect();
     for writer in writers {
         writer.await??;
     }
@@ -73,7 +75,11 @@ async fn write(spool: Spool, next: Arc<AtomicU64>) -> Result<(), Box<dyn Error +
         writeln!(std::io::stdout(), "{} {number} {}", queued.queue_id, content.len())?;
         if number % 7 == 6 {
             writeln!(std::io::stdout(), "- {number}")?;
-            let outcomes = queued.recipients.iter().map(|id| Outcome { recipient: *id, what: What::Done }).collect();
+            let outcomes = queued
+                .recipients
+                .iter()
+                .map(|id| Outcome { recipient: *id, what: What::Done })
+                .collect();
             spool.record(outcomes, Vec::new()).await?;
         }
     }

@@ -1,7 +1,7 @@
 //! The record of what is durable, and how a tree is made from it.
 //!
-//! Everything goes by inode number, since syncing a file says nothing of its name. A hard link under `pins` keeps an
-//! inode that was seen from being used again for another file.
+//! Everything goes by inode number, since syncing a file says nothing of its name. A hard link
+//! under `pins` keeps an inode that was seen from being used again for another file.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -84,7 +84,10 @@ impl Image {
         };
         for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
             let (kind, inode, name) = parse(line).ok_or_else(|| {
-                io::Error::other(format!("a broken line in the image: {}", String::from_utf8_lossy(line)))
+                io::Error::other(format!(
+                    "a broken line in the image: {}",
+                    String::from_utf8_lossy(line)
+                ))
             })?;
             let path = into.join(name);
             if kind == b'd' {
@@ -110,7 +113,14 @@ impl Image {
         // The source may be a link of /proc, which must be followed.
         let target = fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
         match fs::hard_link(target, &pin) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => Err(error),
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                Err(error)
+            }
             // A file without a name any more can't be pinned, and no listing will name it.
             _ => Ok(()),
         }

@@ -1,26 +1,30 @@
 //! A file system layer for tests that forgets what was not synced.
 //!
-//! `kill -9` does not test durability: the page cache survives it. This library, preloaded into the program under
-//! test (`LD_PRELOAD`, see [`library`]), stands in for `fsync` and `fdatasync`. For everything under the directory
-//! named by [`ROOT`] it calls the real one and then writes down, in the directory named by [`IMAGE`], what is on the
-//! disk from now on: for a regular file its content, for a directory its list of names. After the program was killed
-//! [`restore`] makes the tree that a power loss would have left:
+//! `kill -9` does not test durability: the page cache survives it. This library, preloaded into the
+//! program under test (`LD_PRELOAD`, see [`library`]), stands in for `fsync` and `fdatasync`. For
+//! everything under the directory named by [`ROOT`] it calls the real one and then writes down, in
+//! the directory named by [`IMAGE`], what is on the disk from now on: for a regular file its
+//! content, for a directory its list of names. After the program was killed [`restore`] makes the
+//! tree that a power loss would have left:
 //!
 //! - a name whose directory was not synced since is not there;
 //! - a file that was never synced is empty, one that was has the content of its last sync;
 //! - a name that was removed or renamed without a sync of its directory is as it was.
 //!
-//! A real disk keeps some of what was not synced. Here all of it is lost, which is the harshest of what is allowed.
-//! What is not seen: `sync`, `syncfs`, `msync`, `O_SYNC`, system calls made without the C library, and symbolic links.
-//! What another thread writes during a sync may count as synced.
+//! A real disk keeps some of what was not synced. Here all of it is lost, which is the harshest of
+//! what is allowed. What is not seen: `sync`, `syncfs`, `msync`, `O_SYNC`, system calls made
+//! without the C library, and symbolic links. What another thread writes during a sync may count as
+//! synced.
 //!
-//! With [`LIE`] set, the sync is taken out: it says that all is well and nothing is on the disk. A test of durability
-//! must fail then.
+//! With [`LIE`] set, the sync is taken out: it says that all is well and nothing is on the disk. A
+//! test of durability must fail then.
 //!
-//! With [`LOG`] set, each sync adds a line to a file, the path of what was synced within the root: how many there are is what a
-//! message costs the disk. Without [`IMAGE`] nothing else is written down then.
+//! With [`LOG`] set, each sync adds a line to a file, the path of what was synced within the root:
+//! how many there are is what a message costs the disk. Without [`IMAGE`] nothing else is written
+//! down then.
 //!
-//! Linked into a test for [`snapshot`] and [`restore`], and without [`ROOT`] in the environment, it changes nothing.
+//! Linked into a test for [`snapshot`] and [`restore`], and without [`ROOT`] in the environment, it
+//! changes nothing.
 
 mod image;
 mod preload;
@@ -30,15 +34,17 @@ use std::path::{Path, PathBuf};
 
 /// The variable that names the directory that is watched.
 pub const ROOT: &str = "FACTEUR_LOSSY_ROOT";
-/// The variable that names the directory with what is durable: on the same file system, outside of the root.
+/// The variable that names the directory with what is durable: on the same file system, outside of
+/// the root.
 pub const IMAGE: &str = "FACTEUR_LOSSY_IMAGE";
 /// The variable that names the file to which each sync under the root adds its path.
 pub const LOG: &str = "FACTEUR_LOSSY_LOG";
-/// The variable that takes syncs out: `1` all of them, a path within the root those of that file or directory, with a
-/// `/` at its end those of all that is in it.
+/// The variable that takes syncs out: `1` all of them, a path within the root those of that file or
+/// directory, with a `/` at its end those of all that is in it.
 pub const LIE: &str = "FACTEUR_LOSSY_LIE";
 
-/// Takes all that is under `root` for durable; makes `image` where there is none. Call it before the program starts.
+/// Takes all that is under `root` for durable; makes `image` where there is none. Call it before
+/// the program starts.
 pub fn snapshot(root: &Path, image: &Path) -> io::Result<()> {
     image::Image::new(image)?.snapshot(root)
 }
@@ -59,7 +65,8 @@ pub fn library() -> io::Result<PathBuf> {
         .find(|path| path.is_file())
         .ok_or_else(|| {
             io::Error::other(format!(
-                "{name} is not beside {}: run `cargo build -p facteur-lossyfs` with the same target directory",
+                "{name} is not beside {}: run `cargo build -p facteur-lossyfs` with the same \
+                 target directory",
                 test.display()
             ))
         })

@@ -16,15 +16,19 @@ type Sync = unsafe extern "C" fn(c_int) -> c_int;
 struct Layer {
     root: PathBuf,
     lie: Option<String>,
-    /// One record at a time, so that an older one never overwrites a newer one. None: syncs are only logged.
+    /// One record at a time, so that an older one never overwrites a newer one. None: syncs are
+    /// only logged.
     image: Option<Mutex<Image>>,
     log: Option<File>,
 }
 
 impl Layer {
     fn new(root: &Path) -> io::Result<Self> {
-        let log = std::env::var_os(LOG).map(|path| File::options().create(true).append(true).open(path)).transpose()?;
-        let image = std::env::var_os(IMAGE).map(|image| Image::new(Path::new(&image))).transpose()?;
+        let log = std::env::var_os(LOG)
+            .map(|path| File::options().create(true).append(true).open(path))
+            .transpose()?;
+        let image =
+            std::env::var_os(IMAGE).map(|image| Image::new(Path::new(&image))).transpose()?;
         if image.is_none() && log.is_none() {
             return Err(io::Error::other(format!("neither {IMAGE} nor {LOG} is set")));
         }
@@ -55,8 +59,8 @@ fn layer() -> Option<&'static Layer> {
 /// The real function.
 fn real(cell: &'static OnceLock<Option<Sync>>, name: &CStr) -> Option<Sync> {
     *cell.get_or_init(|| {
-        // SAFETY: the name is a C string, and the symbol, where there is one, is the C library's function of this
-        // signature.
+        // SAFETY: the name is a C string, and the symbol, where there is one, is the C library's
+        // function of this signature.
         unsafe {
             let symbol: *mut c_void = libc::dlsym(libc::RTLD_NEXT, name.as_ptr());
             (!symbol.is_null()).then(|| std::mem::transmute::<*mut c_void, Sync>(symbol))

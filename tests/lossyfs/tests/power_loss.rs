@@ -1,5 +1,5 @@
-//! What the spool has taken is there after a power loss, whatever the moment; and the same test fails with the sync
-//! taken out, so it can.
+//! What the spool has taken is there after a power loss, whatever the moment; and the same test
+//! fails with the sync taken out, so it can.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -31,7 +31,8 @@ fn writer() -> PathBuf {
     let writer = test.ancestors().nth(2).unwrap().join("examples/spool_writer");
     assert!(
         writer.is_file(),
-        "{} is missing: run `cargo build -p facteur-lossyfs --examples` with the same target directory",
+        "{} is missing: run `cargo build -p facteur-lossyfs --examples` with the same target \
+         directory",
         writer.display()
     );
     writer
@@ -124,7 +125,11 @@ fn random(below: u64) -> usize {
 
 #[test]
 fn what_was_taken_survives_a_power_loss() {
-    let points = if std::env::var_os("FACTEUR_TEST_LONG").is_some_and(|value| value == "1") { 200 } else { 20 };
+    let points = if std::env::var_os("FACTEUR_TEST_LONG").is_some_and(|value| value == "1") {
+        200
+    } else {
+        20
+    };
     for _ in 0..points {
         let directory = tempfile::tempdir().unwrap();
         let lines = 1 + random(300);
@@ -165,6 +170,9 @@ fn with_the_sync_of_body_files_taken_out_large_messages_are_lost() {
         let said = run(directory.path(), 100, Some(lie));
         let found = look(directory.path(), &said);
         assert_ne!(found.missing, Vec::<u64>::new(), "{lie}");
-        assert!(found.missing.iter().all(|number| number % 5 == 4), "small ones need no file: {found:?}");
+        assert!(
+            found.missing.iter().all(|number| number % 5 == 4),
+            "small ones need no file: {found:?}"
+        );
     }
 }

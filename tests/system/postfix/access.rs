@@ -57,7 +57,8 @@ one-restriction@r.example reject_unauth_destination
 restrictions@r.example permit_mynetworks, reject
 permit@r.example permit
 nonsense@r.example nonsense
-long@r.example 550 5.7.1 aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiijjjjjjjjjj
+long@r.example 550 5.7.1 \
+aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiijjjjjjjjjj
 ",
     },
     Table {
@@ -100,8 +101,18 @@ stranger.example.net REJECT by name
 unknown REJECT without a name
 ",
     },
-    Table { name: "parents", format: "texthash", text: "example.net REJECT by domain\n198.51.100.10 REJECT by address\n" },
-    Table { name: "octets", format: "texthash", text: "203 REJECT by octet\nclient.trusted.example DUNNO\n198 REJECT not reached\n" },
+    Table {
+        name: "parents",
+        format: "texthash",
+        text: "example.net REJECT by domain\n\
+     198.51.100.10 REJECT by address\n",
+    },
+    Table {
+        name: "octets",
+        format: "texthash",
+        text: "203 REJECT by octet\nclient.trusted.example \
+     DUNNO\n198 REJECT not reached\n",
+    },
     Table {
         name: "names",
         format: "texthash",
@@ -131,7 +142,8 @@ tld REJECT top
     Table {
         name: "networks",
         format: "cidr",
-        text: "198.51.100.0/25 REJECT network\n203.0.113.25 REJECT address\n203.0.113.0/24 OK\n0.0.0.0/0 DUNNO\n",
+        text: "198.51.100.0/25 REJECT network\n203.0.113.25 REJECT address\n203.0.113.0/24 OK\n\
+         0.0.0.0/0 DUNNO\n",
     },
 ];
 
@@ -255,30 +267,55 @@ const CLIENTS: &[&str] = &[TRUSTED, STRANGER, NAMELESS, LIAR, LOST];
 
 /// What facteur says to an entry that it can't carry out.
 const BROKEN: &str = "451 4.3.5 Server configuration error";
-const FILTER: &str = "filters are plugins, not transports, and an entry that can't be carried out is never passed over";
-const NO_RECIPIENT: &str =
-    "a list before RCPT is asked once a transaction, so that a table there can't name a restriction of recipients";
+const FILTER: &str = "filters are plugins, not transports, and an entry that can't be carried out \
+ is never passed over";
+const NO_RECIPIENT: &str = "a list before RCPT is asked once a transaction, so that a table there \
+ can't name a restriction of recipients";
 const DISCARDED: &str = "nothing was queued, so that there is no queue id to tell";
-const DOTTED: &str = "a parent domain is found with and without its leading dot; Postfix asks for the form that \
+const DOTTED: &str = "a parent domain is found with and without its leading dot; Postfix asks for \
+ the form that \
     parent_domain_matches_subdomains says";
 const UNQUOTED: &str = "an address is asked for in one form, unquoted, whatever the kind of table";
 const ROUTED: &str = "a source route is never relayed because of a table";
 const LOWER_CASE: &str = "tables are asked in lower case, tables of patterns too";
 
 pub(super) const CASES: &[Case] = &[
-    case("results for senders", &[("sender", "check_sender_access table:results, reject")], &[ONE, ELSEWHERE])
-        .differs(&[
-            differs(ONE, BROKEN, "554 5.7.1 <filter@r.example>: Sender address rejected: Access denied", FILTER),
-            differs(ELSEWHERE, BROKEN, "554 5.7.1 <filter@r.example>: Sender address rejected: Access denied", FILTER),
-            differs(
-                ONE,
-                BROKEN,
-                "554 5.7.1 <one-restriction@r.example>: Sender address rejected: Access denied",
-                NO_RECIPIENT,
-            ),
-            differs(ELSEWHERE, BROKEN, "554 5.7.1 <x@known.example>: Relay access denied", NO_RECIPIENT),
-        ])
-        .each(RESULTS),
+    case(
+        "results for \
+     senders",
+        &[("sender", "check_sender_access table:results, reject")],
+        &[ONE, ELSEWHERE],
+    )
+    .differs(&[
+        differs(
+            ONE,
+            BROKEN,
+            "554 5.7.1 <filter@r.example>: Sender address rejected: Access \
+             denied",
+            FILTER,
+        ),
+        differs(
+            ELSEWHERE,
+            BROKEN,
+            "554 5.7.1 <filter@r.example>: Sender address rejected: \
+             Access denied",
+            FILTER,
+        ),
+        differs(
+            ONE,
+            BROKEN,
+            "554 5.7.1 <one-restriction@r.example>: Sender address rejected: Access denied",
+            NO_RECIPIENT,
+        ),
+        differs(
+            ELSEWHERE,
+            BROKEN,
+            "554 5.7.1 <x@known.example>: Relay access \
+             denied",
+            NO_RECIPIENT,
+        ),
+    ])
+    .each(RESULTS),
     case(
         "results in recipient, then permit",
         &[("recipient", "check_sender_access table:results, permit")],
@@ -287,13 +324,15 @@ pub(super) const CASES: &[Case] = &[
     .differs(&[
         differs(
             UNKNOWN,
-            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+             recipient table",
             "450 4.7.1 <defer-if-permit@r.example>: Sender address rejected: Service unavailable",
             UNKNOWN_ANYWAY,
         ),
         differs(
             UNKNOWN,
-            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+             recipient table",
             "450 4.7.9 <defer-if-permit-text@r.example>: Sender address rejected: wait for it",
             UNKNOWN_ANYWAY,
         ),
@@ -301,30 +340,52 @@ pub(super) const CASES: &[Case] = &[
         differs(
             UNKNOWN,
             BROKEN,
-            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+             recipient table",
             FILTER,
         ),
     ])
     .each(RESULTS),
     case(
         "results that allow relaying",
-        &[("relay", "check_sender_access table:results, permit_mynetworks, reject_unauth_destination")],
+        &[(
+            "relay",
+            "check_sender_access table:results, permit_mynetworks, \
+         reject_unauth_destination",
+        )],
         &[ELSEWHERE],
     )
     .differs(&[
         differs(ELSEWHERE, BROKEN, "250 2.1.5 Ok", FILTER).only_to(TRUSTED),
-        differs(ELSEWHERE, BROKEN, "554 5.7.1 <x@known.example>: Relay access denied", FILTER).only_to(STRANGER),
+        differs(
+            ELSEWHERE,
+            BROKEN,
+            "554 5.7.1 <x@known.example>: Relay access \
+         denied",
+            FILTER,
+        )
+        .only_to(STRANGER),
     ])
     .each(RESULTS),
     case(
         "results, warned of",
-        &[("sender", "warn_if_reject check_sender_access table:results, permit_mynetworks, reject")],
+        &[(
+            "sender",
+            "warn_if_reject check_sender_access table:results, permit_mynetworks, \
+         reject",
+        )],
         &[ONE],
     )
     .differs(&[
         differs(ONE, BROKEN, "250 2.1.5 Ok", FILTER).only_to(TRUSTED),
-        differs(ONE, BROKEN, "554 5.7.1 <filter@r.example>: Sender address rejected: Access denied", FILTER)
-            .only_to(STRANGER),
+        differs(
+            ONE,
+            BROKEN,
+            "554 5.7.1 <filter@r.example>: Sender address rejected: Access \
+         denied",
+            FILTER,
+        )
+        .only_to(STRANGER),
         differs(
             ONE,
             BROKEN,
@@ -342,25 +403,36 @@ pub(super) const CASES: &[Case] = &[
                 "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
                 DISCARDED,
             ),
-            differs("DATA", BROKEN, "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID", FILTER),
-        ])
-        .each(RESULTS),
-    case("results at the end", &[("end-of-data", "check_sender_access table:results")], &[ONE, "DATA"])
-        .differs(&[
             differs(
                 "DATA",
-                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok",
-                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
-                DISCARDED,
-            ),
-            differs(
-                "DATA",
-                "354 End data with <CR><LF>.<CR><LF>, 451 4.3.5 Server configuration error",
-                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
+                BROKEN,
+                "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as \
+             ID",
                 FILTER,
             ),
         ])
         .each(RESULTS),
+    case(
+        "results at the \
+     end",
+        &[("end-of-data", "check_sender_access table:results")],
+        &[ONE, "DATA"],
+    )
+    .differs(&[
+        differs(
+            "DATA",
+            "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok",
+            "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
+            DISCARDED,
+        ),
+        differs(
+            "DATA",
+            "354 End data with <CR><LF>.<CR><LF>, 451 4.3.5 Server configuration error",
+            "354 End data with <CR><LF>.<CR><LF>, 250 2.0.0 Ok: queued as ID",
+            FILTER,
+        ),
+    ])
+    .each(RESULTS),
     case(
         "results that hang up",
         &[("sender", "check_sender_access table:results")],
@@ -389,7 +461,11 @@ pub(super) const CASES: &[Case] = &[
         .each(SENDERS),
     case(
         "two tables",
-        &[("sender", "check_sender_access table:senders, check_sender_access table:patterns, reject")],
+        &[(
+            "sender",
+            "check_sender_access table:senders, check_sender_access table:patterns, \
+         reject",
+        )],
         &[ONE],
     )
     .differs(&[
@@ -407,10 +483,25 @@ pub(super) const CASES: &[Case] = &[
         ),
     ])
     .each(SENDERS),
-    case("keys of recipients", &[("recipient", "check_recipient_access table:recipients")], RECIPIENTS),
+    case(
+        "keys of recipients",
+        &[(
+            "recipient",
+            "check_recipient_access \
+     table:recipients",
+        )],
+        RECIPIENTS,
+    ),
     case(
         "keys of recipients that allow relaying",
-        &[("relay", ""), ("recipient", "check_recipient_access table:recipients, reject_unauth_destination")],
+        &[
+            ("relay", ""),
+            (
+                "recipient",
+                "check_recipient_access table:recipients, \
+         reject_unauth_destination",
+            ),
+        ],
         RECIPIENTS,
     )
     .differs(&[differs(
@@ -420,7 +511,12 @@ pub(super) const CASES: &[Case] = &[
         ROUTED,
     )]),
     case("a table alone", &[("recipient", "table:recipients, permit_mynetworks")], RECIPIENTS),
-    case("patterns for recipients", &[("recipient", "check_recipient_access table:patterns")], RECIPIENTS),
+    case(
+        "patterns for \
+     recipients",
+        &[("recipient", "check_recipient_access table:patterns")],
+        RECIPIENTS,
+    ),
     case(
         "recipients at data",
         &[("data", "check_recipient_access table:recipients")],
@@ -441,12 +537,47 @@ pub(super) const CASES: &[Case] = &[
             "DATA",
         ],
     ),
-    case("recipients asked too early", &[("client", "check_recipient_access table:recipients")], RECIPIENTS),
-    case("keys of clients", &[("client", "check_client_access table:clients")], &[ONE]).from(CLIENTS),
-    case("domains of clients", &[("client", "check_client_access table:parents")], &[ONE]).from(CLIENTS),
-    case("networks of clients", &[("client", "check_client_access table:octets")], &[ONE]).from(CLIENTS),
+    case(
+        "recipients asked too \
+     early",
+        &[("client", "check_recipient_access table:recipients")],
+        RECIPIENTS,
+    ),
+    case(
+        "keys of clients",
+        &[(
+            "client",
+            "check_client_access \
+     table:clients",
+        )],
+        &[ONE],
+    )
+    .from(CLIENTS),
+    case(
+        "domains of \
+     clients",
+        &[("client", "check_client_access table:parents")],
+        &[ONE],
+    )
+    .from(CLIENTS),
+    case(
+        "networks of \
+     clients",
+        &[("client", "check_client_access table:octets")],
+        &[ONE],
+    )
+    .from(CLIENTS),
     case("cidr", &[("client", "check_client_access table:networks, reject")], &[ONE]).from(CLIENTS),
-    case("cidr in recipient", &[("recipient", "check_client_access table:networks, reject")], &[ONE]).from(CLIENTS),
+    case(
+        "cidr in recipient",
+        &[(
+            "recipient",
+            "check_client_access table:networks, \
+     reject",
+        )],
+        &[ONE],
+    )
+    .from(CLIENTS),
     case("a cidr table alone", &[("client", "table:networks")], &[ONE]).from(CLIENTS),
     case("keys of HELO", &[("helo", "check_helo_access table:names")], &[MAIL, ONE]).each(HELOS),
     case("patterns for HELO", &[("helo", "check_helo_access table:patterns")], &[MAIL, ONE])
@@ -457,10 +588,20 @@ pub(super) const CASES: &[Case] = &[
             LOWER_CASE,
         )])
         .each(HELOS),
-    case("a HELO table in recipient", &[("recipient", "check_helo_access table:names, reject")], &[MAIL, ONE])
-        .each(HELOS),
-    case("a HELO table, warned of", &[("helo", "warn_if_reject check_helo_access table:names")], &[MAIL, ONE])
-        .each(HELOS),
+    case(
+        "a HELO table in \
+     recipient",
+        &[("recipient", "check_helo_access table:names, reject")],
+        &[MAIL, ONE],
+    )
+    .each(HELOS),
+    case(
+        "a HELO table, warned \
+     of",
+        &[("helo", "warn_if_reject check_helo_access table:names")],
+        &[MAIL, ONE],
+    )
+    .each(HELOS),
 ];
 
 #[test]

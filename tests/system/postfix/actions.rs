@@ -1,4 +1,5 @@
-//! What access tables do to the message: what arrives at the next hop is compared, and what is held.
+//! What access tables do to the message: what arrives at the next hop is compared, and what is
+//! held.
 
 use facteur_tests::{Sink, machine, until};
 
@@ -21,7 +22,8 @@ warn@r.example WARN hm
 
 const ACTIONS: Case = case("actions", &[("data", "check_sender_access table:actions")], &[]);
 /// Asked for each recipient by Postfix, once a transaction by facteur.
-const BY_SENDER: Case = case("actions by sender", &[("sender", "check_sender_access table:actions")], &[]);
+const BY_SENDER: Case =
+    case("actions by sender", &[("sender", "check_sender_access table:actions")], &[]);
 
 const SENDERS: [&str; 8] = [
     "none@r.example",
@@ -59,7 +61,8 @@ fn sent(server: &str, sink: &Sink) -> Vec<Arrived> {
         .mail(COPIES)
         .into_iter()
         .map(|mail| {
-            let added = mail.headers().into_iter().filter(|(name, _)| name.starts_with("X-")).collect();
+            let added =
+                mail.headers().into_iter().filter(|(name, _)| name.starts_with("X-")).collect();
             let mut recipients = mail.recipients;
             recipients.sort();
             Arrived { sender: mail.sender, recipients, added }
@@ -84,7 +87,10 @@ fn actions_are_those_of_postfix() {
         for entry in held {
             assert_eq!(entry.sender, "hold@r.example");
             assert_eq!(entry.recipients[0].state, "hold");
-            assert_eq!(entry.reason.as_deref(), Some("<hold@r.example>: Sender address look at it"));
+            assert_eq!(
+                entry.reason.as_deref(),
+                Some("<hold@r.example>: Sender address look at it")
+            );
         }
         let listing = until("Postfix to hold them", || {
             let listing = servers.postfix.run("postqueue", &["-p"]).success();

@@ -1,8 +1,9 @@
-//! facteur against Postfix 3.7: the same settings, the same clients, the same DNS, the same dialogues; every reply is compared, code,
-//! enhanced code and text.
+//! facteur against Postfix 3.7: the same settings, the same clients, the same DNS, the same
+//! dialogues; every reply is compared, code, enhanced code and text.
 //!
-//! One Postfix and one facteur serve all cases of a test, each case at a port of its own. Where facteur means to differ, the
-//! case says what each says and why; a difference that isn't there any more fails as one that isn't expected does.
+//! One Postfix and one facteur serve all cases of a test, each case at a port of its own. Where
+//! facteur means to differ, the case says what each says and why; a difference that isn't there any
+//! more fails as one that isn't expected does.
 
 mod access;
 mod actions;
@@ -18,7 +19,8 @@ use facteur_tests::{Client, Dns, Facteur, Machine, Postfix, Reply};
 const TRUSTED: &str = "198.51.100.10";
 /// A client somewhere in the world, with a name.
 const STRANGER: &str = "203.0.113.25";
-/// Clients without a name; with one that leads elsewhere; whose address, or whose name, the DNS can't resolve now.
+/// Clients without a name; with one that leads elsewhere; whose address, or whose name, the DNS
+/// can't resolve now.
 const NAMELESS: &str = "203.0.113.26";
 const LIAR: &str = "203.0.113.27";
 const UNRESOLVED: &str = "203.0.113.28";
@@ -105,7 +107,8 @@ settings = { tables = ["transport"] }
 grants = { lookup = ["transport"] }
 "#;
 
-/// `relay`, where a case doesn't say otherwise: neither server lets the world relay, whatever the other lists say.
+/// `relay`, where a case doesn't say otherwise: neither server lets the world relay, whatever the
+/// other lists say.
 const RELAY: (&str, &str) = ("relay", "permit_mynetworks, reject_unauth_destination");
 
 /// A table that lists may name, as `table:NAME`.
@@ -130,8 +133,8 @@ struct Case {
     /// No EHLO.
     silent: bool,
     clients: &'static [&'static str],
-    /// The commands. Where none greets, EHLO comes first; where none begins with MAIL, there is one before the first RCPT. After a positive
-    /// reply to DATA comes a message.
+    /// The commands. Where none greets, EHLO comes first; where none begins with MAIL, there is one
+    /// before the first RCPT. After a positive reply to DATA comes a message.
     say: &'static [&'static str],
     /// Said before all that, which is then said again after each of them.
     each: &'static [&'static str],
@@ -151,7 +154,12 @@ struct Difference {
 }
 
 /// What facteur and Postfix answer to a command, and why.
-const fn differs(to: &'static str, facteur: &'static str, postfix: &'static str, why: &'static str) -> Difference {
+const fn differs(
+    to: &'static str,
+    facteur: &'static str,
+    postfix: &'static str,
+    why: &'static str,
+) -> Difference {
     Difference { to, client: None, facteur, postfix, why }
 }
 
@@ -209,7 +217,8 @@ struct Servers {
 }
 
 impl Servers {
-    /// Starts them with a port for each case. `main` is more of main.cf, `listen` more of each `[[listen]]`.
+    /// Starts them with a port for each case. `main` is more of main.cf, `listen` more of each
+    /// `[[listen]]`.
     fn start(
         machine: &Machine,
         cases: &[Case],
@@ -237,7 +246,10 @@ impl Servers {
             let _ = writeln!(config, "[tables.{name}]\nfile = \"/etc/tables/{name}\"");
         }
         for Table { name, format, .. } in tables {
-            let _ = writeln!(config, "[tables.{name}]\nfile = \"/etc/tables/{name}\"\nformat = \"{format}\"");
+            let _ = writeln!(
+                config,
+                "[tables.{name}]\nfile = \"/etc/tables/{name}\"\nformat = \"{format}\""
+            );
         }
         for (number, case) in cases.iter().enumerate() {
             let port = FIRST_PORT + number;
@@ -245,7 +257,8 @@ impl Servers {
             config += &case.plugin(port, tables, listen);
         }
         let config = machine.write("/etc/facteur/facteur.toml", &config);
-        let postfix = Postfix::start(machine, "postfix", &format!("{POSTFIX}:25"), &main_cf, &master_cf);
+        let postfix =
+            Postfix::start(machine, "postfix", &format!("{POSTFIX}:25"), &main_cf, &master_cf);
         let facteur = Facteur::start(machine, &config);
         Self { dns, facteur, postfix }
     }
@@ -253,7 +266,8 @@ impl Servers {
 
 impl Case {
     fn lists(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let relay = Some(RELAY).filter(|(relay, _)| self.lists.iter().all(|(list, _)| list != relay));
+        let relay =
+            Some(RELAY).filter(|(relay, _)| self.lists.iter().all(|(list, _)| list != relay));
         relay.into_iter().chain(self.lists.iter().copied())
     }
 
@@ -263,7 +277,8 @@ impl Case {
         for (list, text) in self.lists() {
             let mut text = text.to_owned();
             for Table { name, format, .. } in tables {
-                text = text.replace(&format!("table:{name}"), &format!("{format}:/etc/tables/{name}"));
+                text =
+                    text.replace(&format!("table:{name}"), &format!("{format}:/etc/tables/{name}"));
             }
             let list = list.replace('-', "_");
             let _ = writeln!(service, "  -o {{ smtpd_{list}_restrictions = {text} }}");
@@ -277,8 +292,10 @@ impl Case {
     /// The listener and the plugin of this case.
     fn plugin(&self, port: usize, tables: &[Table], listen: &str) -> String {
         let mut text = format!(
-            "[[listen]]\naddress = \"{FACTEUR}:{port}\"\nchain = [\"aliases\", \"transport-map\", \"case-{port}\"]\n{listen}\n\
-             [[plugin]]\nname = \"case-{port}\"\ncomponent = \"builtin:restrictions\"\nearly = {}\n[plugin.settings]\n",
+            "[[listen]]\naddress = \"{FACTEUR}:{port}\"\nchain = \
+             [\"aliases\", \"transport-map\", \"case-{port}\"]\n{listen}\n\
+             [[plugin]]\nname = \"case-{port}\"\ncomponent = \"builtin:restrictions\"\nearly = {}\n\
+             [plugin.settings]\n",
             self.early,
         );
         for (list, restrictions) in self.lists() {
@@ -293,7 +310,9 @@ impl Case {
     fn commands(&self) -> Vec<&'static str> {
         let all: Vec<_> = match self.each {
             [] => self.say.to_vec(),
-            each => each.iter().flat_map(|first| [&[*first], self.say, &["RSET"]].concat()).collect(),
+            each => {
+                each.iter().flat_map(|first| [&[*first], self.say, &["RSET"]].concat()).collect()
+            }
         };
         let says = |verb: &str| all.iter().any(|line| line.starts_with(verb));
         let greets = says("EHLO") || says("HELO") || self.silent;
@@ -337,8 +356,11 @@ impl Case {
         let mut seen = vec![false; self.differs.len()];
         for from in self.clients {
             let ours = self.play(from, FACTEUR, port);
-            let theirs: Vec<_> =
-                self.play(from, POSTFIX, port).into_iter().map(|(to, text)| (to, completed(text))).collect();
+            let theirs: Vec<_> = self
+                .play(from, POSTFIX, port)
+                .into_iter()
+                .map(|(to, text)| (to, completed(text)))
+                .collect();
             self.judge(from, &ours, &theirs, &mut seen, problems);
         }
         self.all_seen(&seen, problems);
@@ -348,7 +370,10 @@ impl Case {
         for (difference, seen) in self.differs.iter().zip(seen) {
             assert!(!difference.why.is_empty(), "{}", self.name);
             if !seen {
-                problems.push(format!("{}: to {} there is no difference any more", self.name, difference.to));
+                problems.push(format!(
+                    "{}: to {} there is no difference any more",
+                    self.name, difference.to
+                ));
             }
         }
     }
@@ -364,7 +389,8 @@ impl Case {
         // A reply that differs may end the one dialogue before the other.
         let missing = (String::new(), "nothing: the dialogue is over".to_owned());
         for step in 0..ours.len().max(theirs.len()) {
-            let (our, their) = (ours.get(step).unwrap_or(&missing), theirs.get(step).unwrap_or(&missing));
+            let (our, their) =
+                (ours.get(step).unwrap_or(&missing), theirs.get(step).unwrap_or(&missing));
             if our == their {
                 continue;
             }
@@ -385,8 +411,8 @@ impl Case {
     }
 }
 
-const UNKNOWN_ANYWAY: &str =
-    "a recipient that doesn't exist is refused at once, whatever becomes of the rest: a refusal beats defer_if_permit";
+const UNKNOWN_ANYWAY: &str = "a recipient that doesn't exist is refused at once, whatever becomes \
+ of the rest: a refusal beats defer_if_permit";
 
 /// The server hung up.
 const CLOSED: &str = "the connection is closed";
@@ -403,13 +429,15 @@ fn comparable(command: &str, reply: &Reply) -> String {
     format!("{} {text}", reply.code)
 }
 
-/// A reply of Postfix as facteur has to give it. Postfix writes an address as it came; facteur has one form for addresses, in
-/// replies as everywhere: with the origin, the domain in lower case.
+/// A reply of Postfix as facteur has to give it. Postfix writes an address as it came; facteur has
+/// one form for addresses, in replies as everywhere: with the origin, the domain in lower case.
 fn completed(reply: String) -> String {
-    let parts = reply.split_once('<').and_then(|(code, rest)| Some((code, rest.split_once(">: ")?)));
+    let parts =
+        reply.split_once('<').and_then(|(code, rest)| Some((code, rest.split_once(">: ")?)));
     let Some((code, (address, rest))) = parts else { return reply };
-    let about_address =
-        ["Sender address", "Recipient address", "Relay access"].iter().any(|what| rest.starts_with(what));
+    let about_address = ["Sender address", "Recipient address", "Relay access"]
+        .iter()
+        .any(|what| rest.starts_with(what));
     if !about_address || address.is_empty() {
         return reply;
     }

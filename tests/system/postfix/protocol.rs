@@ -1,4 +1,5 @@
-//! The protocol itself: the same octets to both, well-formed and not; every reply is compared, code, enhanced code and text.
+//! The protocol itself: the same octets to both, well-formed and not; every reply is compared,
+//! code, enhanced code and text.
 
 use facteur_tests::machine;
 
@@ -52,7 +53,8 @@ fn shown(octets: &str) -> String {
 }
 
 const DIALOGUES: &[Dialogue] = &[
-    dialogue!("the usual one", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example>" "DATA"
+    dialogue!("the usual \
+     one", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example>" "DATA"
         "Subject: x\r\n\r\nx\r\n." "QUIT" "NOOP"),
     dialogue!("HELO", "HELO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example>" "DATA" "." "QUIT"),
     dialogue!("no greeting", "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example>" "DATA" "." "quit"),
@@ -60,31 +62,40 @@ const DIALOGUES: &[Dialogue] = &[
     dialogue!("unknown commands", "FOO" "FOO bar" "XCLIENT NAME=x" "XFORWARD NAME=x" "HELP" "EXPN x" "SEND FROM:<a@b>" "TURN"
         "ETRN" "ETRN local.example" "LHLO x" "AUTH" "AUTH PLAIN" "STARTTLS" "STARTTLS now" "" "  " "\t"),
     dialogue!("a command after ETRN", "EHLO x" "ETRN local.example" "NOOP"),
-    dialogue!("XCLIENT by nobody's leave", "EHLO x" "XCLIENT ADDR=198.51.100.10" "XFORWARD ADDR=198.51.100.10"),
+    dialogue!("XCLIENT by nobody's \
+     leave", "EHLO x" "XCLIENT ADDR=198.51.100.10" "XFORWARD ADDR=198.51.100.10"),
     dialogue!("case and spaces", "ehlo x" "mail from:<a@known.example>" "RSET" "Mail From:<a@known.example>" "rcpt to:<louen@local.example>"
         "rset" " MAIL FROM:<a@known.example>" "RSET" "MAIL  FROM:<a@known.example>" "RSET" "MAIL FROM: <a@known.example>" "RSET"
-        "MAIL FROM:   <a@known.example>  " "RSET" "MAIL\tFROM:<a@known.example>" "RSET" "MAIL FROM :<a@known.example>" "RSET"
+        "MAIL FROM:   <a@known.example>  \
+         " "RSET" "MAIL\tFROM:<a@known.example>" "RSET" "MAIL FROM :<a@known.example>" "RSET"
         "MAIL FROM<a@known.example>" "MAIL FROM a@known.example" "NOOP "),
     dialogue!("sequence", "EHLO x" "RCPT TO:<louen@local.example>" "DATA" "BDAT 0 LAST" "MAIL FROM:<a@known.example>"
         "MAIL FROM:<b@known.example>" "DATA" "RCPT TO:<nobody@local.example>" "DATA" "RCPT TO:<louen@local.example>"
         "EHLO x" "RCPT TO:<louen@local.example>" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example>" "RSET" "DATA"),
     dialogue!("arguments", "EHLO x" "RSET x" "NOOP x" "QUIT x"),
-    dialogue!("arguments of DATA", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example>" "DATA now" "NOOP x y"
+    dialogue!("arguments of \
+     DATA", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example>" "DATA now" "NOOP x y"
         "DATA" "." ),
-    dialogue!("MAIL", "EHLO x" "MAIL" "MAIL FROM" "MAIL FROM:" "MAIL FROM: " "MAIL TO:<a@known.example>" "MAIL <a@known.example>"
+    dialogue!("MAIL", "EHLO x" "MAIL" "MAIL FROM" "MAIL FROM:" "MAIL FROM: \
+     " "MAIL TO:<a@known.example>" "MAIL <a@known.example>"
         "MAIL FROM:<" "MAIL FROM:>" "MAIL FROM:<a@known.example" "MAIL FROM:a@known.example>" "RSET" "MAIL FROM:<<a@known.example>>"
         "RSET" "MAIL FROM:<a@known.example> junk"),
-    dialogue!("senders", "EHLO x" "MAIL FROM:<>" "RSET" "MAIL FROM:< >" "RSET" "MAIL FROM:a@known.example" "RSET" "MAIL FROM:bare" "RSET"
+    dialogue!("senders", "EHLO x" "MAIL FROM:<>" "RSET" "MAIL FROM:< \
+     >" "RSET" "MAIL FROM:a@known.example" "RSET" "MAIL FROM:bare" "RSET"
         "MAIL FROM:<@>" "RSET" "MAIL FROM:<@known.example>" "RSET" "MAIL FROM:<a@>" "RSET" "MAIL FROM:<\"\"@known.example>" "RSET"
-        "MAIL FROM:<a b@known.example>" "RSET" "MAIL FROM:<\"a b\"@known.example>" "RSET" "MAIL FROM:<\"a\\\"b\"@known.example>" "RSET"
+        "MAIL FROM:<a \
+         b@known.example>" "RSET" "MAIL FROM:<\"a \
+          b\"@known.example>" "RSET" "MAIL FROM:<\"a\\\"b\"@known.example>" "RSET"
         "MAIL FROM:<a\\ b@known.example>" "RSET"),
     dialogue!("more senders", "EHLO x" "MAIL FROM:<\"a@known.example>" "RSET" "MAIL FROM:<a..b@known.example>" "RSET" "MAIL FROM:<.a@known.example>"
         "RSET" "MAIL FROM:<a.@known.example>" "RSET" "MAIL FROM:<a@known..example>" "RSET" "MAIL FROM:<a@-known.example>" "RSET"
         "MAIL FROM:<a@known-.example>" "RSET" "MAIL FROM:<a@known.example.>" "RSET" "MAIL FROM:<a@.known.example>" "RSET"),
-    dialogue!("domains of senders", "EHLO x" "MAIL FROM:<a@under_score.example>" "RSET" "MAIL FROM:<a@123>" "RSET" "MAIL FROM:<a@1.2.3.4>" "RSET"
+    dialogue!("domains of \
+     senders", "EHLO x" "MAIL FROM:<a@under_score.example>" "RSET" "MAIL FROM:<a@123>" "RSET" "MAIL FROM:<a@1.2.3.4>" "RSET"
         "MAIL FROM:<a@[192.0.2.1]>" "RSET" "MAIL FROM:<a@[192.0.2.300]>" "RSET" "MAIL FROM:<a@[IPv6:2001:db8::1]>" "RSET"
         "MAIL FROM:<a@[2001:db8::1]>" "RSET" "MAIL FROM:<a@[]>" "RSET" "MAIL FROM:<a@[192.0.2.1>" "RSET" "MAIL FROM:<a@known,example>" "RSET"),
-    dialogue!("comments and routes in senders", "EHLO x" "MAIL FROM:<@relay.example:a@known.example>" "RSET"
+    dialogue!("comments and routes in \
+     senders", "EHLO x" "MAIL FROM:<@relay.example:a@known.example>" "RSET"
         "MAIL FROM:<@relay.example,@b.example:a@known.example>" "RSET" "MAIL FROM:<@relay.example>" "RSET"
         "MAIL FROM:<a%b@known.example>" "RSET" "MAIL FROM:<a!b@known.example>" "RSET" "MAIL FROM:<a@b@known.example>" "RSET"
         "MAIL FROM:Name <a@known.example>" "RSET" "MAIL FROM:<a@known.example (x)>" "RSET"),
@@ -92,31 +103,59 @@ const DIALOGUES: &[Dialogue] = &[
         "RCPT TO:louen@local.example" "RCPT TO:louen" "RCPT TO:<louen@local.example" "RCPT TO:louen@local.example>"
         "RCPT TO: <louen@local.example> " "RCPT TO:<louen@local.example> junk" "RCPT TO:<@>"),
     dialogue!("recipients", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<\"louen\"@local.example>" "RCPT TO:<\"lou en\"@local.example>"
-        "RCPT TO:<lou en@local.example>" "RCPT TO:<@relay.example:louen@local.example>" "RCPT TO:<louen@local..example>"
+        "RCPT TO:<lou \
+         en@local.example>" "RCPT TO:<@relay.example:louen@local.example>" "RCPT TO:<louen@local..example>"
         "RCPT TO:<louen@local.example.>" "RCPT TO:<lou\\en@local.example>" "RCPT TO:<@local.example>" "RCPT TO:<louen@>"
         "RCPT TO:<a@-dash.example>" "RCPT TO:<postmaster>" "RCPT TO:postmaster" "RCPT TO:<\"\"@local.example>"),
-    dialogue!("SIZE", "EHLO x" "MAIL FROM:<a@known.example> SIZE=100" "RSET" "MAIL FROM:<a@known.example> SIZE=2000000" "RSET"
-        "MAIL FROM:<a@known.example> SIZE=99999999999999999999999" "RSET" "MAIL FROM:<a@known.example> SIZE=" "RSET"
-        "MAIL FROM:<a@known.example> SIZE=-1" "RSET" "MAIL FROM:<a@known.example> SIZE=1x" "RSET" "MAIL FROM:<a@known.example> SIZE" "RSET"
+    dialogue!("SIZE", "EHLO x" "MAIL FROM:<a@known.example> \
+     SIZE=100" "RSET" "MAIL FROM:<a@known.example> SIZE=2000000" "RSET"
+        "MAIL FROM:<a@known.example> \
+         SIZE=99999999999999999999999" "RSET" "MAIL FROM:<a@known.example> SIZE=" "RSET"
+        "MAIL FROM:<a@known.example> \
+         SIZE=-1" "RSET" "MAIL FROM:<a@known.example> \
+          SIZE=1x" "RSET" "MAIL FROM:<a@known.example> SIZE" "RSET"
         "MAIL FROM:<a@known.example> size=1" "RSET" "MAIL FROM:<a@known.example> SIZE=0" "RSET"),
-    dialogue!("BODY", "EHLO x" "MAIL FROM:<a@known.example> BODY=8BITMIME" "RSET" "MAIL FROM:<a@known.example> body=7bit" "RSET"
-        "MAIL FROM:<a@known.example> BODY=BINARYMIME" "RSET" "MAIL FROM:<a@known.example> BODY=" "RSET" "MAIL FROM:<a@known.example> BODY" "RSET"
-        "MAIL FROM:<a@known.example> BODY=8BITMIME SIZE=1" "RSET" "MAIL FROM:<a@known.example> FOO=bar" "RSET"
-        "MAIL FROM:<a@known.example> SMTPUTF8" "RSET" "MAIL FROM:<a@known.example> AUTH=<>" "RSET" "MAIL FROM:<a@known.example>SIZE=1" "RSET"),
-    dialogue!("parameters after HELO", "HELO x" "MAIL FROM:<a@known.example> BODY=8BITMIME SIZE=100" "RCPT TO:<louen@local.example> NOTIFY=NEVER"),
-    dialogue!("RET and ENVID", "EHLO x" "MAIL FROM:<a@known.example> RET=FULL ENVID=abc" "RSET" "MAIL FROM:<a@known.example> RET=hdrs" "RSET"
-        "MAIL FROM:<a@known.example> RET=NO" "RSET" "MAIL FROM:<a@known.example> RET=" "RSET" "MAIL FROM:<a@known.example> RET=FULL RET=FULL" "RSET"
-        "MAIL FROM:<a@known.example> ENVID=a+2Bb" "RSET" "MAIL FROM:<a@known.example> ENVID=a+ZZ" "RSET" "MAIL FROM:<a@known.example> ENVID=" "RSET"
+    dialogue!("BODY", "EHLO x" "MAIL FROM:<a@known.example> \
+     BODY=8BITMIME" "RSET" "MAIL FROM:<a@known.example> body=7bit" "RSET"
+        "MAIL FROM:<a@known.example> \
+         BODY=BINARYMIME" "RSET" "MAIL FROM:<a@known.example> \
+          BODY=" "RSET" "MAIL FROM:<a@known.example> BODY" "RSET"
+        "MAIL FROM:<a@known.example> BODY=8BITMIME \
+         SIZE=1" "RSET" "MAIL FROM:<a@known.example> FOO=bar" "RSET"
+        "MAIL FROM:<a@known.example> \
+         SMTPUTF8" "RSET" "MAIL FROM:<a@known.example> \
+          AUTH=<>" "RSET" "MAIL FROM:<a@known.example>SIZE=1" "RSET"),
+    dialogue!("parameters after \
+     HELO", "HELO x" "MAIL FROM:<a@known.example> BODY=8BITMIME \
+      SIZE=100" "RCPT TO:<louen@local.example> NOTIFY=NEVER"),
+    dialogue!("RET and ENVID", "EHLO x" "MAIL FROM:<a@known.example> RET=FULL \
+     ENVID=abc" "RSET" "MAIL FROM:<a@known.example> RET=hdrs" "RSET"
+        "MAIL FROM:<a@known.example> \
+         RET=NO" "RSET" "MAIL FROM:<a@known.example> \
+          RET=" "RSET" "MAIL FROM:<a@known.example> RET=FULL RET=FULL" "RSET"
+        "MAIL FROM:<a@known.example> \
+         ENVID=a+2Bb" "RSET" "MAIL FROM:<a@known.example> \
+          ENVID=a+ZZ" "RSET" "MAIL FROM:<a@known.example> ENVID=" "RSET"
         "MAIL FROM:<a@known.example> ENVID=a ENVID=b" "RSET"),
-    dialogue!("NOTIFY", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example> NOTIFY=SUCCESS,FAILURE,DELAY"
-        "RCPT TO:<louen@local.example> NOTIFY=NEVER" "RCPT TO:<louen@local.example> notify=success" "RCPT TO:<louen@local.example> NOTIFY="
-        "RCPT TO:<louen@local.example> NOTIFY=NEVER,SUCCESS" "RCPT TO:<louen@local.example> NOTIFY=SOMETIMES"
-        "RCPT TO:<louen@local.example> NOTIFY=SUCCESS NOTIFY=DELAY" "RCPT TO:<louen@local.example> NOTIFY=SUCCESS,SUCCESS"
+    dialogue!("NOTIFY", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example> \
+     NOTIFY=SUCCESS,FAILURE,DELAY"
+        "RCPT TO:<louen@local.example> \
+         NOTIFY=NEVER" "RCPT TO:<louen@local.example> \
+          notify=success" "RCPT TO:<louen@local.example> NOTIFY="
+        "RCPT TO:<louen@local.example> \
+         NOTIFY=NEVER,SUCCESS" "RCPT TO:<louen@local.example> NOTIFY=SOMETIMES"
+        "RCPT TO:<louen@local.example> NOTIFY=SUCCESS \
+         NOTIFY=DELAY" "RCPT TO:<louen@local.example> NOTIFY=SUCCESS,SUCCESS"
         "RCPT TO:<louen@local.example> NOTIFY"),
-    dialogue!("ORCPT", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example> ORCPT=rfc822;x@known.example"
-        "RCPT TO:<louen@local.example> ORCPT=rfc822;a+2Bb@known.example" "RCPT TO:<louen@local.example> ORCPT=rfc822;a+ZZ"
-        "RCPT TO:<louen@local.example> ORCPT=x@known.example" "RCPT TO:<louen@local.example> ORCPT=;x" "RCPT TO:<louen@local.example> ORCPT="
-        "RCPT TO:<louen@local.example> ORCPT=rfc822;" "RCPT TO:<louen@local.example> ORCPT=rfc822;a ORCPT=rfc822;b"
+    dialogue!("ORCPT", "EHLO x" "MAIL FROM:<a@known.example>" "RCPT TO:<louen@local.example> \
+     ORCPT=rfc822;x@known.example"
+        "RCPT TO:<louen@local.example> \
+         ORCPT=rfc822;a+2Bb@known.example" "RCPT TO:<louen@local.example> ORCPT=rfc822;a+ZZ"
+        "RCPT TO:<louen@local.example> \
+         ORCPT=x@known.example" "RCPT TO:<louen@local.example> \
+          ORCPT=;x" "RCPT TO:<louen@local.example> ORCPT="
+        "RCPT TO:<louen@local.example> \
+         ORCPT=rfc822;" "RCPT TO:<louen@local.example> ORCPT=rfc822;a ORCPT=rfc822;b"
         "RCPT TO:<louen@local.example> FOO=bar" "RCPT TO:<louen@local.example> SIZE=1"),
     dialogue!("VRFY", "EHLO x" "VRFY" "VRFY louen" "VRFY louen@local.example" "VRFY <louen@local.example>" "VRFY nobody@local.example"
         "VRFY x@known.example" "VRFY <>" "VRFY a b" "VRFY postmaster"),
@@ -235,7 +274,8 @@ const DIALOGUES: &[Dialogue] = &[
         &[
             Step("EHLO x\r\n", 1),
             Step(
-                "MAIL FROM:<a@known.example>\r\nRCPT TO:<louen@local.example>\r\nRCPT TO:<nobody@local.example>\r\nDATA\r\n",
+                "MAIL FROM:<a@known.example>\r\nRCPT TO:<louen@local.example>\r\nRCPT \
+                 TO:<nobody@local.example>\r\nDATA\r\n",
                 4,
             ),
             Step(".\r\nMAIL FROM:<>\r\nRSET\r\nQUIT\r\n", 4),
@@ -246,17 +286,25 @@ const DIALOGUES: &[Dialogue] = &[
         "DATA refused, with the message behind it",
         &[
             Step("EHLO x\r\n", 1),
-            Step("MAIL FROM:<a@known.example>\r\nRCPT TO:<nobody@local.example>\r\nDATA\r\n.\r\nNOOP\r\n", 5),
+            Step(
+                "MAIL FROM:<a@known.example>\r\nRCPT TO:<nobody@local.example>\r\nDATA\r\n.\r\n\
+                 NOOP\r\n",
+                5,
+            ),
         ],
     ),
     raw(
         "pipelined junk",
         &[Step(
-            "EHLO x\r\nFOO\r\nMAIL\r\nRCPT TO:<louen@local.example>\r\nDATA\r\nMAIL FROM:<a@known.example>\r\nNOOP\r\n",
+            "EHLO x\r\nFOO\r\nMAIL\r\nRCPT TO:<louen@local.example>\r\nDATA\r\nMAIL \
+             FROM:<a@known.example>\r\nNOOP\r\n",
             7,
         )],
     ),
-    raw("a message without DATA", &[Step("EHLO x\r\n", 1), Step("Subject: x\r\n", 1), Step("NOOP\r\n", 1)]),
+    raw(
+        "a message without DATA",
+        &[Step("EHLO x\r\n", 1), Step("Subject: x\r\n", 1), Step("NOOP\r\n", 1)],
+    ),
     raw("GET", &[Step("GET / HTTP/1.0\r\n", 1), Step("NOOP\r\n", 1)]),
     raw("POST", &[Step("POST / HTTP/1.0\r\n", 1), Step("NOOP\r\n", 1)]),
     raw("CONNECT", &[Step("CONNECT x:25 HTTP/1.0\r\n", 1), Step("NOOP\r\n", 1)]),
@@ -286,7 +334,10 @@ const DIALOGUES: &[Dialogue] = &[
             Step("NOOP\u{0}\r\n", 1),
         ],
     ),
-    raw("bare line ends", &[Step("EHLO x\n", 1), Step("NOOP\n", 1), Step("NOOP\rNOOP\r\n", 1), Step("NOOP\r\r\n", 1)]),
+    raw(
+        "bare line ends",
+        &[Step("EHLO x\n", 1), Step("NOOP\n", 1), Step("NOOP\rNOOP\r\n", 1), Step("NOOP\r\r\n", 1)],
+    ),
 ];
 
 const NOT_RECOGNIZED: &str = "500 5.5.2 Error: command not recognized";
@@ -297,9 +348,10 @@ const RECIPIENT_OK: &str = "250 2.1.5 Ok";
 const NESTED: &str = "503 5.5.1 Error: nested MAIL command";
 const PEERS: &str = "XCLIENT and XFORWARD are nobody's until the operator can name peers";
 const ETRN: &str = "no queue is flushed because a client asks for it";
-const MALFORMED: &str =
-    "Postfix makes something of a malformed address (often the null sender); what must be guessed at is refused";
-const VRFY: &str = "VRFY says 252 without asking (RFC 5321 section 3.5.3), so that nobody learns from it who exists";
+const MALFORMED: &str = "Postfix makes something of a malformed address (often the null sender); \
+ what must be guessed at is refused";
+const VRFY: &str = "VRFY says 252 without asking (RFC 5321 section 3.5.3), so that nobody learns \
+ from it who exists";
 const UTF8: &str = "facteur speaks SMTPUTF8, which the harness turns off in Postfix";
 const CONTROL: &str = "control characters are no part of any command";
 const AUTH: &str = "the parameter belongs to an extension that isn't offered";
@@ -308,9 +360,24 @@ const BDAT_TEXT: &str = "the reply to the last chunk is the one to DATA";
 /// In whatever dialogue.
 const DIFFERENCES: &[Difference] = &[
     differs("XCLIENT NAME=x", NOT_RECOGNIZED, "550 5.7.0 Error: insufficient authorization", PEERS),
-    differs("XFORWARD NAME=x", NOT_RECOGNIZED, "550 5.7.0 Error: insufficient authorization", PEERS),
-    differs("XCLIENT ADDR=198.51.100.10", NOT_RECOGNIZED, "550 5.7.0 Error: insufficient authorization", PEERS),
-    differs("XFORWARD ADDR=198.51.100.10", NOT_RECOGNIZED, "550 5.7.0 Error: insufficient authorization", PEERS),
+    differs(
+        "XFORWARD NAME=x",
+        NOT_RECOGNIZED,
+        "550 5.7.0 Error: insufficient authorization",
+        PEERS,
+    ),
+    differs(
+        "XCLIENT ADDR=198.51.100.10",
+        NOT_RECOGNIZED,
+        "550 5.7.0 Error: insufficient authorization",
+        PEERS,
+    ),
+    differs(
+        "XFORWARD ADDR=198.51.100.10",
+        NOT_RECOGNIZED,
+        "550 5.7.0 Error: insufficient authorization",
+        PEERS,
+    ),
     differs("ETRN", NOT_RECOGNIZED, "500 Syntax: ETRN domain", ETRN),
     differs("ETRN local.example", NOT_RECOGNIZED, "459 <local.example>: service unavailable", ETRN),
     differs(
@@ -333,8 +400,10 @@ const DIFFERENCES: &[Difference] = &[
     differs("RCPT TO:<\"\"@local.example>", BAD_RECIPIENT, RECIPIENT_OK, MALFORMED),
     differs(
         "RCPT TO:<\"lou en\"@local.example>",
-        "550 5.1.1 <\"lou en\"@local.example>: Recipient address rejected: User unknown in local recipient table",
-        "550 5.1.1 <lou en@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "550 5.1.1 <\"lou en\"@local.example>: Recipient address rejected: User unknown in local \
+         recipient table",
+        "550 5.1.1 <lou en@local.example>: Recipient address rejected: User unknown in local \
+         recipient table",
         "the host writes an address with the quotes that it needs",
     ),
     differs(
@@ -343,20 +412,42 @@ const DIFFERENCES: &[Difference] = &[
         RECIPIENT_OK,
         "reject_unauth_destination refuses source routes, wherever they lead; Postfix drops them",
     ),
-    differs("MAIL FROM:<a@known.example> SMTPUTF8", SENDER_OK, "555 5.5.4 Unsupported option: SMTPUTF8", UTF8),
-    differs("VRFY", "501 5.5.4 Syntax: VRFY address [SMTPUTF8]", "501 5.5.4 Syntax: VRFY address", UTF8),
-    differs("MAIL FROM:<é@known.example>", "553 5.6.7 Must declare SMTPUTF8 to send unicode address", SENDER_OK, UTF8),
+    differs(
+        "MAIL FROM:<a@known.example> SMTPUTF8",
+        SENDER_OK,
+        "555 5.5.4 Unsupported option: SMTPUTF8",
+        UTF8,
+    ),
+    differs(
+        "VRFY",
+        "501 5.5.4 Syntax: VRFY address [SMTPUTF8]",
+        "501 5.5.4 Syntax: VRFY address",
+        UTF8,
+    ),
+    differs(
+        "MAIL FROM:<é@known.example>",
+        "553 5.6.7 Must declare SMTPUTF8 to send unicode address",
+        SENDER_OK,
+        UTF8,
+    ),
     differs(
         "RCPT TO:<é@local.example>",
         "553 5.6.7 Must declare SMTPUTF8 to send unicode address",
-        "550 5.1.1 <  @local.example>: Recipient address rejected: User unknown in local recipient table",
+        "550 5.1.1 <  @local.example>: Recipient address rejected: User unknown in local recipient \
+         table",
         UTF8,
     ),
-    differs("MAIL FROM:<a@known.example> AUTH=<>", "555 5.5.4 Unsupported option: AUTH=<>", SENDER_OK, AUTH),
+    differs(
+        "MAIL FROM:<a@known.example> AUTH=<>",
+        "555 5.5.4 Unsupported option: AUTH=<>",
+        SENDER_OK,
+        AUTH,
+    ),
     differs(
         "VRFY nobody@local.example",
         "252 2.0.0 nobody@local.example",
-        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+         recipient table",
         VRFY,
     ),
     differs(
@@ -365,9 +456,24 @@ const DIFFERENCES: &[Difference] = &[
         "554 5.7.1 <x@known.example>: Relay access denied",
         VRFY,
     ),
-    differs("BDAT 5 LAST", "250 2.0.0 Ok: queued as ID", "250 2.0.0 Ok: 17 bytes queued as ID", BDAT_TEXT),
-    differs("BDAT 0 LAST", "250 2.0.0 Ok: queued as ID", "250 2.0.0 Ok: 0 bytes queued as ID", BDAT_TEXT),
-    differs("BDAT 3 LAST", "250 2.0.0 Ok: queued as ID", "250 2.0.0 Ok: 3 bytes queued as ID", BDAT_TEXT),
+    differs(
+        "BDAT 5 LAST",
+        "250 2.0.0 Ok: queued as ID",
+        "250 2.0.0 Ok: 17 bytes queued as ID",
+        BDAT_TEXT,
+    ),
+    differs(
+        "BDAT 0 LAST",
+        "250 2.0.0 Ok: queued as ID",
+        "250 2.0.0 Ok: 0 bytes queued as ID",
+        BDAT_TEXT,
+    ),
+    differs(
+        "BDAT 3 LAST",
+        "250 2.0.0 Ok: queued as ID",
+        "250 2.0.0 Ok: 3 bytes queued as ID",
+        BDAT_TEXT,
+    ),
     differs("MAIL FROM:<a\u{1}b@known.example>", BAD_SENDER, SENDER_OK, CONTROL),
     differs("MAIL FROM:<a@known.example>\u{0}", BAD_SENDER, SENDER_OK, CONTROL),
     differs("NOOP\u{0}", NOT_RECOGNIZED, "250 2.0.0 Ok", CONTROL),
@@ -377,7 +483,8 @@ const DIFFERENCES: &[Difference] = &[
 fn long_lines() -> Vec<Dialogue> {
     let leak = |text: String| -> &'static str { text.leak() };
     let line = |length: usize| leak(format!("NOOP {}\r\n", "x".repeat(length)));
-    let recipient = |local: usize| leak(format!("RCPT TO:<{}@local.example>\r\n", "x".repeat(local)));
+    let recipient =
+        |local: usize| leak(format!("RCPT TO:<{}@local.example>\r\n", "x".repeat(local)));
     let one = |name, steps: Vec<Step>| Dialogue { name, steps: steps.leak() };
     let errors = |name, command, count| one(name, (0..count).map(|_| Step(command, 1)).collect());
     vec![
@@ -409,7 +516,11 @@ fn replies_are_those_of_postfix() {
         let mut seen = vec![false; DIFFERENCES.len()];
         for dialogue in DIALOGUES.iter().chain(&long_lines()) {
             let judge = Case { name: dialogue.name, differs: DIFFERENCES, ..SETTINGS };
-            let theirs: Vec<_> = dialogue.play(POSTFIX).into_iter().map(|(to, text)| (to, completed(text))).collect();
+            let theirs: Vec<_> = dialogue
+                .play(POSTFIX)
+                .into_iter()
+                .map(|(to, text)| (to, completed(text)))
+                .collect();
             judge.judge(STRANGER, &dialogue.play(FACTEUR), &theirs, &mut seen, &mut problems);
         }
         SETTINGS.differs(DIFFERENCES).all_seen(&seen, &mut problems);
@@ -422,7 +533,8 @@ fn replies_are_those_of_postfix() {
 #[test]
 fn ehlo_offers_what_postfix_offers() {
     machine(|machine| {
-        let _servers = Servers::start(machine, &[case("protocol", &[], &[])], &[], &DISCARD, ("", ""));
+        let _servers =
+            Servers::start(machine, &[case("protocol", &[], &[])], &[], &DISCARD, ("", ""));
         let offered = |server: &str| {
             let mut client = Client::connect(STRANGER, &format!("{server}:{FIRST_PORT}"));
             let mut lines: Vec<_> = client.ehlo().text.lines().map(str::to_owned).collect();
@@ -430,12 +542,14 @@ fn ehlo_offers_what_postfix_offers() {
             lines
         };
         let (mut ours, theirs) = (offered(FACTEUR), offered(POSTFIX));
-        // RFC 6531 is always spoken; the harness turns it off in Postfix, which needs a table of the system's for it.
+        // RFC 6531 is always spoken; the harness turns it off in Postfix, which needs a table of
+        // the system's for it.
         ours.retain(|line| line != "SMTPUTF8");
         // There is no queue that is flushed for a domain because a stranger asks for it.
         let theirs: Vec<_> = theirs.into_iter().filter(|line| line != "ETRN").collect();
         assert_eq!(ours, theirs);
-        let greeting = |server: &str| Client::connect(STRANGER, &format!("{server}:{FIRST_PORT}")).greeting;
+        let greeting =
+            |server: &str| Client::connect(STRANGER, &format!("{server}:{FIRST_PORT}")).greeting;
         assert_eq!(greeting(FACTEUR), "220 mail.example.net ESMTP facteur");
         assert_eq!(greeting(POSTFIX), "220 mail.example.net ESMTP Postfix");
     });

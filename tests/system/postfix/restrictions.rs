@@ -127,9 +127,11 @@ const EACH_CLIENT: &[&str] = &[TRUSTED, STRANGER, NAMELESS, LIAR, UNRESOLVED, LO
 /// To a mailbox, to someone else's, with content.
 const WHOLE: &[&str] = &[ONE, ELSEWHERE, "DATA"];
 
-const BARE: &str = "a bare name gets the origin before any plugin is asked, and is an address in full from then on";
+const BARE: &str = "a bare name gets the origin before any plugin is asked, and is an address in \
+ full from then on";
 const LOCALHOST: &str = "localhost is known without asking (RFC 6761 section 6.3)";
-const NAMELESS_CLIENT: &str = "the protocol doesn't know the client's name, and the client knows its own";
+const NAMELESS_CLIENT: &str =
+    "the protocol doesn't know the client's name, and the client knows its own";
 
 const CASES: &[Case] = &[
     case(
@@ -139,28 +141,69 @@ const CASES: &[Case] = &[
     )
     .differs(&[differs(
         "RCPT TO:<x%known.example@local.example>",
-        "550 5.1.1 <x%known.example@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "550 5.1.1 <x%known.example@local.example>: Recipient address rejected: User unknown in \
+         local recipient table",
         "250 2.1.5 Ok",
         "a percent sign in a local part routes nothing: there is no such user",
     )
     .only_to(TRUSTED)]),
     // Who may relay.
-    case("permit_mynetworks", &[NO_RELAY, ("recipient", "permit_mynetworks, reject_unauth_destination")], TO_EACH),
+    case(
+        "permit_mynetworks",
+        &[
+            NO_RELAY,
+            (
+                "recipient",
+                "permit_mynetworks, \
+     reject_unauth_destination",
+            ),
+        ],
+        TO_EACH,
+    ),
     case(
         "permit_sasl_authenticated",
         &[NO_RELAY, ("recipient", "permit_sasl_authenticated, reject_unauth_destination")],
         TO_EACH,
     ),
-    case("permit_auth_destination", &[NO_RELAY, ("recipient", "permit_auth_destination, reject")], TO_EACH),
-    case("reject_unauth_destination", &[NO_RELAY, ("recipient", "reject_unauth_destination")], TO_EACH),
-    case("defer_unauth_destination", &[NO_RELAY, ("recipient", "defer_unauth_destination")], TO_EACH),
+    case(
+        "permit_auth_destination",
+        &[
+            NO_RELAY,
+            (
+                "recipient",
+                "permit_auth_destination, \
+     reject",
+            ),
+        ],
+        TO_EACH,
+    ),
+    case(
+        "reject_unauth_destination",
+        &[NO_RELAY, ("recipient", "reject_unauth_destination")],
+        TO_EACH,
+    ),
+    case(
+        "defer_unauth_destination",
+        &[NO_RELAY, ("recipient", "defer_unauth_destination")],
+        TO_EACH,
+    ),
     case(
         "Postfix's own default",
         &[("relay", "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination")],
         TO_EACH,
     ),
-    case("reject_unauth_destination for senders", &[("sender", "reject_unauth_destination")], TO_EACH),
-    case("permit_auth_destination for clients", &[("client", "permit_auth_destination, reject")], TO_EACH),
+    case(
+        "reject_unauth_destination for \
+     senders",
+        &[("sender", "reject_unauth_destination")],
+        TO_EACH,
+    ),
+    case(
+        "permit_auth_destination for \
+     clients",
+        &[("client", "permit_auth_destination, reject")],
+        TO_EACH,
+    ),
     // The generic ones, in each list.
     case("permit", &[("client", "permit, reject"), ("recipient", "permit, reject")], WHOLE),
     case("reject in client", &[("client", "permit_mynetworks, reject")], WHOLE),
@@ -180,31 +223,71 @@ const CASES: &[Case] = &[
     case("defer_if_permit in client", &[("client", "defer_if_permit")], WHOLE),
     case("defer_if_permit in helo", &[("helo", "defer_if_permit")], WHOLE),
     case("defer_if_permit in sender", &[("sender", "permit_mynetworks, defer_if_permit")], WHOLE),
-    case("defer_if_permit in relay", &[("relay", "defer_if_permit, permit_mynetworks, reject")], WHOLE),
-    case("defer_if_permit in recipient", &[("recipient", "permit_mynetworks, defer_if_permit")], WHOLE),
+    case(
+        "defer_if_permit in \
+     relay",
+        &[("relay", "defer_if_permit, permit_mynetworks, reject")],
+        WHOLE,
+    ),
+    case(
+        "defer_if_permit in \
+     recipient",
+        &[("recipient", "permit_mynetworks, defer_if_permit")],
+        WHOLE,
+    ),
     case("defer_if_permit in data", &[("data", "permit_mynetworks, defer_if_permit")], WHOLE),
     case("defer_if_permit in end-of-data", &[("end-of-data", "defer_if_permit")], WHOLE),
     case("defer_if_reject in client", &[("client", "defer_if_reject")], TO_EACH),
-    case("defer_if_reject in client, reject there", &[("client", "defer_if_reject, permit_mynetworks, reject")], WHOLE),
+    case(
+        "defer_if_reject in client, reject \
+     there",
+        &[("client", "defer_if_reject, permit_mynetworks, reject")],
+        WHOLE,
+    ),
     case(
         "defer_if_reject in sender",
         &[("sender", "defer_if_reject"), ("recipient", "permit_mynetworks, reject")],
         WHOLE,
     ),
-    case("defer_if_reject in relay", &[("relay", "defer_if_reject, permit_mynetworks, reject")], WHOLE),
+    case(
+        "defer_if_reject in \
+     relay",
+        &[("relay", "defer_if_reject, permit_mynetworks, reject")],
+        WHOLE,
+    ),
     case(
         "defer_if_reject in relay, reject in recipient",
         &[("relay", "defer_if_reject, permit_mynetworks, reject"), ("recipient", "reject")],
         WHOLE,
     ),
     case("defer_if_reject in recipient", &[("recipient", "defer_if_reject")], TO_EACH),
-    case("defer_if_reject before reject", &[("recipient", "permit_mynetworks, defer_if_reject, reject")], WHOLE),
+    case(
+        "defer_if_reject before \
+     reject",
+        &[("recipient", "permit_mynetworks, defer_if_reject, reject")],
+        WHOLE,
+    ),
     case("defer_if_reject in data", &[("data", "defer_if_reject, reject")], WHOLE),
     case("both defer_if", &[("recipient", "defer_if_reject, defer_if_permit, reject")], WHOLE),
-    case("both defer_if, the other way round", &[("recipient", "defer_if_permit, defer_if_reject, permit")], WHOLE),
-    case("defer_if_permit before reject", &[("recipient", "defer_if_permit, permit_mynetworks, reject")], WHOLE),
+    case(
+        "both defer_if, the other way \
+     round",
+        &[("recipient", "defer_if_permit, defer_if_reject, permit")],
+        WHOLE,
+    ),
+    case(
+        "defer_if_permit before \
+     reject",
+        &[("recipient", "defer_if_permit, permit_mynetworks, reject")],
+        WHOLE,
+    ),
     case("warn_if_reject", &[("client", "warn_if_reject reject, warn_if_reject defer")], WHOLE),
-    case("warn_if_reject once", &[("recipient", "warn_if_reject reject, permit_mynetworks, reject")], WHOLE),
+    case(
+        "warn_if_reject \
+     once",
+        &[("recipient", "warn_if_reject reject, permit_mynetworks, reject")],
+        WHOLE,
+    ),
     case(
         "warn_if_reject and defer_if",
         &[("sender", "warn_if_reject defer_if_permit, warn_if_reject defer_if_reject")],
@@ -216,14 +299,26 @@ const CASES: &[Case] = &[
         WHOLE,
     ),
     // The client's name.
-    case("reject_unknown_client_hostname", &[("client", "reject_unknown_client_hostname")], &[ONE]).from(EACH_CLIENT),
-    case("reject_unknown_client", &[("recipient", "reject_unknown_client")], &[ONE]).from(EACH_CLIENT),
-    case("reject_unknown_reverse_client_hostname", &[("client", "reject_unknown_reverse_client_hostname")], &[ONE])
+    case("reject_unknown_client_hostname", &[("client", "reject_unknown_client_hostname")], &[ONE])
         .from(EACH_CLIENT),
+    case("reject_unknown_client", &[("recipient", "reject_unknown_client")], &[ONE])
+        .from(EACH_CLIENT),
+    case(
+        "reject_unknown_reverse_client_hostname",
+        &[("client", "reject_unknown_reverse_client_hostname")],
+        &[ONE],
+    )
+    .from(EACH_CLIENT),
     case("the client's name in a reply", &[("client", "reject")], &[ONE]).from(EACH_CLIENT),
     // What it says its name is.
-    case("reject_invalid_helo_hostname", &[("helo", "reject_invalid_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
-    case("reject_non_fqdn_helo_hostname", &[("helo", "reject_non_fqdn_helo_hostname")], &[MAIL, ONE]).each(HELO_EACH),
+    case("reject_invalid_helo_hostname", &[("helo", "reject_invalid_helo_hostname")], &[MAIL, ONE])
+        .each(HELO_EACH),
+    case(
+        "reject_non_fqdn_helo_hostname",
+        &[("helo", "reject_non_fqdn_helo_hostname")],
+        &[MAIL, ONE],
+    )
+    .each(HELO_EACH),
     case("reject_unknown_helo_hostname", &[("helo", "reject_unknown_helo_hostname")], &[MAIL, ONE])
         .differs(&[differs(
             ONE,
@@ -234,13 +329,22 @@ const CASES: &[Case] = &[
         .each(HELO_EACH),
     case(
         "their older names",
-        &[("recipient", "reject_invalid_hostname, reject_non_fqdn_hostname, reject_unknown_hostname")],
+        &[(
+            "recipient",
+            "reject_invalid_hostname, reject_non_fqdn_hostname, \
+         reject_unknown_hostname",
+        )],
         &[MAIL, ONE],
     )
     .each(HELO_EACH),
     case("no HELO", &[("helo", "reject_invalid_helo_hostname, reject")], &[MAIL, ONE]).silent(),
-    case("a silent DNS about HELO", &[("helo", "reject_unknown_helo_hostname")], &["HELO silent.example", MAIL, ONE])
-        .from(&[STRANGER]),
+    case(
+        "a silent DNS about \
+     HELO",
+        &[("helo", "reject_unknown_helo_hostname")],
+        &["HELO silent.example", MAIL, ONE],
+    )
+    .from(&[STRANGER]),
     // The sender.
     case("reject_non_fqdn_sender", &[("sender", "reject_non_fqdn_sender")], &[ONE])
         .differs(&[differs(
@@ -250,9 +354,18 @@ const CASES: &[Case] = &[
             BARE,
         )])
         .each(FROM_EACH),
-    case("reject_unknown_sender_domain", &[("sender", "reject_unknown_sender_domain")], &[ONE]).each(FROM_EACH),
-    case("reject_unknown_address", &[("recipient", "permit_mynetworks, reject_unknown_address")], &[ONE])
+    case("reject_unknown_sender_domain", &[("sender", "reject_unknown_sender_domain")], &[ONE])
         .each(FROM_EACH),
+    case(
+        "reject_unknown_address",
+        &[(
+            "recipient",
+            "permit_mynetworks, \
+     reject_unknown_address",
+        )],
+        &[ONE],
+    )
+    .each(FROM_EACH),
     case(
         "a silent DNS about the sender",
         &[("sender", "reject_unknown_sender_domain")],
@@ -260,29 +373,51 @@ const CASES: &[Case] = &[
     )
     .differs(&[differs(
         "RCPT TO:<nobody@local.example>",
-        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+         recipient table",
         "450 4.1.8 <a@silent.example>: Sender address rejected: Domain not found",
         UNKNOWN_ANYWAY,
     )])
     .from(&[STRANGER]),
     // The recipient.
-    case("reject_non_fqdn_recipient", &[("recipient", "reject_non_fqdn_recipient")], DOMAINS_OF_EACH).differs(&[
-        differs(
-            "RCPT TO:<louen>",
-            "250 2.1.5 Ok",
-            "504 5.5.2 <louen@local.example>: Recipient address rejected: need fully-qualified address",
-            BARE,
-        ),
-    ]),
-    case("reject_unknown_recipient_domain", &[("recipient", "reject_unknown_recipient_domain")], DOMAINS_OF_EACH),
+    case(
+        "reject_non_fqdn_recipient",
+        &[("recipient", "reject_non_fqdn_recipient")],
+        DOMAINS_OF_EACH,
+    )
+    .differs(&[differs(
+        "RCPT TO:<louen>",
+        "250 2.1.5 Ok",
+        "504 5.5.2 <louen@local.example>: Recipient address rejected: need fully-qualified \
+             address",
+        BARE,
+    )]),
+    case(
+        "reject_unknown_recipient_domain",
+        &[("recipient", "reject_unknown_recipient_domain")],
+        DOMAINS_OF_EACH,
+    ),
     case(
         "a silent DNS about the recipient",
         &[("recipient", "reject_unknown_recipient_domain")],
         &["RCPT TO:<x@silent.example>"],
     )
     .from(&[TRUSTED]),
-    case("reject_unlisted_recipient", &[("recipient", "reject_unlisted_recipient, reject")], TO_EACH),
-    case("reject_unlisted_recipient for clients", &[("client", "reject_unlisted_recipient, reject")], TO_EACH),
+    case(
+        "reject_unlisted_recipient",
+        &[(
+            "recipient",
+            "reject_unlisted_recipient, \
+     reject",
+        )],
+        TO_EACH,
+    ),
+    case(
+        "reject_unlisted_recipient for \
+     clients",
+        &[("client", "reject_unlisted_recipient, reject")],
+        TO_EACH,
+    ),
     case("check_recipient_maps", &[("recipient", "check_recipient_maps")], TO_EACH),
     case(
         "reject_multi_recipient_bounce in data",
@@ -305,29 +440,53 @@ const CASES: &[Case] = &[
     case(
         "reject_multi_recipient_bounce in recipient",
         &[("recipient", "reject_multi_recipient_bounce")],
-        &["MAIL FROM:<>", ONE, "RCPT TO:<known@alias.example>", "DATA", MAIL, ONE, "RCPT TO:<known@alias.example>"],
+        &[
+            "MAIL FROM:<>",
+            ONE,
+            "RCPT TO:<known@alias.example>",
+            "DATA",
+            MAIL,
+            ONE,
+            "RCPT TO:<known@alias.example>",
+        ],
     ),
     // Temporary errors of the DNS wait for the end of all lists.
     case(
         "a temporary error, then permit",
-        &[("sender", "reject_unknown_sender_domain, permit_mynetworks"), ("recipient", "permit_mynetworks, reject")],
+        &[
+            (
+                "sender",
+                "reject_unknown_sender_domain, \
+         permit_mynetworks",
+            ),
+            ("recipient", "permit_mynetworks, reject"),
+        ],
         &["MAIL FROM:<a@broken.example>", ONE, ELSEWHERE, "RCPT TO:<nobody@local.example>"],
     )
     .differs(&[differs(
         "RCPT TO:<nobody@local.example>",
-        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+         recipient table",
         "450 4.1.8 <a@broken.example>: Sender address rejected: Domain not found",
         UNKNOWN_ANYWAY,
     )
     .only_to(TRUSTED)]),
     case(
         "a temporary error, then relaying",
-        &[NO_RELAY, ("recipient", "reject_unknown_sender_domain, permit_mynetworks, reject_unauth_destination")],
+        &[
+            NO_RELAY,
+            (
+                "recipient",
+                "reject_unknown_sender_domain, permit_mynetworks, \
+         reject_unauth_destination",
+            ),
+        ],
         &["MAIL FROM:<a@broken.example>", ONE, ELSEWHERE, "RCPT TO:<nobody@local.example>"],
     )
     .differs(&[differs(
         "RCPT TO:<nobody@local.example>",
-        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
+        "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+         recipient table",
         "450 4.1.8 <a@broken.example>: Sender address rejected: Domain not found",
         UNKNOWN_ANYWAY,
     )]),
@@ -354,7 +513,11 @@ const CASES: &[Case] = &[
             ("helo", "reject_invalid_helo_hostname"),
             ("sender", "reject_non_fqdn_sender, reject_unknown_sender_domain"),
             ("relay", "permit_mynetworks, reject_unauth_destination"),
-            ("recipient", "reject_non_fqdn_recipient, permit_mynetworks, reject_unlisted_recipient"),
+            (
+                "recipient",
+                "reject_non_fqdn_recipient, permit_mynetworks, \
+             reject_unlisted_recipient",
+            ),
             ("data", "reject_multi_recipient_bounce"),
             ("end-of-data", "permit_mynetworks"),
         ],
@@ -364,13 +527,16 @@ const CASES: &[Case] = &[
         differs(
             "RCPT TO:<louen>",
             "250 2.1.5 Ok",
-            "504 5.5.2 <louen@local.example>: Recipient address rejected: need fully-qualified address",
+            "504 5.5.2 <louen@local.example>: Recipient address rejected: need fully-qualified \
+             address",
             BARE,
         ),
         differs(
             "RCPT TO:<nobody>",
-            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local recipient table",
-            "504 5.5.2 <nobody@local.example>: Recipient address rejected: need fully-qualified address",
+            "550 5.1.1 <nobody@local.example>: Recipient address rejected: User unknown in local \
+             recipient table",
+            "504 5.5.2 <nobody@local.example>: Recipient address rejected: need fully-qualified \
+             address",
             BARE,
         ),
     ])
@@ -378,7 +544,12 @@ const CASES: &[Case] = &[
     case(
         "postmaster",
         &[("client", "reject"), ("recipient", "reject")],
-        &["RCPT TO:<postmaster>", "RCPT TO:<PostMaster>", "RCPT TO:<\"postmaster\">", "RCPT TO:<postmaster@localhost>"],
+        &[
+            "RCPT TO:<postmaster>",
+            "RCPT TO:<PostMaster>",
+            "RCPT TO:<\"postmaster\">",
+            "RCPT TO:<postmaster@localhost>",
+        ],
     ),
     // Without delay.
     case("client, at once", &[("client", "permit_mynetworks, reject")], &["EHLO x", MAIL, ONE])
@@ -406,8 +577,12 @@ const CASES: &[Case] = &[
             .only_to(STRANGER),
         ])
         .early(),
-    case("helo, at once", &[("helo", "reject_non_fqdn_helo_hostname")], &["EHLO x", "EHLO x.example", MAIL, ONE])
-        .early(),
+    case(
+        "helo, at once",
+        &[("helo", "reject_non_fqdn_helo_hostname")],
+        &["EHLO x", "EHLO x.example", MAIL, ONE],
+    )
+    .early(),
 ];
 
 /// For cases that guard relaying by `recipient`.
@@ -423,7 +598,8 @@ fn replies_are_those_of_postfix() {
 fn none_is_left_out() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/restrictions/src/restriction.rs");
     let source = std::fs::read_to_string(source).expect("the plugin is in the repository");
-    let named = source.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", "));
+    let named =
+        source.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", "));
     let names: Vec<_> = named
         .filter(|(_, what)| what.starts_with("Restriction::") || what.starts_with("Key::"))
         .map(|(name, _)| name)

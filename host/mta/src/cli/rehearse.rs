@@ -86,12 +86,17 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
     let mut said = vec![
         What::Connect,
         What::Hello { name: wanted.helo, esmtp: !wanted.no_esmtp },
-        What::Mail { sender: Some(wanted.from).filter(|from| !from.is_empty()), size: None, utf8: false },
+        What::Mail {
+            sender: Some(wanted.from).filter(|from| !from.is_empty()),
+            size: None,
+            utf8: false,
+        },
     ];
     said.extend(wanted.to.into_iter().map(|to| What::Rcpt { to }));
     said.push(What::Data);
     if let Some(path) = &wanted.message {
-        let bytes = fs::read(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+        let bytes =
+            fs::read(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
         said.push(What::Message(Part::whole(with_crlf(&bytes))));
     }
     let dialogue = Dialogue {
@@ -126,7 +131,8 @@ async fn offline(config: Config) -> Result<Live, Failure> {
 fn with_crlf(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        let text = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        let text =
+            line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
         out.extend_from_slice(text);
         out.extend_from_slice(b"\r\n");
     }
@@ -168,7 +174,9 @@ pub fn record(config: &Config, wanted: &Record) -> Result<(), Failure> {
         }
     });
     match ended {
-        Ok(false) => Err(Failure("facteur: no server runs with this configuration: there is nothing to record".into())),
+        Ok(false) => Err(Failure(
+            "facteur: no server runs with this configuration: there is nothing to record".into(),
+        )),
         Err(error) if !sink.enough => Err(error.into()),
         _ => {
             sink.out.flush()?;
@@ -211,7 +219,8 @@ impl Sink for Recording {
 
 /// 0: no verdict changes. 1: some do. 2: it can't be played.
 pub fn replay(wanted: &Replay) -> ExitCode {
-    let played = load(&wanted.with).and_then(|config| runtime()?.block_on(play(config, &wanted.file)));
+    let played =
+        load(&wanted.with).and_then(|config| runtime()?.block_on(play(config, &wanted.file)));
     match played {
         Ok(summary) => {
             println!("{}", summary.shown());
@@ -239,13 +248,15 @@ async fn play(config: Config, file: &Path) -> Result<Summary, Failure> {
         return Err(Failure(unreadable.join("\n")));
     }
     let policy = Policy::load(&runtime, wanted, nothing).await;
-    let policy =
-        policy.map_err(|errors| Failure(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let policy = policy.map_err(|errors| {
+        Failure(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })?;
     let mut summary = Summary::default();
     for (number, line) in BufReader::new(&mut lines).lines().enumerate() {
         let line = line.map_err(|error| place(&error))?;
-        let recorded: Recorded = serde_json::from_str(&line)
-            .map_err(|error| place(&format!("line {} is no recorded session: {error}", number + 1)))?;
+        let recorded: Recorded = serde_json::from_str(&line).map_err(|error| {
+            place(&format!("line {} is no recorded session: {error}", number + 1))
+        })?;
         let told = rehearsal::replay(&config, &policy, &recorded, &mut summary).await;
         if !told.is_empty() {
             println!("{} {told}", time(recorded.dialogue.time));

@@ -1,6 +1,7 @@
 //! `[domains]`: whose an address is, by its domain.
 //!
-//! Domains are kept in the one form that [`facteur_smtp::Address`] gives them: lower case, U-labels. A domain stands in one list only.
+//! Domains are kept in the one form that [`facteur_smtp::Address`] gives them: lower case,
+//! U-labels. A domain stands in one list only.
 
 use std::collections::HashMap;
 
@@ -9,8 +10,8 @@ use facteur_smtp::Address;
 
 use super::reader::{Section, Value};
 
-/// Reads the section. Defaults: `origin` is the host's name, `local` the host's name and `localhost` (where they aren't
-/// listed in another class), the other lists are empty.
+/// Reads the section. Defaults: `origin` is the host's name, `local` the host's name and
+/// `localhost` (where they aren't listed in another class), the other lists are empty.
 pub(super) fn read(section: &mut Section<'_>, hostname: &str) -> Domains {
     let hostname = normal(hostname).unwrap_or_else(|_| hostname.to_owned());
     let origin = section.or("origin", hostname.clone(), |value| value.parse(normal));
@@ -18,13 +19,17 @@ pub(super) fn read(section: &mut Section<'_>, hostname: &str) -> Domains {
     let mut lists = Vec::new();
     let mut local_given = false;
     for class in [Class::Local, Class::VirtualAlias, Class::VirtualMailbox, Class::Relay] {
-        let list = section.get(class.as_str(), |value| value.list(|value| entry(value, class, &mut classes)));
+        let list = section
+            .get(class.as_str(), |value| value.list(|value| entry(value, class, &mut classes)));
         local_given |= class == Class::Local && list.is_some();
         lists.push((class, list.unwrap_or_default()));
     }
     if !local_given {
         let absent = |domain: &String| !classes.contains_key(domain);
-        lists.push((Class::Local, [hostname, "localhost".to_owned()].into_iter().filter(absent).collect()));
+        lists.push((
+            Class::Local,
+            [hostname, "localhost".to_owned()].into_iter().filter(absent).collect(),
+        ));
     }
     Domains::new(&origin, lists.iter().map(|(class, list)| (*class, &list[..])))
 }
@@ -37,7 +42,11 @@ fn entry(value: &Value<'_>, class: Class, classes: &mut HashMap<String, Class>) 
     })?;
     if let Some(other) = classes.insert(domain.clone(), class) {
         return value.error(
-            format!("\"{domain}\" is listed twice: in `{}` and in `{}`", other.as_str(), class.as_str()),
+            format!(
+                "\"{domain}\" is listed twice: in `{}` and in `{}`",
+                other.as_str(),
+                class.as_str()
+            ),
             "listed before",
             "a domain is of one class: keep it in one list, once",
         );
@@ -47,7 +56,9 @@ fn entry(value: &Value<'_>, class: Class, classes: &mut HashMap<String, Class>) 
 
 /// A domain in the form in which addresses hold theirs.
 fn normal(domain: &str) -> Result<String, String> {
-    let help = || "write a domain such as \"example.org\", or \".example.org\" for its subdomains".to_owned();
+    let help = || {
+        "write a domain such as \"example.org\", or \".example.org\" for its subdomains".to_owned()
+    };
     if domain.is_empty() {
         return Err(help());
     }

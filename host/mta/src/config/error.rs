@@ -8,7 +8,8 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, So
 /// How wide a rendered error is, in columns: what fits on the smallest usual terminal.
 const WIDTH: usize = 80;
 
-/// One error. `Display` gives the message alone; [`ConfigError::one_line`] adds the place, [`render`] shows it all.
+/// One error. `Display` gives the message alone; [`ConfigError::one_line`] adds the place,
+/// [`render`] shows it all.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
 #[error("{message}")]
 pub struct ConfigError {
@@ -41,8 +42,10 @@ impl ConfigError {
             text: Arc::new(NamedSource::new(file.to_string_lossy(), String::new())),
             span: None,
             label: String::new(),
-            help: (reason.kind() == std::io::ErrorKind::NotFound)
-                .then(|| "name the file with --config FILE; `facteur demo` needs none, to try things out".to_owned()),
+            help: (reason.kind() == std::io::ErrorKind::NotFound).then(|| {
+                "name the file with --config FILE; `facteur demo` needs none, to try things out"
+                    .to_owned()
+            }),
         }
     }
 

@@ -9,7 +9,8 @@ use super::reader::{Section, Value};
 pub struct Folder {
     /// Where it is.
     pub path: PathBuf,
-    /// The largest file that a plugin may write, in bytes. Default 256 KiB; what one call can hand over is less than 1 MiB.
+    /// The largest file that a plugin may write, in bytes. Default 256 KiB; what one call can hand
+    /// over is less than 1 MiB.
     pub file_size: u64,
     /// What all files in it may have together for a plugin to write more, in bytes. Default 64 MiB.
     pub size: u64,

@@ -1,4 +1,5 @@
-//! `[[listen]]`: where mail comes in, which plugins are asked there, and the limits of its sessions.
+//! `[[listen]]`: where mail comes in, which plugins are asked there, and the limits of its
+//! sessions.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use super::units::LONG;
 
 /// The port of SMTP (RFC 5321 section 2.3.4), for the help text.
 const EXAMPLE: &str = "\"0.0.0.0:25\"";
-/// A message smaller than this can't hold the headers of a bounce; larger than this no mail server takes.
+/// A message smaller than this can't hold the headers of a bounce; larger than this no mail server
+/// takes.
 const MESSAGE_SIZES: std::ops::RangeInclusive<u64> = 1_024..=(1 << 40);
 
 /// One address to listen on.
@@ -20,11 +22,13 @@ pub struct Listen {
     pub address: SocketAddr,
     /// The address as the file writes it: what logs and plugins know the listener by.
     pub name: String,
-    /// The names of the plugins that are asked, in order. Absent in the file: every plugin, in file order.
+    /// The names of the plugins that are asked, in order. Absent in the file: every plugin, in file
+    /// order.
     pub chain: Vec<String>,
     /// The limits of its sessions.
     pub limits: ListenLimits,
-    /// What a bare LF in a message means. Default: `Normalize`, as Postfix 3.9: it ends a line, and never the message.
+    /// What a bare LF in a message means. Default: `Normalize`, as Postfix 3.9: it ends a line, and
+    /// never the message.
     pub bare_newline: BareNewline,
 }
 
@@ -41,7 +45,8 @@ pub struct ListenLimits {
     pub errors: u32,
     /// Sessions at once. Default 10,000: an idle one takes a few KiB.
     pub connections: usize,
-    /// How long a client may be silent. Default 300 s (`smtpd_timeout`; RFC 5321 section 4.5.3.2.7 asks for 5 minutes).
+    /// How long a client may be silent. Default 300 s (`smtpd_timeout`; RFC 5321 section 4.5.3.2.7
+    /// asks for 5 minutes).
     pub timeout: Duration,
 }
 
@@ -50,7 +55,9 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<(Listen, Option<Vec<Stri
     let address = section.required("address", EXAMPLE, |value| {
         value.parse(|text| match text.parse::<SocketAddr>() {
             Ok(address) => Ok((address, text.to_owned())),
-            Err(_) => Err(format!("write an IP address and a port, such as {EXAMPLE} or \"[::]:25\"")),
+            Err(_) => {
+                Err(format!("write an IP address and a port, such as {EXAMPLE} or \"[::]:25\""))
+            }
         })
     });
     let chain = section.get("chain", chain);
@@ -62,10 +69,13 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<(Listen, Option<Vec<Stri
         line: limits.or("line", 2_048, |value| value.integer(512..=65_536)),
         errors: limits.or("errors", 20, |value| value.integer(1..=1_000_000)),
         connections: limits.or("connections", 10_000, |value| value.integer(1..=1_000_000)),
-        timeout: limits.or("timeout", Duration::from_mins(5), |value| value.duration(Duration::from_secs(1)..=LONG)),
+        timeout: limits.or("timeout", Duration::from_mins(5), |value| {
+            value.duration(Duration::from_secs(1)..=LONG)
+        }),
     });
     let words = [("normalize", BareNewline::Normalize), ("reject", BareNewline::Reject)];
-    let bare_newline = section.or("bare-newline", BareNewline::Normalize, |value| value.one_of(&words));
+    let bare_newline =
+        section.or("bare-newline", BareNewline::Normalize, |value| value.one_of(&words));
     let (address, name) = address?;
     Some((Listen { address, name, chain: Vec::new(), limits, bare_newline }, chain))
 }

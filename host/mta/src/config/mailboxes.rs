@@ -1,4 +1,5 @@
-//! `[mailboxes]`: who vouches for an address of class `local` or `virtual-mailbox`, where its mail lies, and whose it is.
+//! `[mailboxes]`: who vouches for an address of class `local` or `virtual-mailbox`, where its mail
+//! lies, and whose it is.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ pub struct Mailboxes {
     pub users: Users,
     /// Where the Maildir of a user is. Default "/var/mail/{user}/".
     pub path: MailboxPath,
-    /// The system user that all mailboxes belong to; never root. Absent: each belongs to the system user whose it is.
+    /// The system user that all mailboxes belong to; never root. Absent: each belongs to the system
+    /// user whose it is.
     pub owner: Option<String>,
 }
 
@@ -23,12 +25,13 @@ pub struct Mailboxes {
 pub enum Users {
     /// The system's users (NSS: /etc/passwd, LDAP …).
     System,
-    /// A table, by its name. It is asked "user@domain", "user" and "@domain" in turn; the value says nothing.
+    /// A table, by its name. It is asked "user@domain", "user" and "@domain" in turn; the value
+    /// says nothing.
     Table(String),
 }
 
-/// Where a mailbox lies: a path with the placeholders `{user}` and `{domain}`. It ends in a slash, which is Postfix's word
-/// for a Maildir.
+/// Where a mailbox lies: a path with the placeholders `{user}` and `{domain}`. It ends in a slash,
+/// which is Postfix's word for a Maildir.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxPath(String);
 
@@ -45,13 +48,15 @@ impl MailboxPath {
             return Err("the placeholders are {user} and {domain}".into());
         }
         if *users == Users::System && !text.contains("{user}") {
-            return Err("put {user} into it: each user of the system has a mailbox of their own".into());
+            return Err(
+                "put {user} into it: each user of the system has a mailbox of their own".into()
+            );
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// The mailbox of this user. None where a name that the path needs can't be a file name (empty, hidden, with a slash or
-    /// a NUL, too long), so that no address ever leads out of its folder.
+    /// The mailbox of this user. None where a name that the path needs can't be a file name (empty,
+    /// hidden, with a slash or a NUL, too long), so that no address ever leads out of its folder.
     pub fn of(&self, user: &str, domain: &str) -> Option<PathBuf> {
         let mut path = self.0.clone();
         for (placeholder, name) in [("{user}", user), ("{domain}", domain)] {
@@ -83,10 +88,18 @@ pub(super) fn read(section: &mut Section<'_>) -> Mailboxes {
             "not root",
             "name a user made for it, such as \"vmail\": mail is never written as root",
         ),
-        "" => value.error("`mailboxes.owner` is empty", "no name", "name a user of the system, or leave the line out"),
+        "" => value.error(
+            "`mailboxes.owner` is empty",
+            "no name",
+            "name a user of the system, or leave the line out",
+        ),
         owner => Some(owner.to_owned()),
     });
-    Mailboxes { users, path: path.unwrap_or_else(|| MailboxPath(MailboxPath::DEFAULT.to_owned())), owner }
+    Mailboxes {
+        users,
+        path: path.unwrap_or_else(|| MailboxPath(MailboxPath::DEFAULT.to_owned())),
+        owner,
+    }
 }
 
 fn users(value: &Value<'_>) -> Option<Users> {

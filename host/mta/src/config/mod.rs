@@ -1,7 +1,8 @@
 //! The configuration: one TOML file becomes one typed, checked value.
 //!
-//! All that is wrong is told at once, each error with its place and its mend. Every default is named where its field is.
-//! Reading the configuration opens no other file and looks up no name: what is wrong with tables and plugins is told by those who open them.
+//! All that is wrong is told at once, each error with its place and its mend. Every default is
+//! named where its field is. Reading the configuration opens no other file and looks up no name:
+//! what is wrong with tables and plugins is told by those who open them.
 
 mod counters;
 mod decisions;
@@ -101,14 +102,16 @@ pub struct Config {
 pub struct Spool {
     /// The folder of the queue. Default "/var/spool/facteur".
     pub path: PathBuf,
-    /// Bytes that are set aside, so that outcomes can be written on a full disk. Default 64 MiB: several times what the log may hold.
+    /// Bytes that are set aside, so that outcomes can be written on a full disk. Default 64 MiB:
+    /// several times what the log may hold.
     pub reserve: u64,
 }
 
 /// `[admin]`.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// The unix socket that `facteur queue` and `facteur reload` speak to. Default: `admin.sock` in the spool.
+    /// The unix socket that `facteur queue` and `facteur reload` speak to. Default: `admin.sock` in
+    /// the spool.
     pub socket: PathBuf,
 }
 
@@ -136,19 +139,24 @@ impl Config {
     /// # Errors
     /// All that is wrong, in the order of the file.
     pub fn load(path: &Path) -> Result<Self, Vec<ConfigError>> {
-        let text = std::fs::read_to_string(path).map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
-        let path = std::path::absolute(path).map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
+        let path = std::path::absolute(path)
+            .map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
         Self::parse(&path, &text)
     }
 
-    /// The configuration of a first start, with everything below `folder`. Started by root, its mailboxes belong to "nobody", since
-    /// mail is never written as root.
+    /// The configuration of a first start, with everything below `folder`. Started by root, its
+    /// mailboxes belong to "nobody", since mail is never written as root.
     ///
     /// # Errors
     /// The folder's path is not UTF-8.
     pub fn demo(folder: &Path) -> Result<Self, Vec<ConfigError>> {
         let file = std::path::absolute(folder.join("facteur.toml"));
-        let mut config = Self::parse(&file.map_err(|error| vec![ConfigError::unreadable(folder, &error)])?, DEMO)?;
+        let mut config = Self::parse(
+            &file.map_err(|error| vec![ConfigError::unreadable(folder, &error)])?,
+            DEMO,
+        )?;
         if nix::unistd::geteuid().is_root() {
             config.mailboxes.owner = Some("nobody".to_owned());
         }
@@ -158,7 +166,8 @@ impl Config {
     /// Checks the text of a file. `file` names it in errors; relative paths start at its folder.
     ///
     /// # Errors
-    /// All that is wrong, in the order of the file. Where the text is no TOML at all, only that: whatever can't be read can't be judged.
+    /// All that is wrong, in the order of the file. Where the text is no TOML at all, only that:
+    /// whatever can't be read can't be judged.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<ConfigError>> {
         let report = Report::new(file, text);
         let (document, broken) = DeTable::parse_recoverable(text);
@@ -190,13 +199,15 @@ impl Config {
 
 /// Reads the whole file.
 fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
-    let hostname = root.required("hostname", "\"mail.example.org\"", |value| value.parse(domains::hostname));
+    let hostname =
+        root.required("hostname", "\"mail.example.org\"", |value| value.parse(domains::hostname));
     let name = hostname.clone().unwrap_or_default();
     let spool = root.section("spool", |section| Spool {
         path: section.get("path", Value::path).unwrap_or_else(|| "/var/spool/facteur".into()),
         reserve: section.or("reserve", 64 << 20, |value| value.size(1 << 20..=1 << 40)),
     });
-    let (policy, limits) = root.section("policy", |section| plugin::read_policy(section, &spool.path));
+    let (policy, limits) =
+        root.section("policy", |section| plugin::read_policy(section, &spool.path));
     let plugins = plugins(root, limits);
     let tables = root.get("tables", table::read).unwrap_or_default();
     let listen = listeners(root, &plugins);
@@ -211,7 +222,9 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         queue: root.section("queue", queue::read),
         smtp: root.section("smtp", |section| queue::read_client(section, &name)),
         admin: root.section("admin", |section| Admin {
-            socket: section.get("socket", Value::path).unwrap_or_else(|| spool.path.join("admin.sock")),
+            socket: section
+                .get("socket", Value::path)
+                .unwrap_or_else(|| spool.path.join("admin.sock")),
         }),
         log: root.section("log", log),
         decisions: root.section("decisions", decisions::read),
@@ -226,7 +239,9 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         plugins,
     };
     let names = |kind| match kind {
-        Kind::Plugin => config.plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(),
+        Kind::Plugin => {
+            config.plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>()
+        }
         Kind::Table => config.tables.keys().map(String::as_str).collect(),
         // Those that are wrong are there all the same: nobody is to be told that they aren't.
         Kind::Scanner => root.names("scanners"),
@@ -240,7 +255,8 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
     hostname.is_some().then_some(config)
 }
 
-/// The sections below one, by the names that the operator gave them. One that is wrong is reported and left out.
+/// The sections below one, by the names that the operator gave them. One that is wrong is reported
+/// and left out.
 fn named<'a, T>(
     root: &mut Section<'a>,
     key: &'static str,
@@ -267,9 +283,13 @@ fn plugins(root: &mut Section<'_>, limits: facteur_policy::Limits) -> Vec<Plugin
             );
         }
         candidates.extend(plugin.instead_of.is_some().then(|| plugin.name.clone()));
-        if let Some(other) = plugin.instead_of.as_ref().filter(|other| candidates.contains(*other)) {
+        if let Some(other) = plugin.instead_of.as_ref().filter(|other| candidates.contains(*other))
+        {
             let help = Some("name the plugin whose place that one takes".to_owned());
-            let text = format!("\"{}\" can't take the place of \"{other}\", which has none of its own", plugin.name);
+            let text = format!(
+                "\"{}\" can't take the place of \"{other}\", which has none of its own",
+                plugin.name
+            );
             section.report.error(span, text, "a candidate for a candidate", help);
         }
         Some(plugin)
@@ -291,18 +311,26 @@ fn listeners(root: &mut Section<'_>, plugins: &[Plugin]) -> Vec<Listen> {
                 help,
             );
         }
-        let candidate = |name: &&String| plugins.iter().any(|one| one.name == **name && one.instead_of.is_some());
+        let candidate = |name: &&String| {
+            plugins.iter().any(|one| one.name == **name && one.instead_of.is_some())
+        };
         if let Some(name) = chain.iter().flatten().find(candidate) {
             let text = format!("the chain names \"{name}\", which takes another plugin's place");
             let help = Some("take it out: it is asked wherever the other one is".to_owned());
             section.report.error(span, text, "a candidate", help);
         }
-        listen.chain = chain.unwrap_or_else(|| plugins.iter().map(|plugin| plugin.name.clone()).collect());
+        listen.chain =
+            chain.unwrap_or_else(|| plugins.iter().map(|plugin| plugin.name.clone()).collect());
         Some(listen)
     });
     if !root.has("listen") {
         let help = Some("add [[listen]] with address = \"127.0.0.1:25\"".to_owned());
-        root.report.error(0..0, "there is nothing to listen on".to_owned(), "no [[listen]] in the file", help);
+        root.report.error(
+            0..0,
+            "there is nothing to listen on".to_owned(),
+            "no [[listen]] in the file",
+            help,
+        );
     }
     listeners
 }

@@ -18,7 +18,8 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Whether a client with this address is trusted. An IPv4 address written as IPv6 is judged as IPv4.
+    /// Whether a client with this address is trusted. An IPv4 address written as IPv6 is judged as
+    /// IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(&address))
@@ -37,7 +38,12 @@ pub struct Dns {
 /// Reads `[networks]`.
 pub(super) fn read_networks(section: &mut Section<'_>) -> Networks {
     let own = [IpAddr::from([127, 0, 0, 0]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
-    let own = || own.iter().zip([8, 128]).filter_map(|(address, length)| IpNet::new(*address, length).ok()).collect();
+    let own = || {
+        own.iter()
+            .zip([8, 128])
+            .filter_map(|(address, length)| IpNet::new(*address, length).ok())
+            .collect()
+    };
     let trusted = section.get("trusted", |value| value.list(|value| value.parse(network)));
     Networks { trusted: trusted.unwrap_or_else(own) }
 }
@@ -50,13 +56,16 @@ pub(super) fn read_dns(section: &mut Section<'_>) -> Dns {
         _ => Err("write \"192.0.2.1\", \"192.0.2.1:53\" or \"[2001:db8::1]:53\"".to_owned()),
     };
     Dns {
-        servers: section.get("servers", |value| value.list(|value| value.parse(server))).unwrap_or_default(),
+        servers: section
+            .get("servers", |value| value.list(|value| value.parse(server)))
+            .unwrap_or_default(),
         timeout: section.or("timeout", Duration::from_secs(5), Value::some_duration),
     }
 }
 
-/// An address, or an address and the length of a network's prefix. A network's own bits must be all that is set, since
-/// anything else is a slip, as it is in Postfix. What it says otherwise is the mend.
+/// An address, or an address and the length of a network's prefix. A network's own bits must be all
+/// that is set, since anything else is a slip, as it is in Postfix. What it says otherwise is the
+/// mend.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
@@ -66,10 +75,15 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
         return Err(if plain != text && network(&plain).is_ok() {
             format!("write it without brackets: \"{plain}\"")
         } else {
-            "write a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address".to_owned()
+            "write a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address"
+                .to_owned()
         });
     };
-    if network.trunc() == network { Ok(network) } else { Err(format!("did you mean \"{}\"?", network.trunc())) }
+    if network.trunc() == network {
+        Ok(network)
+    } else {
+        Err(format!("did you mean \"{}\"?", network.trunc()))
+    }
 }
 
 #[cfg(test)]

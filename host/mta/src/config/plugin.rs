@@ -8,17 +8,27 @@ use facteur_policy::{Grants, Isolation, Limits, Mode, OnError};
 use super::reader::{Kind, Section, Value};
 
 /// The plugins that are embedded in the binary: what `component = "builtin:NAME"` may name.
-pub const BUILTINS: [&str; 8] =
-    ["restrictions", "aliases", "transport-map", "clamav", "header-checks", "greylist", "dnsbl", "rate-limit"];
+pub const BUILTINS: [&str; 8] = [
+    "restrictions",
+    "aliases",
+    "transport-map",
+    "clamav",
+    "header-checks",
+    "greylist",
+    "dnsbl",
+    "rate-limit",
+];
 
 /// A sandbox can't start in less memory than this: its stack alone is some KiB.
 const LEAST_MEMORY: u64 = 64 << 10;
 /// What a slot of the pool has.
 const MOST_MEMORY: u64 = 64 << 20;
-/// How long a client waits for an answer without giving up (RFC 5321 section 4.5.3.2: 5 minutes at RCPT).
+/// How long a client waits for an answer without giving up (RFC 5321 section 4.5.3.2: 5 minutes at
+/// RCPT).
 const LONGEST_CALL: Duration = Duration::from_mins(2);
 
-/// How long a plugin in the shadow may take by default: the client waits for an answer that changes nothing.
+/// How long a plugin in the shadow may take by default: the client waits for an answer that changes
+/// nothing.
 const SHADOW_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// `[policy]`.
@@ -45,10 +55,11 @@ pub struct Plugin {
     pub early: bool,
     /// How long its instances live. Default: no longer than a transaction.
     pub isolation: Isolation,
-    /// What one call may use, and how many sandboxes at once. The defaults are `[policy]`'s `memory`, `call-timeout` and `call-cpu`, and theirs [`Limits::default`].
+    /// What one call may use, and how many sandboxes at once. The defaults are `[policy]`'s
+    /// `memory`, `call-timeout` and `call-cpu`, and theirs [`Limits::default`].
     pub limits: Limits,
-    /// What its failure means where a session is there to hear it: `on-error`, and `fail-open` for [`OnError::Pass`]. Default: try later.
-    /// Elsewhere it always means that.
+    /// What its failure means where a session is there to hear it: `on-error`, and `fail-open` for
+    /// [`OnError::Pass`]. Default: try later. Elsewhere it always means that.
     pub on_error: OnError,
     /// Whether its answers decide. Default: they do.
     pub mode: Mode,
@@ -81,8 +92,13 @@ pub(super) fn read_policy(section: &mut Section<'_>, spool: &Path) -> (PolicySet
 pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin> {
     let name = section.required("name", "\"…\"", |value| {
         value.parse(|text| {
-            let right = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-            if right { Ok(text.to_owned()) } else { Err("letters, digits, \"-\", \"_\" and \".\"".into()) }
+            let right = !text.is_empty()
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            if right {
+                Ok(text.to_owned())
+            } else {
+                Err("letters, digits, \"-\", \"_\" and \".\"".into())
+            }
         })
     });
     let component = section.required("component", "\"builtin:restrictions\"", component);
@@ -95,17 +111,20 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
     let isolation = section.or("isolation", Isolation::Transaction, |value| {
         value.one_of(&[("transaction", Isolation::Transaction), ("shared", Isolation::Shared)])
     });
-    let mode = section
-        .or("mode", Mode::Enforce, |value| value.one_of(&[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)]));
+    let mode = section.or("mode", Mode::Enforce, |value| {
+        value.one_of(&[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)])
+    });
     let instead_of = section.get("instead-of", |value| match (value.string()?, mode) {
         (_, Mode::Shadow) => value.error(
             "a plugin in the shadow takes nobody's place",
             "not together with mode = \"shadow\"",
             "leave it out: the plugin is asked beside the version in force",
         ),
-        (other, _) if name.as_deref() == Some(other) => {
-            value.error("a plugin can't take its own place", "its own name", "name the plugin that is in force")
-        }
+        (other, _) if name.as_deref() == Some(other) => value.error(
+            "a plugin can't take its own place",
+            "its own name",
+            "name the plugin that is in force",
+        ),
         (_, Mode::Enforce) => value.name_of(Kind::Plugin),
     });
     let share = section.get("share", |value| match (mode, &instead_of) {
@@ -128,7 +147,8 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
         "dunno" => value.error(
             "a plugin that fails can't count as one without an opinion",
             "not possible",
-            "\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop. For a \
+            "\"defer\" (try later) or \"reject\": otherwise a crash would let through what the \
+             plugin is there to stop. For a \
              plugin that only inspects content, fail-open = true says that",
         ),
         _ => value.one_of(&[("defer", OnError::Defer), ("reject", OnError::Reject)]),
@@ -143,7 +163,8 @@ pub(super) fn read(section: &mut Section<'_>, defaults: Limits) -> Option<Plugin
     });
     let on_error = if fail_open == Some(true) { OnError::Pass } else { on_error };
     let settings = settings.unwrap_or_else(|| "{}".to_owned());
-    // A component that is wrong is reported; the plugin counts all the same, so that nobody is told that it isn't there.
+    // A component that is wrong is reported; the plugin counts all the same, so that nobody is told
+    // that it isn't there.
     let component = component.unwrap_or_else(|| Component::Builtin(String::new()));
     let share = share.unwrap_or(100);
     Some(Plugin {
@@ -177,18 +198,27 @@ fn grants(section: &mut Section<'_>) -> Grants {
     section.refuse(
         "deliver-to",
         "the grant `deliver-to` can't be given",
-        "take it out: mail isn't delivered to commands and files; such a result of an alias bounces singly",
+        "take it out: mail isn't delivered to commands and files; such a result of an alias \
+         bounces singly",
     );
     Grants {
         dns: section.or("dns", false, Value::boolean),
         relay: section.or("relay", false, Value::boolean),
         lookup: section.get("lookup", |v| v.list(|v| v.name_of(Kind::Table))).unwrap_or_default(),
-        scanner: section.get("scanner", |v| v.list(|v| v.name_of(Kind::Scanner))).unwrap_or_default(),
-        counters: section.get("counters", |v| v.list(|v| v.name_of(Kind::Counters))).unwrap_or_default(),
+        scanner: section
+            .get("scanner", |v| v.list(|v| v.name_of(Kind::Scanner)))
+            .unwrap_or_default(),
+        counters: section
+            .get("counters", |v| v.list(|v| v.name_of(Kind::Counters)))
+            .unwrap_or_default(),
         verify: section.or("verify", false, Value::boolean),
         files: section.get("files", |v| v.list(|v| v.name_of(Kind::Folder))).unwrap_or_default(),
-        files_write: section.get("files-write", |v| v.list(|v| v.name_of(Kind::Folder))).unwrap_or_default(),
-        connect: section.get("connect", |v| v.list(|v| v.name_of(Kind::Service))).unwrap_or_default(),
+        files_write: section
+            .get("files-write", |v| v.list(|v| v.name_of(Kind::Folder)))
+            .unwrap_or_default(),
+        connect: section
+            .get("connect", |v| v.list(|v| v.name_of(Kind::Service)))
+            .unwrap_or_default(),
         include: section.get("include", |v| v.list(Value::path)).unwrap_or_default(),
     }
 }

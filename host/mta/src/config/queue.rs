@@ -19,7 +19,8 @@ pub struct Queue {
     pub lifetime: Duration,
     /// How long a bounce is tried. Default 5 days (`bounce_queue_lifetime`).
     pub bounce_lifetime: Duration,
-    /// Deliveries at once to a destination, at first. Default 5 (`initial_destination_concurrency`).
+    /// Deliveries at once to a destination, at first. Default 5
+    /// (`initial_destination_concurrency`).
     pub destination_concurrency: usize,
     /// … and at most. Default 20 (`default_destination_concurrency_limit`).
     pub destination_concurrency_limit: usize,
@@ -27,7 +28,8 @@ pub struct Queue {
     pub recipients_per_delivery: usize,
     /// `Received:` headers after which a message loops. Default 50 (`hopcount_limit`).
     pub hop_count: usize,
-    /// Recipients in memory. Default 20,000 (`qmgr_message_active_limit`, `qmgr_message_recipient_limit`).
+    /// Recipients in memory. Default 20,000 (`qmgr_message_active_limit`,
+    /// `qmgr_message_recipient_limit`).
     pub active: usize,
 }
 
@@ -40,7 +42,8 @@ pub struct SmtpClient {
     pub source_ipv4: Option<Ipv4Addr>,
     /// The IPv6 address to connect from. None: the system's choice.
     pub source_ipv6: Option<Ipv6Addr>,
-    /// How long a connection is kept open for the next message. Default 2 s (`smtp_connection_cache_time_limit`).
+    /// How long a connection is kept open for the next message. Default 2 s
+    /// (`smtp_connection_cache_time_limit`).
     pub idle_connection: Duration,
     /// How long each step may take.
     pub timeouts: SmtpTimeouts,
@@ -70,28 +73,39 @@ pub struct SmtpTimeouts {
 /// Reads `[queue]`.
 pub(super) fn read(section: &mut Section<'_>) -> Queue {
     let minimal_backoff = time(section, "minimal-backoff", 300);
-    let maximal_backoff = section.or("maximal-backoff", Duration::from_secs(4_000).max(minimal_backoff), |value| {
-        value.some_duration().filter(|maximal| {
-            let right = *maximal >= minimal_backoff;
-            if !right {
-                let help = "make it at least as long as `minimal-backoff`";
-                value.error::<()>("`maximal-backoff` is shorter than `minimal-backoff`", "too short", help);
-            }
-            right
-        })
-    });
-    let destination_concurrency = section.or("destination-concurrency", 5, |value| value.integer(1..=10_000));
+    let maximal_backoff =
+        section.or("maximal-backoff", Duration::from_secs(4_000).max(minimal_backoff), |value| {
+            value.some_duration().filter(|maximal| {
+                let right = *maximal >= minimal_backoff;
+                if !right {
+                    let help = "make it at least as long as `minimal-backoff`";
+                    value.error::<()>(
+                        "`maximal-backoff` is shorter than `minimal-backoff`",
+                        "too short",
+                        help,
+                    );
+                }
+                right
+            })
+        });
+    let destination_concurrency =
+        section.or("destination-concurrency", 5, |value| value.integer(1..=10_000));
     let limit = 20.max(destination_concurrency);
-    let destination_concurrency_limit = section.or("destination-concurrency-limit", limit, |value| {
-        value.integer(1..=10_000).filter(|limit| {
-            let right = *limit >= destination_concurrency;
-            if !right {
-                let help = "make it at least as large as `destination-concurrency`";
-                value.error::<()>("`destination-concurrency-limit` is below where it begins", "too small", help);
-            }
-            right
-        })
-    });
+    let destination_concurrency_limit =
+        section.or("destination-concurrency-limit", limit, |value| {
+            value.integer(1..=10_000).filter(|limit| {
+                let right = *limit >= destination_concurrency;
+                if !right {
+                    let help = "make it at least as large as `destination-concurrency`";
+                    value.error::<()>(
+                        "`destination-concurrency-limit` is below where it begins",
+                        "too small",
+                        help,
+                    );
+                }
+                right
+            })
+        });
     Queue {
         minimal_backoff,
         maximal_backoff,
@@ -99,7 +113,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Queue {
         bounce_lifetime: time(section, "bounce-lifetime", 5 * DAY),
         destination_concurrency,
         destination_concurrency_limit,
-        recipients_per_delivery: section.or("recipients-per-delivery", 50, |value| value.integer(1..=1_000)),
+        recipients_per_delivery: section
+            .or("recipients-per-delivery", 50, |value| value.integer(1..=1_000)),
         hop_count: section.or("hop-count", 50, |value| value.integer(1..=1_000)),
         active: section.or("active", 20_000, |value| value.integer(100..=10_000_000)),
     }
@@ -107,12 +122,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Queue {
 
 /// Reads `[smtp]`.
 pub(super) fn read_client(section: &mut Section<'_>, hostname: &str) -> SmtpClient {
-    let helo = section.or("helo", hostname.to_owned(), |value| value.parse(super::domains::hostname));
+    let helo =
+        section.or("helo", hostname.to_owned(), |value| value.parse(super::domains::hostname));
     let mut source_ipv4 = None;
     let mut source_ipv6 = None;
     section.get("source", |value| {
         value.list(|value| {
-            let address = value.parse(|text| text.parse::<IpAddr>().map_err(|_| "write an IP address".into()))?;
+            let address = value
+                .parse(|text| text.parse::<IpAddr>().map_err(|_| "write an IP address".into()))?;
             let before = match address {
                 IpAddr::V4(address) => source_ipv4.replace(address).is_some(),
                 IpAddr::V6(address) => source_ipv6.replace(address).is_some(),

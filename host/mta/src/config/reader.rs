@@ -1,8 +1,9 @@
 //! Reads typed values out of a spanned TOML document and gathers every error on the way.
 //!
-//! A [`Section`] knows which keys were asked for, so that what is left over is reported, with the nearest known word. A
-//! value that is wrong is reported once and reads as `None`; the reader goes on, so that an operator sees all that is wrong
-//! at once. Names that must exist elsewhere in the file are noted and checked when the whole file was read. It does not know what the keys mean.
+//! A [`Section`] knows which keys were asked for, so that what is left over is reported, with the
+//! nearest known word. A value that is wrong is reported once and reads as `None`; the reader goes
+//! on, so that an operator sees all that is wrong at once. Names that must exist elsewhere in the
+//! file are noted and checked when the whole file was read. It does not know what the keys mean.
 
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
@@ -16,7 +17,8 @@ use super::error::ConfigError;
 
 #[cfg(test)]
 thread_local! {
-    /// Every key that was asked for on this thread, by section: what the documentation is compared with.
+    /// Every key that was asked for on this thread, by section: what the documentation is compared
+    /// with.
     pub(super) static ASKED: RefCell<std::collections::BTreeSet<(String, &'static str)>> = RefCell::default();
 }
 
@@ -77,14 +79,28 @@ impl Report {
         }
     }
 
-    pub(super) fn error(&self, span: Range<usize>, message: String, label: impl Into<String>, help: Option<String>) {
-        self.errors.borrow_mut().push(ConfigError::at(&self.text, span, message, label.into(), help));
+    pub(super) fn error(
+        &self,
+        span: Range<usize>,
+        message: String,
+        label: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.errors.borrow_mut().push(ConfigError::at(
+            &self.text,
+            span,
+            message,
+            label.into(),
+            help,
+        ));
     }
 
     /// Checks the names of this kind that were used against those that there are.
     pub(super) fn resolve(&self, kind: Kind, names: &[&str]) {
         let (word, header) = kind.words();
-        for Reference { name, span, .. } in self.references.borrow().iter().filter(|reference| reference.kind == kind) {
+        for Reference { name, span, .. } in
+            self.references.borrow().iter().filter(|reference| reference.kind == kind)
+        {
             if names.contains(&name.as_str()) {
                 continue;
             }
@@ -93,14 +109,30 @@ impl Report {
                 (None, []) => format!("there is no {header} in the file"),
                 (None, names) => format!("these are there: {}", names.join(", ")),
             };
-            self.error(span.clone(), format!("there is no {word} \"{name}\""), format!("no such {word}"), Some(help));
+            self.error(
+                span.clone(),
+                format!("there is no {word} \"{name}\""),
+                format!("no such {word}"),
+                Some(help),
+            );
         }
     }
 
     /// The section that the whole document is.
-    pub(super) fn root<'a, T>(&'a self, document: &'a DeTable<'a>, read: impl FnOnce(&mut Section<'a>) -> T) -> T {
-        Section { report: self, name: String::new(), table: Some(document), span: 0..0, known: vec![], refused: vec![] }
-            .read(read)
+    pub(super) fn root<'a, T>(
+        &'a self,
+        document: &'a DeTable<'a>,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> T {
+        Section {
+            report: self,
+            name: String::new(),
+            table: Some(document),
+            span: 0..0,
+            known: vec![],
+            refused: vec![],
+        }
+        .read(read)
     }
 
     /// What was read, if nothing was wrong; otherwise all that was, in the order of the file.
@@ -129,18 +161,26 @@ impl<'a> Section<'a> {
     fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let value = read(&mut self);
         #[cfg(test)]
-        ASKED.with_borrow_mut(|asked| asked.extend(self.known.iter().map(|key| (self.name.clone(), *key))));
+        ASKED.with_borrow_mut(|asked| {
+            asked.extend(self.known.iter().map(|key| (self.name.clone(), *key)))
+        });
         for (key, _) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();
             if self.known.contains(&name) || self.refused.contains(&name) {
                 continue;
             }
-            let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
+            let place =
+                if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
             let help = match suggestion(name, &self.known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
-            self.report.error(key.span(), format!("unknown key `{name}`{place}"), "not known here", Some(help));
+            self.report.error(
+                key.span(),
+                format!("unknown key `{name}`{place}"),
+                "not known here",
+                Some(help),
+            );
         }
         value
     }
@@ -153,7 +193,12 @@ impl<'a> Section<'a> {
 
     fn look(&self, key: &str) -> Option<Value<'a>> {
         let value = self.table?.get(key)?;
-        Some(Value { report: self.report, name: self.full(key), span: value.span(), toml: value.get_ref() })
+        Some(Value {
+            report: self.report,
+            name: self.full(key),
+            span: value.span(),
+            toml: value.get_ref(),
+        })
     }
 
     /// A key with the names of the sections above it.
@@ -169,18 +214,29 @@ impl<'a> Section<'a> {
     /// The names of the sections below the one of this key, right or wrong.
     pub(super) fn names(&self, key: &str) -> Vec<&'a str> {
         match self.table.and_then(|table| table.get(key)).map(toml::Spanned::get_ref) {
-            Some(DeValue::Table(table)) => table.iter().map(|(name, _)| name.get_ref().as_ref()).collect(),
+            Some(DeValue::Table(table)) => {
+                table.iter().map(|(name, _)| name.get_ref().as_ref()).collect()
+            }
             _ => Vec::new(),
         }
     }
 
     /// What a key holds, if it is there and right.
-    pub(super) fn get<T>(&mut self, key: &'static str, read: impl FnOnce(&Value<'a>) -> Option<T>) -> Option<T> {
+    pub(super) fn get<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Value<'a>) -> Option<T>,
+    ) -> Option<T> {
         self.value(key).and_then(|value| read(&value))
     }
 
     /// What a key holds, or else the default.
-    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Value<'a>) -> Option<T>) -> T {
+    pub(super) fn or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Value<'a>) -> Option<T>,
+    ) -> T {
         self.get(key, read).unwrap_or(default)
     }
 
@@ -193,7 +249,11 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         let value = self.value(key);
         if value.is_none() {
-            let place = if self.name.is_empty() { "the file".to_owned() } else { format!("[{}]", self.name) };
+            let place = if self.name.is_empty() {
+                "the file".to_owned()
+            } else {
+                format!("[{}]", self.name)
+            };
             let help = format!("add {key} = {example}");
             self.report.error(
                 self.span.clone(),
@@ -214,10 +274,21 @@ impl<'a> Section<'a> {
     }
 
     /// A table below this one; an absent one reads as empty.
-    pub(super) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'a>) -> T) -> T {
+    pub(super) fn section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'a>) -> T,
+    ) -> T {
         let span = self.span.clone();
         let name = self.full(key);
-        let absent = Section { report: self.report, name, table: None, span, known: vec![], refused: vec![] };
+        let absent = Section {
+            report: self.report,
+            name,
+            table: None,
+            span,
+            known: vec![],
+            refused: vec![],
+        };
         self.get(key, Value::section).unwrap_or(absent).read(read)
     }
 
@@ -227,7 +298,8 @@ impl<'a> Section<'a> {
         key: &'static str,
         mut read: impl FnMut(&mut Section<'a>) -> Option<T>,
     ) -> Vec<T> {
-        self.get(key, |value| value.list(|value| value.section()?.read(&mut read))).unwrap_or_default()
+        self.get(key, |value| value.list(|value| value.section()?.read(&mut read)))
+            .unwrap_or_default()
     }
 }
 
@@ -242,7 +314,12 @@ pub(super) struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// Reports what is wrong with it. Gives `None`, so that a reader can end with it.
-    pub(super) fn error<T>(&self, message: impl Into<String>, label: &str, help: impl Into<String>) -> Option<T> {
+    pub(super) fn error<T>(
+        &self,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<String>,
+    ) -> Option<T> {
         self.report.error(self.span.clone(), message.into(), label, Some(help.into()));
         None
     }
@@ -277,7 +354,9 @@ impl<'a> Value<'a> {
     /// A whole number within bounds.
     pub(super) fn integer<N: TryFrom<u64>>(&self, bounds: RangeInclusive<u64>) -> Option<N> {
         let DeValue::Integer(digits) = self.toml else { return self.wrong_type("a whole number") };
-        self.within(u64::from_str_radix(digits.as_str(), digits.radix()).ok(), bounds, |n| n.to_string())
+        self.within(u64::from_str_radix(digits.as_str(), digits.radix()).ok(), bounds, |n| {
+            n.to_string()
+        })
     }
 
     /// A number that was read in some notation, if it lies within bounds.
@@ -287,14 +366,17 @@ impl<'a> Value<'a> {
         bounds: RangeInclusive<u64>,
         write: impl Fn(u64) -> String,
     ) -> Option<N> {
-        let number = number.filter(|number| bounds.contains(number)).and_then(|number| N::try_from(number).ok());
+        let number = number
+            .filter(|number| bounds.contains(number))
+            .and_then(|number| N::try_from(number).ok());
         number.or_else(|| {
             let help = format!("from {} to {}", write(*bounds.start()), write(*bounds.end()));
             self.error(format!("`{}` is out of bounds", self.name), "too small or too large", help)
         })
     }
 
-    /// A number with a unit: a string in a notation of its own, or an integer in the unit that goes without saying.
+    /// A number with a unit: a string in a notation of its own, or an integer in the unit that goes
+    /// without saying.
     pub(super) fn quantity(
         &self,
         bounds: RangeInclusive<u64>,
@@ -303,9 +385,9 @@ impl<'a> Value<'a> {
         unit: u64,
     ) -> Option<u64> {
         let number = match self.toml {
-            DeValue::Integer(digits) => {
-                u64::from_str_radix(digits.as_str(), digits.radix()).ok().and_then(|number| number.checked_mul(unit))
-            }
+            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix())
+                .ok()
+                .and_then(|number| number.checked_mul(unit)),
             _ => Some(self.parse(parse)?),
         };
         self.within(number, bounds, write)
@@ -314,8 +396,10 @@ impl<'a> Value<'a> {
     /// A string that a parser takes; what the parser says otherwise is the help.
     pub(super) fn parse<T>(&self, parse: impl FnOnce(&'a str) -> Result<T, String>) -> Option<T> {
         let text = self.string()?;
-        parse(text)
-            .map_or_else(|help| self.error(format!("`{}` can't be {text:?}", self.name), "not valid", help), Some)
+        parse(text).map_or_else(
+            |help| self.error(format!("`{}` can't be {text:?}", self.name), "not valid", help),
+            Some,
+        )
     }
 
     /// One of some words.
@@ -364,7 +448,8 @@ impl<'a> Value<'a> {
         let entry = |(key, value): (&'a toml::Spanned<_>, &'a toml::Spanned<DeValue<'a>>)| {
             let key: &std::borrow::Cow<'a, str> = key.get_ref();
             let name = format!("{}.{key}", self.name);
-            let value = Value { report: self.report, name, span: value.span(), toml: value.get_ref() };
+            let value =
+                Value { report: self.report, name, span: value.span(), toml: value.get_ref() };
             (key.as_ref(), value)
         };
         Some(table.iter().map(entry).collect())
@@ -382,7 +467,11 @@ impl<'a> Value<'a> {
 
     /// A name that must exist elsewhere in the file: checked at the end.
     pub(super) fn reference(&self, kind: Kind, name: &str) {
-        self.report.references.borrow_mut().push(Reference { kind, name: name.to_owned(), span: self.span.clone() });
+        self.report.references.borrow_mut().push(Reference {
+            kind,
+            name: name.to_owned(),
+            span: self.span.clone(),
+        });
     }
 
     /// The name of a thing of some kind, checked at the end.
@@ -392,33 +481,50 @@ impl<'a> Value<'a> {
         Some(name.to_owned())
     }
 
-    /// As JSON. TOML has dates, which become strings, and numbers that JSON has not, which are errors.
+    /// As JSON. TOML has dates, which become strings, and numbers that JSON has not, which are
+    /// errors.
     pub(super) fn json(&self) -> Option<serde_json::Value> {
         use serde_json::Value as Json;
         match self.toml {
             DeValue::String(text) => Some(Json::from(text.as_ref())),
             DeValue::Boolean(value) => Some(Json::from(*value)),
             DeValue::Datetime(date) => Some(Json::from(date.to_string())),
-            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
-                Ok(number) => Some(Json::from(number)),
-                Err(_) => self.error(format!("`{}` is out of bounds", self.name), "too large", "at most 64 bits"),
-            },
+            DeValue::Integer(digits) => {
+                match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                    Ok(number) => Some(Json::from(number)),
+                    Err(_) => self.error(
+                        format!("`{}` is out of bounds", self.name),
+                        "too large",
+                        "at most 64 bits",
+                    ),
+                }
+            }
             DeValue::Float(digits) => {
                 let number = digits.as_str().parse().ok().and_then(serde_json::Number::from_f64);
-                let error =
-                    || self.error(format!("`{}` has no form in JSON", self.name), "not finite", "write a number");
+                let error = || {
+                    self.error(
+                        format!("`{}` has no form in JSON", self.name),
+                        "not finite",
+                        "write a number",
+                    )
+                };
                 number.map(Json::Number).or_else(error)
             }
             DeValue::Array(_) => self.list(Value::json).map(Json::Array),
             DeValue::Table(_) => {
                 let entries = self.entries()?.into_iter();
-                Some(Json::Object(entries.filter_map(|(key, value)| Some((key.to_owned(), value.json()?))).collect()))
+                Some(Json::Object(
+                    entries
+                        .filter_map(|(key, value)| Some((key.to_owned(), value.json()?)))
+                        .collect(),
+                ))
             }
         }
     }
 }
 
-/// The path without "." and "..", as text: what is granted or compared must be written in one way only.
+/// The path without "." and "..", as text: what is granted or compared must be written in one way
+/// only.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {

@@ -14,9 +14,11 @@ pub struct Scanner {
     pub concurrency: usize,
     /// To connect to one server. Default 2 s: these are near.
     pub connect_timeout: Duration,
-    /// From the first byte to the answer of one server, and the longest wait for a turn. Default 15 s, within a plugin's 20 s.
+    /// From the first byte to the answer of one server, and the longest wait for a turn. Default 15
+    /// s, within a plugin's 20 s.
     pub timeout: Duration,
-    /// The largest message that is sent, in bytes. Default 25 MiB, the least `StreamMaxLength` of the clamd in use.
+    /// The largest message that is sent, in bytes. Default 25 MiB, the least `StreamMaxLength` of
+    /// the clamd in use.
     pub message_size: u64,
 }
 
@@ -24,15 +26,20 @@ pub struct Scanner {
 const LONGEST: Duration = Duration::from_mins(2);
 
 pub(super) fn read(section: &mut Section<'_>) -> Option<Scanner> {
-    let clamd = section.required("clamd", "[\"/run/clamav/clamd.ctl\"]", |value| match value.list(endpoint)? {
-        list if list.is_empty() => value.error("a scanner needs a server", "empty", "name one at least"),
-        list => Some(list),
+    let clamd = section.required("clamd", "[\"/run/clamav/clamd.ctl\"]", |value| {
+        match value.list(endpoint)? {
+            list if list.is_empty() => {
+                value.error("a scanner needs a server", "empty", "name one at least")
+            }
+            list => Some(list),
+        }
     });
     let times = Duration::from_millis(1)..=LONGEST;
     let scanner = Scanner {
         clamd: clamd.clone().unwrap_or_default(),
         concurrency: section.or("concurrency", 10, |value| value.integer(1..=1_000)),
-        connect_timeout: section.or("connect-timeout", Duration::from_secs(2), |value| value.duration(times.clone())),
+        connect_timeout: section
+            .or("connect-timeout", Duration::from_secs(2), |value| value.duration(times.clone())),
         timeout: section.or("timeout", Duration::from_secs(15), |value| value.duration(times)),
         message_size: section.or("message-size", 25 << 20, |value| value.size(1..=4 << 30)),
     };
@@ -41,5 +48,9 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Scanner> {
 
 /// "host:port", or the path of a unix socket: what has a slash is a path.
 pub(super) fn endpoint(value: &Value<'_>) -> Option<Endpoint> {
-    if value.string()?.contains('/') { value.path().map(Endpoint::Unix) } else { value.parse(Endpoint::tcp) }
+    if value.string()?.contains('/') {
+        value.path().map(Endpoint::Unix)
+    } else {
+        value.parse(Endpoint::tcp)
+    }
 }

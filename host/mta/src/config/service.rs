@@ -28,8 +28,15 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Service> {
     let times = Duration::from_millis(1)..=LONGEST;
     let address = section.required("address", "\"127.0.0.1:11334\"", endpoint);
     let concurrency = section.or("concurrency", 10, |value| value.integer(1..=1_000));
-    let connect_timeout = section.or("connect-timeout", Duration::from_secs(2), |value| value.duration(times.clone()));
+    let connect_timeout = section
+        .or("connect-timeout", Duration::from_secs(2), |value| value.duration(times.clone()));
     let timeout = section.or("timeout", Duration::from_secs(10), |value| value.duration(times));
     let response = section.get("response", |value| usize::try_from(value.size(1..=1 << 20)?).ok());
-    Some(Service { address: address?, concurrency, connect_timeout, timeout, response: response.unwrap_or(64 << 10) })
+    Some(Service {
+        address: address?,
+        concurrency,
+        connect_timeout,
+        timeout,
+        response: response.unwrap_or(64 << 10),
+    })
 }

@@ -44,7 +44,8 @@ const FORMATS: [(&str, Format); 5] = [
 /// Reads all of `[tables]`.
 pub(super) fn read(value: &Value<'_>) -> Option<BTreeMap<String, TableSource>> {
     let entries = value.entries()?.into_iter();
-    // A table that is wrong is reported; its name is there all the same, so that nobody is told that it isn't.
+    // A table that is wrong is reported; its name is there all the same, so that nobody is told
+    // that it isn't.
     let source = |value: &Value<'_>| value.read(table).unwrap_or(TableSource::Inline(Vec::new()));
     Some(entries.map(|(name, value)| (name.to_owned(), source(&value))).collect())
 }
@@ -61,10 +62,18 @@ fn table(section: &mut Section<'_>) -> Option<TableSource> {
         return Some(TableSource::File { path: path?, format: format? });
     };
     if let Some(file) = section.value("file") {
-        return file.error("a table is in a file or inline, not both", "and `inline` too", "take one of them out");
+        return file.error(
+            "a table is in a file or inline, not both",
+            "and `inline` too",
+            "take one of them out",
+        );
     }
     if let Some(format) = format {
-        return format.error("an inline table has no format", "has no meaning here", "take the line out");
+        return format.error(
+            "an inline table has no format",
+            "has no meaning here",
+            "take the line out",
+        );
     }
     entries(&inline).map(TableSource::Inline)
 }

@@ -44,7 +44,9 @@ fn the_defaults_are_postfixs() {
     assert_eq!(config.domains.class("mail.example.org"), Class::Local);
     assert_eq!(config.domains.class("localhost"), Class::Local);
     assert_eq!(config.domains.class("example.org"), Class::Other);
-    assert!(trusted(&config, "127.8.8.8") && trusted(&config, "::1") && !trusted(&config, "192.0.2.1"));
+    assert!(
+        trusted(&config, "127.8.8.8") && trusted(&config, "::1") && !trusted(&config, "192.0.2.1")
+    );
     assert_eq!(config.message_size(), 10_240_000);
     let limits = &config.listen[0].limits;
     assert_eq!((limits.recipients, limits.line, limits.errors), (1_000, 2_048, 20));
@@ -139,7 +141,10 @@ fn everything_can_be_said() {
     )
     .unwrap_or_else(|errors| panic!("{}", render(&errors, false)));
     assert_eq!(config.hostname, "mail.example.org");
-    assert_eq!((config.listen[0].name.as_str(), config.listen[0].address.port()), ("[::]:587", 587));
+    assert_eq!(
+        (config.listen[0].name.as_str(), config.listen[0].address.port()),
+        ("[::]:587", 587)
+    );
     assert_eq!(config.listen[0].chain, ["mine"]);
     assert_eq!(config.message_size(), 1 << 20);
     assert_eq!(config.domains.origin(), "bücher.example");
@@ -147,8 +152,14 @@ fn everything_can_be_said() {
     assert_eq!(config.domains.class("a.example"), Class::VirtualAlias);
     assert_eq!(config.domains.class("sub.a.example"), Class::Relay);
     assert_eq!(config.mailboxes.users, Users::Table("people".into()));
-    assert_eq!(config.mailboxes.path.of("louen", "b.example"), Some("/etc/facteur/mail/b.example/louen/".into()));
-    assert_eq!(config.dns.servers, ["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:5353".parse().unwrap()]);
+    assert_eq!(
+        config.mailboxes.path.of("louen", "b.example"),
+        Some("/etc/facteur/mail/b.example/louen/".into())
+    );
+    assert_eq!(
+        config.dns.servers,
+        ["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:5353".parse().unwrap()]
+    );
     assert_eq!(config.spool.path, Path::new("/etc/spool"));
     assert!(!trusted(&config, "127.0.0.1"));
     assert_eq!(config.smtp.helo, "xn--bcher-kva.example");
@@ -180,7 +191,8 @@ fn everything_can_be_said() {
 
 #[test]
 fn an_error_shows_place_and_mend() {
-    let errors = parse(&format!("{LEAST}[queue]\nlifetime = \"5 days\"\nhopcount = 50\n")).unwrap_err();
+    let errors =
+        parse(&format!("{LEAST}[queue]\nlifetime = \"5 days\"\nhopcount = 50\n")).unwrap_err();
     assert_eq!(
         render(&errors, false),
         "  × `queue.lifetime` can't be \"5 days\"
@@ -245,28 +257,40 @@ inline = {}
 [tables.none]
 "#;
     let errors = parse(text).unwrap_err();
-    let told: Vec<String> =
-        errors.iter().map(|error| error.one_line().replace("/etc/facteur/facteur.toml:", "")).collect();
+    let told: Vec<String> = errors
+        .iter()
+        .map(|error| error.one_line().replace("/etc/facteur/facteur.toml:", ""))
+        .collect();
     let expected = [
         "1:1: `hostname` is missing in the file (add hostname = \"mail.example.org\")",
         "2:2: unknown key `domain` (did you mean `domains`?)",
         "3:1: `address` is missing in [listen] (add address = \"0.0.0.0:25\")",
         "4:1: unknown key `adress` in [listen] (did you mean `address`?)",
         "5:10: there is no plugin \"restriction\" (did you mean \"restrictions\"?)",
-        "5:41: the plugin \"restrictions\" is twice in the chain (a chain asks a plugin once: take one of them out)",
-        "7:11: `listen.address` can't be \"localhost:25\" (write an IP address and a port, such as \"0.0.0.0:25\" or \"[::]:25\")",
+        "5:41: the plugin \"restrictions\" is twice in the chain (a chain asks a plugin once: take \
+         one of them out)",
+        "7:11: `listen.address` can't be \"localhost:25\" (write an IP address and a port, such \
+         as \"0.0.0.0:25\" or \"[::]:25\")",
         "8:25: `listen.limits.recipients` is out of bounds (from 100 to 100000)",
         "8:28: unknown key `message_size` in [listen.limits] (did you mean `message-size`?)",
-        "10:10: \"a.example\" is listed twice: in `local` and in `relay` (a domain is of one class: keep it in one list, once)",
+        "10:10: \"a.example\" is listed twice: in `local` and in `relay` (a domain is of one \
+         class: keep it in one list, once)",
         "10:23: `domains.relay` is an integer (write a string: \"…\")",
-        "10:26: `domains.relay` can't be \"b c\" (write a domain such as \"example.org\", or \".example.org\" for its subdomains)",
+        "10:26: `domains.relay` can't be \"b c\" (write a domain such as \"example.org\", \
+         or \".example.org\" for its subdomains)",
         "13:9: there is no table \"people\" (these are there: aliases, both, none)",
-        "14:8: `mailboxes.path` can't be \"/var/mail/{usr}/\" (the placeholders are {user} and {domain})",
-        "15:9: mailboxes can't belong to root (name a user made for it, such as \"vmail\": mail is never written as root)",
-        "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, aliases, transport-map, clamav, header-checks, greylist, dnsbl, rate-limit)",
+        "14:8: `mailboxes.path` can't be \"/var/mail/{usr}/\" (the placeholders are {user} and \
+         {domain})",
+        "15:9: mailboxes can't belong to root (name a user made for it, such as \"vmail\": mail is \
+         never written as root)",
+        "18:13: there is no built-in plugin \"restriction\" (these are built in: restrictions, \
+         aliases, transport-map, clamav, header-checks, greylist, dnsbl, rate-limit)",
         "19:13: `plugin.isolation` can't be \"share\" (did you mean \"shared\"?)",
-        "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) or \"reject\": otherwise a crash would let through what the plugin is there to stop. For a plugin that only inspects content, fail-open = true says that)",
-        "22:14: the grant `deliver-to` can't be given (take it out: mail isn't delivered to commands and files; such a result of an alias bounces singly)",
+        "20:12: a plugin that fails can't count as one without an opinion (\"defer\" (try later) \
+         or \"reject\": otherwise a crash would let through what the plugin is there to stop. For \
+         a plugin that only inspects content, fail-open = true says that)",
+        "22:14: the grant `deliver-to` can't be given (take it out: mail isn't delivered to \
+         commands and files; such a result of an alias bounces singly)",
         "23:11: there is no table \"alias\" (did you mean \"aliases\"?)",
         "24:9: `plugin.grants.relay` is a string (write true or false)",
         "25:1: two plugins are named \"restrictions\" (give each plugin a name of its own)",
@@ -283,13 +307,22 @@ inline = {}
 
 #[test]
 fn candidates_stand_in_for_what_is_in_force() {
-    let plugin =
-        |name: &str, more: &str| format!("[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n{more}\n");
+    let plugin = |name: &str, more: &str| {
+        format!("[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n{more}\n")
+    };
     let old = plugin("old", "");
-    let config = parse(&format!("{LEAST}{old}{}", plugin("new", "instead-of = \"old\"\nshare = 10"))).unwrap();
-    assert_eq!((config.plugins[1].share, config.plugins[1].instead_of.as_deref()), (10, Some("old")));
+    let config =
+        parse(&format!("{LEAST}{old}{}", plugin("new", "instead-of = \"old\"\nshare = 10")))
+            .unwrap();
+    assert_eq!(
+        (config.plugins[1].share, config.plugins[1].instead_of.as_deref()),
+        (10, Some("old"))
+    );
     let config = parse(&format!("{LEAST}{}", plugin("new", "mode = \"shadow\""))).unwrap();
-    assert_eq!((config.plugins[0].mode, config.plugins[0].share), (facteur_policy::Mode::Shadow, 100));
+    assert_eq!(
+        (config.plugins[0].mode, config.plugins[0].share),
+        (facteur_policy::Mode::Shadow, 100)
+    );
     assert_eq!(config.plugins[0].limits.timeout, Duration::from_secs(1));
     for (more, expected) in [
         ("share = 10", "a plugin that decides is asked in every session"),
@@ -311,8 +344,14 @@ fn candidates_stand_in_for_what_is_in_force() {
 #[test]
 fn single_slips() {
     for (text, expected) in [
-        ("[queue]\nminimal-backoff = \"2h\"\nmaximal-backoff = \"1h\"", "`maximal-backoff` is shorter"),
-        ("[queue]\ndestination-concurrency = 30\ndestination-concurrency-limit = 20", "is below where it begins"),
+        (
+            "[queue]\nminimal-backoff = \"2h\"\nmaximal-backoff = \"1h\"",
+            "`maximal-backoff` is shorter",
+        ),
+        (
+            "[queue]\ndestination-concurrency = 30\ndestination-concurrency-limit = 20",
+            "is below where it begins",
+        ),
         ("[queue]\nlifetime = 0", "`queue.lifetime` is out of bounds (from 1ms to 100d)"),
         ("[smtp]\nsource = [\"192.0.2.1\", \"192.0.2.2\"]", "two source addresses of one family"),
         ("[networks]\ntrusted = [\"192.0.2.1/24\"]", "did you mean \"192.0.2.0/24\"?"),
@@ -338,20 +377,32 @@ fn single_slips() {
 fn what_is_no_toml_is_told_alone() {
     let errors = parse("hostname = mail\n[queue\nx = 1\n").unwrap_err();
     assert!(errors.len() >= 2, "{errors:?}");
-    assert!(errors.iter().all(|error| error.to_string().starts_with("this is no TOML")), "{errors:?}");
-    assert!(errors[0].one_line().starts_with("/etc/facteur/facteur.toml:1:12: "), "{}", errors[0].one_line());
+    assert!(
+        errors.iter().all(|error| error.to_string().starts_with("this is no TOML")),
+        "{errors:?}"
+    );
+    assert!(
+        errors[0].one_line().starts_with("/etc/facteur/facteur.toml:1:12: "),
+        "{}",
+        errors[0].one_line()
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let errors = Config::load(Path::new("/nonexistent/facteur.toml")).unwrap_err();
-    assert!(errors[0].to_string().starts_with("/nonexistent/facteur.toml: No such file"), "{}", errors[0]);
+    assert!(
+        errors[0].to_string().starts_with("/nonexistent/facteur.toml: No such file"),
+        "{}",
+        errors[0]
+    );
     assert!(render(&errors, false).contains("/nonexistent/facteur.toml"));
 }
 
 #[test]
 fn the_first_start_is_right() {
-    let config = Config::demo(Path::new("/tmp/demo")).unwrap_or_else(|errors| panic!("{}", render(&errors, false)));
+    let config = Config::demo(Path::new("/tmp/demo"))
+        .unwrap_or_else(|errors| panic!("{}", render(&errors, false)));
     assert_eq!(config.listen[0].chain, ["restrictions", "aliases", "transport-map"]);
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:2525");
     assert_eq!(config.spool.path, Path::new("/tmp/demo/spool"));
@@ -372,8 +423,10 @@ fn a_real_site_is_right() {
         };
     }
     copy!("facteur.toml" "satellite.toml" "aliases" "transport.via" "transport.monassoce" "virtual.monassoce" "virtual.satellite");
-    let load =
-        |name| Config::load(&folder.path().join(name)).unwrap_or_else(|errors| panic!("{}", render(&errors, false)));
+    let load = |name| {
+        Config::load(&folder.path().join(name))
+            .unwrap_or_else(|errors| panic!("{}", render(&errors, false)))
+    };
 
     let config = load("facteur.toml");
     let class = |domain| config.domains.class(domain);
@@ -408,14 +461,24 @@ fn a_real_site_is_right() {
     assert!(restrictions.grants.relay && !restrictions.grants.dns);
     let (tables, errors) = Tables::open(&config.tables, None);
     assert_eq!(errors, []);
-    let value = |table: &str, key: &str| tables.find(table, &[key]).unwrap().map(|found| found.value);
-    assert_eq!(value("aliases", "Bureau").as_deref(), Some("president, tresorier,\tsecretaire@student.ecp.fr"));
-    assert_eq!(value("transport-monassoce", "lepi.org").as_deref(), Some("smtp:[mail.lepi.org]:2525"));
+    let value =
+        |table: &str, key: &str| tables.find(table, &[key]).unwrap().map(|found| found.value);
+    assert_eq!(
+        value("aliases", "Bureau").as_deref(),
+        Some("president, tresorier,\tsecretaire@student.ecp.fr")
+    );
+    assert_eq!(
+        value("transport-monassoce", "lepi.org").as_deref(),
+        Some("smtp:[mail.lepi.org]:2525")
+    );
     assert_eq!(value("virtual-monassoce", "@elfic.net").as_deref(), Some("contact@elfic.net"));
 
     let satellite = load("satellite.toml");
     assert_eq!(satellite.domains.class("zephyr.via.ecp.fr"), Class::Other);
     let (tables, errors) = Tables::open(&satellite.tables, None);
     assert_eq!(errors, []);
-    assert_eq!(tables.find("virtual", &["root@zephyr.via.ecp.fr"]).unwrap().unwrap().value, "admin@via.ecp.fr");
+    assert_eq!(
+        tables.find("virtual", &["root@zephyr.via.ecp.fr"]).unwrap().unwrap().value,
+        "admin@via.ecp.fr"
+    );
 }

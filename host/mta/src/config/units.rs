@@ -6,9 +6,16 @@ use std::time::Duration;
 use super::reader::Value;
 
 /// Name and milliseconds of a unit of time, the largest first.
-const DURATIONS: [(&str, u64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-/// Name and bytes of a unit of size, the largest first. Powers of ten and of two are told apart by name.
+const DURATIONS: [(&str, u64); 6] = [
+    ("w", 604_800_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+/// Name and bytes of a unit of size, the largest first. Powers of ten and of two are told apart by
+/// name.
 const SIZES: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
     ("GB", 1_000_000_000),
@@ -25,10 +32,12 @@ pub(super) const LONG: Duration = Duration::from_hours(100 * 24);
 impl Value<'_> {
     /// A duration such as "300s", "5d", "1h"; an integer is in seconds.
     pub(super) fn duration(&self, bounds: RangeInclusive<Duration>) -> Option<Duration> {
-        let milliseconds = |duration: &Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let milliseconds =
+            |duration: &Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let bounds = milliseconds(bounds.start())..=milliseconds(bounds.end());
         let parse = |text: &str| number_with_unit(text, &DURATIONS, "5d, 1h, 30m, 300s or 500ms");
-        self.quantity(bounds, parse, |number| in_units(number, &DURATIONS), 1_000).map(Duration::from_millis)
+        self.quantity(bounds, parse, |number| in_units(number, &DURATIONS), 1_000)
+            .map(Duration::from_millis)
     }
 
     /// A duration that is not nothing.
@@ -61,7 +70,10 @@ fn number_with_unit(text: &str, units: &[(&str, u64)], examples: &str) -> Result
 /// The shortest way to write a number: the largest unit that divides it.
 fn in_units(number: u64, units: &[(&str, u64)]) -> String {
     let whole = |(_, factor): &&(&str, u64)| number >= *factor && number.is_multiple_of(*factor);
-    units.iter().find(whole).map_or_else(|| number.to_string(), |(name, factor)| format!("{}{name}", number / factor))
+    units
+        .iter()
+        .find(whole)
+        .map_or_else(|| number.to_string(), |(name, factor)| format!("{}{name}", number / factor))
 }
 
 #[cfg(test)]
@@ -75,7 +87,9 @@ mod tests {
         assert_eq!(duration("5d"), Some(432_000_000));
         assert_eq!(duration("30 m"), Some(1_800_000));
         assert_eq!(duration("250ms"), Some(250));
-        for wrong in ["", "s", "5", "5x", "-5s", "1h30m", "99999999999999999999s", "18446744073709551615w"] {
+        for wrong in
+            ["", "s", "5", "5x", "-5s", "1h30m", "99999999999999999999s", "18446744073709551615w"]
+        {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
         assert_eq!(number_with_unit("64KiB", &SIZES, ""), Ok(65_536));

@@ -13,7 +13,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Verify {
     /// The envelope sender of a callout. None, the default: the null sender.
     pub sender: Option<Address>,
-    /// How long a question waits for its callout, which goes on after that. Default 9 s: three polls of three seconds.
+    /// How long a question waits for its callout, which goes on after that. Default 9 s: three
+    /// polls of three seconds.
     pub wait: Duration,
     /// How long a callout may take. Default 60 s.
     pub timeout: Duration,
@@ -21,11 +22,13 @@ pub struct Verify {
     pub concurrency: usize,
     /// How long "yes" is believed. Default 31 days (`address_verify_positive_expire_time`).
     pub positive_expire: Duration,
-    /// After so long it is asked again, while the old answer stands. Default 7 days (`address_verify_positive_refresh_time`).
+    /// After so long it is asked again, while the old answer stands. Default 7 days
+    /// (`address_verify_positive_refresh_time`).
     pub positive_refresh: Duration,
     /// How long "no" is believed. Default 3 days (`address_verify_negative_expire_time`).
     pub negative_expire: Duration,
-    /// After so long it is asked again, while the old answer stands. Default 3 hours (`address_verify_negative_refresh_time`).
+    /// After so long it is asked again, while the old answer stands. Default 3 hours
+    /// (`address_verify_negative_refresh_time`).
     pub negative_refresh: Duration,
     /// How long a server that couldn't say is left alone. Default 1 minute.
     pub unknown_expire: Duration,
@@ -42,7 +45,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Verify {
     let mut time = |key, default| section.or(key, default, Value::some_duration);
     let wait = time("wait", Duration::from_secs(9));
     let timeout = time("timeout", Duration::from_mins(1));
-    let (positive_expire, positive_refresh) = (time("positive-expire", 31 * DAY), time("positive-refresh", 7 * DAY));
+    let (positive_expire, positive_refresh) =
+        (time("positive-expire", 31 * DAY), time("positive-refresh", 7 * DAY));
     let (negative_expire, negative_refresh) =
         (time("negative-expire", 3 * DAY), time("negative-refresh", Duration::from_hours(3)));
     let unknown_expire = time("unknown-expire", Duration::from_mins(1));

@@ -1,4 +1,5 @@
-//! Conversations with other programs of the operator's, by name: so many at once, each of so much and so long at most.
+//! Conversations with other programs of the operator's, by name: so many at once, each of so much
+//! and so long at most.
 //!
 //! Every conversation has a connection of its own, and nothing of it is kept.
 
@@ -35,7 +36,10 @@ impl Connector {
     /// Takes over from the configuration before what stays the same: the turns that are taken.
     pub fn new(wanted: &BTreeMap<String, config::Service>, before: Option<&Self>) -> Self {
         let kept = |name: &str, settings: &config::Service| {
-            before.and_then(|before| before.0.get(name)).filter(|service| service.settings == *settings).cloned()
+            before
+                .and_then(|before| before.0.get(name))
+                .filter(|service| service.settings == *settings)
+                .cloned()
         };
         let service = |(name, settings): (&String, &config::Service)| {
             let new = || {
@@ -53,13 +57,20 @@ impl Connect for Connector {
         self.0.contains_key(name)
     }
 
-    fn exchange<'a>(&'a self, service: &'a str, steps: Vec<Step>) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
+    fn exchange<'a>(
+        &'a self,
+        service: &'a str,
+        steps: Vec<Step>,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
         async move {
-            let Some(found) = self.0.get(service) else { return Err(ConnectError::Unknown(service.to_owned())) };
+            let Some(found) = self.0.get(service) else {
+                return Err(ConnectError::Unknown(service.to_owned()));
+            };
             let answer = found.exchange(&steps).await;
             if let Err(error) = &answer {
                 // What follows is the plugin's to say, and it may ask again and again.
-                tracing::debug!(service, address = %found.settings.address, %error, "no answer from the service");
+                tracing::debug!(service, address = %found.settings.address, %error, "no answer \
+                 from the service");
             }
             answer
         }
@@ -113,7 +124,8 @@ impl Talk {
                 Ending::Length(length) => (self.received.len() >= *length).then_some(*length),
                 Ending::After(end) => {
                     let from = seen - seen.min(end.len());
-                    let place = self.received[from..].windows(end.len()).position(|part| part == end);
+                    let place =
+                        self.received[from..].windows(end.len()).position(|part| part == end);
                     place.map(|place| from + place + end.len())
                 }
             };
@@ -127,7 +139,9 @@ impl Talk {
             if count == 0 {
                 return match step.until {
                     Ending::Closed => Ok(std::mem::take(&mut self.received)),
-                    _ => Err(ConnectError::Unavailable("it hung up before the end of its answer".to_owned())),
+                    _ => Err(ConnectError::Unavailable(
+                        "it hung up before the end of its answer".to_owned(),
+                    )),
                 };
             }
             self.left = self.left.checked_sub(count).ok_or(ConnectError::TooLarge)?;

@@ -64,8 +64,12 @@ async fn ask(service: &Service, steps: &[Step]) -> Result<Vec<String>, ConnectEr
 #[tokio::test]
 async fn answers_end_where_the_steps_say() {
     let lines = saying(&["one\r", "\ntwo\r\nthr", "ee"], false).await;
-    let steps =
-        [step("", after("\r\n")), step("", after("\r\n")), step("", Ending::Length(3)), step("", Ending::Length(0))];
+    let steps = [
+        step("", after("\r\n")),
+        step("", after("\r\n")),
+        step("", Ending::Length(3)),
+        step("", Ending::Length(0)),
+    ];
     assert_eq!(ask(&lines, &steps).await.unwrap(), ["one\r\n", "two\r\n", "thr", ""]);
     let closing = saying(&["all of ", "it"], true).await;
     assert_eq!(ask(&closing, &[step("", Ending::Closed)]).await.unwrap(), ["all of it"]);
@@ -94,13 +98,17 @@ async fn each_request_is_sent_after_the_answer_to_the_one_before() {
 
 #[tokio::test]
 async fn a_service_may_not_talk_or_think_for_ever() {
-    let long: &'static [&'static str] = &["0123456789012345678901234567890123456789012345678901234567890123456789"; 2];
+    let long: &'static [&'static str] =
+        &["0123456789012345678901234567890123456789012345678901234567890123456789"; 2];
     let talking = saying(long, false).await;
     assert_eq!(ask(&talking, &[step("", after("\n"))]).await, Err(ConnectError::TooLarge));
     let silent = saying(&[], false).await;
     assert_eq!(ask(&silent, &[step("x", after("\n"))]).await, Err(ConnectError::Timeout));
     let nobody = service(Endpoint::Unix("/nowhere/socket".into()));
-    assert!(matches!(ask(&nobody, &[step("x", Ending::Closed)]).await, Err(ConnectError::Unavailable(_))));
+    assert!(matches!(
+        ask(&nobody, &[step("x", Ending::Closed)]).await,
+        Err(ConnectError::Unavailable(_))
+    ));
 }
 
 #[tokio::test]
@@ -119,9 +127,13 @@ async fn more_conversations_than_allowed_wait_for_their_turn() {
     .await;
     let steps = [step("", Ending::Closed)];
     let all = futures_util::future::join_all((0..8).map(|_| ask(&service, &steps))).await;
-    assert!(all.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer == &["done"])), "{all:?}");
+    assert!(
+        all.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer == &["done"])),
+        "{all:?}"
+    );
     assert_eq!(most.load(Ordering::Relaxed), 2);
     let _turns = (service.turns.acquire().await.unwrap(), service.turns.acquire().await.unwrap());
     let crowded = ask(&service, &steps).await;
-    assert!(matches!(crowded, Err(ConnectError::Unavailable(why)) if why == "all of its 2 conversations are taken"));
+    assert!(matches!(crowded, Err(ConnectError::Unavailable(why)) if why == "all of its 2 \
+         conversations are taken"));
 }

@@ -1,7 +1,8 @@
 //! The stores of counters: in memory, and those that shall outlive a restart on the disk as well.
 //!
-//! A thread writes what changed once a second; the mail never waits for it, and a disk that fails costs nothing but the counters of
-//! after the next restart. The stores belong to the program: a reload changes who may use them and how much they hold, not what is in them.
+//! A thread writes what changed once a second; the mail never waits for it, and a disk that fails
+//! costs nothing but the counters of after the next restart. The stores belong to the program: a
+//! reload changes who may use them and how much they hold, not what is in them.
 
 mod disk;
 mod store;
@@ -53,7 +54,8 @@ impl Counters {
     /// The stores that a configuration names.
     pub fn view(&self, wanted: &BTreeMap<String, config::CounterStore>) -> CountersView {
         let store = |(name, settings): (&String, &config::CounterStore)| {
-            let bounds = Bounds { keys: settings.keys, durable: settings.durable && self.file.is_some() };
+            let bounds =
+                Bounds { keys: settings.keys, durable: settings.durable && self.file.is_some() };
             (name.clone(), (self.store(name, bounds), bounds))
         };
         CountersView(wanted.iter().map(store).collect())
@@ -72,7 +74,8 @@ impl Counters {
             match Disk::open(file).and_then(|disk| disk.load(name, now(), bounds.keys)) {
                 Ok(found) => entries = found,
                 Err(error) => {
-                    tracing::error!(store = name, file = %file.display(), %error, "the counters can't be read: they begin anew");
+                    tracing::error!(store = name, file = %file.display(), %error, "the counters \
+                     can't be read: they begin anew");
                 }
             }
         }
@@ -88,9 +91,15 @@ impl Counters {
         }
         let (stop, stopped) = channel();
         let (stores, file) = (self.stores.clone(), file.to_owned());
-        match std::thread::Builder::new().name("counters".into()).spawn(move || write(&file, &stores, &stopped)) {
+        match std::thread::Builder::new()
+            .name("counters".into())
+            .spawn(move || write(&file, &stores, &stopped))
+        {
             Ok(thread) => *writer = Some(Writer { stop, thread }),
-            Err(error) => tracing::error!(%error, "there is no thread that writes counters: they will begin anew"),
+            Err(error) => {
+                tracing::error!(%error, "there is no thread that writes counters: they will begin \
+                 anew")
+            }
         }
     }
 
@@ -117,23 +126,29 @@ fn write(file: &Path, stores: &Mutex<HashMap<String, Arc<Store>>>, stopped: &Rec
     let mut failing = false;
     for round in 0_u32.. {
         let last = stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
-        let all: Vec<_> = stores.lock().iter().map(|(name, store)| (name.clone(), store.clone())).collect();
+        let all: Vec<_> =
+            stores.lock().iter().map(|(name, store)| (name.clone(), store.clone())).collect();
         let failed = std::mem::take(&mut failing);
         for (name, store) in &all {
             if let Err(error) = write_store(&mut disk, file, name, store) {
                 (disk, failing) = (None, true);
                 if !failed || round % COMPLAINTS == 0 {
-                    tracing::error!(store = name, file = %file.display(), %error, "counters can't be written");
+                    tracing::error!(store = name, file = %file.display(), %error, "counters can't \
+                     be written");
                 }
             }
             if round % COMPLAINTS == 0 && store.pushed_out() > 0 {
-                tracing::warn!(store = name, "counters went before their time: raise counters.{name}.keys");
+                tracing::warn!(
+                    store = name,
+                    "counters went before their time: raise counters.{name}.keys"
+                );
             }
         }
         if let Some(disk) = disk.as_ref().filter(|_| round % EXPIRY == 0)
             && let Err(error) = Disk::expire(disk, now())
         {
-            tracing::error!(file = %file.display(), %error, "counters that are over can't be removed");
+            tracing::error!(file = %file.display(), %error, "counters that are over can't be \
+             removed");
         }
         if last {
             break;
@@ -141,12 +156,18 @@ fn write(file: &Path, stores: &Mutex<HashMap<String, Arc<Store>>>, stopped: &Rec
     }
 }
 
-fn write_store(disk: &mut Option<Disk>, file: &Path, name: &str, store: &Store) -> rusqlite::Result<()> {
+fn write_store(
+    disk: &mut Option<Disk>,
+    file: &Path,
+    name: &str,
+    store: &Store,
+) -> rusqlite::Result<()> {
     let changed: Vec<Arc<str>> = store.changed().into_iter().collect();
     for (number, keys) in changed.chunks(BATCH).enumerate() {
         let written = match disk {
             Some(disk) => disk.write(name, keys, &store.look(keys)),
-            None => Disk::open(file).and_then(|opened| disk.insert(opened).write(name, keys, &store.look(keys))),
+            None => Disk::open(file)
+                .and_then(|opened| disk.insert(opened).write(name, keys, &store.look(keys))),
         };
         if let Err(error) = written {
             store.not_written(changed[number * BATCH..].iter().cloned());
@@ -176,17 +197,35 @@ impl facteur_policy::Counters for CountersView {
         Ok(store.get(key, now()))
     }
 
-    fn add(&self, store: &str, key: &str, amount: u64, lifetime: Lifetime) -> Result<Count, UnknownStore> {
+    fn add(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u64,
+        lifetime: Lifetime,
+    ) -> Result<Count, UnknownStore> {
         let (store, bounds) = self.store(store)?;
         Ok(store.add(key, amount, lifetime, now(), *bounds))
     }
 
-    fn take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         let (store, bounds) = self.store(store)?;
         Ok(store.take(key, amount, bucket, now(), *bounds))
     }
 
-    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn would_take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         let (store, _) = self.store(store)?;
         Ok(store.would_take(key, amount, bucket, now()))
     }

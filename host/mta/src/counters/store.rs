@@ -1,7 +1,8 @@
 //! One store of counters, in memory: bounded, each entry with its time.
 //!
-//! Every operation is one short turn under a lock that nobody holds while waiting. What expired is gone for whoever asks, at once;
-//! its memory goes little by little, with the operations after it. The time is handed in, in microseconds since 1970.
+//! Every operation is one short turn under a lock that nobody holds while waiting. What expired is
+//! gone for whoever asks, at once; its memory goes little by little, with the operations after it.
+//! The time is handed in, in microseconds since 1970.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -14,7 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Longer keys are kept as their digest, so that every entry has a bounded size.
 const KEY: usize = 128;
-/// Entries that one operation takes out at most: two for each that it puts in, so that the rest never grows.
+/// Entries that one operation takes out at most: two for each that it puts in, so that the rest
+/// never grows.
 const SWEEP: usize = 4;
 
 /// One counter or bucket.
@@ -68,7 +70,14 @@ impl Store {
     }
 
     /// Adds to it.
-    pub fn add(&self, key: &str, amount: u64, lifetime: Lifetime, now: u64, bounds: Bounds) -> Count {
+    pub fn add(
+        &self,
+        key: &str,
+        amount: u64,
+        lifetime: Lifetime,
+        now: u64,
+        bounds: Bounds,
+    ) -> Count {
         let mut inner = self.0.lock();
         let key = counter(key);
         let known = inner.get(&key, now);
@@ -97,7 +106,10 @@ impl Store {
 
     /// The same without taking any.
     pub fn would_take(&self, key: &str, amount: u32, bucket: Bucket, now: u64) -> Taken {
-        self.0.lock().less(&tokens(key), amount, bucket, now).map_or_else(|refused| refused, |_| Taken::Yes)
+        self.0
+            .lock()
+            .less(&tokens(key), amount, bucket, now)
+            .map_or_else(|refused| refused, |_| Taken::Yes)
     }
 
     /// Forgets the counter and the bucket of a key.
@@ -138,7 +150,8 @@ impl Store {
 }
 
 impl Inner {
-    /// The bucket with so much less in it: the moment at which it is full again moves on by what was taken (the generic cell rate algorithm).
+    /// The bucket with so much less in it: the moment at which it is full again moves on by what
+    /// was taken (the generic cell rate algorithm).
     fn less(&self, key: &str, amount: u32, bucket: Bucket, now: u64) -> Result<Entry, Taken> {
         if amount > bucket.size {
             return Err(Taken::Never);
@@ -163,7 +176,8 @@ impl Inner {
 
     /// Puts an entry in, and takes out what is over, or too much.
     fn put(&mut self, key: &str, entry: Entry, now: u64, bounds: Bounds) {
-        let name: Arc<str> = self.entries.get_key_value(key).map_or_else(|| key.into(), |(name, _)| name.clone());
+        let name: Arc<str> =
+            self.entries.get_key_value(key).map_or_else(|| key.into(), |(name, _)| name.clone());
         if bounds.durable {
             self.changed.insert(name.clone());
         }
@@ -293,7 +307,10 @@ mod tests {
         // A counter of the same key is another thing, and a smaller bucket is empty at most.
         assert_eq!(store.get("a", 110 * SECOND), None);
         let smaller = Bucket { size: 1, period: Duration::from_secs(2) };
-        assert_eq!(store.take("a", 1, smaller, 110 * SECOND, BOUNDS), Taken::Wait(Duration::from_secs(2)));
+        assert_eq!(
+            store.take("a", 1, smaller, 110 * SECOND, BOUNDS),
+            Taken::Wait(Duration::from_secs(2))
+        );
         assert_eq!(store.take("b", 1, Bucket { size: 0, ..bucket }, 0, BOUNDS), Taken::Never);
         assert_eq!(store.take("b", 0, Bucket { size: 0, ..bucket }, 0, BOUNDS), Taken::Yes);
     }

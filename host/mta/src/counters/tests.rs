@@ -9,7 +9,9 @@ const HOUR: Lifetime = Lifetime::FromBeginning(Duration::from_hours(1));
 fn wanted(names: &[(&str, bool)]) -> BTreeMap<String, config::CounterStore> {
     names
         .iter()
-        .map(|(name, durable)| ((*name).to_owned(), config::CounterStore { keys: 10, durable: *durable }))
+        .map(|(name, durable)| {
+            ((*name).to_owned(), config::CounterStore { keys: 10, durable: *durable })
+        })
         .collect()
 }
 
@@ -63,7 +65,8 @@ fn many_threads_take_no_more_than_there_is() {
     let view = counters.view(&wanted(&[("a", false)]));
     let bucket = Bucket { size: 1_000, period: Duration::from_hours(400 * 24) };
     let taken: usize = std::thread::scope(|scope| {
-        let take = || (0..1_000).filter(|_| view.take("a", "key", 1, bucket) == Ok(Taken::Yes)).count();
+        let take =
+            || (0..1_000).filter(|_| view.take("a", "key", 1, bucket) == Ok(Taken::Yes)).count();
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });

@@ -104,7 +104,8 @@ fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+        let number =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
         if let (Some(number), true) = (number, path.extension().is_some_and(|it| it == ENDING)) {
             found.push((number, path));
         }
@@ -113,7 +114,8 @@ fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// All that is known of a queue id or a session, oldest first; of a message also what was said to its client before. An empty list: nothing is.
+/// All that is known of a queue id or a session, oldest first; of a message also what was said to
+/// its client before. An empty list: nothing is.
 ///
 /// # Errors
 /// The files can't be read.
@@ -123,19 +125,27 @@ pub fn find(folder: &Path, name: &str) -> io::Result<Vec<Record>> {
         &|record| record.id.as_deref() == Some(name) || record.session.as_deref() == Some(name),
         name,
     )?;
-    let Some(session) = found.iter().find_map(|record| record.session.clone()).filter(|session| session != name) else {
+    let Some(session) =
+        found.iter().find_map(|record| record.session.clone()).filter(|session| session != name)
+    else {
         return Ok(found);
     };
     let mut all = matching(
         folder,
-        &|record| record.kind == Kind::Session && record.session.as_deref() == Some(session.as_str()),
+        &|record| {
+            record.kind == Kind::Session && record.session.as_deref() == Some(session.as_str())
+        },
         &session,
     )?;
     all.extend(found);
     Ok(all)
 }
 
-fn matching(folder: &Path, wanted: &dyn Fn(&Record) -> bool, name: &str) -> io::Result<Vec<Record>> {
+fn matching(
+    folder: &Path,
+    wanted: &dyn Fn(&Record) -> bool,
+    name: &str,
+) -> io::Result<Vec<Record>> {
     let rows = match files(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         rows => rows?,

@@ -1,8 +1,10 @@
 //! What was decided, by whom and why: kept for a while, so that `facteur explain` can tell it.
 //!
-//! One record for each envelope (accepted, refused or left), for what was said to a client before one, and for each attempt to deliver. They are
-//! written by a thread of their own into a bounded row of files, without a sync: no mail waits for them, and a crash may cost the last
-//! ones. Under more load than the disk takes, records are left out, and that is told. They outlive the message, which the store forgets.
+//! One record for each envelope (accepted, refused or left), for what was said to a client before
+//! one, and for each attempt to deliver. They are written by a thread of their own into a bounded
+//! row of files, without a sync: no mail waits for them, and a crash may cost the last ones. Under
+//! more load than the disk takes, records are left out, and that is told. They outlive the message,
+//! which the store forgets.
 
 mod journal;
 mod tale;
@@ -31,8 +33,8 @@ pub use tale::tell;
 
 /// Records that wait to be written. More are left out.
 const WAITING: usize = 8_192;
-/// How long records gather before they are written together: to wake the writer for each would cost those who decide more than
-/// all the writing.
+/// How long records gather before they are written together: to wake the writer for each would cost
+/// those who decide more than all the writing.
 const GATHER: Duration = Duration::from_millis(100);
 /// How often the writer looks, with nothing to write, whether its file is old.
 const LOOK: Duration = Duration::from_secs(1);
@@ -82,7 +84,12 @@ pub struct Record {
 
 impl Record {
     /// Of an attempt, or of the way to one.
-    pub fn delivery(id: QueueId, recipient: &Address, steps: Vec<StoryStep>, outcome: String) -> Self {
+    pub fn delivery(
+        id: QueueId,
+        recipient: &Address,
+        steps: Vec<StoryStep>,
+        outcome: String,
+    ) -> Self {
         Self {
             kind: Kind::Delivery,
             time: Timestamp::now().0,
@@ -98,7 +105,12 @@ impl Record {
     }
 
     /// Of a session, before an envelope or with one.
-    pub fn session(kind: Kind, session: &SessionFacts, steps: Vec<StoryStep>, outcome: String) -> Self {
+    pub fn session(
+        kind: Kind,
+        session: &SessionFacts,
+        steps: Vec<StoryStep>,
+        outcome: String,
+    ) -> Self {
         Self {
             kind,
             time: Timestamp::now().0,
@@ -174,7 +186,8 @@ impl Decisions {
                 let mut stopping = matches!(first, Err(RecvTimeoutError::Disconnected));
                 let mut waiting = Vec::new();
                 let mut result = Ok(());
-                // No more than there is room for at once: else whoever waits for an answer waits as long as others go on.
+                // No more than there is room for at once: else whoever waits for an answer waits as
+                // long as others go on.
                 for order in first.into_iter().chain(orders.try_iter().take(WAITING)) {
                     match order {
                         Order::Keep(record) => result = result.and(journal.write(&record)),
@@ -189,7 +202,8 @@ impl Decisions {
                 }
                 match result {
                     Err(error) if !failing => {
-                        tracing::error!(folder = %journal.folder().display(), %error, "decisions can't be kept");
+                        tracing::error!(folder = %journal.folder().display(), %error, "decisions \
+                         can't be kept");
                         failing = true;
                     }
                     Ok(()) => failing = false,
@@ -216,7 +230,8 @@ impl Decisions {
     /// Keeps one, if there is room; waits for nothing.
     pub fn keep(&self, record: Record) {
         if let Some(writer) = &self.writer
-            && let Err(TrySendError::Full(_)) = writer.orders.try_send(Order::Keep(Box::new(record)))
+            && let Err(TrySendError::Full(_)) =
+                writer.orders.try_send(Order::Keep(Box::new(record)))
         {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
@@ -226,7 +241,8 @@ impl Decisions {
     pub async fn flush(&self) {
         let Some(writer) = self.writer.clone() else { return };
         let (done, flushed) = oneshot::channel();
-        // Sent from a thread of its own, since the way may be full. If the writer is gone, there is nothing to wait for.
+        // Sent from a thread of its own, since the way may be full. If the writer is gone, there is
+        // nothing to wait for.
         let sent = tokio::task::spawn_blocking(move || writer.hurry(Order::Flush(done))).await;
         if matches!(sent, Ok(true)) {
             let _ = flushed.await;

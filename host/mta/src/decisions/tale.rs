@@ -59,12 +59,15 @@ fn steps(text: &mut String, steps: &[StoryStep]) {
 
 fn said(text: &mut String, steps: &[&StoryStep]) {
     let question = |step: &StoryStep| {
-        step.about
-            .as_deref()
-            .map_or_else(|| step.question.clone().into_owned(), |about| format!("{} {about}", step.question))
+        step.about.as_deref().map_or_else(
+            || step.question.clone().into_owned(),
+            |about| format!("{} {about}", step.question),
+        )
     };
     let plugin = |step: &StoryStep| step.plugin.clone().unwrap_or_default();
-    let widest = |cell: &dyn Fn(&StoryStep) -> String| steps.iter().map(|step| cell(step).len()).max().unwrap_or(0);
+    let widest = |cell: &dyn Fn(&StoryStep) -> String| {
+        steps.iter().map(|step| cell(step).len()).max().unwrap_or(0)
+    };
     let (first, second) = (widest(&plugin), widest(&question));
     for step in steps {
         let shadow = if step.shadow { "in the shadow: " } else { "" };

@@ -8,9 +8,15 @@ use super::journal::Journal;
 use super::{Decisions, Kind, Record, find, tell};
 use crate::config::DecisionsSettings;
 
-const SETTINGS: DecisionsSettings = DecisionsSettings { size: 16 << 10, keep: Duration::from_hours(1) };
+const SETTINGS: DecisionsSettings =
+    DecisionsSettings { size: 16 << 10, keep: Duration::from_hours(1) };
 
-fn step(plugin: Option<&str>, question: &'static str, about: Option<&str>, answer: &'static str) -> StoryStep {
+fn step(
+    plugin: Option<&str>,
+    question: &'static str,
+    about: Option<&str>,
+    answer: &'static str,
+) -> StoryStep {
     StoryStep {
         plugin: plugin.map(Into::into),
         question: question.into(),
@@ -22,13 +28,19 @@ fn step(plugin: Option<&str>, question: &'static str, about: Option<&str>, answe
 }
 
 fn record(session: &str, id: Option<&str>) -> Record {
-    let facts = SessionFacts::new(session.into(), "0.0.0.0:25".into(), "192.0.2.1:1025".parse().unwrap(), false);
+    let facts = SessionFacts::new(
+        session.into(),
+        "0.0.0.0:25".into(),
+        "192.0.2.1:1025".parse().unwrap(),
+        false,
+    );
     let steps = vec![
         step(Some("restrictions"), "rcpt", Some("louen@local.test"), "dunno"),
         step(Some("new"), "rcpt", Some("louen@local.test"), "reject 550 5.7.1 no"),
         step(None, "RCPT", Some("louen@local.test"), "accepted"),
     ];
-    let record = Record::session(Kind::Envelope, &facts, steps, "250 2.0.0 Ok: queued as 6FEE36C37B".into());
+    let record =
+        Record::session(Kind::Envelope, &facts, steps, "250 2.0.0 Ok: queued as 6FEE36C37B".into());
     Record { id: id.map(Into::into), sender: Some("a@sender.test".into()), ..record }
 }
 
@@ -51,7 +63,8 @@ fn a_story_reads_like_one() {
 #[tokio::test]
 async fn what_was_kept_is_found_by_message_and_by_session() {
     let folder = tempfile::tempdir().unwrap();
-    let decisions = Decisions::open(folder.path(), DecisionsSettings { size: 1 << 20, ..SETTINGS }).unwrap();
+    let decisions =
+        Decisions::open(folder.path(), DecisionsSettings { size: 1 << 20, ..SETTINGS }).unwrap();
     decisions.keep(Record { kind: Kind::Session, ..record("s1-1", None) });
     decisions.keep(record("s1-1", Some("6FEE36C37B")));
     decisions.keep(record("s1-11", Some("6FEE36C37C")));
@@ -62,14 +75,17 @@ async fn what_was_kept_is_found_by_message_and_by_session() {
         "sent: 250 2.0.0 Ok".into(),
     ));
     decisions.flush().await;
-    let kinds = |name: &str| find(folder.path(), name).unwrap().iter().map(|one| one.kind).collect::<Vec<_>>();
+    let kinds = |name: &str| {
+        find(folder.path(), name).unwrap().iter().map(|one| one.kind).collect::<Vec<_>>()
+    };
     assert_eq!(kinds("6FEE36C37B"), [Kind::Session, Kind::Envelope, Kind::Delivery]);
     assert_eq!(kinds("s1-1"), [Kind::Session, Kind::Envelope]);
     assert_eq!(kinds("s1-11"), [Kind::Envelope]);
     assert!(kinds("s1-2").is_empty());
     decisions.close();
     // They outlive the process, and the next one's are found beside them.
-    let decisions = Decisions::open(folder.path(), DecisionsSettings { size: 1 << 20, ..SETTINGS }).unwrap();
+    let decisions =
+        Decisions::open(folder.path(), DecisionsSettings { size: 1 << 20, ..SETTINGS }).unwrap();
     decisions.keep(record("s1-2", None));
     decisions.close();
     assert_eq!(kinds("s1-2").len() + kinds("s1-1").len(), 3);
@@ -92,6 +108,8 @@ fn the_oldest_goes_when_there_is_too_much_or_it_is_too_old() {
     assert_eq!(find(folder.path(), "s1-1f3").unwrap().len(), 1);
     // A new start looks at the age.
     drop(journal);
-    let _journal = Journal::open(folder.path(), DecisionsSettings { keep: Duration::ZERO, ..SETTINGS }).unwrap();
+    let _journal =
+        Journal::open(folder.path(), DecisionsSettings { keep: Duration::ZERO, ..SETTINGS })
+            .unwrap();
     assert_eq!(size(), 0);
 }

@@ -1,7 +1,7 @@
 //! A callout: asks the servers of a next hop whether they take mail for an address, and sends none.
 //!
-//! Only what a server says about the recipient is an answer. One that can't be reached, refuses everyone or doesn't like the sender says
-//! nothing about the address.
+//! Only what a server says about the recipient is an answer. One that can't be reached, refuses
+//! everyone or doesn't like the sender says nothing about the address.
 
 use facteur_policy::{SmtpRoute, Verified};
 use facteur_smtp::{Address, Envelope, EnvelopeRecipient};
@@ -12,7 +12,12 @@ use super::smtp::{SESSION_LIMIT, is_ourselves, source};
 use super::targets::{self, Own};
 
 /// Asks them in turn, until one knows.
-pub async fn callout(settings: &Settings, route: &SmtpRoute, sender: Option<&Address>, address: &Address) -> Verified {
+pub async fn callout(
+    settings: &Settings,
+    route: &SmtpRoute,
+    sender: Option<&Address>,
+    address: &Address,
+) -> Verified {
     let own = Own { hostname: &settings.hostname, listening: &settings.listening };
     let targets = match targets::find(route, &own, &*settings.names).await {
         Ok(targets) => targets,
@@ -37,7 +42,8 @@ pub async fn callout(settings: &Settings, route: &SmtpRoute, sender: Option<&Add
             break;
         }
         let source = source(&settings.smtp, route, &target);
-        let opened = Connection::open(&target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
+        let opened =
+            Connection::open(&target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
         let mut connection = match opened {
             Ok(connection) => connection,
             Err(Unreachable(reply)) => {

@@ -38,7 +38,10 @@ async fn said(script: &[&[Step]]) -> String {
 #[tokio::test]
 async fn what_a_server_says_to_rcpt_is_the_answer() {
     let asked = [MAIL, RCPT];
-    assert_eq!(said(&[&HELLO, &asked, &[Say("250 2.1.0 Ok"), Say("250 2.1.5 Ok")], &BYE]).await, "yes");
+    assert_eq!(
+        said(&[&HELLO, &asked, &[Say("250 2.1.0 Ok"), Say("250 2.1.5 Ok")], &BYE]).await,
+        "yes"
+    );
     assert_eq!(
         said(&[&HELLO, &asked, &[Say("250 2.1.0 Ok"), Say("550 5.1.1 who?")], &BYE]).await,
         "no: 550 5.1.1 host MX said: who?"
@@ -55,8 +58,15 @@ async fn what_a_server_says_to_rcpt_is_the_answer() {
 #[tokio::test]
 async fn what_a_server_says_to_everyone_says_nothing_about_an_address() {
     let refused = [MAIL, RCPT, Say("550 5.7.1 no null senders"), Say("503 5.5.1 no sender")];
-    assert_eq!(said(&[&HELLO, &refused, &BYE]).await, "unknown: host MX said: 450 4.7.1 no null senders");
-    assert!(said(&[&[Say("554 no service")]]).await.starts_with("unknown: host MX refused to talk to me"));
+    assert_eq!(
+        said(&[&HELLO, &refused, &BYE]).await,
+        "unknown: host MX said: 450 4.7.1 no null senders"
+    );
+    assert!(
+        said(&[&[Say("554 no service")]])
+            .await
+            .starts_with("unknown: host MX refused to talk to me")
+    );
     let lost = said(&[&HELLO, &[MAIL, RCPT, Say("250 2.1.0 Ok")]]).await;
     assert_eq!(lost, "unknown: lost connection with MX while sending RCPT TO");
 }

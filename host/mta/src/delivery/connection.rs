@@ -1,7 +1,9 @@
-//! One connection to a server: moves bytes between the socket and the client machine, and keeps the time.
+//! One connection to a server: moves bytes between the socket and the client machine, and keeps the
+//! time.
 //!
-//! It reads while it writes, so that a server that answers early blocks nobody. The time for a reply starts anew with each reply and
-//! with nothing else: a server that trickles octets gains nothing. After a failure the connection is of no use.
+//! It reads while it writes, so that a server that answers early blocks nobody. The time for a
+//! reply starts anew with each reply and with nothing else: a server that trickles octets gains
+//! nothing. After a failure the connection is of no use.
 
 use std::future::poll_fn;
 use std::io;
@@ -61,7 +63,8 @@ pub struct Sent {
     pub reusable: bool,
     /// What was awaited when it ended; of interest if it isn't reusable.
     pub stage: Stage,
-    /// This reply is not the server's but ours, about the loss of the connection or about the content.
+    /// This reply is not the server's but ours, about the loss of the connection or about the
+    /// content.
     pub loss: Option<Reply>,
     /// The content couldn't be read: no other server helps.
     pub unreadable: bool,
@@ -84,7 +87,12 @@ impl Connection {
         Err(Unreachable(Reply::new(450, "4.4.1", format!("connect to {peer}: {why}"))))
     }
 
-    async fn greet(stream: TcpStream, peer: String, hello: &str, timeouts: &SmtpTimeouts) -> Result<Self, Unreachable> {
+    async fn greet(
+        stream: TcpStream,
+        peer: String,
+        hello: &str,
+        timeouts: &SmtpTimeouts,
+    ) -> Result<Self, Unreachable> {
         let mut connection = Self {
             stream,
             client: Client::new(hello),
@@ -106,9 +114,13 @@ impl Connection {
                 Ok(connection)
             }
             ClientEvent::Refused(reply) if connection.loss.is_none() => {
-                // As Postfix's smtp_skip_5xx_greeting: a server that talks to nobody says nothing about the recipients.
-                let said = reply.enhanced.map_or("4.3.0".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
-                let text = format!("host {} refused to talk to me: {}", connection.peer, bounded(reply));
+                // As Postfix's smtp_skip_5xx_greeting: a server that talks to nobody says nothing
+                // about the recipients.
+                let said = reply
+                    .enhanced
+                    .map_or("4.3.0".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
+                let text =
+                    format!("host {} refused to talk to me: {}", connection.peer, bounded(reply));
                 Err(Unreachable(Reply::new(450, &said, text)))
             }
             _ => Err(Unreachable(connection.loss.unwrap_or_else(no_outcome))),
@@ -130,7 +142,8 @@ impl Connection {
         (self.messages, self.opened.elapsed())
     }
 
-    /// Whether nothing has happened on an idle connection. What a server says unasked is that it closes.
+    /// Whether nothing has happened on an idle connection. What a server says unasked is that it
+    /// closes.
     pub fn is_quiet(&mut self) -> bool {
         poll_fn(|context| self.poll_read(context)).now_or_never().is_none()
     }
@@ -146,13 +159,20 @@ impl Connection {
                     if let Err(error) = self.content(header, body).await {
                         tracing::error!(%error, "the content of a queued message can't be read");
                         unreadable = true;
-                        self.fail(Reply::new(451, "4.3.0", "the message can't be read from the queue now"));
+                        self.fail(Reply::new(
+                            451,
+                            "4.3.0",
+                            "the message can't be read from the queue now",
+                        ));
                     }
                 }
                 ClientEvent::Finished(finished) => break finished,
                 // None of these comes after `start`: the message is undecided.
                 ClientEvent::Ready(_) | ClientEvent::Refused(_) | ClientEvent::Closed(_) => {
-                    break Finished { recipients: vec![no_outcome(); envelope.recipients.len()], reusable: false };
+                    break Finished {
+                        recipients: vec![no_outcome(); envelope.recipients.len()],
+                        reusable: false,
+                    };
                 }
             }
         };
@@ -165,12 +185,15 @@ impl Connection {
         }
     }
 
-    /// Asks whether the server takes the one recipient of the envelope, and sends nothing. The error is ours: the connection was lost.
+    /// Asks whether the server takes the one recipient of the envelope, and sends nothing. The
+    /// error is ours: the connection was lost.
     pub async fn verify(&mut self, envelope: &Envelope) -> Result<Reply, Reply> {
         self.messages += 1;
         self.client.verify(envelope);
         let reply = match self.event().await {
-            ClientEvent::Finished(finished) => finished.recipients.into_iter().next().unwrap_or_else(no_outcome),
+            ClientEvent::Finished(finished) => {
+                finished.recipients.into_iter().next().unwrap_or_else(no_outcome)
+            }
             // None of these comes after `verify`.
             _ => no_outcome(),
         };
@@ -201,7 +224,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes all there is, in the time for one part of the content. False: the message is over already.
+    /// Writes all there is, in the time for one part of the content. False: the message is over
+    /// already.
     async fn flush(&mut self) -> bool {
         self.progress.0 = Stage::Closed;
         loop {
@@ -289,7 +313,9 @@ impl Connection {
         let mut space = [0; READ];
         let mut buffer = ReadBuf::new(&mut space);
         match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+            }
             Poll::Ready(Ok(())) => {
                 self.client.receive(buffer.filled());
                 Poll::Ready(Ok(()))

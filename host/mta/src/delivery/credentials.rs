@@ -1,12 +1,14 @@
 //! Work on files under a user's credentials, never root's.
 //!
-//! Linux keeps credentials for each thread. The work runs on a thread of its own, which takes on the user's effective ids, checks
-//! them, does the work and ends: no thread ever comes back from being somebody else. The real and saved ids stay as they are, so that
-//! the user can neither signal nor trace this process through that thread.
+//! Linux keeps credentials for each thread. The work runs on a thread of its own, which takes on
+//! the user's effective ids, checks them, does the work and ends: no thread ever comes back from
+//! being somebody else. The real and saved ids stay as they are, so that the user can neither
+//! signal nor trace this process through that thread.
 
 use rustix::process::{getegid, geteuid, getgroups};
 use rustix::thread::{
-    CapabilitySet, Gid, Uid, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, Gid, Uid, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
 };
 use tokio::sync::oneshot;
 
@@ -16,11 +18,15 @@ use crate::tables::Owner;
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// Mail is never written as root.
-    #[error("the mailbox belongs to root, as whom nothing is ever written: give root's mail to a user by an alias")]
+    #[error(
+        "the mailbox belongs to root, as whom nothing is ever written: give root's mail to a user \
+         by an alias"
+    )]
     Root,
     /// Only root may become somebody else.
     #[error(
-        "the mailbox belongs to {user}, who this process can't become ({error}): start facteur as root, or as {user}"
+        "the mailbox belongs to {user}, who this process can't become ({error}): start facteur as \
+         root, or as {user}"
     )]
     Denied {
         /// Whose it is.
@@ -36,7 +42,8 @@ pub enum CredentialsError {
     Thread(String),
 }
 
-/// Runs file work as this user; as ourselves where none is named. Waits aside, on a thread that may.
+/// Runs file work as this user; as ourselves where none is named. Waits aside, on a thread that
+/// may.
 pub async fn run_as<T: Send + 'static>(
     owner: Option<&Owner>,
     work: impl FnOnce() -> T + Send + 'static,
@@ -46,7 +53,9 @@ pub async fn run_as<T: Send + 'static>(
         return Err(CredentialsError::Root);
     }
     let Some(owner) = owner.filter(|owner| owner.uid != ourselves.as_raw()) else {
-        return tokio::task::spawn_blocking(work).await.map_err(|error| CredentialsError::Thread(error.to_string()));
+        return tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| CredentialsError::Thread(error.to_string()));
     };
     let owner = owner.clone();
     let (done, outcome) = oneshot::channel();
@@ -62,21 +71,27 @@ pub async fn run_as<T: Send + 'static>(
     outcome.await.unwrap_or_else(|_| Err(CredentialsError::Thread("it ended early".to_owned())))
 }
 
-/// Changes the calling thread, and it alone: these are the system calls themselves, which know no processes.
+/// Changes the calling thread, and it alone: these are the system calls themselves, which know no
+/// processes.
 fn become_user(owner: &Owner) -> Result<(), CredentialsError> {
     let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
     let change = || {
         set_thread_groups(&[gid])?;
         set_thread_res_gid(None, gid, None)?;
         set_thread_res_uid(None, uid, None)?;
-        // A process that isn't root but may change ids keeps its other powers over files when it does.
+        // A process that isn't root but may change ids keeps its other powers over files when it
+        // does.
         let mut sets = capabilities(None)?;
         sets.effective = CapabilitySet::empty();
         set_capabilities(None, sets)?;
         Ok((getgroups()?, capabilities(None)?.effective))
     };
     match change() {
-        Ok((groups, powers)) if geteuid() == uid && getegid() == gid && groups == [gid] && powers.is_empty() => Ok(()),
+        Ok((groups, powers))
+            if geteuid() == uid && getegid() == gid && groups == [gid] && powers.is_empty() =>
+        {
+            Ok(())
+        }
         Ok(_) => Err(CredentialsError::Mismatch(owner.name.clone())),
         Err(error) => Err(CredentialsError::Denied { user: owner.name.clone(), error }),
     }
@@ -102,7 +117,8 @@ mod tests {
             std::fs::set_permissions(folder.path(), open).unwrap();
             let (mine, secret) = (folder.path().join("mine"), folder.path().join("secret"));
             std::fs::write(&secret, "of root").unwrap();
-            std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
             let path = mine.clone();
             let user = owner(4711, 4712);
             let read = run_as(Some(&user), move || {

@@ -1,4 +1,5 @@
-//! What the tests of delivery and of notices are made of: messages, names that resolve as they are told, settings.
+//! What the tests of delivery and of notices are made of: messages, names that resolve as they are
+//! told, settings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use facteur_policy::{DnsError, MailExchanger};
 use facteur_smtp::Address;
-use facteur_spool::{Body, Client, Message, MessageId, QueueId, Recipient, RecipientId, State, Target, Timestamp};
+use facteur_spool::{
+    Body, Client, Message, MessageId, QueueId, Recipient, RecipientId, State, Target, Timestamp,
+};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
@@ -76,7 +79,8 @@ pub struct Told {
 
 impl Told {
     pub fn mx(mut self, name: &str, exchangers: &[(u16, &str)]) -> Self {
-        let exchanger = |&(preference, host): &(u16, &str)| MailExchanger { preference, host: host.into() };
+        let exchanger =
+            |&(preference, host): &(u16, &str)| MailExchanger { preference, host: host.into() };
         self.mx.insert(name.into(), Ok(exchangers.iter().map(exchanger).collect()));
         self
     }
@@ -87,7 +91,8 @@ impl Told {
     }
 
     pub fn at(mut self, name: &str, addresses: &[&str]) -> Self {
-        self.addresses.insert(name.into(), Ok(addresses.iter().map(|text| text.parse().unwrap()).collect()));
+        self.addresses
+            .insert(name.into(), Ok(addresses.iter().map(|text| text.parse().unwrap()).collect()));
         self
     }
 
@@ -102,8 +107,12 @@ impl Names for Told {
         ready(self.addresses.get(name).cloned().unwrap_or(Err(DnsError::NoSuchName))).boxed()
     }
 
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
-        let absent = if self.addresses.contains_key(name) { DnsError::NoData } else { DnsError::NoSuchName };
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+        let absent =
+            if self.addresses.contains_key(name) { DnsError::NoData } else { DnsError::NoSuchName };
         ready(self.mx.get(name).cloned().unwrap_or(Err(absent))).boxed()
     }
 }
@@ -113,7 +122,8 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
     // Mail is never written as root, so that the tests have a user for it when root runs them.
     let owner = if rustix::process::geteuid().is_root() { "owner = \"nobody\"\n" } else { "" };
     let text = format!(
-        "hostname = \"mx.here.example\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[mailboxes]\nusers = \"table:users\"\n\
+        "hostname = \"mx.here.example\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[mailboxes]\n\
+         users = \"table:users\"\n\
          path = \"{}/{{user}}/\"\n{owner}[tables.users]\ninline = {{ louen = \"\", lea = \"\" }}\n",
         mail.display()
     );

@@ -1,9 +1,10 @@
 //! Delivery into a Maildir, as its user.
 //!
-//! The file is written and synced under `tmp`, renamed into `new`, and `new` is synced, all before the recipient counts as
-//! delivered, and so are the Maildir and the folders above it, once for each process: a crash leaves a whole message or none. Lines end in LF there, as local mail's do on Unix. Like Postfix's
-//! virtual(8) it begins with Return-Path:, X-Original-To: and Delivered-To:, and mail that already was delivered to this
-//! address is a loop.
+//! The file is written and synced under `tmp`, renamed into `new`, and `new` is synced, all before
+//! the recipient counts as delivered, and so are the Maildir and the folders above it, once for
+//! each process: a crash leaves a whole message or none. Lines end in LF there, as local mail's do
+//! on Unix. Like Postfix's virtual(8) it begins with Return-Path:, X-Original-To: and
+//! Delivered-To:, and mail that already was delivered to this address is a loop.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -26,7 +27,8 @@ use super::credentials::run_as;
 use super::{Attempt, Duty, Outcome, Settings};
 use crate::tables::{Mailbox, Owner};
 
-/// How far into the content its headers are looked at for a loop: more than any honest header is long.
+/// How far into the content its headers are looked at for a loop: more than any honest header is
+/// long.
 const HEADERS_LOOKED_AT: u64 = 256 * 1024;
 /// Maildirs remembered as being on the disk: a few MiB. When it is full it starts anew.
 const SETTLED_AT_MOST: usize = 50_000;
@@ -39,7 +41,11 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
     let mailbox = match settings.mailboxes.find(address.local(), address.domain()).await {
         Ok(Some(mailbox)) => mailbox,
         Ok(None) => {
-            let reply = Reply::new(550, "5.1.1", format!("<{address}>: Recipient address rejected: User unknown"));
+            let reply = Reply::new(
+                550,
+                "5.1.1",
+                format!("<{address}>: Recipient address rejected: User unknown"),
+            );
             return Outcome::refused(reply, None);
         }
         Err(error) => {
@@ -79,17 +85,24 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
     // The store's files are ours alone: opened before, read by the user's thread.
     let source = open(letter.body.clone()).await.map_err(Failure::Content)?;
     let letter = Arc::new(letter);
-    let work = |letter: Arc<Letter>, source: Source, maildir: PathBuf| move || letter.write(source, &maildir);
+    let work = |letter: Arc<Letter>, source: Source, maildir: PathBuf| {
+        move || letter.write(source, &maildir)
+    };
     let again = source.try_clone().map_err(Failure::Content)?;
     let maildir = path.clone();
     let written = match run_as(owner.as_ref(), work(letter.clone(), source, path.clone())).await? {
         Err(Failure::Folder { error, .. } | Failure::File { error, .. })
-            if error.kind() == io::ErrorKind::PermissionDenied && rustix::process::geteuid().is_root() =>
+            if error.kind() == io::ErrorKind::PermissionDenied
+                && rustix::process::geteuid().is_root() =>
         {
-            // A spool such as /var/mail is root's: the folder is made for the user, and is the user's from then on. Or it is being
-            // made for another message, and isn't the user's yet.
+            // A spool such as /var/mail is root's: the folder is made for the user, and is the
+            // user's from then on. Or it is being made for another message, and isn't the user's
+            // yet.
             let (maildir, to) = (path.clone(), owner.clone());
-            let made = tokio::task::spawn_blocking(move || to.map_or(Ok(()), |to| make_for(&maildir, &to))).await;
+            let made = tokio::task::spawn_blocking(move || {
+                to.map_or(Ok(()), |to| make_for(&maildir, &to))
+            })
+            .await;
             let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
             made.map_err(|error| Failure::Folder { path: path.clone(), error })?;
             run_as(owner.as_ref(), work(letter, again, path)).await?
@@ -103,9 +116,9 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
 /// The Maildirs that this process has seen on the disk: with their names in the folders above.
 static SETTLED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Sees to it that the Maildir itself outlasts a power loss. Each message checks, not just the one that made the folder: another one
-/// may find it made, and be done before it is synced. Runs with the program's own rights, since the user may not be
-/// allowed to open the folders above.
+/// Sees to it that the Maildir itself outlasts a power loss. Each message checks, not just the one
+/// that made the folder: another one may find it made, and be done before it is synced. Runs with
+/// the program's own rights, since the user may not be allowed to open the folders above.
 async fn settle(maildir: PathBuf) -> Result<(), Failure> {
     if SETTLED.lock().contains(&maildir) {
         return Ok(());
@@ -180,7 +193,8 @@ impl Letter {
         if self.was_delivered(&start) {
             return Err(Failure::Loop);
         }
-        let (draft, delivered) = (maildir.join("tmp").join(&self.name), maildir.join("new").join(&self.name));
+        let (draft, delivered) =
+            (maildir.join("tmp").join(&self.name), maildir.join("new").join(&self.name));
         let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -188,7 +202,8 @@ impl Letter {
         };
         let mut file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(maildir).map_err(|error| Failure::Folder { path: maildir.to_owned(), error })?;
+                make(maildir)
+                    .map_err(|error| Failure::Folder { path: maildir.to_owned(), error })?;
                 create()
             }
             opened => opened,
@@ -222,14 +237,17 @@ impl Letter {
     /// Whether a Delivered-To: with this address is among the headers.
     fn was_delivered(&self, start: &[u8]) -> bool {
         let header_lines = self.header.split(|&byte| byte == b'\n');
-        let lines =
-            header_lines.chain(start.split(|&byte| byte == b'\n').take_while(|line| !line.trim_ascii().is_empty()));
+        let lines = header_lines.chain(
+            start.split(|&byte| byte == b'\n').take_while(|line| !line.trim_ascii().is_empty()),
+        );
         lines.map(<[u8]>::trim_ascii).any(|line| {
             const NAME: &[u8] = b"delivered-to:";
             let Some((name, value)) = line.split_at_checked(NAME.len()) else { return false };
             name.eq_ignore_ascii_case(NAME)
                 && std::str::from_utf8(value.trim_ascii()).is_ok_and(|value| {
-                    self.address.iter().any(|address| address.to_lowercase() == value.to_lowercase())
+                    self.address
+                        .iter()
+                        .any(|address| address.to_lowercase() == value.to_lowercase())
                 })
         })
     }
@@ -255,7 +273,9 @@ impl Source {
     fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Memory(bytes) => Self::Memory(bytes.clone()),
-            Self::File { file, size, .. } => Self::File { file: file.try_clone()?, left: *size, size: *size },
+            Self::File { file, size, .. } => {
+                Self::File { file: file.try_clone()?, left: *size, size: *size }
+            }
         })
     }
 
@@ -266,7 +286,9 @@ impl Source {
             Self::File { file, size, .. } => {
                 let mut start = Vec::new();
                 file.rewind()?;
-                io::Read::by_ref(file).take(HEADERS_LOOKED_AT.min(*size)).read_to_end(&mut start)?;
+                io::Read::by_ref(file)
+                    .take(HEADERS_LOOKED_AT.min(*size))
+                    .read_to_end(&mut start)?;
                 file.rewind()?;
                 Ok(start.into())
             }
@@ -304,7 +326,8 @@ fn make(maildir: &Path) -> io::Result<()> {
     ["tmp", "new", "cur"].into_iter().try_for_each(|folder| builder.create(maildir.join(folder)))
 }
 
-/// Makes the folder of a Maildir, as root, and gives it to its user. Only the last step of the path is made.
+/// Makes the folder of a Maildir, as root, and gives it to its user. Only the last step of the path
+/// is made.
 fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
     // Two first messages may come at once: the second one waits until the folder is the user's.
     static MAKING: Mutex<()> = Mutex::new(());
@@ -319,7 +342,8 @@ fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
     }
     let no_follow = i32::try_from((OFlags::NOFOLLOW | OFlags::DIRECTORY).bits()).unwrap_or(0);
     let folder = OpenOptions::new().read(true).custom_flags(no_follow).open(maildir)?;
-    // Whoever may write to the folder above could have put another in its place, which must not change hands.
+    // Whoever may write to the folder above could have put another in its place, which must not
+    // change hands.
     let (made, ourselves) = (folder.metadata()?, rustix::process::geteuid());
     if made.uid() != ourselves.as_raw() || std::fs::read_dir(maildir)?.next().is_some() {
         return Err(rustix::io::Errno::ACCESS.into());
@@ -331,7 +355,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// `time.MusecPpidQcount.hostname`, as maildir(5) has it: unique among all that is ever delivered by any process.
+/// `time.MusecPpidQcount.hostname`, as maildir(5) has it: unique among all that is ever delivered
+/// by any process.
 fn unique_name(hostname: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

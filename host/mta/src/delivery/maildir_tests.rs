@@ -30,9 +30,15 @@ async fn deliver(spool: &Path, message: &Message, to: &str) -> Outcome {
 
 fn mail(spool: &Path, user: &str) -> Vec<String> {
     let new = spool.join(user).join("new");
-    let read = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(entry.unwrap().path()).unwrap()
+    };
     let mut mail: Vec<String> = std::fs::read_dir(new).unwrap().map(read).collect();
-    assert_eq!(std::fs::read_dir(spool.join(user).join("tmp")).unwrap().count(), 0, "drafts are left");
+    assert_eq!(
+        std::fs::read_dir(spool.join(user).join("tmp")).unwrap().count(),
+        0,
+        "drafts are left"
+    );
     mail.sort();
     mail
 }
@@ -50,9 +56,13 @@ async fn a_mailbox_is_made_and_gets_its_mail() {
     let letter = message("s@there.example", "Subject: x\r\n\r\nhello\r\n.dot\r\n");
     for _ in 0..2 {
         let outcome = deliver(spool.path(), &letter, "louen@here.example").await;
-        assert!(matches!(&outcome, Outcome::Delivered { duty: Duty::Delivered, remote: None, .. }), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Delivered { duty: Duty::Delivered, remote: None, .. }),
+            "{outcome:?}"
+        );
     }
-    let expected = "Return-Path: <s@there.example>\nX-Original-To: alias@here.example\nDelivered-To: louen@here.example\n\
+    let expected = "Return-Path: <s@there.example>\nX-Original-To: alias@here.example\n\
+     Delivered-To: louen@here.example\n\
                     Received: from x\n\tby y; z\nSubject: x\n\nhello\n.dot\n";
     assert_eq!(mail(spool.path(), "louen"), [expected, expected]);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -61,7 +71,8 @@ async fn a_mailbox_is_made_and_gets_its_mail() {
     assert!(maildir.join("cur").is_dir());
     let file = std::fs::read_dir(maildir.join("new")).unwrap().next().unwrap().unwrap().path();
     assert_eq!(mode(&file), 0o600);
-    let owner = |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
+    let owner =
+        |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
     assert_eq!(owner(&maildir), owner(&file));
     assert_ne!(owner(&file), 0, "mail was written as root");
 }
@@ -96,8 +107,10 @@ async fn mail_that_was_delivered_here_before_loops() {
         let outcome = deliver(spool.path(), &again, "louen@here.example").await;
         assert_refused(&outcome, "554 5.4.6", "mail forwarding loop for louen@here.example");
     }
-    let other =
-        message("s@there.example", "Delivered-To: lea@here.example\r\n\r\nDelivered-To: louen@here.example\r\n");
+    let other = message(
+        "s@there.example",
+        "Delivered-To: lea@here.example\r\n\r\nDelivered-To: louen@here.example\r\n",
+    );
     let outcome = deliver(spool.path(), &other, "louen@here.example").await;
     assert!(matches!(outcome, Outcome::Delivered { .. }), "{outcome:?}");
 }
@@ -106,7 +119,9 @@ async fn mail_that_was_delivered_here_before_loops() {
 async fn nobody_by_that_name() {
     let spool = spool();
     let letter = message("s@there.example", "\r\n");
-    for name in ["nobody-here@here.example", "../louen@here.example", "\"louen/../lea\"@here.example"] {
+    for name in
+        ["nobody-here@here.example", "../louen@here.example", "\"louen/../lea\"@here.example"]
+    {
         assert_refused(&deliver(spool.path(), &letter, name).await, "550 5.1.1", "User unknown");
     }
     assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0);
@@ -122,7 +137,8 @@ async fn what_the_system_refuses_waits_and_names_the_place() {
     // Another's mailbox never changes hands.
     if rustix::process::geteuid().is_root() {
         std::fs::create_dir(spool.path().join("lea")).unwrap();
-        std::fs::set_permissions(spool.path().join("lea"), std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::set_permissions(spool.path().join("lea"), std::fs::Permissions::from_mode(0o700))
+            .unwrap();
         let outcome = deliver(spool.path(), &letter, "lea@here.example").await;
         assert_refused(&outcome, "450 4.2.0", "Permission denied");
         let meta = std::fs::metadata(spool.path().join("lea")).unwrap();
@@ -132,7 +148,8 @@ async fn what_the_system_refuses_waits_and_names_the_place() {
 
 #[test]
 fn names_of_files_are_unique_and_safe() {
-    let names: std::collections::HashSet<String> = (0..1000).map(|_| unique_name("a/b:c")).collect();
+    let names: std::collections::HashSet<String> =
+        (0..1000).map(|_| unique_name("a/b:c")).collect();
     assert_eq!(names.len(), 1000);
     assert!(names.iter().all(|name| name.ends_with(".a\\057b\\072c") && !name.contains('/')));
 }

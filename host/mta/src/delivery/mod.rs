@@ -1,9 +1,12 @@
-//! Delivery: one attempt at getting one message to recipients that share a route and an envelope sender.
+//! Delivery: one attempt at getting one message to recipients that share a route and an envelope
+//! sender.
 //!
-//! Every attempt ends in one outcome for each recipient. "Delivered" is only said where the next hop took the message over, or the
-//! mailbox has it on its disk; whatever is in doubt is deferred, so that a message may come twice and is never lost.
+//! Every attempt ends in one outcome for each recipient. "Delivered" is only said where the next
+//! hop took the message over, or the mailbox has it on its disk; whatever is in doubt is deferred,
+//! so that a message may come twice and is never lost.
 //!
-//! It decides no retry, writes no bounce and knows no queue: what to make of an outcome is the caller's.
+//! It decides no retry, writes no bounce and knows no queue: what to make of an outcome is the
+//! caller's.
 
 mod callout;
 mod connection;
@@ -66,7 +69,8 @@ impl Attempt<'_> {
     }
 }
 
-/// What became of one recipient. `remote` is the server that said so, as `host[address]:port`; none: the words are ours.
+/// What became of one recipient. `remote` is the server that said so, as `host[address]:port`;
+/// none: the words are ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is out of our hands.
@@ -110,22 +114,28 @@ pub enum Duty {
 impl Outcome {
     /// Deferred or failed, as the reply says.
     pub(crate) fn refused(reply: Reply, remote: Option<String>) -> Self {
-        if reply.is_permanent() { Self::Failed { reply, remote } } else { Self::Deferred { reply, remote } }
+        if reply.is_permanent() {
+            Self::Failed { reply, remote }
+        } else {
+            Self::Deferred { reply, remote }
+        }
     }
 
     /// What was said.
     pub fn reply(&self) -> &Reply {
         match self {
-            Self::Delivered { reply, .. } | Self::Deferred { reply, .. } | Self::Failed { reply, .. } => reply,
+            Self::Delivered { reply, .. }
+            | Self::Deferred { reply, .. }
+            | Self::Failed { reply, .. } => reply,
         }
     }
 
     /// Who said so.
     pub fn remote(&self) -> Option<&str> {
         match self {
-            Self::Delivered { remote, .. } | Self::Deferred { remote, .. } | Self::Failed { remote, .. } => {
-                remote.as_deref()
-            }
+            Self::Delivered { remote, .. }
+            | Self::Deferred { remote, .. }
+            | Self::Failed { remote, .. } => remote.as_deref(),
         }
     }
 }
@@ -135,8 +145,8 @@ impl Outcome {
 pub struct Attempted {
     /// One for each recipient, in their order.
     pub outcomes: Vec<Outcome>,
-    /// False: the destination couldn't be asked (no connection, no greeting, no DNS). Trying it again soon is of no use to
-    /// any other message either.
+    /// False: the destination couldn't be asked (no connection, no greeting, no DNS). Trying it
+    /// again soon is of no use to any other message either.
     pub reached: bool,
 }
 

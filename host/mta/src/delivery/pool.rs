@@ -1,7 +1,7 @@
 //! Connections that are kept for a moment, for the next message to the same server.
 //!
-//! A connection is lent to one message at a time: taken out, and given back while it is good. Who waits longer than its idle time
-//! is told QUIT; while any waits, one task watches them all.
+//! A connection is lent to one message at a time: taken out, and given back while it is good. Who
+//! waits longer than its idle time is told QUIT; while any waits, one task watches them all.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -58,7 +58,12 @@ impl Pool {
     pub fn give(self: &Arc<Self>, key: Key, connection: Connection, keep: Duration) {
         let (messages, age) = connection.worn();
         let mut idle = self.0.lock();
-        if idle.closed || idle.count >= IDLE_LIMIT || messages >= MESSAGE_LIMIT || age >= AGE_LIMIT || keep.is_zero() {
+        if idle.closed
+            || idle.count >= IDLE_LIMIT
+            || messages >= MESSAGE_LIMIT
+            || age >= AGE_LIMIT
+            || keep.is_zero()
+        {
             drop(idle);
             return connection.leave();
         }
@@ -103,7 +108,9 @@ impl Idle {
     fn expire(&mut self, now: Instant) -> (Vec<Connection>, Option<Instant>) {
         let (mut over, mut next) = (Vec::new(), None::<Instant>);
         self.kept.retain(|_, kept| {
-            over.extend(kept.extract_if(.., |(until, _)| *until <= now).map(|(_, connection)| connection));
+            over.extend(
+                kept.extract_if(.., |(until, _)| *until <= now).map(|(_, connection)| connection),
+            );
             next = kept.iter().map(|(until, _)| *until).chain(next).min();
             !kept.is_empty()
         });

@@ -28,7 +28,8 @@ pub enum Step {
 }
 pub use Step::{Content, Deaf, Gone, Hear, Say, SomeContent, Trickle};
 
-pub const HELLO: [Step; 3] = [Say("220 mx"), Hear("EHLO mx.here.example"), Say("250-mx\r\n250-PIPELINING\r\n250 DSN")];
+pub const HELLO: [Step; 3] =
+    [Say("220 mx"), Hear("EHLO mx.here.example"), Say("250-mx\r\n250-PIPELINING\r\n250 DSN")];
 pub const TAKE: [Step; 8] = [
     Hear("MAIL FROM:"),
     Hear("RCPT TO:"),
@@ -74,7 +75,10 @@ impl Server {
 
     /// All that clients said, once every script is done.
     pub async fn end(self) -> Vec<String> {
-        tokio::time::timeout(Duration::from_secs(20), self.task).await.expect("the scripts are not done").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), self.task)
+            .await
+            .expect("the scripts are not done")
+            .unwrap();
         std::mem::take(&mut self.heard.lock())
     }
 
@@ -97,7 +101,11 @@ async fn follow(stream: TcpStream, script: Vec<Step>, heard: Arc<Mutex<Vec<Strin
             Content => {
                 let mut content = Vec::new();
                 while !content.ends_with(b"\r\n.\r\n") {
-                    assert_ne!(stream.read_until(b'\n', &mut content).await.unwrap(), 0, "the content has no end");
+                    assert_ne!(
+                        stream.read_until(b'\n', &mut content).await.unwrap(),
+                        0,
+                        "the content has no end"
+                    );
                 }
                 heard.lock().push(String::from_utf8(content).unwrap());
             }

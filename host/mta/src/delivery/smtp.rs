@@ -1,8 +1,8 @@
 //! An attempt by SMTP: the servers of the next hop in turn, until every recipient has an outcome.
 //!
-//! As Postfix: a server that can't be reached, doesn't talk to us, or says "later" gives way to the next one for the recipients that
-//! have no outcome yet. But once all of a message was sent and the answer is missing, the attempt ends: the next server could only
-//! make a second copy.
+//! As Postfix: a server that can't be reached, doesn't talk to us, or says "later" gives way to the
+//! next one for the recipients that have no outcome yet. But once all of a message was sent and the
+//! answer is missing, the attempt ends: the next server could only make a second copy.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,21 +47,32 @@ struct Talk {
 
 impl Smtp {
     /// Tries it.
-    pub async fn attempt(&self, settings: &Settings, attempt: &Attempt<'_>, route: &SmtpRoute) -> Attempted {
+    pub async fn attempt(
+        &self,
+        settings: &Settings,
+        attempt: &Attempt<'_>,
+        route: &SmtpRoute,
+    ) -> Attempted {
         let own = Own { hostname: &settings.hostname, listening: &settings.listening };
         let mut targets = match targets::find(route, &own, &*settings.names).await {
             Ok(targets) => targets,
-            Err(nowhere) => return attempt.all(&Outcome::refused(nowhere.reply, None), nowhere.definite),
+            Err(nowhere) => {
+                return attempt.all(&Outcome::refused(nowhere.reply, None), nowhere.definite);
+            }
         };
         // Among equals, those that a connection is open to come first.
         targets.sort_by_key(|target| {
-            (target.preference, !self.pool.has(&(target.address, source(&settings.smtp, route, target))))
+            (
+                target.preference,
+                !self.pool.has(&(target.address, source(&settings.smtp, route, target))),
+            )
         });
         let best = targets.first().map(|target| target.preference);
-        let mut outcomes = vec![
-            Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None);
-            attempt.recipients.len()
-        ];
+        let mut outcomes =
+            vec![
+                Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None);
+                attempt.recipients.len()
+            ];
         // Who has no final outcome yet; their outcome so far is a deferral.
         let mut open: Vec<usize> = (0..outcomes.len()).collect();
         let (mut reached, mut sessions) = (false, 0);
@@ -78,7 +89,11 @@ impl Smtp {
                 }
                 Err(Silent::Ourselves(peer)) => {
                     let reply = if best == Some(target.preference) {
-                        Reply::new(554, "5.4.6", format!("mail for {} loops back to myself", route.host))
+                        Reply::new(
+                            554,
+                            "5.4.6",
+                            format!("mail for {} loops back to myself", route.host),
+                        )
                     } else {
                         Reply::new(450, "4.4.6", format!("mailer {peer} has my own name"))
                     };
@@ -120,13 +135,16 @@ impl Smtp {
         let key = (target.address, source);
         if let Some(connection) = self.pool.take(&key) {
             let talk = self.send(settings, key, connection, attempt, envelope).await;
-            // A server may end an idle connection at any moment. It took nothing if it didn't even answer MAIL.
-            let was_dead = !talk.sent.reusable && matches!(talk.sent.stage, Stage::Ready | Stage::Reset | Stage::Mail);
+            // A server may end an idle connection at any moment. It took nothing if it didn't even
+            // answer MAIL.
+            let was_dead = !talk.sent.reusable
+                && matches!(talk.sent.stage, Stage::Ready | Stage::Reset | Stage::Mail);
             if !was_dead {
                 return Ok(talk);
             }
         }
-        let opened = Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
+        let opened =
+            Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
         let connection = opened.map_err(|Unreachable(reply)| Silent::Unreachable(reply))?;
         if is_ourselves(&connection, route, settings) {
             let peer = connection.peer().to_owned();
@@ -160,8 +178,13 @@ impl Smtp {
 }
 
 /// Whether the server has our name, where only we can be meant by it.
-pub(super) fn is_ourselves(connection: &Connection, route: &SmtpRoute, settings: &Settings) -> bool {
-    route.port == SMTP_PORT && connection.capabilities().name.eq_ignore_ascii_case(&settings.hostname)
+pub(super) fn is_ourselves(
+    connection: &Connection,
+    route: &SmtpRoute,
+    settings: &Settings,
+) -> bool {
+    route.port == SMTP_PORT
+        && connection.capabilities().name.eq_ignore_ascii_case(&settings.hostname)
 }
 
 /// The same for all that are open, in our words.
@@ -182,7 +205,10 @@ pub(super) fn source(settings: &SmtpClient, route: &SmtpRoute, target: &Target) 
     })
 }
 
-fn envelope<'a>(attempt: &Attempt<'_>, recipients: impl Iterator<Item = &'a Recipient>) -> Envelope {
+fn envelope<'a>(
+    attempt: &Attempt<'_>,
+    recipients: impl Iterator<Item = &'a Recipient>,
+) -> Envelope {
     let message = attempt.message;
     let recipient = |recipient: &Recipient| EnvelopeRecipient {
         address: recipient.address.clone(),
@@ -200,8 +226,9 @@ fn envelope<'a>(attempt: &Attempt<'_>, recipients: impl Iterator<Item = &'a Reci
     }
 }
 
-/// The ORCPT of a recipient that came without: the address it was before it was rewritten (RFC 3461 section 5.2.1 lets a
-/// relay add it). One that isn't ASCII needs a form that few servers read, and is left out.
+/// The ORCPT of a recipient that came without: the address it was before it was rewritten (RFC 3461
+/// section 5.2.1 lets a relay add it). One that isn't ASCII needs a form that few servers read, and
+/// is left out.
 fn original(recipient: &Recipient) -> Option<String> {
     let original = &recipient.original;
     (!original.is_bare() && original.as_unquoted().is_ascii()).then(|| format!("rfc822;{original}"))

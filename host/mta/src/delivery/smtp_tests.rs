@@ -18,10 +18,20 @@ fn deliverer(names: Told, adapt: impl FnOnce(&mut Settings)) -> Deliverer {
     Deliverer::new(settings)
 }
 
-async fn send(deliverer: &Deliverer, route: &SmtpRoute, message: &Message, recipients: &[Recipient]) -> Attempted {
+async fn send(
+    deliverer: &Deliverer,
+    route: &SmtpRoute,
+    message: &Message,
+    recipients: &[Recipient],
+) -> Attempted {
     let recipients: Vec<&Recipient> = recipients.iter().collect();
     let route = Route::Smtp(route.clone());
-    let attempt = Attempt { message, sender: message.sender.as_ref(), recipients: &recipients, route: &route };
+    let attempt = Attempt {
+        message,
+        sender: message.sender.as_ref(),
+        recipients: &recipients,
+        route: &route,
+    };
     let attempted = tokio::time::timeout(Duration::from_secs(20), deliverer.attempt(&attempt));
     let attempted = attempted.await.expect("the attempt has no end");
     assert_eq!(attempted.outcomes.len(), recipients.len());
@@ -104,7 +114,14 @@ async fn a_dead_host_gives_way_to_the_next() {
 
 #[tokio::test]
 async fn so_does_one_that_does_not_talk_or_says_later() {
-    let mail_later = [Hear("MAIL"), Hear("RCPT"), Hear("DATA"), Say("451 4.3.0 busy"), Say("503 no"), Say("503 no")];
+    let mail_later = [
+        Hear("MAIL"),
+        Hear("RCPT"),
+        Hear("DATA"),
+        Say("451 4.3.0 busy"),
+        Say("503 no"),
+        Say("503 no"),
+    ];
     for first in [
         script(&[&[Say("421 4.3.2 busy"), Gone]]),
         script(&[&[Say("554 5.7.1 not you"), Gone]]),
@@ -140,7 +157,11 @@ async fn nobody_is_there() {
     let port = server.address.port();
     server.end().await;
     let attempted = send_one(&deliverer(Told::default(), |_| ()), &to("[127.0.0.1]", port)).await;
-    assert_deferred(only(&attempted), "4.4.1", &format!("connect to 127.0.0.1[127.0.0.1]:{port}: Connection refused"));
+    assert_deferred(
+        only(&attempted),
+        "4.4.1",
+        &format!("connect to 127.0.0.1[127.0.0.1]:{port}: Connection refused"),
+    );
     assert!(!attempted.reached);
 }
 
@@ -156,8 +177,14 @@ async fn each_recipient_has_its_own_outcome_and_only_the_undecided_go_on() {
         Content,
         Say("250 ok"),
     ];
-    let grey = [Hear("MAIL"), Hear("RCPT TO:<c@"), Hear("DATA"), Say("250 ok\r\n450 4.2.0 still grey\r\n503 no")];
-    let (first, second, route) = pair(vec![script(&[&HELLO, &mixed])], vec![script(&[&HELLO, &grey])]).await;
+    let grey = [
+        Hear("MAIL"),
+        Hear("RCPT TO:<c@"),
+        Hear("DATA"),
+        Say("250 ok\r\n450 4.2.0 still grey\r\n503 no"),
+    ];
+    let (first, second, route) =
+        pair(vec![script(&[&HELLO, &mixed])], vec![script(&[&HELLO, &grey])]).await;
     let recipients = ["a@there.example", "b@there.example", "c@there.example"].map(recipient);
     let attempted = send(&deliverer(two(), |_| ()), &route, &letter(), &recipients).await;
     let remote = Some(format!("mx1.example[127.0.0.1]:{}", route.port));
@@ -165,7 +192,10 @@ async fn each_recipient_has_its_own_outcome_and_only_the_undecided_go_on() {
     let refused = Reply::new(550, "5.1.1", "no\nsuch user");
     assert_eq!(attempted.outcomes[1], Outcome::Failed { reply: refused, remote });
     assert_deferred(&attempted.outcomes[2], "4.2.0", "still grey");
-    assert_eq!(attempted.outcomes[2].remote(), Some(&*format!("mx2.example[127.0.0.2]:{}", route.port)));
+    assert_eq!(
+        attempted.outcomes[2].remote(),
+        Some(&*format!("mx2.example[127.0.0.2]:{}", route.port))
+    );
     first.end().await;
     second.end().await;
 }
@@ -175,7 +205,11 @@ async fn a_missing_answer_is_no_delivery_and_no_second_copy() {
     let lost = [&TAKE[..7]].concat();
     let (first, second, route) = pair(vec![script(&[&HELLO, &lost])], vec![vec![]]).await;
     let attempted = send_one(&deliverer(two(), |_| ()), &route).await;
-    assert_deferred(only(&attempted), "4.4.2", "while sending end of data -- message may be sent more than once");
+    assert_deferred(
+        only(&attempted),
+        "4.4.2",
+        "while sending end of data -- message may be sent more than once",
+    );
     assert_eq!(only(&attempted).remote(), None);
     assert!(attempted.reached);
     first.end().await;
@@ -185,7 +219,8 @@ async fn a_missing_answer_is_no_delivery_and_no_second_copy() {
 #[tokio::test]
 async fn a_loss_before_the_end_of_data_goes_on_to_the_next() {
     let lost = [&TAKE[..5]].concat();
-    let (first, second, route) = pair(vec![script(&[&HELLO, &lost])], vec![script(&[&HELLO, &TAKE])]).await;
+    let (first, second, route) =
+        pair(vec![script(&[&HELLO, &lost])], vec![script(&[&HELLO, &TAKE])]).await;
     assert_delivered(only(&send_one(&deliverer(two(), |_| ()), &route).await));
     first.end().await;
     second.end().await;
@@ -193,7 +228,8 @@ async fn a_loss_before_the_end_of_data_goes_on_to_the_next() {
 
 #[tokio::test]
 async fn connections_are_used_again() {
-    let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &TAKE, &TAKE, &TAKE, &BYE])]).await;
+    let server =
+        Server::start("127.0.0.1:0", vec![script(&[&HELLO, &TAKE, &TAKE, &TAKE, &BYE])]).await;
     let deliverer = deliverer(Told::default(), |_| ());
     let route = to("[127.0.0.1]", server.address.port());
     for _ in 0..3 {
@@ -206,7 +242,9 @@ async fn connections_are_used_again() {
 #[tokio::test]
 async fn an_idle_connection_is_ended_politely() {
     let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &TAKE, &BYE])]).await;
-    let deliverer = deliverer(Told::default(), |settings| settings.smtp.idle_connection = Duration::from_millis(10));
+    let deliverer = deliverer(Told::default(), |settings| {
+        settings.smtp.idle_connection = Duration::from_millis(10)
+    });
     send_one(&deliverer, &to("[127.0.0.1]", server.address.port())).await;
     server.end().await;
 }
@@ -237,7 +275,9 @@ async fn a_server_that_answers_early_and_stops_reading() {
     let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &early])]).await;
     let large = message("s@here.example", "x".repeat(70).repeat(200_000));
     let route = to("[127.0.0.1]", server.address.port());
-    let attempted = send(&deliverer(Told::default(), |_| ()), &route, &large, &[recipient("a@there.example")]).await;
+    let attempted =
+        send(&deliverer(Told::default(), |_| ()), &route, &large, &[recipient("a@there.example")])
+            .await;
     let Outcome::Failed { reply, .. } = only(&attempted) else { panic!("{attempted:?}") };
     assert_eq!(*reply, Reply::new(552, "5.3.4", "too much"));
     server.end().await;
@@ -250,15 +290,23 @@ async fn trickled_octets_are_no_answer() {
         (script(&[&[Trickle("220-wait\r\n")]]), "receiving the initial server greeting"),
         (script(&[&[Say("220 mx"), Hear("EHLO"), Trickle("2")]]), "performing the EHLO handshake"),
         (script(&[&HELLO, &[Hear("MAIL"), Trickle("250-a\r\n")]]), "sending MAIL FROM"),
-        (script(&[&HELLO, &[Hear("MAIL"), Say("250 ok"), Trickle("250-a\r\n")]]), "sending RCPT TO"),
+        (
+            script(&[&HELLO, &[Hear("MAIL"), Say("250 ok"), Trickle("250-a\r\n")]]),
+            "sending RCPT TO",
+        ),
         (script(&[&HELLO, &TAKE[..5], &[Trickle("354-a\r\n")]]), "sending DATA command"),
         (script(&[&HELLO, &TAKE[..7], &[Trickle("250-a\r\n")]]), "sending end of data"),
     ] {
         let server = Server::start("127.0.0.1:0", vec![steps]).await;
         let deliverer = deliverer(Told::default(), |settings| {
             let times = &mut settings.smtp.timeouts;
-            for time in [&mut times.helo, &mut times.mail, &mut times.rcpt, &mut times.data_init, &mut times.data_done]
-            {
+            for time in [
+                &mut times.helo,
+                &mut times.mail,
+                &mut times.rcpt,
+                &mut times.data_init,
+                &mut times.data_done,
+            ] {
                 *time = short;
             }
         });
@@ -274,7 +322,9 @@ async fn trickled_octets_are_no_answer() {
 async fn a_server_that_reads_nothing_is_given_up() {
     let deaf = [&TAKE[..6], &[SomeContent, Deaf]].concat();
     let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &deaf])]).await;
-    let deliverer = deliverer(Told::default(), |settings| settings.smtp.timeouts.data = Duration::from_millis(200));
+    let deliverer = deliverer(Told::default(), |settings| {
+        settings.smtp.timeouts.data = Duration::from_millis(200)
+    });
     let large = message("s@here.example", "x".repeat(70).repeat(400_000));
     let route = to("[127.0.0.1]", server.address.port());
     let attempted = send(&deliverer, &route, &large, &[recipient("a@there.example")]).await;
@@ -292,7 +342,13 @@ async fn content_that_cannot_be_read_is_never_ended() {
     let mut message = letter();
     message.body = Body::File { path: Arc::from(path.as_path()), size: 1000 };
     let route = to("[127.0.0.1]", server.address.port());
-    let attempted = send(&deliverer(Told::default(), |_| ()), &route, &message, &[recipient("a@there.example")]).await;
+    let attempted = send(
+        &deliverer(Told::default(), |_| ()),
+        &route,
+        &message,
+        &[recipient("a@there.example")],
+    )
+    .await;
     assert_deferred(only(&attempted), "4.3.0", "can't be read from the queue");
     let heard = server.end().await;
     assert!(!heard.last().unwrap().contains("\r\n.\r\n"), "{heard:?}");
@@ -308,7 +364,13 @@ async fn a_large_body_comes_from_its_file() {
     let mut message = letter();
     message.body = Body::File { path: Arc::from(path.as_path()), size: body.len() as u64 };
     let route = to("[127.0.0.1]", server.address.port());
-    let attempted = send(&deliverer(Told::default(), |_| ()), &route, &message, &[recipient("a@there.example")]).await;
+    let attempted = send(
+        &deliverer(Told::default(), |_| ()),
+        &route,
+        &message,
+        &[recipient("a@there.example")],
+    )
+    .await;
     assert_delivered(only(&attempted));
     let heard = server.end().await;
     assert!(heard.last().unwrap().ends_with(&format!("{body}.\r\n")));
@@ -317,7 +379,10 @@ async fn a_large_body_comes_from_its_file() {
 #[tokio::test]
 async fn the_source_address_is_the_routes() {
     let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &TAKE])]).await;
-    let route = SmtpRoute { source: Some("127.0.0.9".parse().unwrap()), ..to("[127.0.0.1]", server.address.port()) };
+    let route = SmtpRoute {
+        source: Some("127.0.0.9".parse().unwrap()),
+        ..to("[127.0.0.1]", server.address.port())
+    };
     assert_delivered(only(&send_one(&deliverer(Told::default(), |_| ()), &route).await));
     assert_eq!(server.end().await[0], "[127.0.0.9]");
 }
@@ -341,7 +406,8 @@ async fn two_servers_are_talked_to_at_most() {
         .at("a.example", &["127.0.0.1"])
         .at("b.example", &["127.0.0.2"])
         .at("c.example", &["127.0.0.3"]);
-    let refuse = [Hear("MAIL"), Hear("RCPT"), Hear("DATA"), Say("451 4.3.0 later\r\n503 no\r\n503 no")];
+    let refuse =
+        [Hear("MAIL"), Hear("RCPT"), Hear("DATA"), Say("451 4.3.0 later\r\n503 no\r\n503 no")];
     let later = || vec![script(&[&HELLO, &refuse, &BYE])];
     let (first, second, route) = pair(later(), later()).await;
     let third = Server::start(&format!("127.0.0.3:{}", route.port), vec![vec![]]).await;

@@ -1,7 +1,8 @@
 //! Where a next hop is: its MX hosts in order of preference, or its own addresses.
 //!
-//! The list never leads back to this host (RFC 5321 section 5.1): from our own place in it on, it is cut, and where we are the best
-//! there is, the mail loops. Hosts of equal preference come in random order. Temporary trouble with the DNS is never a reason to fail.
+//! The list never leads back to this host (RFC 5321 section 5.1): from our own place in it on, it
+//! is cut, and where we are the best there is, the mail loops. Hosts of equal preference come in
+//! random order. Temporary trouble with the DNS is never a reason to fail.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -56,8 +57,14 @@ impl Nowhere {
             }
             DnsError::Timeout | DnsError::ServerFailure => "Host not found, try again",
         };
-        let text = format!("Host or domain name not found. Name service error for name={name} type={kind}: {why}");
-        if error.is_transient() { Self::unknown("4.4.3", text) } else { Self::definite(550, "5.4.4", text) }
+        let text = format!(
+            "Host or domain name not found. Name service error for name={name} type={kind}: {why}"
+        );
+        if error.is_transient() {
+            Self::unknown("4.4.3", text)
+        } else {
+            Self::definite(550, "5.4.4", text)
+        }
     }
 }
 
@@ -90,13 +97,19 @@ fn is_local(address: IpAddr) -> bool {
 }
 
 /// Finds the addresses to try, best first, at most [`ADDRESS_LIMIT`] of them.
-pub async fn find(route: &SmtpRoute, own: &Own<'_>, names: &dyn Names) -> Result<Vec<Target>, Nowhere> {
+pub async fn find(
+    route: &SmtpRoute,
+    own: &Own<'_>,
+    names: &dyn Names,
+) -> Result<Vec<Target>, Nowhere> {
     let (host, mx) = match literal(&route.host) {
         Literal::Address(address) => return at(&address.to_string(), [address], route, own),
         Literal::Host(host) => (host, false),
         Literal::None => (&*route.host, route.mx),
     };
-    let Some(name) = ascii_name(host) else { return Err(Nowhere::dns(host, "MX", DnsError::InvalidName)) };
+    let Some(name) = ascii_name(host) else {
+        return Err(Nowhere::dns(host, "MX", DnsError::InvalidName));
+    };
     if mx {
         match names.mail_exchangers(&name).await {
             Ok(exchangers) if !exchangers.is_empty() => {
@@ -158,7 +171,9 @@ fn loops(name: &str) -> Nowhere {
 /// There are addresses, but none that can be connected to.
 fn unusable(host: &str, route: &SmtpRoute) -> Nowhere {
     let text = match route.source {
-        Some(source) => format!("{host} has no address that can be reached from the source address {source}"),
+        Some(source) => {
+            format!("{host} has no address that can be reached from the source address {source}")
+        }
         None => format!("{host} has no valid address"),
     };
     Nowhere::unknown("4.4.4", text)
@@ -173,15 +188,22 @@ async fn exchange(
     names: &dyn Names,
 ) -> Result<Vec<Target>, Nowhere> {
     if exchangers.iter().all(|(_, host)| host == ".") {
-        return Err(Nowhere::definite(556, "5.1.10", format!("Domain {domain} does not accept mail (nullMX)")));
+        return Err(Nowhere::definite(
+            556,
+            "5.1.10",
+            format!("Domain {domain} does not accept mail (nullMX)"),
+        ));
     }
     let mut found: Vec<Target> = Vec::new();
     let mut trouble = None;
     let mut ourselves = None;
     let best = exchangers.iter().find(|(_, host)| host != ".").map(|(preference, _)| *preference);
-    for (preference, host) in exchangers.into_iter().filter(|(_, host)| host != ".").take(HOST_LIMIT) {
+    for (preference, host) in
+        exchangers.into_iter().filter(|(_, host)| host != ".").take(HOST_LIMIT)
+    {
         if ourselves.is_some_and(|own| preference >= own)
-            || found.len() >= ADDRESS_LIMIT && found.last().is_some_and(|last| last.preference < preference)
+            || found.len() >= ADDRESS_LIMIT
+                && found.last().is_some_and(|last| last.preference < preference)
         {
             break;
         }
@@ -215,27 +237,41 @@ async fn exchange(
         }
     }
     if found.is_empty() {
-        // As Postfix's smtp_defer_if_no_mx_address_found: a slip in the DNS of the destination is soon mended.
-        let text = trouble.map_or_else(|| format!("no MX host for {domain} has a valid address"), |one| one.reply.text);
+        // As Postfix's smtp_defer_if_no_mx_address_found: a slip in the DNS of the destination is
+        // soon mended.
+        let text = trouble.map_or_else(
+            || format!("no MX host for {domain} has a valid address"),
+            |one| one.reply.text,
+        );
         return Err(Nowhere::unknown("4.4.4", text));
     }
     Ok(choose(found))
 }
 
 /// The addresses of a host that can be connected to from where the route says.
-fn usable(host: &str, preference: u16, addresses: impl IntoIterator<Item = IpAddr>, route: &SmtpRoute) -> Vec<Target> {
+fn usable(
+    host: &str,
+    preference: u16,
+    addresses: impl IntoIterator<Item = IpAddr>,
+    route: &SmtpRoute,
+) -> Vec<Target> {
     addresses
         .into_iter()
         .map(|address| address.to_canonical())
         // Connecting to the unspecified address would reach this host.
         .filter(|address| !address.is_unspecified() && !address.is_multicast())
         .filter(|address| route.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4()))
-        .map(|address| Target { host: host.to_owned(), address: SocketAddr::new(address, route.port), preference })
+        .map(|address| Target {
+            host: host.to_owned(),
+            address: SocketAddr::new(address, route.port),
+            preference,
+        })
         .collect()
 }
 
-/// In order of preference, shuffled among equals, and no more than are tried: both kinds of addresses, where there are both, so
-/// that a host without one kind still reaches the destination (Postfix's `smtp_balance_inet_protocols`).
+/// In order of preference, shuffled among equals, and no more than are tried: both kinds of
+/// addresses, where there are both, so that a host without one kind still reaches the destination
+/// (Postfix's `smtp_balance_inet_protocols`).
 fn choose(mut found: Vec<Target>) -> Vec<Target> {
     // Without randomness the order is that of the DNS, which is random enough.
     found.sort_by_cached_key(|target| (target.preference, getrandom::u64().unwrap_or(0)));

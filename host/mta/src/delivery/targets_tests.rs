@@ -9,7 +9,11 @@ fn to(host: &str) -> SmtpRoute {
     SmtpRoute { host: host.into(), port: 25, mx: true, source: None }
 }
 
-async fn find_from(route: &SmtpRoute, names: &Told, listening: &[&str]) -> Result<Vec<Target>, Nowhere> {
+async fn find_from(
+    route: &SmtpRoute,
+    names: &Told,
+    listening: &[&str],
+) -> Result<Vec<Target>, Nowhere> {
     let listening: Vec<SocketAddr> = listening.iter().map(|text| text.parse().unwrap()).collect();
     find(route, &Own { hostname: "mx.here.example", listening: &listening }, names).await
 }
@@ -43,7 +47,9 @@ async fn by_preference_and_equals_shuffled() {
 
 #[tokio::test]
 async fn the_implicit_mx() {
-    let names = Told::default().at("a.example", &["192.0.2.1", "2001:db8::1"]).mx("b.example", &[(1, "a.example")]);
+    let names = Told::default()
+        .at("a.example", &["192.0.2.1", "2001:db8::1"])
+        .mx("b.example", &[(1, "a.example")]);
     let mut targets = found(&to("a.example"), &names).await;
     targets.sort();
     assert_eq!(targets, ["a.example 192.0.2.1:25", "a.example [2001:db8::1]:25"]);
@@ -54,7 +60,8 @@ async fn the_implicit_mx() {
 
 #[tokio::test]
 async fn literals() {
-    let names = Told::default().at("host.example", &["192.0.2.7"]).mx("host.example", &[(1, "no.example")]);
+    let names =
+        Told::default().at("host.example", &["192.0.2.7"]).mx("host.example", &[(1, "no.example")]);
     for (host, target) in [
         ("[192.0.2.1]", "192.0.2.1 192.0.2.1:25"),
         ("192.0.2.1", "192.0.2.1 192.0.2.1:25"),
@@ -87,14 +94,36 @@ async fn definite_answers_fail_and_trouble_waits() {
         .mx("unspecified.example", &[(1, "zero.example")])
         .at("zero.example", &["0.0.0.0"]);
     let name_error = |name, kind, why| {
-        format!("Host or domain name not found. Name service error for name={name} type={kind}: {why}")
+        format!(
+            "Host or domain name not found. Name service error for name={name} type={kind}: {why}"
+        )
     };
     for (host, code, text, definite) in [
-        ("null.example", "556 5.1.10", "Domain null.example does not accept mail (nullMX)".to_owned(), true),
+        (
+            "null.example",
+            "556 5.1.10",
+            "Domain null.example does not accept mail (nullMX)".to_owned(),
+            true,
+        ),
         ("none.example", "550 5.4.4", name_error("none.example", "MX", "Host not found"), true),
-        ("trouble.example", "450 4.4.3", name_error("trouble.example", "MX", "Host not found, try again"), false),
-        ("slow.example", "450 4.4.3", name_error("slow.example", "MX", "Host not found, try again"), false),
-        ("half.example", "450 4.4.3", name_error("half.example", "A", "Host not found, try again"), false),
+        (
+            "trouble.example",
+            "450 4.4.3",
+            name_error("trouble.example", "MX", "Host not found, try again"),
+            false,
+        ),
+        (
+            "slow.example",
+            "450 4.4.3",
+            name_error("slow.example", "MX", "Host not found, try again"),
+            false,
+        ),
+        (
+            "half.example",
+            "450 4.4.3",
+            name_error("half.example", "A", "Host not found, try again"),
+            false,
+        ),
         (
             "empty.example",
             "550 5.4.4",
@@ -105,15 +134,24 @@ async fn definite_answers_fail_and_trouble_waits() {
         ("unspecified.example", "450 4.4.4", "zero.example has no valid address".to_owned(), false),
         ("not a domain", "550 5.1.2", "\"not a domain\" is not a domain name".to_owned(), true),
     ] {
-        assert_eq!(refused(find_from(&to(host), &names, &[]).await), (format!("{code} {text}"), definite));
+        assert_eq!(
+            refused(find_from(&to(host), &names, &[]).await),
+            (format!("{code} {text}"), definite)
+        );
     }
 }
 
 #[tokio::test]
 async fn our_own_place_cuts_the_list() {
     let names = Told::default()
-        .mx("backup.example", &[(10, "primary.example"), (20, "mx.here.example"), (30, "other.example")])
-        .mx("by-address.example", &[(10, "primary.example"), (20, "alias.example"), (20, "other.example")])
+        .mx(
+            "backup.example",
+            &[(10, "primary.example"), (20, "mx.here.example"), (30, "other.example")],
+        )
+        .mx(
+            "by-address.example",
+            &[(10, "primary.example"), (20, "alias.example"), (20, "other.example")],
+        )
         .mx("ours.example", &[(10, "mx.here.example"), (20, "other.example")])
         .mx("lost.example", &[(10, "gone.example"), (20, "mx.here.example")])
         .at("primary.example", &["192.0.2.1"])
@@ -128,7 +166,10 @@ async fn our_own_place_cuts_the_list() {
     }
     for host in ["ours.example", "mx.here.example", "alias.example", "[127.0.0.1]"] {
         let (reply, definite) = refused(find_from(&to(host), &names, &listening).await);
-        assert!(reply.starts_with("554 5.4.6 mail for ") && reply.ends_with(" loops back to myself"), "{reply}");
+        assert!(
+            reply.starts_with("554 5.4.6 mail for ") && reply.ends_with(" loops back to myself"),
+            "{reply}"
+        );
         assert!(definite);
     }
     let (reply, _) = refused(find_from(&to("lost.example"), &names, &listening).await);
@@ -155,5 +196,8 @@ async fn a_few_addresses_of_both_kinds() {
     assert_eq!(targets.iter().filter(|target| target.address.is_ipv4()).count(), 2);
     let route = SmtpRoute { source: Some("192.0.2.99".parse().unwrap()), ..to("many.example") };
     let targets = find_from(&route, &names, &[]).await.unwrap();
-    assert!(targets.len() == 2 && targets.iter().all(|target| target.address.is_ipv4()), "{targets:?}");
+    assert!(
+        targets.len() == 2 && targets.iter().all(|target| target.address.is_ipv4()),
+        "{targets:?}"
+    );
 }

@@ -63,7 +63,12 @@ async fn resolver(zone: Zone) -> (Resolver, Arc<Mutex<Vec<String>>>) {
 fn reply(question: &[u8], zone: Zone, udp: bool, asked: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
     let question = Message::from_vec(question).unwrap();
     let query = question.queries[0].clone();
-    asked.lock().push(format!("{} {} {}", if udp { "udp" } else { "tcp" }, query.name(), query.query_type()));
+    asked.lock().push(format!(
+        "{} {} {}",
+        if udp { "udp" } else { "tcp" },
+        query.name(),
+        query.query_type()
+    ));
     let mut answer = Message::response(question.id, question.op_code);
     answer.metadata.message_type = MessageType::Response;
     answer.metadata.recursion_available = true;
@@ -102,28 +107,45 @@ async fn records_come_as_policy_and_delivery_know_them() {
             RData::MX(MX::new(20, name("Second.Example."))),
             RData::MX(MX::new(10, name("first.example."))),
         ]),
-        ("null.example.", RecordType::MX) => Answer::Records(vec![RData::MX(MX::new(0, Name::root()))]),
+        ("null.example.", RecordType::MX) => {
+            Answer::Records(vec![RData::MX(MX::new(0, Name::root()))])
+        }
         ("a.example.", RecordType::TXT) => Answer::Records(vec![
             RData::TXT(TXT::from_bytes(vec![b"v=spf1 ", b"-all"])),
             RData::TXT(TXT::from_bytes(vec![b"\xff"])),
         ]),
-        ("a.example.", RecordType::NS) => Answer::Records(vec![RData::NS(NS(name("NS.a.example.")))]),
-        ("1.2.0.192.in-addr.arpa.", RecordType::PTR) => Answer::Records(vec![RData::PTR(PTR(name("A.example.")))]),
-        ("xn--mnchen-3ya.example.", RecordType::A) => Answer::Records(vec![RData::A(A::new(192, 0, 2, 2))]),
+        ("a.example.", RecordType::NS) => {
+            Answer::Records(vec![RData::NS(NS(name("NS.a.example.")))])
+        }
+        ("1.2.0.192.in-addr.arpa.", RecordType::PTR) => {
+            Answer::Records(vec![RData::PTR(PTR(name("A.example.")))])
+        }
+        ("xn--mnchen-3ya.example.", RecordType::A) => {
+            Answer::Records(vec![RData::A(A::new(192, 0, 2, 2))])
+        }
         (_, _) => Answer::Code(ResponseCode::NXDomain),
     })
     .await;
     let mut addresses = resolver.addresses("A.example.").await.unwrap();
     addresses.sort();
-    assert_eq!(addresses, ["192.0.2.1".parse::<std::net::IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
+    assert_eq!(
+        addresses,
+        ["192.0.2.1".parse::<std::net::IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]
+    );
     let exchangers = resolver.mail_exchangers("a.example").await.unwrap();
     let exchangers: Vec<_> = exchangers.iter().map(|one| (one.preference, &*one.host)).collect();
     assert_eq!(exchangers, [(10, "first.example"), (20, "second.example")]);
     assert_eq!(resolver.mail_exchangers("null.example").await.unwrap()[0].host, ".");
-    assert_eq!(resolver.texts("a.example").await.unwrap(), [b"v=spf1 -all".to_vec(), b"\xff".to_vec()]);
+    assert_eq!(
+        resolver.texts("a.example").await.unwrap(),
+        [b"v=spf1 -all".to_vec(), b"\xff".to_vec()]
+    );
     assert_eq!(resolver.name_servers("a.example").await.unwrap(), ["ns.a.example"]);
     assert_eq!(resolver.names_of("192.0.2.1".parse().unwrap()).await.unwrap(), ["a.example"]);
-    assert_eq!(resolver.names_of("::ffff:192.0.2.1".parse().unwrap()).await.unwrap(), ["a.example"]);
+    assert_eq!(
+        resolver.names_of("::ffff:192.0.2.1".parse().unwrap()).await.unwrap(),
+        ["a.example"]
+    );
     assert_eq!(resolver.addresses("münchen.example").await.unwrap().len(), 1);
     // Kept, so not asked again.
     let before = asked.lock().len();
@@ -164,12 +186,16 @@ async fn only_what_a_server_says_is_absence() {
     }
     assert_eq!(resolver.addresses("half.example").await.unwrap().len(), 1);
     assert_eq!(resolver.addresses("doubt.example").await, Err(DnsError::ServerFailure));
-    assert!(asked.lock().iter().all(|line| line.contains(".example. ")), "a search domain took part: {asked:?}");
+    assert!(
+        asked.lock().iter().all(|line| line.contains(".example. ")),
+        "a search domain took part: {asked:?}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_too_long_for_udp_comes_by_tcp() {
-    let (resolver, asked) = resolver(|_, _| Answer::Long(vec![RData::TXT(TXT::from_bytes(vec![b"long"]))])).await;
+    let (resolver, asked) =
+        resolver(|_, _| Answer::Long(vec![RData::TXT(TXT::from_bytes(vec![b"long"]))])).await;
     assert_eq!(resolver.texts("a.example").await.unwrap(), [b"long"]);
     assert_eq!(*asked.lock(), ["udp a.example. TXT", "tcp a.example. TXT"]);
 }
@@ -178,7 +204,10 @@ async fn what_is_too_long_for_udp_comes_by_tcp() {
 fn names_as_the_dns_has_them() {
     assert_eq!(ascii_name("Sulfura.VIA.ecp.fr.").as_deref(), Some("sulfura.via.ecp.fr"));
     assert_eq!(ascii_name("_dmarc.example").as_deref(), Some("_dmarc.example"));
-    assert_eq!(ascii_name("1/26.2.0.192.in-addr.arpa").as_deref(), Some("1/26.2.0.192.in-addr.arpa"));
+    assert_eq!(
+        ascii_name("1/26.2.0.192.in-addr.arpa").as_deref(),
+        Some("1/26.2.0.192.in-addr.arpa")
+    );
     assert_eq!(ascii_name(&"a".repeat(64)), None);
     assert_eq!(ascii_name(&"a.".repeat(130)), None);
 }

@@ -53,8 +53,9 @@ impl Folder {
     }
 
     fn open(&self) -> Result<Dir, FileError> {
-        Dir::open_ambient_dir(&self.settings.path, ambient_authority())
-            .map_err(|error| FileError::Unavailable(format!("{}: {error}", self.settings.path.display())))
+        Dir::open_ambient_dir(&self.settings.path, ambient_authority()).map_err(|error| {
+            FileError::Unavailable(format!("{}: {error}", self.settings.path.display()))
+        })
     }
 
     /// At most so many bytes of a file from this offset.
@@ -85,7 +86,10 @@ impl Folder {
             path => dir.metadata(path),
         };
         let metadata = metadata.map_err(|error| failure(&error))?;
-        let modified = metadata.modified().ok().and_then(|time| time.into_std().duration_since(UNIX_EPOCH).ok());
+        let modified = metadata
+            .modified()
+            .ok()
+            .and_then(|time| time.into_std().duration_since(UNIX_EPOCH).ok());
         Ok(FileInfo {
             size: metadata.len(),
             modified: modified.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0),
@@ -95,14 +99,16 @@ impl Folder {
 
     /// The first names after this one.
     pub fn list(&self, path: &str, after: Option<&str>) -> Result<Vec<String>, FileError> {
-        let entries = self.open()?.read_dir(checked_folder(path)?).map_err(|error| failure(&error))?;
+        let entries =
+            self.open()?.read_dir(checked_folder(path)?).map_err(|error| failure(&error))?;
         let mut names = BTreeSet::new();
         for (number, entry) in entries.enumerate() {
             if number as u64 >= ENTRIES {
                 return Err(FileError::TooLarge);
             }
             let entry = entry.map_err(|error| failure(&error))?;
-            // What has no name that a plugin could say isn't told, nor what is neither file nor folder.
+            // What has no name that a plugin could say isn't told, nor what is neither file nor
+            // folder.
             let Ok(mut name) = entry.file_name().into_string() else { continue };
             let kind = entry.file_type().map_err(|error| failure(&error))?;
             if !is_part(&name) || !(kind.is_dir() || kind.is_file()) {
@@ -161,7 +167,10 @@ impl Folder {
         let size = dir.symlink_metadata(path).map_err(|error| failure(&error))?.len();
         dir.remove_file(path).map_err(|error| failure(&error))?;
         if let Some(used) = &mut *used {
-            *used = Used { bytes: used.bytes.saturating_sub(size), files: used.files.saturating_sub(1) };
+            *used = Used {
+                bytes: used.bytes.saturating_sub(size),
+                files: used.files.saturating_sub(1),
+            };
         }
         Ok(())
     }
@@ -179,7 +188,8 @@ fn open_file(dir: &Dir, path: &str) -> Result<(File, Metadata), FileError> {
 
 /// Writes beside the file, and moves it there when it is whole and on the disk.
 fn put(dir: &Dir, path: &str, content: &[u8]) -> io::Result<()> {
-    let (folder, name) = path.rsplit_once('/').map_or((None, path), |(folder, name)| (Some(folder), name));
+    let (folder, name) =
+        path.rsplit_once('/').map_or((None, path), |(folder, name)| (Some(folder), name));
     let opened = folder.map(|folder| dir.open_dir(folder)).transpose()?;
     let folder = opened.as_ref().unwrap_or(dir);
     // What a crash left is in the way of nobody but of us.
@@ -225,7 +235,11 @@ fn is_part(part: &str) -> bool {
 
 /// The path of a file: relative, in parts.
 fn checked(path: &str) -> Result<&str, FileError> {
-    if path.len() <= PATH && path.split('/').all(is_part) { Ok(path) } else { Err(FileError::InvalidPath) }
+    if path.len() <= PATH && path.split('/').all(is_part) {
+        Ok(path)
+    } else {
+        Err(FileError::InvalidPath)
+    }
 }
 
 /// The same for a folder, which may be the whole one and may end in a slash.

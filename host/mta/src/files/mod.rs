@@ -1,7 +1,8 @@
 //! Folders of files that plugins may be granted, by name.
 //!
-//! A path never leads out of its folder, whatever links lie there: cap-std sees to that, with the system's help. What is written takes the
-//! place of what was there as a whole. Files are read and written on threads of their own, so many at once, since a disk may be slow.
+//! A path never leads out of its folder, whatever links lie there: cap-std sees to that, with the
+//! system's help. What is written takes the place of what was there as a whole. Files are read and
+//! written on threads of their own, so many at once, since a disk may be slow.
 
 mod folder;
 #[cfg(test)]
@@ -30,12 +31,19 @@ impl Folders {
     /// Takes over from the configuration before what stays the same: what is known of its size.
     pub fn new(wanted: &BTreeMap<String, config::Folder>, before: Option<&Self>) -> Self {
         let kept = |name: &str, settings: &config::Folder| {
-            before.and_then(|before| before.folders.get(name)).filter(|folder| folder.is(settings)).cloned()
+            before
+                .and_then(|before| before.folders.get(name))
+                .filter(|folder| folder.is(settings))
+                .cloned()
         };
         let folder = |(name, settings): (&String, &config::Folder)| {
-            (name.clone(), kept(name, settings).unwrap_or_else(|| Arc::new(Folder::new(settings.clone()))))
+            (
+                name.clone(),
+                kept(name, settings).unwrap_or_else(|| Arc::new(Folder::new(settings.clone()))),
+            )
         };
-        let turns = before.map_or_else(|| Arc::new(Semaphore::new(AT_ONCE)), |before| before.turns.clone());
+        let turns =
+            before.map_or_else(|| Arc::new(Semaphore::new(AT_ONCE)), |before| before.turns.clone());
         Self { folders: wanted.iter().map(folder).collect(), turns }
     }
 
@@ -49,7 +57,8 @@ impl Folders {
             let Some(found) = self.folders.get(folder).cloned() else {
                 return Err(FileError::UnknownFolder(folder.to_owned()));
             };
-            // It is never closed, so that this is no error. The turn lasts as long as the work, even if nobody waits for it any more.
+            // It is never closed, so that this is no error. The turn lasts as long as the work,
+            // even if nobody waits for it any more.
             let turn = self.turns.clone().acquire_owned().await;
             let work = move || {
                 let _turn = turn;
@@ -67,7 +76,13 @@ impl Files for Folders {
         self.folders.contains_key(name)
     }
 
-    fn read<'a>(&'a self, folder: &'a str, path: &'a str, offset: u64, length: usize) -> FileAnswer<'a, Vec<u8>> {
+    fn read<'a>(
+        &'a self,
+        folder: &'a str,
+        path: &'a str,
+        offset: u64,
+        length: usize,
+    ) -> FileAnswer<'a, Vec<u8>> {
         let path = path.to_owned();
         self.work(folder, move |folder| folder.read(&path, offset, length))
     }
@@ -77,7 +92,12 @@ impl Files for Folders {
         self.work(folder, move |folder| folder.info(&path))
     }
 
-    fn list<'a>(&'a self, folder: &'a str, path: &'a str, after: Option<&'a str>) -> FileAnswer<'a, Vec<String>> {
+    fn list<'a>(
+        &'a self,
+        folder: &'a str,
+        path: &'a str,
+        after: Option<&'a str>,
+    ) -> FileAnswer<'a, Vec<String>> {
         let (path, after) = (path.to_owned(), after.map(str::to_owned));
         self.work(folder, move |folder| folder.list(&path, after.as_deref()))
     }

@@ -45,20 +45,25 @@ impl Place {
 
 #[tokio::test]
 async fn files_are_read_by_ranges_and_listed_in_order() {
-    let place = Place::new().with("b", "0123456789").with("a", "").with("sub/c", "").with(".hidden", "");
+    let place =
+        Place::new().with("b", "0123456789").with("a", "").with("sub/c", "").with(".hidden", "");
     assert_eq!(place.read("b").await.unwrap(), "0123456789");
     assert_eq!(place.folders.read("lists", "b", 8, 5).await.unwrap(), b"89");
     assert_eq!(place.folders.read("lists", "b", 99, 5).await.unwrap(), b"");
     let info = place.folders.info("lists", "b").await.unwrap();
     assert!(info.size == 10 && !info.is_folder && info.modified > 1_700_000_000_000, "{info:?}");
     assert!(place.folders.info("lists", "").await.unwrap().is_folder);
-    let list = async |path: &str, after: Option<&str>| place.folders.list("lists", path, after).await;
+    let list =
+        async |path: &str, after: Option<&str>| place.folders.list("lists", path, after).await;
     assert_eq!(list("", None).await.unwrap(), ["a", "b", "sub/"]);
     assert_eq!(list("", Some("a")).await.unwrap(), ["b", "sub/"]);
     assert_eq!(list("sub/", None).await.unwrap(), ["c"]);
     assert_eq!(place.read("none").await, Err(FileError::NotFound));
     assert_eq!(list("none", None).await, Err(FileError::NotFound));
-    assert_eq!(place.folders.read("other", "a", 0, 1).await, Err(FileError::UnknownFolder("other".into())));
+    assert_eq!(
+        place.folders.read("other", "a", 0, 1).await,
+        Err(FileError::UnknownFolder("other".into()))
+    );
 }
 
 #[tokio::test]
@@ -104,7 +109,14 @@ async fn no_path_leads_out_of_its_folder() {
     place.folders.remove("lists", "absolute").await.unwrap();
     assert!(Path::new(&secret).exists() && !place.path("absolute").exists());
     // A pipe without a writer holds up nobody.
-    rustix::fs::mknodat(rustix::fs::CWD, place.path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        place.path("pipe"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
     assert_eq!(place.read("pipe").await, Err(FileError::InvalidPath));
     assert_eq!(place.read("sub").await, Err(FileError::InvalidPath));
 }
@@ -117,7 +129,8 @@ async fn what_is_written_is_bounded_and_whole() {
     place.write("a", "new").await.unwrap();
     assert_eq!(place.read("a").await.unwrap(), "new");
     assert_eq!(place.write("sub/a", "x").await, Err(FileError::NotFound));
-    // Ten of a hundred bytes are all that there may be, what was there before included; the same again changes nothing.
+    // Ten of a hundred bytes are all that there may be, what was there before included; the same
+    // again changes nothing.
     place.folders.remove("lists", "a").await.unwrap();
     let full = "x".repeat(100);
     for number in 0..10 {

@@ -1,7 +1,7 @@
 //! One attempt, from the batch to the committed outcome.
 //!
-//! Whatever is uncertain is a deferral. Bounces are stored in the same commit as the outcomes that cause them, so that a sender is
-//! told once, whenever the process dies.
+//! Whatever is uncertain is a deferral. Bounces are stored in the same commit as the outcomes that
+//! cause them, so that a sender is told once, whenever the process dies.
 
 use std::sync::Arc;
 
@@ -34,7 +34,8 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
     } else {
         let recipients: Vec<&Recipient> = recipients.iter().collect();
         let sender = recipients.first().and_then(|first| sender(&message, first));
-        let attempt = Attempt { message: &message, sender, recipients: &recipients, route: &batch.route };
+        let attempt =
+            Attempt { message: &message, sender, recipients: &recipients, route: &batch.route };
         let attempted = parts.deliverer.attempt(&attempt).await;
         (attempted.outcomes, attempted.reached)
     };
@@ -47,7 +48,9 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
         .iter()
         .zip(&recipients)
         .filter_map(|(outcome, recipient)| match &outcome.what {
-            What::Deferred { next_try, .. } => Some((Arc::from(recipient.address.domain()), *next_try)),
+            What::Deferred { next_try, .. } => {
+                Some((Arc::from(recipient.address.domain()), *next_try))
+            }
             What::Done => None,
         })
         .collect();
@@ -76,7 +79,8 @@ pub fn untried(batch: &Batch) -> Finished {
 
 /// The message, and those of the batch's recipients that are still there.
 async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>)> {
-    let wanted = |recipient: &&Recipient| batch.recipients.iter().any(|(id, _)| *id == recipient.id);
+    let wanted =
+        |recipient: &&Recipient| batch.recipients.iter().any(|(id, _)| *id == recipient.id);
     if let Some(kept) = &batch.kept {
         let recipients = kept.message.recipients.iter().filter(wanted).cloned().collect();
         return Some((Message { recipients: Vec::new(), ..kept.message.clone() }, recipients));
@@ -85,8 +89,10 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
     match parts.spool.load(batch.message, Some(ids)).await {
         Ok(Some(mut message)) => {
             let recipients: Vec<Recipient> = std::mem::take(&mut message.recipients);
-            let due: Vec<Recipient> =
-                recipients.into_iter().filter(|one| one.state == facteur_spool::State::Queued).collect();
+            let due: Vec<Recipient> = recipients
+                .into_iter()
+                .filter(|one| one.state == facteur_spool::State::Queued)
+                .collect();
             (!due.is_empty()).then_some((message, due))
         }
         Ok(None) => None,
@@ -111,7 +117,8 @@ struct Settled {
     redirected: Vec<NewRecipient>,
 }
 
-/// What each outcome means for the store, and one log line each. Plugins hear of those that were really tried.
+/// What each outcome means for the store, and one log line each. Plugins hear of those that were
+/// really tried.
 async fn settle(
     parts: &Parts,
     message: &Message,
@@ -126,7 +133,8 @@ async fn settle(
     for (recipient, outcome) in recipients.iter().zip(outcomes) {
         let mut decided = fate::planned(&parts.backoff, message, recipient, outcome, now);
         if asking {
-            decided = fate::advised(&policy, &parts.backoff, message, recipient, decided, now).await;
+            decided =
+                fate::advised(&policy, &parts.backoff, message, recipient, decided, now).await;
         }
         let (status, action) = match &decided.fate {
             Fate::Delivered(Duty::Delivered) => ("sent", Some(Action::Delivered)),
@@ -157,12 +165,24 @@ async fn settle(
 }
 
 /// One line, and one record of what was decided, for each recipient of each attempt.
-fn log(parts: &Parts, message: &Message, recipient: &Recipient, status: &str, decided: &fate::Decided, now: Timestamp) {
+fn log(
+    parts: &Parts,
+    message: &Message,
+    recipient: &Recipient,
+    status: &str,
+    decided: &fate::Decided,
+    now: Timestamp,
+) {
     let (reply, remote) = (&decided.reply, decided.remote.as_deref());
     if parts.decisions.is_on() {
         let by = remote.map_or_else(String::new, |remote| format!(" ({remote})"));
         let outcome = format!("{status}{by}: {reply}");
-        parts.decisions.keep(Record::delivery(message.queue_id, &recipient.address, decided.steps.clone(), outcome));
+        parts.decisions.keep(Record::delivery(
+            message.queue_id,
+            &recipient.address,
+            decided.steps.clone(),
+            outcome,
+        ));
     }
     let delay = now.0.saturating_sub(message.received_at.0);
     tracing::info!(
@@ -177,18 +197,27 @@ fn log(parts: &Parts, message: &Message, recipient: &Recipient, status: &str, de
     );
 }
 
-/// Commits outcomes, bounces and redirections, and hands what is new to the queue. False: nothing was recorded.
+/// Commits outcomes, bounces and redirections, and hands what is new to the queue. False: nothing
+/// was recorded.
 async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settled) -> bool {
     let sender = settled.news.first().and_then(|news| sender(message, &news.recipient)).cloned();
-    let notice =
-        match bounce::notice(&parts.spool, &parts.lives.load_full(), message, sender.as_ref(), &settled.news).await {
-            Ok(notice) => notice,
-            Err(error) => {
-                // Nothing is recorded: the recipients are tried again, and a duplicate is better than a loss.
-                tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
-                return false;
-            }
-        };
+    let notice = match bounce::notice(
+        &parts.spool,
+        &parts.lives.load_full(),
+        message,
+        sender.as_ref(),
+        &settled.news,
+    )
+    .await
+    {
+        Ok(notice) => notice,
+        Err(error) => {
+            // Nothing is recorded: the recipients are tried again, and a duplicate is better
+            // than a loss.
+            tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
+            return false;
+        }
+    };
     let redirected = match redirect::message(&parts.spool, message, settled.redirected).await {
         Ok(redirected) => redirected,
         Err(error) => {
@@ -208,8 +237,10 @@ async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settle
             true
         }
         Err(error) => {
-            // If the spool has failed the program is ending, and the recipients are tried again after the restart.
-            tracing::error!(id = %message.queue_id, %error, "the outcome isn't recorded: it is tried again");
+            // If the spool has failed the program is ending, and the recipients are tried again
+            // after the restart.
+            tracing::error!(id = %message.queue_id, %error, "the outcome isn't recorded: it is \
+             tried again");
             false
         }
     }

@@ -1,7 +1,7 @@
 //! When a deferred recipient is tried again, and when it is given up: Postfix's rule.
 //!
-//! The wait is as long as the message has been in the queue, but never under the minimal and never over the maximal backoff: so
-//! it doubles by itself.
+//! The wait is as long as the message has been in the queue, but never under the minimal and never
+//! over the maximal backoff: so it doubles by itself.
 
 use std::time::Duration;
 
@@ -22,7 +22,12 @@ pub struct Backoff {
 
 impl Backoff {
     /// When to try again. None: its time is over.
-    pub fn next_try(&self, received_at: Timestamp, now: Timestamp, null_sender: bool) -> Option<Timestamp> {
+    pub fn next_try(
+        &self,
+        received_at: Timestamp,
+        now: Timestamp,
+        null_sender: bool,
+    ) -> Option<Timestamp> {
         if now >= self.end(received_at, null_sender) {
             return None;
         }

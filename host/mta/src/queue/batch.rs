@@ -20,7 +20,8 @@ pub enum Destination {
     Internal,
 }
 
-/// A message that is kept in memory from its arrival to its first attempt, and the memory it is allowed.
+/// A message that is kept in memory from its arrival to its first attempt, and the memory it is
+/// allowed.
 #[derive(Debug)]
 pub struct Kept {
     /// With all its recipients.
@@ -44,7 +45,8 @@ pub struct Batch {
     pub kept: Option<Arc<Kept>>,
 }
 
-/// Asks for the route of each of these recipients, and puts together those that go together, at most `size` at a time.
+/// Asks for the route of each of these recipients, and puts together those that go together, at
+/// most `size` at a time.
 pub async fn batches(
     policy: &Arc<Policy>,
     decisions: &Decisions,
@@ -79,7 +81,12 @@ pub async fn batches(
     made
 }
 
-async fn route(policy: &Arc<Policy>, decisions: &Decisions, message: &Message, recipient: &Recipient) -> Route {
+async fn route(
+    policy: &Arc<Policy>,
+    decisions: &Decisions,
+    message: &Message,
+    recipient: &Recipient,
+) -> Route {
     if let Some(reply) = &recipient.refusal {
         return Route::Error(reply.clone());
     }
@@ -100,7 +107,12 @@ async fn route(policy: &Arc<Policy>, decisions: &Decisions, message: &Message, r
     };
     let steps = story.take();
     if steps.iter().any(|step| step.plugin.is_some()) {
-        decisions.keep(Record::delivery(message.queue_id, &recipient.address, steps, format!("next: {route}")));
+        decisions.keep(Record::delivery(
+            message.queue_id,
+            &recipient.address,
+            steps,
+            format!("next: {route}"),
+        ));
     }
     route
 }

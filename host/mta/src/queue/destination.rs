@@ -1,8 +1,8 @@
 //! One destination: what waits for it, how much is under way, whether it is dead.
 //!
-//! Slow start as in Postfix's queue manager: concurrency begins at a few, grows by one with each success, shrinks by one
-//! each time the destination can't be reached; at none the destination is dead for a while, and what waits is deferred
-//! without being tried.
+//! Slow start as in Postfix's queue manager: concurrency begins at a few, grows by one with each
+//! success, shrinks by one each time the destination can't be reached; at none the destination is
+//! dead for a while, and what waits is deferred without being tried.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -32,7 +32,8 @@ pub struct State {
 impl State {
     /// Whether another attempt may start.
     pub fn may_start(&self, initial: usize) -> bool {
-        !self.ready.is_empty() && self.running < self.concurrency.max(if self.concurrency == 0 { initial } else { 1 })
+        !self.ready.is_empty()
+            && self.running < self.concurrency.max(if self.concurrency == 0 { initial } else { 1 })
     }
 
     /// The destination answered.

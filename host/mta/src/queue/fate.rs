@@ -1,7 +1,8 @@
 //! What follows from an outcome: what the host plans, and what a plugin advises in its place.
 //!
-//! Advice changes what is recorded, never whether something is: each recipient has one fate, and what can't be followed (too late, too often, nobody
-//! there) leaves what was planned. A redirection that can't be resolved now makes the recipient wait.
+//! Advice changes what is recorded, never whether something is: each recipient has one fate, and
+//! what can't be followed (too late, too often, nobody there) leaves what was planned. A
+//! redirection that can't be resolved now makes the recipient wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use crate::intake;
 
 /// The shortest wait that a plugin may ask for: less would be a busy loop.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// How often a message may be redirected on its way to one recipient: two plugins, or two sites, that send it to each other end it so.
+/// How often a message may be redirected on its way to one recipient: two plugins, or two sites,
+/// that send it to each other end it so.
 const REDIRECTIONS: u32 = 5;
 /// What one redirection may become; as many as an alias may.
 const REDIRECTED_AT_MOST: usize = 1_000;
@@ -64,13 +66,17 @@ pub fn planned(
     let (fate, reply, remote) = match outcome {
         Outcome::Delivered { reply, remote, duty } => (Fate::Delivered(duty), reply, remote),
         Outcome::Failed { reply, remote } => (Fate::Failed, reply, remote),
-        Outcome::Deferred { reply, remote } => (waiting(backoff, message, recipient, now), reply, remote),
+        Outcome::Deferred { reply, remote } => {
+            (waiting(backoff, message, recipient, now), reply, remote)
+        }
     };
     Decided { fate, reply, remote, quiet: false, steps: Vec::new() }
 }
 
 fn waiting(backoff: &Backoff, message: &Message, recipient: &Recipient, now: Timestamp) -> Fate {
-    backoff.next_try(message.received_at, now, is_from_nobody(message, recipient)).map_or(Fate::Expired, Fate::Deferred)
+    backoff
+        .next_try(message.received_at, now, is_from_nobody(message, recipient))
+        .map_or(Fate::Expired, Fate::Deferred)
 }
 
 fn is_from_nobody(message: &Message, recipient: &Recipient) -> bool {
@@ -94,7 +100,8 @@ pub async fn advised(
         address: &recipient.address,
         original: &recipient.original,
     };
-    let next_try = if let Fate::Deferred(next_try) = planned.fate { Some(next_try.0) } else { None };
+    let next_try =
+        if let Fate::Deferred(next_try) = planned.fate { Some(next_try.0) } else { None };
     let attempted = Attempted {
         number: recipient.attempts.saturating_add(1),
         host: planned.remote.as_deref(),
@@ -109,22 +116,35 @@ pub async fn advised(
         Advice::RetryAfter(wait) => {
             let end = backoff.end(message.received_at, is_from_nobody(message, recipient));
             if now < end {
-                Decided { fate: Fate::Deferred(after(now, wait.max(SHORTEST_WAIT)).min(end)), ..planned }
+                Decided {
+                    fate: Fate::Deferred(after(now, wait.max(SHORTEST_WAIT)).min(end)),
+                    ..planned
+                }
             } else {
                 planned
             }
         }
         Advice::Redirect(to) => {
             let times = redirections(recipient) + 1;
-            let resolved = if times > REDIRECTIONS { Vec::new() } else { policy.resolve(to.clone(), &story).await };
+            let resolved = if times > REDIRECTIONS {
+                Vec::new()
+            } else {
+                policy.resolve(to.clone(), &story).await
+            };
             if resolved.is_empty() || resolved.len() > REDIRECTED_AT_MOST {
                 tracing::warn!(id = %message.queue_id, from = %recipient.address, %to, times, "not redirected: too often, or to too many");
                 planned
             } else if let Some(later) = resolved.iter().find_map(undecided) {
                 let reply = later.clone();
-                Decided { fate: waiting(backoff, message, recipient, now), reply, remote: None, ..planned }
+                Decided {
+                    fate: waiting(backoff, message, recipient, now),
+                    reply,
+                    remote: None,
+                    ..planned
+                }
             } else {
-                let others = resolved.into_iter().map(|one| instead_of(recipient, one, times)).collect();
+                let others =
+                    resolved.into_iter().map(|one| instead_of(recipient, one, times)).collect();
                 Decided { fate: Fate::Redirected(others), ..planned }
             }
         }
@@ -200,7 +220,10 @@ mod tests {
         let next = instead_of(&first, other(), 1);
         assert_eq!(redirections(&recipient(next.tags.clone())), 1);
         let after = instead_of(&recipient(next.tags.clone()), other(), 2);
-        assert_eq!(after.tags, [("note".to_owned(), "x".to_owned()), ("redirected".to_owned(), "2".to_owned())]);
+        assert_eq!(
+            after.tags,
+            [("note".to_owned(), "x".to_owned()), ("redirected".to_owned(), "2".to_owned())]
+        );
         // The sender knows the address that it wrote to, and bounces go where they went.
         assert_eq!(
             (next.original.to_string(), next.orcpt.as_deref()),

@@ -1,8 +1,9 @@
 //! The queue: tries what is due, when it is due, and records what came of it.
 //!
-//! One task owns the scheduler; loads and attempts run beside it and report back, so that nothing here needs a lock. Nothing leaves
-//! the queue but through the store: an outcome is committed before the scheduler forgets the recipient, and a crash at any
-//! moment only means that what was under way is tried again.
+//! One task owns the scheduler; loads and attempts run beside it and report back, so that nothing
+//! here needs a lock. Nothing leaves the queue but through the store: an outcome is committed
+//! before the scheduler forgets the recipient, and a crash at any moment only means that what was
+//! under way is tried again.
 
 mod attempt;
 mod backoff;
@@ -29,7 +30,8 @@ use crate::decisions::Decisions;
 use crate::delivery::Deliverer;
 use crate::mta::Lives;
 
-/// Memory for messages between their arrival and their first attempt, in KiB: what doesn't fit is read again.
+/// Memory for messages between their arrival and their first attempt, in KiB: what doesn't fit is
+/// read again.
 const KEPT_KIB: usize = 64 * 1024;
 /// After a load that failed: the store has trouble, and more questions don't help it.
 const LOAD_AGAIN: Duration = Duration::from_secs(10);
@@ -100,17 +102,20 @@ impl Queue {
         for destination in parts.spool.destinations().await? {
             scheduler.expect(&destination.domain.into(), destination.next_try);
         }
-        let driver = Driver { queue: queue.clone(), scheduler, parts: Arc::new(parts), stopping: None };
+        let driver =
+            Driver { queue: queue.clone(), scheduler, parts: Arc::new(parts), stopping: None };
         tokio::spawn(driver.run(inbox));
         Ok(queue)
     }
 
-    /// A message is in the store and due: its first attempt follows at once if there is room for it.
+    /// A message is in the store and due: its first attempt follows at once if there is room for
+    /// it.
     pub fn arrived(&self, message: Message) {
         let queue = self.clone();
         tokio::spawn(async move {
             let size = message.header.len() as u64 + message.body.size();
-            let memory = if matches!(message.body, facteur_spool::Body::Memory(_)) { size } else { 0 };
+            let memory =
+                if matches!(message.body, facteur_spool::Body::Memory(_)) { size } else { 0 };
             let kib = u32::try_from(memory / 1024 + 1).unwrap_or(u32::MAX);
             let policy = queue.lives.load().policy.clone();
             let size = queue.recipients_per_delivery;
@@ -118,15 +123,20 @@ impl Queue {
                 Ok(room) => {
                     let kept = Arc::new(Kept { message, _room: room });
                     let recipients = &kept.message.recipients;
-                    batches(&policy, &queue.decisions, &kept.message, recipients, Some(&kept), size).await
+                    batches(&policy, &queue.decisions, &kept.message, recipients, Some(&kept), size)
+                        .await
                 }
-                Err(_) => batches(&policy, &queue.decisions, &message, &message.recipients, None, size).await,
+                Err(_) => {
+                    batches(&policy, &queue.decisions, &message, &message.recipients, None, size)
+                        .await
+                }
             };
             queue.tell(Event::Ready(made));
         });
     }
 
-    /// Everything that is due now, by the store, is looked at anew; dead destinations get another chance.
+    /// Everything that is due now, by the store, is looked at anew; dead destinations get another
+    /// chance.
     pub async fn rescan(&self) {
         let (done, wait) = oneshot::channel();
         self.tell(Event::Rescan(done));
@@ -164,7 +174,10 @@ impl Driver {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
         loop {
             let now = Timestamp::now();
-            let wake = self.scheduler.next_tick().map(|when| Duration::from_millis(when.0.saturating_sub(now.0)));
+            let wake = self
+                .scheduler
+                .next_tick()
+                .map(|when| Duration::from_millis(when.0.saturating_sub(now.0)));
             let event = tokio::select! {
                 event = inbox.recv() => event,
                 () = sleep(wake), if self.stopping.is_none() => {
@@ -188,9 +201,12 @@ impl Driver {
         let now = Timestamp::now();
         let commands = match event {
             Event::Ready(batches) => self.scheduler.ready(batches, now),
-            Event::Loaded { domain, batches, next } => self.scheduler.loaded(&domain, batches, next, now),
+            Event::Loaded { domain, batches, next } => {
+                self.scheduler.loaded(&domain, batches, next, now)
+            }
             Event::LoadFailed { domain } => {
-                let again = Timestamp(now.0 + u64::try_from(LOAD_AGAIN.as_millis()).unwrap_or(u64::MAX));
+                let again =
+                    Timestamp(now.0 + u64::try_from(LOAD_AGAIN.as_millis()).unwrap_or(u64::MAX));
                 self.scheduler.load_failed(&domain, again);
                 Vec::new()
             }
@@ -227,7 +243,9 @@ impl Driver {
             // What waits is in the store: a start finds it there.
             let stopping = self.stopping.is_some();
             match command {
-                Command::Start(batch) if stopping => queue.tell(Event::Finished(attempt::untried(&batch))),
+                Command::Start(batch) if stopping => {
+                    queue.tell(Event::Finished(attempt::untried(&batch)))
+                }
                 Command::Start(batch) => drop(tokio::spawn(async move {
                     let finished = attempt::run(&parts, &queue, batch, None).await;
                     queue.tell(Event::Finished(finished));
@@ -259,7 +277,11 @@ async fn sleep(wake: Option<Duration>) {
 }
 
 /// What is due for a domain, routed; and when the first of the rest is due.
-async fn load(queue: &Queue, domain: &str, limit: usize) -> Result<(Vec<Batch>, Option<Timestamp>), SpoolError> {
+async fn load(
+    queue: &Queue,
+    domain: &str,
+    limit: usize,
+) -> Result<(Vec<Batch>, Option<Timestamp>), SpoolError> {
     let due = queue.spool.due(domain, Timestamp::now(), None, limit).await?;
     let mut messages: BTreeMap<QueueId, Vec<RecipientId>> = BTreeMap::new();
     for recipient in &due.recipients {
@@ -271,7 +293,10 @@ async fn load(queue: &Queue, domain: &str, limit: usize) -> Result<(Vec<Batch>, 
         match queue.spool.load(id, Some(recipients)).await {
             Ok(Some(message)) => {
                 let size = queue.recipients_per_delivery;
-                made.extend(batches(&policy, &queue.decisions, &message, &message.recipients, None, size).await);
+                made.extend(
+                    batches(&policy, &queue.decisions, &message, &message.recipients, None, size)
+                        .await,
+                );
             }
             // Deleted since, or set aside as corrupt, which the store has logged.
             Ok(None) | Err(SpoolError::Corrupt { .. }) => {}

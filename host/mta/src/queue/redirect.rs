@@ -1,7 +1,8 @@
-//! The message for those who get it in the place of others: the same content, with a queue id of its own.
+//! The message for those who get it in the place of others: the same content, with a queue id of
+//! its own.
 //!
-//! It is stored in the same commit in which the others are done, so that nobody is lost between the two. It keeps the age of the first: a
-//! redirection gives no new lifetime.
+//! It is stored in the same commit in which the others are done, so that nobody is lost between the
+//! two. It keeps the age of the first: a redirection gives no new lifetime.
 
 use std::collections::HashSet;
 

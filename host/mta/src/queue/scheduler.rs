@@ -1,10 +1,12 @@
-//! Decides what is loaded and what is tried, and does neither: events in, commands out, no I/O and no clock.
+//! Decides what is loaded and what is tried, and does neither: events in, commands out, no I/O and
+//! no clock.
 //!
-//! The active queue is a window on the store. The store's recipients are known here by their domain alone: when the first of each
-//! is due. What is loaded counts against its destination; a destination that has its share in the window gets no more, and the domains
-//! that lead to it are parked until it has room, so that one slow destination never takes the window from the others. A
-//! destination with little in the window may always have a little more. So memory is bounded by the window and by the number of
-//! domains and destinations, not by messages.
+//! The active queue is a window on the store. The store's recipients are known here by their domain
+//! alone: when the first of each is due. What is loaded counts against its destination; a
+//! destination that has its share in the window gets no more, and the domains that lead to it are
+//! parked until it has room, so that one slow destination never takes the window from the others. A
+//! destination with little in the window may always have a little more. So memory is bounded by the
+//! window and by the number of domains and destinations, not by messages.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -55,9 +57,11 @@ pub struct Finished {
     pub recipients: Vec<(RecipientId, Arc<str>)>,
     /// When those that were deferred are tried again.
     pub deferred: Vec<(Arc<str>, Timestamp)>,
-    /// Whether the destination could be reached, and if not, why and until when it may count as dead.
+    /// Whether the destination could be reached, and if not, why and until when it may count as
+    /// dead.
     pub unreached: Option<(Reply, Timestamp)>,
-    /// Whether it was tried at all: a deferral of what waited for a dead destination says nothing about it.
+    /// Whether it was tried at all: a deferral of what waited for a dead destination says nothing
+    /// about it.
     pub tried: bool,
 }
 
@@ -118,7 +122,11 @@ impl Scheduler {
     pub fn tick(&mut self, now: Timestamp) -> Vec<Command> {
         let mut commands = Vec::new();
         while self.loads < LOADS {
-            let Some((when, domain)) = self.agenda.first().filter(|(when, _)| *when <= now).cloned() else { break };
+            let Some((when, domain)) =
+                self.agenda.first().filter(|(when, _)| *when <= now).cloned()
+            else {
+                break;
+            };
             self.agenda.remove(&(when, domain.clone()));
             let state = self.domains.entry(domain.clone()).or_default();
             state.due = None;
@@ -215,7 +223,11 @@ impl Scheduler {
 
     fn start(&mut self, destination: &Destination, commands: &mut Vec<Command>) {
         let Some(state) = self.destinations.get_mut(destination) else { return };
-        let initial = if *destination == Destination::Internal { usize::MAX } else { self.limits.initial_concurrency };
+        let initial = if *destination == Destination::Internal {
+            usize::MAX
+        } else {
+            self.limits.initial_concurrency
+        };
         while state.may_start(initial) {
             let Some(batch) = state.ready.pop_front() else { break };
             state.running += 1;
@@ -273,7 +285,9 @@ impl Scheduler {
 
     /// Nothing is known of a domain without anything in window, agenda or load.
     fn forget_domain(&mut self, domain: &Arc<str>) {
-        let idle = |state: &Domain| state.due.is_none() && !state.loading && state.active == 0 && !state.more;
+        let idle = |state: &Domain| {
+            state.due.is_none() && !state.loading && state.active == 0 && !state.more
+        };
         if self.domains.get(domain).is_some_and(idle) {
             self.domains.remove(domain);
         }
@@ -286,11 +300,13 @@ impl Scheduler {
         }
     }
 
-    /// Takes what waits of a message (of all, if none is named) out of the window, untried: it was held or deleted.
+    /// Takes what waits of a message (of all, if none is named) out of the window, untried: it was
+    /// held or deleted.
     pub fn withdraw(&mut self, message: Option<QueueId>) {
         for state in self.destinations.values_mut() {
             let meant = |batch: &Batch| message.is_none_or(|id| batch.message == id);
-            let (out, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.ready).into_iter().partition(meant);
+            let (out, stay): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut state.ready).into_iter().partition(meant);
             state.ready = stay.into();
             for batch in out {
                 state.recipients = state.recipients.saturating_sub(batch.recipients.len());
@@ -356,7 +372,11 @@ mod tests {
         Finished {
             destination: batch.destination,
             recipients: batch.recipients,
-            deferred: if unreached { vec![(domain.into(), Timestamp(NOW.0 + 300_000))] } else { Vec::new() },
+            deferred: if unreached {
+                vec![(domain.into(), Timestamp(NOW.0 + 300_000))]
+            } else {
+                Vec::new()
+            },
             unreached: unreached.then_some((reply, Timestamp(NOW.0 + 300_000))),
             tried: true,
         }
@@ -367,7 +387,11 @@ mod tests {
         let mut scheduler = Scheduler::new(LIMITS);
         let first = scheduler.ready(batches(0..50, "a.test"), NOW);
         assert_eq!(started(&first).len(), 5);
-        assert_eq!(started(&scheduler.finished(finished(0, "a.test", false), NOW)).len(), 2, "one for it, one more");
+        assert_eq!(
+            started(&scheduler.finished(finished(0, "a.test", false), NOW)).len(),
+            2,
+            "one for it, one more"
+        );
         for number in 1..40 {
             scheduler.finished(finished(number, "a.test", false), NOW);
         }
@@ -382,11 +406,13 @@ mod tests {
         for number in 0..5 {
             commands = scheduler.finished(finished(number, "dead.test", true), NOW);
         }
-        let deferred = commands.iter().filter(|command| matches!(command, Command::Defer(..))).count();
+        let deferred =
+            commands.iter().filter(|command| matches!(command, Command::Defer(..))).count();
         assert_eq!(deferred, 15, "{commands:?}");
         for command in commands {
             let Command::Defer(batch, _) = command else { unreachable!("counted above") };
-            let untried = Finished { tried: false, ..finished(batch.message.number(), "dead.test", true) };
+            let untried =
+                Finished { tried: false, ..finished(batch.message.number(), "dead.test", true) };
             scheduler.finished(untried, NOW);
         }
         // What comes later is deferred too, until the time is over.
@@ -401,7 +427,11 @@ mod tests {
     fn a_slow_destination_takes_its_share_and_no_more() {
         let mut scheduler = Scheduler::new(LIMITS);
         scheduler.ready(batches(0..1000, "slow.test"), NOW);
-        assert!(scheduler.window.len() <= LIMITS.window / SHARE_AT_MOST + 1, "{}", scheduler.window.len());
+        assert!(
+            scheduler.window.len() <= LIMITS.window / SHARE_AT_MOST + 1,
+            "{}",
+            scheduler.window.len()
+        );
         let other = scheduler.ready(batches(2000..2001, "fast.test"), NOW);
         assert_eq!(started(&other).len(), 1);
     }
@@ -410,7 +440,8 @@ mod tests {
     fn a_full_window_still_takes_a_little_of_everything() {
         let mut scheduler = Scheduler::new(LIMITS);
         for slow in 0..10 {
-            scheduler.ready(batches(slow * 1000..slow * 1000 + 500, &format!("slow{slow}.test")), NOW);
+            scheduler
+                .ready(batches(slow * 1000..slow * 1000 + 500, &format!("slow{slow}.test")), NOW);
         }
         let other = scheduler.ready(batches(50_000..50_001, "fast.test"), NOW);
         assert_eq!(started(&other).len(), 1);
@@ -426,7 +457,10 @@ mod tests {
         }
         assert_eq!(scheduler.next_tick(), Some(NOW));
         let commands = scheduler.tick(NOW);
-        assert!(matches!(&commands[..], [Command::Load(domain, _)] if &**domain == "a.test"), "{commands:?}");
+        assert!(
+            matches!(&commands[..], [Command::Load(domain, _)] if &**domain == "a.test"),
+            "{commands:?}"
+        );
     }
 
     #[test]
@@ -445,7 +479,11 @@ mod tests {
         assert_eq!(scheduler.tick(Timestamp(NOW.0 + 10)).len(), 1);
         scheduler.loaded(&domain, vec![batch(1, "a.test")], None, NOW);
         scheduler.finished(finished(1, "a.test", false), NOW);
-        assert!(scheduler.domains.is_empty() && scheduler.destinations.is_empty() && scheduler.agenda.is_empty());
+        assert!(
+            scheduler.domains.is_empty()
+                && scheduler.destinations.is_empty()
+                && scheduler.agenda.is_empty()
+        );
     }
 
     #[test]
@@ -457,6 +495,9 @@ mod tests {
         for number in 0..7 {
             seen.extend(started(&scheduler.finished(finished(number, "a.test", false), NOW)));
         }
-        assert!(!seen.contains(&QueueId::new(7).unwrap()) && seen.contains(&QueueId::new(8).unwrap()), "{seen:?}");
+        assert!(
+            !seen.contains(&QueueId::new(7).unwrap()) && seen.contains(&QueueId::new(8).unwrap()),
+            "{seen:?}"
+        );
     }
 }

@@ -62,19 +62,25 @@ impl Content for Part {
         let part = self.bytes.read(offset, length)?;
         let headers = offset == 0 && length == HEADER_LIMIT;
         if (part.len() as u64) < wanted && !headers {
-            return Err(Unavailable(format!("the recording has {} bytes of this message", self.bytes.len())));
+            return Err(Unavailable(format!(
+                "the recording has {} bytes of this message",
+                self.bytes.len()
+            )));
         }
         Ok(part)
     }
 }
 
-/// A character for each byte (ISO 8859-1): mail is nearly all ASCII, so that this is short, and can be read.
+/// A character for each byte (ISO 8859-1): mail is nearly all ASCII, so that this is short, and can
+/// be read.
 fn as_text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&bytes.iter().map(|&byte| char::from(byte)).collect::<String>())
 }
 
 fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let byte = |character| u8::try_from(u32::from(character)).map_err(|_| serde::de::Error::custom("no byte"));
+    let byte = |character| {
+        u8::try_from(u32::from(character)).map_err(|_| serde::de::Error::custom("no byte"))
+    };
     text.chars().map(byte).collect()
 }

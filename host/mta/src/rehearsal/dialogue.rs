@@ -75,7 +75,9 @@ impl What {
     pub fn shown(&self) -> String {
         match self {
             Self::Connect => "connect".into(),
-            Self::Hello { name, esmtp } => format!("{} {name}", if *esmtp { "EHLO" } else { "HELO" }),
+            Self::Hello { name, esmtp } => {
+                format!("{} {name}", if *esmtp { "EHLO" } else { "HELO" })
+            }
             Self::Mail { sender, .. } => format!("MAIL FROM:<{}>", sender.as_deref().unwrap_or("")),
             Self::Rcpt { to } => format!("RCPT TO:<{to}>"),
             Self::Data => "DATA".into(),

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use facteur_policy::{
-    Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Rehearsal, Services,
-    SessionFacts, StoryStep, Tags, Transaction,
+    Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Rehearsal,
+    Services, SessionFacts, StoryStep, Tags, Transaction,
 };
 use facteur_smtp::{Path, Reply};
 
@@ -14,7 +14,8 @@ use crate::decisions::{Kind, Record};
 use crate::intake;
 use crate::live::Live;
 
-/// Plays a dialogue that the operator made up to the configuration in force. An empty listener is the first.
+/// Plays a dialogue that the operator made up to the configuration in force. An empty listener is
+/// the first.
 ///
 /// # Errors
 /// There is no such listener.
@@ -26,7 +27,11 @@ pub async fn rehearse(live: &Live, mut dialogue: Dialogue) -> Result<Record, Str
     };
     let Some(listen) = listen else {
         let all: Vec<_> = listeners.iter().map(|listen| listen.name.as_str()).collect();
-        return Err(format!("there is no listener {} (these are there: {})", dialogue.listener, all.join(", ")));
+        return Err(format!(
+            "there is no listener {} (these are there: {})",
+            dialogue.listener,
+            all.join(", ")
+        ));
     };
     dialogue.listener.clone_from(&listen.name);
     let beneath: Arc<dyn Services> = live.services.clone();
@@ -78,12 +83,18 @@ pub struct Stage<'a> {
 
 /// The dialogue with the verdicts of this stage, and the steps that led to them.
 pub async fn play(stage: &Stage<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<StoryStep>) {
-    let facts = SessionFacts::new(dialogue.session.clone(), dialogue.listener.clone(), dialogue.client, stage.trusted);
+    let facts = SessionFacts::new(
+        dialogue.session.clone(),
+        dialogue.listener.clone(),
+        dialogue.client,
+        stage.trusted,
+    );
     if let Some(login) = &dialogue.login {
         facts.set_login(login.clone());
     }
     let session = stage.policy.session_with(&stage.chain, Arc::new(facts), stage.services.clone());
-    let mut player = Player { stage, session, envelope: None, accepted: 0, ready: false, steps: Vec::new() };
+    let mut player =
+        Player { stage, session, envelope: None, accepted: 0, ready: false, steps: Vec::new() };
     let mut said = Vec::new();
     for one in &dialogue.said {
         let verdict = player.say(&one.what).await;
@@ -122,7 +133,8 @@ impl From<Decision> for Verdict {
 
 impl Player<'_> {
     async fn say(&mut self, what: &What) -> Option<Verdict> {
-        let out_of_turn = || Verdict::from(Decision::Refuse(Reply::new(503, "5.5.1", "Error: out of turn")));
+        let out_of_turn =
+            || Verdict::from(Decision::Refuse(Reply::new(503, "5.5.1", "Error: out of turn")));
         let answer = match what {
             What::Connect => match self.session.connect().await {
                 // The session ends with this reply.
@@ -154,7 +166,8 @@ impl Player<'_> {
             }
             What::Data => {
                 let Some(envelope) = &mut self.envelope else { return Some(out_of_turn()) };
-                let decision = if self.accepted > 0 { envelope.data().await } else { nobody(envelope) };
+                let decision =
+                    if self.accepted > 0 { envelope.data().await } else { nobody(envelope) };
                 self.ready = decision == Decision::Accept;
                 decision.into()
             }
@@ -196,7 +209,9 @@ impl Player<'_> {
     async fn routes(&self, outgoing: &Outgoing) -> Vec<StoryStep> {
         let story = Arc::default();
         let tags = Tags::restore(outgoing.tags.clone());
-        for one in outgoing.recipients.iter().filter(|one| one.refusal.is_none() && !outgoing.discard) {
+        for one in
+            outgoing.recipients.iter().filter(|one| one.refusal.is_none() && !outgoing.discard)
+        {
             let of = Consignment {
                 sender: one.sender.as_ref(),
                 tags: &tags,
@@ -205,7 +220,8 @@ impl Player<'_> {
                 original: &one.original,
             };
             let next = self.stage.policy.next_hop_with(of, &self.stage.services, &story).await;
-            let answer = next.map_or_else(|later| format!("waits: {later}"), |route| route.to_string());
+            let answer =
+                next.map_or_else(|later| format!("waits: {later}"), |route| route.to_string());
             story.host("next hop", Some(one.address.to_string()), answer);
         }
         story.take()
@@ -241,14 +257,19 @@ pub fn outcome(outgoing: &Outgoing) -> String {
         None => format!("<{}>", one.address),
     };
     let to = outgoing.recipients.iter().map(one).collect::<Vec<_>>().join(", ");
-    let held = outgoing.actions.hold.as_ref().map_or_else(String::new, |why| format!("; held: {why}"));
+    let held =
+        outgoing.actions.hold.as_ref().map_or_else(String::new, |why| format!("; held: {why}"));
     let mut text = format!("accepted for {to}{held}");
     // Writing to a String can't fail.
     if let Some(why) = &outgoing.actions.quarantine {
         let _ = write!(text, "; in quarantine: {why}");
     }
     if let Some(sender) = &outgoing.sender {
-        let _ = write!(text, "; from <{}>", sender.as_ref().map(ToString::to_string).unwrap_or_default());
+        let _ = write!(
+            text,
+            "; from <{}>",
+            sender.as_ref().map(ToString::to_string).unwrap_or_default()
+        );
     }
     if let Some(edited) = &outgoing.edited {
         let _ = write!(text, "; edited, {} bytes", edited.content().size());

@@ -1,7 +1,9 @@
-//! Writes sessions down while they are held: what the client said, what was decided, and what the host answered to plugins.
+//! Writes sessions down while they are held: what the client said, what was decided, and what the
+//! host answered to plugins.
 //!
-//! A recording belongs to the operator's request: it ends with it, and leaves nothing on the server. Who records never makes a session wait: one that
-//! the reader is too slow for is left out, and counted.
+//! A recording belongs to the operator's request: it ends with it, and leaves nothing on the
+//! server. Who records never makes a session wait: one that the reader is too slow for is left out,
+//! and counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,7 +87,11 @@ impl Recorder {
     }
 
     /// Whether this session is recorded: then its plugins are to be lent what comes back.
-    pub fn begin(&self, facts: &SessionFacts, services: impl FnOnce() -> Arc<dyn Services>) -> Option<Box<Recording>> {
+    pub fn begin(
+        &self,
+        facts: &SessionFacts,
+        services: impl FnOnce() -> Arc<dyn Services>,
+    ) -> Option<Box<Recording>> {
         if !self.on.load(Ordering::Relaxed) {
             return None;
         }
@@ -116,7 +122,8 @@ impl Recorder {
     pub fn end(&self, recording: Recording) {
         let Recording { dialogue, trusted, tape, to, .. } = recording;
         let whole = dialogue.said.len() < SAID;
-        let session = tape.take().filter(|_| whole).map(|tape| Recorded { dialogue, trusted, tape });
+        let session =
+            tape.take().filter(|_| whole).map(|tape| Recorded { dialogue, trusted, tape });
         if session.is_none_or(|session| to.try_send(session).is_err()) {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }

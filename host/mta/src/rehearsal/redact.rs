@@ -1,7 +1,9 @@
-//! Takes names out of a recording: who wrote to whom. Domains stay, since tables decide by them; local parts become others, the same ones wherever the
-//! same ones stood, so that what was looked up is still found.
+//! Takes names out of a recording: who wrote to whom. Domains stay, since tables decide by them;
+//! local parts become others, the same ones wherever the same ones stood, so that what was looked
+//! up is still found.
 //!
-//! A quoted local part stays as it is. A plugin that decides by the letters of a local part (a pattern, say) may decide otherwise about the other name.
+//! A quoted local part stays as it is. A plugin that decides by the letters of a local part (a
+//! pattern, say) may decide otherwise about the other name.
 
 use std::collections::HashMap;
 
@@ -14,7 +16,8 @@ pub struct Redaction {
 }
 
 /// Local parts that say what they are for, and for whom plugins have rules of their own.
-const ROLES: [&str; 7] = ["postmaster", "abuse", "hostmaster", "webmaster", "root", "mailer-daemon", "noreply"];
+const ROLES: [&str; 7] =
+    ["postmaster", "abuse", "hostmaster", "webmaster", "root", "mailer-daemon", "noreply"];
 
 impl Redaction {
     /// The same session with other names.
@@ -37,7 +40,8 @@ impl Redaction {
         }
     }
 
-    /// Names stand before an @, and as keys of tables they stand alone. Anywhere else they are words like others.
+    /// Names stand before an @, and as keys of tables they stand alone. Anywhere else they are
+    /// words like others.
     fn renamed(&self, text: &str) -> String {
         let pieces: Vec<_> = words(text).collect();
         if let [(word, true)] = pieces[..] {
@@ -45,7 +49,8 @@ impl Redaction {
         }
         let mut out = String::with_capacity(text.len());
         for (number, (piece, is_word)) in pieces.iter().enumerate() {
-            let is_local = *is_word && pieces.get(number + 1).is_some_and(|(next, _)| next.starts_with('@'));
+            let is_local =
+                *is_word && pieces.get(number + 1).is_some_and(|(next, _)| next.starts_with('@'));
             out.push_str(&if is_local { self.name(piece) } else { (*piece).to_owned() });
         }
         out
@@ -53,7 +58,9 @@ impl Redaction {
 
     /// Piece by piece, so that an address extension stays one.
     fn name(&self, local: &str) -> String {
-        let piece = |piece: &str| self.names.get(&piece.to_lowercase()).cloned().unwrap_or_else(|| piece.to_owned());
+        let piece = |piece: &str| {
+            self.names.get(&piece.to_lowercase()).cloned().unwrap_or_else(|| piece.to_owned())
+        };
         local.split('+').map(piece).collect::<Vec<_>>().join("+")
     }
 }
@@ -68,7 +75,9 @@ fn find(value: &Value, locals: &mut Vec<String>) {
                     && at.starts_with('@')
                 {
                     let names = local.split('+').map(str::to_lowercase);
-                    locals.extend(names.filter(|name| !name.is_empty() && !ROLES.contains(&name.as_str())));
+                    locals.extend(
+                        names.filter(|name| !name.is_empty() && !ROLES.contains(&name.as_str())),
+                    );
                 }
             }
         }
@@ -80,7 +89,8 @@ fn find(value: &Value, locals: &mut Vec<String>) {
 
 /// The text in pieces: those that a local part may be, and what stands between them.
 fn words(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    let is_word = |character: char| character.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(character);
+    let is_word =
+        |character: char| character.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(character);
     let mut rest = text;
     std::iter::from_fn(move || {
         let kind = is_word(rest.chars().next()?);

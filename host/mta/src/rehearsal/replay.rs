@@ -1,4 +1,5 @@
-//! Plays recorded sessions to the plugins of another configuration, without network and disk, and says which verdicts change.
+//! Plays recorded sessions to the plugins of another configuration, without network and disk, and
+//! says which verdicts change.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -35,10 +36,15 @@ impl Summary {
     /// In a line.
     pub fn shown(&self) -> String {
         let changed = self.stricter + self.laxer + self.other;
-        let mut text = format!("{} sessions, {} verdicts: {changed} changed", self.sessions, self.verdicts);
+        let mut text =
+            format!("{} sessions, {} verdicts: {changed} changed", self.sessions, self.verdicts);
         // Writing to a String can't fail.
         if changed > 0 {
-            let _ = write!(text, " ({} stricter, {} laxer, {} other)", self.stricter, self.laxer, self.other);
+            let _ = write!(
+                text,
+                " ({} stricter, {} laxer, {} other)",
+                self.stricter, self.laxer, self.other
+            );
         }
         if self.untold > 0 {
             let _ = write!(text, ", {} can't be told", self.untold);
@@ -48,7 +54,12 @@ impl Summary {
 }
 
 /// Plays one session, adds it to the summary, and says what changed; nothing where nothing did.
-pub async fn replay(config: &Config, policy: &Arc<Policy>, recorded: &Recorded, summary: &mut Summary) -> String {
+pub async fn replay(
+    config: &Config,
+    policy: &Arc<Policy>,
+    recorded: &Recorded,
+    summary: &mut Summary,
+) -> String {
     let tape = Arc::new(Taped::playing(recorded.tape.clone()));
     let services: Arc<dyn Services> = tape.clone();
     let listen = config.listen.iter().find(|listen| listen.name == recorded.dialogue.listener);
@@ -79,7 +90,11 @@ pub async fn replay(config: &Config, policy: &Arc<Policy>, recorded: &Recorded, 
     if text.is_empty() {
         return text;
     }
-    let mut told = format!("session {} of {}\n{text}", recorded.dialogue.session, recorded.dialogue.client.ip());
+    let mut told = format!(
+        "session {} of {}\n{text}",
+        recorded.dialogue.session,
+        recorded.dialogue.client.ip()
+    );
     for step in steps.iter().filter(|step| is_against(step)) {
         let plugin = step.plugin.as_deref().unwrap_or("the host");
         let _ = writeln!(told, "    {plugin} at {}: {}", step.question, step.answer);
@@ -96,5 +111,7 @@ fn is_yes(verdict: &str) -> bool {
 
 /// Whether the step could be why.
 fn is_against(step: &StoryStep) -> bool {
-    step.plugin.is_some() && !step.shadow && !matches!(&*step.answer, "dunno" | "no opinion" | "exists")
+    step.plugin.is_some()
+        && !step.shadow
+        && !matches!(&*step.answer, "dunno" | "no opinion" | "exists")
 }

@@ -52,7 +52,10 @@ fn names_are_replaced_where_they_are_names() {
 #[test]
 fn the_summary_counts_what_changed() {
     let summary = Summary { sessions: 2, verdicts: 9, ..Summary::default() };
-    assert_eq!((summary.is_changed(), summary.shown().as_str()), (false, "2 sessions, 9 verdicts: 0 changed"));
+    assert_eq!(
+        (summary.is_changed(), summary.shown().as_str()),
+        (false, "2 sessions, 9 verdicts: 0 changed")
+    );
     let summary = Summary { stricter: 1, other: 1, untold: 3, ..summary };
     let told = "2 sessions, 9 verdicts: 2 changed (1 stricter, 0 laxer, 1 other), 3 can't be told";
     assert_eq!((summary.is_changed(), summary.shown().as_str()), (true, told));

@@ -1,7 +1,8 @@
 //! clamd's protocol: one session (IDSESSION), and in it one message after another by INSTREAM.
 //!
-//! "Clean" is only ever said where all of the message was handed over and clamd then said so, word for word. What can't be
-//! understood, comes too early or belongs to another message is a failure, after which the session is of no use.
+//! "Clean" is only ever said where all of the message was handed over and clamd then said so, word
+//! for word. What can't be understood, comes too early or belongs to another message is a failure,
+//! after which the session is of no use.
 
 use facteur_policy::{Content, Unavailable};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -14,7 +15,8 @@ pub(super) const CHUNK: usize = 128 * 1024;
 const ANSWER: usize = 1024;
 /// The longest name of a signature that is told.
 const SIGNATURE: usize = 256;
-/// Messages of one session: the numbers of the answers stay small, and a server that was restarted gets its share again.
+/// Messages of one session: the numbers of the answers stay small, and a server that was restarted
+/// gets its share again.
 const SCANS: u32 = 1_000;
 
 /// What clamd said.
@@ -64,8 +66,8 @@ impl Session {
         !self.broken && self.scans < SCANS
     }
 
-    /// Hands over a message and reads what clamd says. It reads while it writes: clamd answers before the end where it has seen
-    /// enough, and takes no more then.
+    /// Hands over a message and reads what clamd says. It reads while it writes: clamd answers
+    /// before the end where it has seen enough, and takes no more then.
     ///
     /// # Errors
     /// There is no answer to rely on.
@@ -87,7 +89,9 @@ impl Session {
         };
         let said = understand(&line, self.scans)?;
         if !whole && said == Said::Clean {
-            return Err(Failure::Server("it called the message clean before it had seen all of it".to_owned()));
+            return Err(Failure::Server(
+                "it called the message clean before it had seen all of it".to_owned(),
+            ));
         }
         self.broken = !whole || said == Said::TooLarge;
         Ok(said)
@@ -116,7 +120,9 @@ async fn write_message(
         // A read of the page cache: the message was written a moment ago.
         let chunk = content.read(offset, CHUNK).map_err(Written::Content)?;
         if chunk.is_empty() {
-            return Err(Written::Content(Unavailable("the message is shorter than it was".to_owned())));
+            return Err(Written::Content(Unavailable(
+                "the message is shorter than it was".to_owned(),
+            )));
         }
         offset += chunk.len() as u64;
         // At most CHUNK, which fits.
@@ -157,7 +163,8 @@ async fn read_answer(reader: &mut ReadHalf<Box<dyn Stream>>) -> Result<Vec<u8>, 
 
 /// What a line says about the message with this number.
 fn understand(line: &[u8], number: u32) -> Result<Said, Failure> {
-    let text: String = String::from_utf8_lossy(line).chars().map(|c| if is_plain(c) { c } else { '?' }).collect();
+    let text: String =
+        String::from_utf8_lossy(line).chars().map(|c| if is_plain(c) { c } else { '?' }).collect();
     let odd = || Failure::Server(format!("it said {text:?}"));
     let text = text.strip_prefix(&format!("{number}: ")).ok_or_else(odd)?;
     if text == "stream: OK" {
@@ -166,8 +173,10 @@ fn understand(line: &[u8], number: u32) -> Result<Said, Failure> {
     if text == "INSTREAM size limit exceeded. ERROR" {
         return Ok(Said::TooLarge);
     }
-    let found =
-        text.strip_prefix("stream: ").and_then(|rest| rest.strip_suffix(" FOUND")).filter(|name| !name.is_empty());
+    let found = text
+        .strip_prefix("stream: ")
+        .and_then(|rest| rest.strip_suffix(" FOUND"))
+        .filter(|name| !name.is_empty());
     let name = found.ok_or_else(odd)?;
     Ok(Said::Infected(name.chars().take(SIGNATURE).collect()))
 }
@@ -184,8 +193,14 @@ mod tests {
     fn only_the_words_for_clean_mean_clean() {
         let said = |line: &str| understand(line.as_bytes(), 2);
         assert_eq!(said("2: stream: OK").unwrap(), Said::Clean);
-        assert_eq!(said("2: stream: Eicar-Test FOUND").unwrap(), Said::Infected("Eicar-Test".to_owned()));
-        assert_eq!(said("2: stream: a\r\nb\u{e9} FOUND").unwrap(), Said::Infected("a??b?".to_owned()));
+        assert_eq!(
+            said("2: stream: Eicar-Test FOUND").unwrap(),
+            Said::Infected("Eicar-Test".to_owned())
+        );
+        assert_eq!(
+            said("2: stream: a\r\nb\u{e9} FOUND").unwrap(),
+            Said::Infected("a??b?".to_owned())
+        );
         assert_eq!(said("2: INSTREAM size limit exceeded. ERROR").unwrap(), Said::TooLarge);
         let odd = [
             "",
@@ -200,7 +215,10 @@ mod tests {
         for line in odd {
             assert!(said(line).is_err(), "{line}");
         }
-        let Said::Infected(name) = said(&format!("2: stream: {} FOUND", "x".repeat(900))).unwrap() else { panic!() };
+        let Said::Infected(name) = said(&format!("2: stream: {} FOUND", "x".repeat(900))).unwrap()
+        else {
+            panic!()
+        };
         assert_eq!(name.len(), SIGNATURE);
     }
 }

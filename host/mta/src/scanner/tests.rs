@@ -87,11 +87,19 @@ async fn serve(mut stream: TcpStream, manner: Manner, shared: Shared) -> std::io
             shared.bytes.fetch_add(length as usize, Ordering::Relaxed);
         }
         match manner {
-            Manner::Says(text) => stream.write_all(format!("{number}: {text}\0").as_bytes()).await?,
-            Manner::Half(text) => return stream.write_all(format!("{number}: {text}").as_bytes()).await,
-            Manner::Once(text) => return stream.write_all(format!("{number}: {text}\0").as_bytes()).await,
+            Manner::Says(text) => {
+                stream.write_all(format!("{number}: {text}\0").as_bytes()).await?
+            }
+            Manner::Half(text) => {
+                return stream.write_all(format!("{number}: {text}").as_bytes()).await;
+            }
+            Manner::Once(text) => {
+                return stream.write_all(format!("{number}: {text}\0").as_bytes()).await;
+            }
             Manner::Pairs(text) => {
-                shared.most.fetch_max(shared.busy.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                shared
+                    .most
+                    .fetch_max(shared.busy.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                 shared.pair.wait().await;
                 shared.busy.fetch_sub(1, Ordering::Relaxed);
                 stream.write_all(format!("{number}: {text}\0").as_bytes()).await?;
@@ -140,7 +148,8 @@ async fn what_is_no_answer_is_never_clean() {
     is_unavailable(Manner::Silent, "no answer in 500ms").await;
     is_unavailable(Manner::Closes, "").await;
     is_unavailable(Manner::Says("stream: OK\0more"), "more than was asked").await;
-    is_unavailable(Manner::Says("Can't allocate memory ERROR"), "Can't allocate memory ERROR").await;
+    is_unavailable(Manner::Says("Can't allocate memory ERROR"), "Can't allocate memory ERROR")
+        .await;
     is_unavailable(Manner::Says("\u{1}garbage"), "garbage").await;
     let large: &str = Box::leak("x".repeat(5_000).into_boxed_str());
     is_unavailable(Manner::Half(large), "no end").await;
@@ -148,7 +157,8 @@ async fn what_is_no_answer_is_never_clean() {
 
 #[tokio::test]
 async fn an_answer_before_the_end_may_refuse_but_never_clear() {
-    // More than the sockets hold, so that the answer comes while the message is still being written.
+    // More than the sockets hold, so that the answer comes while the message is still being
+    // written.
     let large = vec![b'x'; 9 << 20];
     let clamd = Clamd::start(Manner::Early("stream: OK")).await;
     assert!(matches!(scan(&scanner(&[&clamd]), &large).await, Err(ScanError::Unavailable(_))));
@@ -178,7 +188,8 @@ async fn a_session_that_ended_while_idle_is_made_anew() {
 
 #[tokio::test]
 async fn the_next_server_answers_for_one_that_fails_and_is_asked_first_from_then_on() {
-    let (dead, well) = (Clamd::start(Manner::Silent).await, Clamd::start(Manner::Says("stream: OK")).await);
+    let (dead, well) =
+        (Clamd::start(Manner::Silent).await, Clamd::start(Manner::Says("stream: OK")).await);
     let scanner = scanner(&[&dead, &well]);
     for _ in 0..3 {
         assert_eq!(scan(&scanner, b"x").await, Ok(Scanned::Clean));
@@ -212,7 +223,9 @@ async fn more_scans_than_allowed_wait_for_their_turn() {
     let silent = Clamd::start(Manner::Silent).await;
     let scanner = Arc::new(self::scanner(&[&silent]));
     let _turns = (scanner.turns.acquire().await.unwrap(), scanner.turns.acquire().await.unwrap());
-    let Err(ScanError::Unavailable(why)) = self::scan(&scanner, b"x").await else { panic!("there was no turn") };
+    let Err(ScanError::Unavailable(why)) = self::scan(&scanner, b"x").await else {
+        panic!("there was no turn")
+    };
     assert_eq!(why, "all of its 2 scans are taken");
 }
 
@@ -225,7 +238,11 @@ impl Content for Torn {
     }
 
     fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Unavailable> {
-        if offset < 1 << 19 { Ok(vec![b'x'; length]) } else { Err(Unavailable("the disk is away".into())) }
+        if offset < 1 << 19 {
+            Ok(vec![b'x'; length])
+        } else {
+            Err(Unavailable("the disk is away".into()))
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! aliases(5): `name: value`, the name quoted where it needs to be. The value stays as it is: who asks parses it.
+//! aliases(5): `name: value`, the name quoted where it needs to be. The value stays as it is: who
+//! asks parses it.
 
 use super::index::Index;
 use super::lines::{Remarks, logical_lines, split_unquoted};
@@ -18,7 +19,10 @@ pub(super) fn parse(bytes: &[u8], remarks: &mut Remarks) -> Index {
             return remarks.fault(line, "there is no name before the colon");
         }
         if value.is_empty() {
-            return remarks.fault(line, format!("\"{name}\" has no value: write whom it stands for after the colon"));
+            return remarks.fault(
+                line,
+                format!("\"{name}\" has no value: write whom it stands for after the colon"),
+            );
         }
         insert(&mut index, remarks, line, name, value);
     });
@@ -33,8 +37,10 @@ mod tests {
     #[test]
     fn as_postalias_reads_it() {
         let mut remarks = Remarks::default();
-        let text = b"postmaster:\troot\nPrenom.Nom: louen\nbureau:\tpresident, tresorier,\n\tsecretaire@student.ecp.fr\n\
-            tresorier : \"|/usr/local/bin/ticket\"\n\"jean: du bde\": louen\nannonces: :include:/etc/mail/annonces.list\n";
+        let text = b"postmaster:\troot\nPrenom.Nom: louen\nbureau:\tpresident, \
+         tresorier,\n\tsecretaire@student.ecp.fr\n\
+            tresorier : \"|/usr/local/bin/ticket\"\n\"jean: du bde\": louen\nannonces: \
+            :include:/etc/mail/annonces.list\n";
         let index = parse(text, &mut remarks);
         assert!(remarks.faults.is_empty() && remarks.warnings.is_empty(), "{remarks:?}");
         assert_eq!(index.get("prenom.nom"), Some("louen"));

@@ -1,4 +1,5 @@
-//! `cidr_table`(5): networks and addresses, and what they mean. A key that is no IP address matches nothing.
+//! `cidr_table`(5): networks and addresses, and what they mean. A key that is no IP address matches
+//! nothing.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -30,7 +31,8 @@ impl Cidr {
 
 /// Takes a network off the front of a line; its address may stand in brackets.
 fn pattern(text: &str) -> Result<(IpNet, &str), String> {
-    let (written, rest) = text.split_at(text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len()));
+    let (written, rest) =
+        text.split_at(text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len()));
     let bare = match written.strip_prefix('[').and_then(|written| written.split_once(']')) {
         Some((address, length)) => Cow::Owned(format!("{address}{length}")),
         None => Cow::Borrowed(written),

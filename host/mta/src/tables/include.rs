@@ -1,4 +1,5 @@
-//! Lists in files (`:include:`): the entries as they stand there, in order. What an entry is, is for the caller to say.
+//! Lists in files (`:include:`): the entries as they stand there, in order. What an entry is, is
+//! for the caller to say.
 
 use std::path::{Path, PathBuf};
 
@@ -31,8 +32,8 @@ pub enum IncludeError {
     },
 }
 
-/// Reads a list: one or several addresses a line, parted by commas; lines that begin with "#" are comments. Quoted local
-/// parts stay whole.
+/// Reads a list: one or several addresses a line, parted by commas; lines that begin with "#" are
+/// comments. Quoted local parts stay whole.
 ///
 /// # Errors
 /// The file can't be read, is larger than 16 MiB, or has a line that can't be understood.
@@ -56,8 +57,8 @@ fn entries(bytes: &[u8]) -> Result<Vec<String>, (usize, &'static str)> {
             return Err((number, "a NUL byte"));
         }
         loop {
-            let (entry, after) =
-                split_unquoted(rest, |c| c == ',').map_err(|()| (number, "a quotation mark isn't closed"))?;
+            let (entry, after) = split_unquoted(rest, |c| c == ',')
+                .map_err(|()| (number, "a quotation mark isn't closed"))?;
             if !entry.trim().is_empty() {
                 entries.push(entry.trim().to_owned());
             }
@@ -74,8 +75,10 @@ mod tests {
 
     #[test]
     fn entries_are_whole() {
-        let text = b"# one address a line\nlouen\r\n\n  a@x.fr, b@x.fr ,\n\"jean, du bde\"@bde-ecp.com\n\"|/bin/x a, b\"\n# caf\xE9\n";
-        let expected = ["louen", "a@x.fr", "b@x.fr", "\"jean, du bde\"@bde-ecp.com", "\"|/bin/x a, b\""];
+        let text = b"# one address a line\nlouen\r\n\n  a@x.fr, b@x.fr ,\n\"jean, du \
+         bde\"@bde-ecp.com\n\"|/bin/x a, b\"\n# caf\xE9\n";
+        let expected =
+            ["louen", "a@x.fr", "b@x.fr", "\"jean, du bde\"@bde-ecp.com", "\"|/bin/x a, b\""];
         assert_eq!(entries(text).unwrap(), expected);
         assert_eq!(entries(b"a\n\"b\n"), Err((2, "a quotation mark isn't closed")));
         assert_eq!(entries(b"a\n\xFF\n"), Err((2, "not UTF-8 text")));
@@ -84,6 +87,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let error = read_include(Path::new("/nonexistent/list")).unwrap_err();
-        assert!(error.to_string().starts_with("the list /nonexistent/list: No such file"), "{error}");
+        assert!(
+            error.to_string().starts_with("the list /nonexistent/list: No such file"),
+            "{error}"
+        );
     }
 }

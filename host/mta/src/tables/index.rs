@@ -1,7 +1,9 @@
-//! Keys and values in memory: one text that holds them all, and an open-addressing table of places in it.
+//! Keys and values in memory: one text that holds them all, and an open-addressing table of places
+//! in it.
 //!
-//! Some 20 bytes an entry beside its text, so that a million entries are no burden; a hit allocates nothing. Bounded by 4 GiB of
-//! text, which the limit on files keeps far away. Hashes are keyed, since keys are looked up that strangers choose.
+//! Some 20 bytes an entry beside its text, so that a million entries are no burden; a hit allocates
+//! nothing. Bounded by 4 GiB of text, which the limit on files keeps far away. Hashes are keyed,
+//! since keys are looked up that strangers choose.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -29,7 +31,12 @@ struct Entry {
 
 impl Index {
     pub(super) fn new() -> Self {
-        Self { text: String::new(), entries: Vec::new(), slots: vec![FREE; FIRST_SLOTS], hasher: RandomState::new() }
+        Self {
+            text: String::new(),
+            entries: Vec::new(),
+            slots: vec![FREE; FIRST_SLOTS],
+            hasher: RandomState::new(),
+        }
     }
 
     /// The value of a key.
@@ -37,7 +44,8 @@ impl Index {
         self.entries.get(self.slots[self.slot(key)] as usize).map(|entry| self.read(*entry).1)
     }
 
-    /// Adds an entry. False, and nothing changes, where the key is there already or there is no more room.
+    /// Adds an entry. False, and nothing changes, where the key is there already or there is no
+    /// more room.
     pub(super) fn insert(&mut self, key: &str, value: &str) -> bool {
         let mut slot = self.slot(key);
         let place = |n: usize| u32::try_from(n).ok();

@@ -1,7 +1,8 @@
 //! The lines of Postfix's text formats: logical lines, comments, continuation.
 //!
-//! A line that begins with white space continues the one before it. Empty lines, and lines whose first visible character is
-//! "#", are skipped wherever they stand, also inside a logical line (postmap(1)). Numbers count from 1.
+//! A line that begins with white space continues the one before it. Empty lines, and lines whose
+//! first visible character is "#", are skipped wherever they stand, also inside a logical line
+//! (postmap(1)). Numbers count from 1.
 
 use std::borrow::Cow;
 
@@ -30,7 +31,11 @@ impl Remarks {
 }
 
 /// Calls `each` with the number of the first line and the text of every logical line.
-pub(super) fn logical_lines(bytes: &[u8], remarks: &mut Remarks, mut each: impl FnMut(&mut Remarks, usize, &str)) {
+pub(super) fn logical_lines(
+    bytes: &[u8],
+    remarks: &mut Remarks,
+    mut each: impl FnMut(&mut Remarks, usize, &str),
+) {
     // An editor's byte order mark is not part of the first key.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut logical: Option<(usize, Cow<'_, str>)> = None;
@@ -55,7 +60,10 @@ pub(super) fn logical_lines(bytes: &[u8], remarks: &mut Remarks, mut each: impl 
         } else if let Some((_, text)) = &mut logical {
             text.to_mut().push_str(line);
         } else {
-            remarks.fault(number, "begins with white space, and there is no line before it that it could continue");
+            remarks.fault(
+                number,
+                "begins with white space, and there is no line before it that it could continue",
+            );
         }
     }
     if let Some((number, text)) = logical {
@@ -63,9 +71,12 @@ pub(super) fn logical_lines(bytes: &[u8], remarks: &mut Remarks, mut each: impl 
     }
 }
 
-/// Splits before the first of some characters that is outside double quotes; a backslash takes the next character's
-/// meaning away. `Err` where a quotation mark isn't closed.
-pub(super) fn split_unquoted(text: &str, ends: impl Fn(char) -> bool) -> Result<(&str, Option<&str>), ()> {
+/// Splits before the first of some characters that is outside double quotes; a backslash takes the
+/// next character's meaning away. `Err` where a quotation mark isn't closed.
+pub(super) fn split_unquoted(
+    text: &str,
+    ends: impl Fn(char) -> bool,
+) -> Result<(&str, Option<&str>), ()> {
     let mut quoted = false;
     let mut characters = text.char_indices();
     while let Some((position, character)) = characters.next() {
@@ -74,14 +85,17 @@ pub(super) fn split_unquoted(text: &str, ends: impl Fn(char) -> bool) -> Result<
                 characters.next();
             }
             '"' => quoted = !quoted,
-            _ if !quoted && ends(character) => return Ok((&text[..position], Some(&text[position..]))),
+            _ if !quoted && ends(character) => {
+                return Ok((&text[..position], Some(&text[position..])));
+            }
             _ => {}
         }
     }
     if quoted { Err(()) } else { Ok((text, None)) }
 }
 
-/// A key as it is compared: lower case, and without the quotes around a local part, since addresses are looked up in their unquoted form.
+/// A key as it is compared: lower case, and without the quotes around a local part, since addresses
+/// are looked up in their unquoted form.
 pub(super) fn key(text: &str) -> Cow<'_, str> {
     if !text.contains('"') {
         return lower_case(text);
@@ -120,7 +134,8 @@ mod tests {
 
     #[test]
     fn white_space_continues_and_comments_are_skipped() {
-        let (lines, faults) = lines(b"# c\n\na: b,\n\tc,\n# in between\n  # and this\n\n  d  \r\ne: f");
+        let (lines, faults) =
+            lines(b"# c\n\na: b,\n\tc,\n# in between\n  # and this\n\n  d  \r\ne: f");
         assert_eq!(lines, [(3, "a: b,\tc,  d".to_owned()), (9, "e: f".to_owned())]);
         assert_eq!(faults, [] as [usize; 0]);
     }

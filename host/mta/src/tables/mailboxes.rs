@@ -1,8 +1,9 @@
 //! Mailboxes: whether an address has one, where it is, and whose.
 //!
-//! The system's users are asked through NSS (getpwnam), which may ask a directory service: on a thread that may wait, and kept for
-//! a few seconds. A service that fails is "try later", never "no such user". Root has no mailbox, since mail is never written as root:
-//! an alias says who reads root's mail.
+//! The system's users are asked through NSS (getpwnam), which may ask a directory service: on a
+//! thread that may wait, and kept for a few seconds. A service that fails is "try later", never "no
+//! such user". Root has no mailbox, since mail is never written as root: an alias says who reads
+//! root's mail.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,8 +22,8 @@ const FRESH: Duration = Duration::from_secs(5);
 const MAX_KEPT: usize = 10_000;
 
 /// A table of users says nothing of whose the mailboxes are.
-const NO_OWNER: &str =
-    "mail is never written as root: name the user that the mailboxes belong to, with mailboxes.owner";
+const NO_OWNER: &str = "mail is never written as root: name the user that the mailboxes belong to, \
+ with mailboxes.owner";
 
 /// Somebody that can't be asked now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +86,8 @@ impl Mailboxes {
         match ask_system(owner) {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(format!(
-                "mailboxes.owner: there is no user \"{owner}\" but root on this system; make one, or name another"
+                "mailboxes.owner: there is no user \"{owner}\" but root on this system; make one, \
+                 or name another"
             )),
             Err(Unavailable(reason)) => Err(format!("mailboxes.owner: {reason}")),
         }
@@ -99,7 +101,8 @@ impl Mailboxes {
         Ok(self.find(local, domain).await?.is_some())
     }
 
-    /// The mailbox of an address, if it has one. The local part counts in lower case, as in Postfix.
+    /// The mailbox of an address, if it has one. The local part counts in lower case, as in
+    /// Postfix.
     ///
     /// # Errors
     /// Whoever knows can't be asked now, or the configured owner isn't there: try later.
@@ -113,7 +116,10 @@ impl Mailboxes {
             },
             Users::Table(table) => {
                 let keys = [format!("{user}@{domain}"), user];
-                let found = self.tables.find(table, &keys).map_err(|error| Unavailable(error.to_string()))?;
+                let found = self
+                    .tables
+                    .find(table, &keys)
+                    .map_err(|error| Unavailable(error.to_string()))?;
                 if found.is_none() {
                     return Ok(None);
                 }
@@ -121,7 +127,9 @@ impl Mailboxes {
             }
         };
         let owner = match &self.owner {
-            None if user.is_none() && nix::unistd::geteuid().is_root() => return Err(Unavailable(NO_OWNER.to_owned())),
+            None if user.is_none() && nix::unistd::geteuid().is_root() => {
+                return Err(Unavailable(NO_OWNER.to_owned()));
+            }
             None => user,
             Some(name) => match self.system_user(name).await? {
                 Some(owner) => Some(owner),
@@ -155,9 +163,14 @@ impl Mailboxes {
 
 /// The user of this name, unless it is root by any name.
 fn ask_system(name: &str) -> Result<Option<Owner>, Unavailable> {
-    let user =
-        User::from_name(name).map_err(|error| Unavailable(format!("the system's users can't be asked: {error}")))?;
-    let owner = |user: User| Owner { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home: user.dir };
+    let user = User::from_name(name)
+        .map_err(|error| Unavailable(format!("the system's users can't be asked: {error}")))?;
+    let owner = |user: User| Owner {
+        name: user.name,
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        home: user.dir,
+    };
     Ok(user.filter(|user| !user.uid.is_root()).map(owner))
 }
 
@@ -171,7 +184,8 @@ mod tests {
 
     fn mailboxes(section: &str) -> Mailboxes {
         let text = format!(
-            "hostname = \"x.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[tables.users]\ninline = {{ louen = \"\", \"admin@b.org\" = \"\" }}\n[mailboxes]\n{section}"
+            "hostname = \"x.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[tables.users]\ninline \
+             = {{ louen = \"\", \"admin@b.org\" = \"\" }}\n[mailboxes]\n{section}"
         );
         let config = Config::parse(Path::new("/etc/facteur.toml"), &text).unwrap();
         let (tables, errors) = Tables::open(&config.tables, None);
@@ -181,7 +195,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_table_vouches_for_its_keys() {
-        let mailboxes = mailboxes("users = \"table:users\"\nowner = \"nobody\"\npath = \"/srv/{domain}/{user}/\"");
+        let mailboxes = mailboxes(
+            "users = \"table:users\"\nowner = \"nobody\"\npath = \"/srv/{domain}/{user}/\"",
+        );
         let found = mailboxes.find("Louen", "a.org").await.unwrap().unwrap();
         assert_eq!(found.path, Path::new("/srv/a.org/louen/"));
         assert_eq!(found.owner.unwrap().name, "nobody");
@@ -195,9 +211,15 @@ mod tests {
     async fn a_table_that_cannot_be_asked_is_no_answer() {
         let sources = BTreeMap::from([(
             "users".to_owned(),
-            TableSource::File { path: "/nonexistent/users".into(), format: config::Format::Texthash },
+            TableSource::File {
+                path: "/nonexistent/users".into(),
+                format: config::Format::Texthash,
+            },
         )]);
-        let mailboxes = Mailboxes { tables: Tables::open(&sources, None).0, ..mailboxes("users = \"table:users\"") };
+        let mailboxes = Mailboxes {
+            tables: Tables::open(&sources, None).0,
+            ..mailboxes("users = \"table:users\"")
+        };
         assert!(mailboxes.exists("louen", "a.org").await.is_err());
     }
 

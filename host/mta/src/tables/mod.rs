@@ -1,8 +1,9 @@
 //! The operator's tables: named, in memory, and always as their files are.
 //!
-//! Files are watched: a change is in force within two seconds, without a command. A file that is missing or broken leaves the
-//! last good version in force; a table that never was good can't be asked, which means "try later" and never "not there". Asking is a look
-//! into memory and never waits.
+//! Files are watched: a change is in force within two seconds, without a command. A file that is
+//! missing or broken leaves the last good version in force; a table that never was good can't be
+//! asked, which means "try later" and never "not there". Asking is a look into memory and never
+//! waits.
 
 mod aliases;
 mod cidr;
@@ -71,7 +72,8 @@ pub enum FindError {
 
 /// What is wrong with a table's file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("table \"{table}\": {}{}: {reason}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+#[error("table \"{table}\": {}{}: \
+ {reason}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct TableError {
     /// The table's name.
     pub table: String,
@@ -84,11 +86,15 @@ pub struct TableError {
 }
 
 impl Tables {
-    /// Opens all tables, and tells everything that is missing or broken. Those tables can't be asked until their files are good.
+    /// Opens all tables, and tells everything that is missing or broken. Those tables can't be
+    /// asked until their files are good.
     ///
-    /// `before` are the tables of the configuration that this one takes the place of: what stays the same keeps its last good version,
-    /// and [`Tables::generation`] goes on.
-    pub fn open(sources: &BTreeMap<String, TableSource>, before: Option<&Self>) -> (Arc<Self>, Vec<TableError>) {
+    /// `before` are the tables of the configuration that this one takes the place of: what stays
+    /// the same keeps its last good version, and [`Tables::generation`] goes on.
+    pub fn open(
+        sources: &BTreeMap<String, TableSource>,
+        before: Option<&Self>,
+    ) -> (Arc<Self>, Vec<TableError>) {
         let generation = before.map(|before| before.generation.clone()).unwrap_or_default();
         let mut tables = HashMap::new();
         let mut errors = Vec::new();
@@ -96,7 +102,9 @@ impl Tables {
             let table = match source {
                 TableSource::Inline(entries) => Table::Inline(Content::inline(entries)),
                 TableSource::File { path, format } => {
-                    let same = |watched: &&Arc<Watched>| watched.path == *path && watched.format == *format;
+                    let same = |watched: &&Arc<Watched>| {
+                        watched.path == *path && watched.format == *format
+                    };
                     let kept = match before.and_then(|before| before.tables.get(name)) {
                         Some(Table::File(watched)) => Some(watched).filter(same).cloned(),
                         _ => None,
@@ -141,8 +149,9 @@ impl Tables {
         }
     }
 
-    /// The first of the keys that the table has. Keys count in lower case. A table of patterns (regexp, cidr) is asked the first
-    /// key only. With no keys it says only whether the table can be asked.
+    /// The first of the keys that the table has. Keys count in lower case. A table of patterns
+    /// (regexp, cidr) is asked the first key only. With no keys it says only whether the table can
+    /// be asked.
     ///
     /// # Errors
     /// There is no such table, or it can't be asked now.
@@ -152,17 +161,16 @@ impl Tables {
             Some(Table::Inline(content)) => Ok(content.find(keys)),
             Some(Table::File(watched)) => match &*watched.content() {
                 Some(content) => Ok(content.find(keys)),
-                None => Err(FindError::Unavailable(
-                    watched
-                        .trouble()
-                        .first()
-                        .map_or_else(|| format!("table \"{name}\" is being read"), TableError::to_string),
-                )),
+                None => Err(FindError::Unavailable(watched.trouble().first().map_or_else(
+                    || format!("table \"{name}\" is being read"),
+                    TableError::to_string,
+                ))),
             },
         }
     }
 
-    /// A number that grows whenever a table changed: what was made of the tables before is then stale.
+    /// A number that grows whenever a table changed: what was made of the tables before is then
+    /// stale.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -197,7 +205,9 @@ impl Content {
                 Some(Found { key, value: value.to_owned() })
             }),
             Self::Regexp(regexp) => regexp.find(first).map(|value| Found { key: 0, value }),
-            Self::Cidr(cidr) => cidr.find(first).map(|value| Found { key: 0, value: value.to_owned() }),
+            Self::Cidr(cidr) => {
+                cidr.find(first).map(|value| Found { key: 0, value: value.to_owned() })
+            }
         }
     }
 
@@ -216,7 +226,12 @@ mod tests {
 
     use super::*;
 
-    fn file(folder: &tempfile::TempDir, name: &str, text: &str, format: Format) -> (String, TableSource) {
+    fn file(
+        folder: &tempfile::TempDir,
+        name: &str,
+        text: &str,
+        format: Format,
+    ) -> (String, TableSource) {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         (name.to_owned(), TableSource::File { path, format })
@@ -237,7 +252,10 @@ mod tests {
         ]);
         let (tables, errors) = Tables::open(&sources, None);
         assert_eq!(errors, []);
-        assert_eq!(tables.find("virtual", &["X@Elfic.net", "@ELFIC.net"]), Ok(Some(found(1, "contact@elfic.net"))));
+        assert_eq!(
+            tables.find("virtual", &["X@Elfic.net", "@ELFIC.net"]),
+            Ok(Some(found(1, "contact@elfic.net")))
+        );
         assert_eq!(tables.find("virtual", &["x@elfic.net"]), Ok(None));
         assert_eq!(tables.find("regexp", &["a@x", "b"]), Ok(Some(found(0, "<a>"))));
         assert_eq!(tables.find("regexp", &["c", "b"]), Ok(None));
@@ -251,11 +269,16 @@ mod tests {
     fn a_table_that_never_was_good_cannot_be_asked() {
         let folder = tempfile::tempdir().unwrap();
         let broken = file(&folder, "broken", "a b\nc\n", Format::Texthash);
-        let missing = ("missing".to_owned(), TableSource::File { path: "/nonexistent".into(), format: Format::Cidr });
+        let missing = (
+            "missing".to_owned(),
+            TableSource::File { path: "/nonexistent".into(), format: Format::Cidr },
+        );
         let (tables, errors) = Tables::open(&BTreeMap::from([broken, missing]), None);
         let path = folder.path().join("broken");
-        let reason =
-            format!("table \"broken\": {}:2: \"c\" has no value: write a key, white space and a value", path.display());
+        let reason = format!(
+            "table \"broken\": {}:2: \"c\" has no value: write a key, white space and a value",
+            path.display()
+        );
         assert_eq!(errors.len(), 2);
         assert_eq!(errors[0].to_string(), reason);
         assert_eq!(tables.find("broken", &["a"]), Err(FindError::Unavailable(reason)));

@@ -1,5 +1,5 @@
-//! Tables of patterns, as `regexp_table`(5) and `cidr_table`(5) share them: rules in order, the first match wins, `!` negates,
-//! `if` … `endif` guard the rules between them and may be nested.
+//! Tables of patterns, as `regexp_table`(5) and `cidr_table`(5) share them: rules in order, the
+//! first match wins, `!` negates, `if` … `endif` guard the rules between them and may be nested.
 //!
 //! What a pattern and a result are is the format's own.
 
@@ -27,8 +27,8 @@ enum Then<R> {
 }
 
 impl<P, R> Rules<P, R> {
-    /// Reads a file. `pattern` takes a pattern off the front of a line, and `result` reads what is left of it; each says in
-    /// words what is wrong otherwise.
+    /// Reads a file. `pattern` takes a pattern off the front of a line, and `result` reads what is
+    /// left of it; each says in words what is wrong otherwise.
     pub(super) fn parse(
         bytes: &[u8],
         remarks: &mut Remarks,
@@ -55,7 +55,8 @@ impl<P, R> Rules<P, R> {
             if guard.is_some() {
                 open.push((line, None));
                 if open.len() > MAX_DEPTH {
-                    return remarks.fault(line, format!("`if` is nested more than {MAX_DEPTH} deep"));
+                    return remarks
+                        .fault(line, format!("`if` is nested more than {MAX_DEPTH} deep"));
                 }
             }
             let (negated, text) = negation(guard.unwrap_or(text));
@@ -65,10 +66,13 @@ impl<P, R> Rules<P, R> {
             };
             let then = match (guard, rest) {
                 (Some(_), "") => Ok(Then::OrElse(0)),
-                (Some(_), _) => {
-                    Err("nothing may follow the pattern of an `if`: put the rule on a line of its own".into())
+                (Some(_), _) => Err(
+                    "nothing may follow the pattern of an `if`: put the rule on a line of its own"
+                        .into(),
+                ),
+                (None, "") => {
+                    Err("there is no result: write a pattern, white space and a result".into())
                 }
-                (None, "") => Err("there is no result: write a pattern, white space and a result".into()),
                 (None, rest) => result(&pattern, negated, rest).map(Then::Answer),
             };
             match then {
@@ -110,7 +114,8 @@ impl<P, R> Rules<P, R> {
 /// What follows a keyword, in any case, that stands alone.
 fn keyword<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(word.len())?;
-    (head.eq_ignore_ascii_case(word) && !rest.starts_with(char::is_alphanumeric)).then(|| rest.trim_start())
+    (head.eq_ignore_ascii_case(word) && !rest.starts_with(char::is_alphanumeric))
+        .then(|| rest.trim_start())
 }
 
 /// Takes the `!`s off; each turns the meaning round.
@@ -135,15 +140,19 @@ mod tests {
     /// A pattern is a word that the key must contain.
     fn rules(text: &str) -> (Rules<String, String>, Vec<usize>) {
         let mut remarks = Remarks::default();
-        let rules = Rules::parse(text.as_bytes(), &mut remarks, word, |_, _, rest| Ok(rest.to_owned()));
+        let rules =
+            Rules::parse(text.as_bytes(), &mut remarks, word, |_, _, rest| Ok(rest.to_owned()));
         (rules, remarks.faults.iter().map(|fault| fault.line).collect())
     }
 
     #[test]
     fn guards_nest_and_negate() {
-        let (rules, faults) = rules("if a\nif !b\nc 1\nendif\nb 2\nendif\nIF !a\n!d 3\nENDIF\nd 4\n");
+        let (rules, faults) =
+            rules("if a\nif !b\nc 1\nendif\nb 2\nendif\nIF !a\n!d 3\nENDIF\nd 4\n");
         assert_eq!(faults, [] as [usize; 0]);
-        let find = |key: &str| rules.first(|word| key.contains(word.as_str())).map(|(_, result)| result.as_str());
+        let find = |key: &str| {
+            rules.first(|word| key.contains(word.as_str())).map(|(_, result)| result.as_str())
+        };
         assert_eq!(find("ac"), Some("1"));
         assert_eq!(find("abc"), Some("2"));
         assert_eq!(find("x"), Some("3"));

@@ -1,8 +1,9 @@
-//! `regexp_table`(5): POSIX extended regular expressions between delimiters, and results in which `$1`, `${1}`, `$(1)` stand for what
-//! the groups matched and `$$` for a dollar.
+//! `regexp_table`(5): POSIX extended regular expressions between delimiters, and results in which
+//! `$1`, `${1}`, `$(1)` stand for what the groups matched and `$$` for a dollar.
 //!
-//! Case doesn't count unless the flag `i` says so. The expressions run in linear time, so that no key can stall the table; what
-//! can't be done that way (back-references) is an error, as are basic expressions (the flag `x`).
+//! Case doesn't count unless the flag `i` says so. The expressions run in linear time, so that no
+//! key can stall the table; what can't be done that way (back-references) is an error, as are basic
+//! expressions (the flag `x`).
 
 use regex::{Regex, RegexBuilder};
 
@@ -40,7 +41,11 @@ impl Regexp {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
             // A group that took no part in the match is empty.
-            Piece::Group(n) => groups.as_ref().and_then(|groups| groups.get(*n)).map_or("", |m| m.as_str()).to_owned(),
+            Piece::Group(n) => groups
+                .as_ref()
+                .and_then(|groups| groups.get(*n))
+                .map_or("", |m| m.as_str())
+                .to_owned(),
         };
         Some(pieces.iter().map(piece).collect())
     }
@@ -50,10 +55,12 @@ impl Regexp {
     }
 }
 
-/// Takes `/expression/flags` off the front of a line; any other punctuation may stand in place of the slashes.
+/// Takes `/expression/flags` off the front of a line; any other punctuation may stand in place of
+/// the slashes.
 fn pattern(text: &str) -> Result<(Regex, &str), String> {
     let delimiter = text.chars().next().filter(|c| c.is_ascii_punctuation() && *c != '\\');
-    let delimiter = delimiter.ok_or("a rule begins with /expression/, !/expression/, `if` or `endif`")?;
+    let delimiter =
+        delimiter.ok_or("a rule begins with /expression/, !/expression/, `if` or `endif`")?;
     let body = &text[1..];
     let mut escaped = false;
     let end = body.find(|c| {
@@ -72,14 +79,18 @@ fn pattern(text: &str) -> Result<(Regex, &str), String> {
             'x' => &mut extended,
             _ => {
                 return Err(format!(
-                    "unknown flag \"{flag}\": i, m and x are known; put white space before the result"
+                    "unknown flag \"{flag}\": i, m and x are known; put white space before the \
+                     result"
                 ));
             }
         };
         *toggled = !*toggled;
     }
     if !extended {
-        return Err("basic expressions can't be used: take the flag x away and write an extended one".into());
+        return Err(
+            "basic expressions can't be used: take the flag x away and write an extended one"
+                .into(),
+        );
     }
     let regex = RegexBuilder::new(&from_posix(expression)?)
         .case_insensitive(ignore_case)
@@ -97,15 +108,17 @@ fn wording(error: &regex::Error) -> String {
     format!("the expression can't be used: {}", last.trim_start_matches("error: "))
 }
 
-/// The expression in the words of the regex crate: they differ inside brackets, where POSIX knows no escapes, no nested sets and no
-/// set operators.
+/// The expression in the words of the regex crate: they differ inside brackets, where POSIX knows
+/// no escapes, no nested sets and no set operators.
 fn from_posix(expression: &str) -> Result<String, String> {
     let mut written = String::with_capacity(expression.len());
     let mut rest = expression.chars();
     while let Some(character) = rest.next() {
         match character {
             '\\' => match rest.next() {
-                Some(digit @ '1'..='9') => return Err(format!("back-references such as \\{digit} can't be used")),
+                Some(digit @ '1'..='9') => {
+                    return Err(format!("back-references such as \\{digit} can't be used"));
+                }
                 Some(escaped) => written.extend(['\\', escaped]),
                 None => return Err("the expression ends in a backslash".into()),
             },
@@ -119,7 +132,8 @@ fn from_posix(expression: &str) -> Result<String, String> {
     Ok(written)
 }
 
-/// Writes a bracket expression, given what follows its `[`. The length of it in bytes, `]` included.
+/// Writes a bracket expression, given what follows its `[`. The length of it in bytes, `]`
+/// included.
 fn bracket(text: &str, written: &mut String) -> Result<usize, String> {
     let unclosed = || "a [ in the expression has no closing ]".to_owned();
     let mut rest = text;
@@ -178,11 +192,13 @@ fn template(text: &str, groups: usize) -> Result<Template, String> {
             rest = after;
             continue;
         }
-        let (number, after) =
-            group(after).ok_or("a $ stands for a group: write $1, ${1} or $(1), and $$ for a dollar")?;
+        let (number, after) = group(after)
+            .ok_or("a $ stands for a group: write $1, ${1} or $(1), and $$ for a dollar")?;
         if !(1..=groups).contains(&number) {
             let has = if groups == 0 { "no groups".to_owned() } else { format!("{groups} groups") };
-            return Err(format!("${number} is nothing: the expression has {has} (a negated one has none)"));
+            return Err(format!(
+                "${number} is nothing: the expression has {has} (a negated one has none)"
+            ));
         }
         if !plain.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
@@ -230,10 +246,14 @@ mod tests {
     #[test]
     fn groups_go_into_the_result() {
         let table = table(
-            "/^(.*)-outgoing@(.*)$/ 550 Use $(1)@${2} instead, $$1\n/@zephyr\\.via\\.ecp\\.fr$/\tadmin@via.ecp.fr\n\
+            "/^(.*)-outgoing@(.*)$/ 550 Use $(1)@${2} instead, $$1\n\
+             /@zephyr\\.via\\.ecp\\.fr$/\tadmin@via.ecp.fr\n\
              /^(a)|(b)$/ <$1$2>\n",
         );
-        assert_eq!(table.find("list-outgoing@x.org").as_deref(), Some("550 Use list@x.org instead, $1"));
+        assert_eq!(
+            table.find("list-outgoing@x.org").as_deref(),
+            Some("550 Use list@x.org instead, $1")
+        );
         assert_eq!(table.find("Root@ZEPHYR.via.ecp.fr").as_deref(), Some("admin@via.ecp.fr"));
         assert_eq!(table.find("b").as_deref(), Some("<b>"));
         assert_eq!(table.find("root@zephyrxvia.ecp.fr"), None);
@@ -241,8 +261,10 @@ mod tests {
 
     #[test]
     fn flags_negation_and_guards() {
-        let table =
-            table("/^Case$/i exact\n!/@/ no at\nif !/^owner-/\n/^(.*)@lists\\./ list $1\nendif\n%/path%  other\n");
+        let table = table(
+            "/^Case$/i exact\n!/@/ no at\nif !/^owner-/\n/^(.*)@lists\\./ list $1\nendif\n%/path%  \
+             other\n",
+        );
         assert_eq!(table.find("Case").as_deref(), Some("exact"));
         assert_eq!(table.find("case").as_deref(), Some("no at"));
         assert_eq!(table.find("a@lists.org").as_deref(), Some("list a"));
@@ -253,7 +275,8 @@ mod tests {
     #[test]
     fn brackets_are_posix() {
         let table = table(
-            "/^[]a]$/ first\n/^[\\.]$/ backslash is itself\n/^[[:digit:]a-c&&~~+-]+$/ set\n/^[^[x]$/ not\n/^[+--]z$/ range\n",
+            "/^[]a]$/ first\n/^[\\.]$/ backslash is itself\n/^[[:digit:]a-c&&~~+-]+$/ set\n\
+             /^[^[x]$/ not\n/^[+--]z$/ range\n",
         );
         assert_eq!(table.find("]").as_deref(), Some("first"));
         assert_eq!(table.find("\\").as_deref(), Some("backslash is itself"));
@@ -269,7 +292,10 @@ mod tests {
         assert_eq!(fault("/(a/ x"), "the expression can't be used: unclosed group");
         assert_eq!(fault("/[a/ x"), "a [ in the expression has no closing ]");
         assert_eq!(fault("/a"), "the expression has no closing /");
-        assert_eq!(fault("/a/x b"), "basic expressions can't be used: take the flag x away and write an extended one");
+        assert_eq!(
+            fault("/a/x b"),
+            "basic expressions can't be used: take the flag x away and write an extended one"
+        );
         assert!(fault("/a/q b").starts_with("unknown flag \"q\""));
         assert!(fault("/(a)/ $2").starts_with("$2 is nothing: the expression has 1 groups"));
         assert!(fault("!/(a)/ $1").starts_with("$1 is nothing: the expression has no groups"));

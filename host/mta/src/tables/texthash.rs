@@ -1,7 +1,8 @@
 //! Text maps as postmap(1) reads them: a key, white space, and the rest of the line as its value.
 //!
-//! A line without a value breaks the table (postmap only warns): it is what a file looks like while it is written. A key that
-//! comes twice is worth a warning, and its first value stays, as in Postfix.
+//! A line without a value breaks the table (postmap only warns): it is what a file looks like while
+//! it is written. A key that comes twice is worth a warning, and its first value stays, as in
+//! Postfix.
 
 use super::index::Index;
 use super::lines::{Remarks, key, logical_lines, split_unquoted};
@@ -13,10 +14,16 @@ pub(super) fn parse(bytes: &[u8], remarks: &mut Remarks) -> Index {
             return remarks.fault(line, "a quotation mark isn't closed");
         };
         let Some(value) = rest.map(str::trim) else {
-            return remarks.fault(line, format!("\"{name}\" has no value: write a key, white space and a value"));
+            return remarks.fault(
+                line,
+                format!("\"{name}\" has no value: write a key, white space and a value"),
+            );
         };
         if name.ends_with(':') {
-            remarks.warning(line, format!("the key \"{name}\" ends in a colon: is this an aliases file?"));
+            remarks.warning(
+                line,
+                format!("the key \"{name}\" ends in a colon: is this an aliases file?"),
+            );
         }
         insert(&mut index, remarks, line, name, value);
     });
@@ -25,7 +32,13 @@ pub(super) fn parse(bytes: &[u8], remarks: &mut Remarks) -> Index {
 }
 
 /// Adds an entry to an index that is read from a file.
-pub(super) fn insert(index: &mut Index, remarks: &mut Remarks, line: usize, name: &str, value: &str) {
+pub(super) fn insert(
+    index: &mut Index,
+    remarks: &mut Remarks,
+    line: usize,
+    name: &str,
+    value: &str,
+) {
     let name = key(name);
     if !index.insert(&name, value) {
         remarks.warning(line, format!("\"{name}\" was there before: this line has no effect"));
@@ -55,6 +68,9 @@ mod tests {
         let mut remarks = Remarks::default();
         parse(b"a b\nc\n\"d e\n", &mut remarks);
         assert_eq!(remarks.faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!(remarks.faults[0].reason, "\"c\" has no value: write a key, white space and a value");
+        assert_eq!(
+            remarks.faults[0].reason,
+            "\"c\" has no value: write a key, white space and a value"
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! One table in a file: read when it changed, exchanged when it is good, kept as it was when it isn't.
+//! One table in a file: read when it changed, exchanged when it is good, kept as it was when it
+//! isn't.
 //!
-//! Changes are seen by polling `stat`, which works on every file system and for every way to write a file. Invariants: what is in
-//! force was parsed without a fault from bytes that didn't change while they were read; a version that is found faulty is
-//! not read again until it changes; the same trouble is logged once.
+//! Changes are seen by polling `stat`, which works on every file system and for every way to write
+//! a file. Invariants: what is in force was parsed without a fault from bytes that didn't change
+//! while they were read; a version that is found faulty is not read again until it changes; the
+//! same trouble is logged once.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -17,10 +19,11 @@ use parking_lot::Mutex;
 use super::{Content, TableError};
 use crate::config::Format;
 
-/// A file that changed as recently as this may change again without a new time stamp: the clock of file systems goes in
-/// steps (4 to 10 ms on Linux), and whoever writes may not be done.
+/// A file that changed as recently as this may change again without a new time stamp: the clock of
+/// file systems goes in steps (4 to 10 ms on Linux), and whoever writes may not be done.
 const RECENT: Duration = Duration::from_millis(100);
-/// How often a file that changes under one's hands is read again before that is left to the next time.
+/// How often a file that changes under one's hands is read again before that is left to the next
+/// time.
 const ATTEMPTS: usize = 5;
 /// A table must fit into memory, and its text into 32-bit offsets.
 pub(super) const MAX_FILE: u64 = 1 << 30;
@@ -99,8 +102,8 @@ impl Watched {
         self.seen.lock().trouble.clone()
     }
 
-    /// Looks whether the file changed. True if another version is in force now. `patient`: a version that may still be in the
-    /// making is left to the next time.
+    /// Looks whether the file changed. True if another version is in force now. `patient`: a
+    /// version that may still be in the making is left to the next time.
     pub(super) fn look(&self, patient: bool) -> bool {
         let mut seen = self.seen.lock();
         let stamp = match std::fs::metadata(&self.path) {
@@ -145,7 +148,11 @@ impl Watched {
         if seen.trouble == trouble {
             return;
         }
-        let kept = if self.content.load().is_some() { "the last good version stays" } else { "it can't be asked yet" };
+        let kept = if self.content.load().is_some() {
+            "the last good version stays"
+        } else {
+            "it can't be asked yet"
+        };
         for error in &trouble {
             tracing::error!("{error} ({kept})");
         }
@@ -157,7 +164,8 @@ impl Watched {
     }
 }
 
-/// The bytes of a file of at most `limit` bytes, all from one version of it, and that version's stamp.
+/// The bytes of a file of at most `limit` bytes, all from one version of it, and that version's
+/// stamp.
 fn read_whole(path: &Path, limit: u64) -> Result<(Vec<u8>, Stamp), String> {
     let words = |error: std::io::Error| error.to_string();
     for _ in 0..ATTEMPTS {

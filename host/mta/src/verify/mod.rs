@@ -1,8 +1,10 @@
-//! Recipient callouts: whether other servers take mail for an address, asked seldom and remembered, as Postfix's verify(8) does it.
+//! Recipient callouts: whether other servers take mail for an address, asked seldom and remembered,
+//! as Postfix's verify(8) does it.
 //!
-//! Questions about one address share one callout. A question waits for so long; the callout goes on without it, and the next question finds
-//! its answer. An answer that has become old is given once more while it is asked anew. What couldn't be found out never takes the place of
-//! an answer that is still believed. The answers are in memory: after a restart they are asked for again.
+//! Questions about one address share one callout. A question waits for so long; the callout goes on
+//! without it, and the next question finds its answer. An answer that has become old is given once
+//! more while it is asked anew. What couldn't be found out never takes the place of an answer that
+//! is still believed. The answers are in memory: after a restart they are asked for again.
 
 #[cfg(test)]
 mod tests;
@@ -73,7 +75,11 @@ impl Answers {
 
 impl Verifier {
     /// By the client of `delivery`.
-    pub fn new(answers: Arc<Answers>, settings: config::Verify, delivery: delivery::Settings) -> Self {
+    pub fn new(
+        answers: Arc<Answers>,
+        settings: config::Verify,
+        delivery: delivery::Settings,
+    ) -> Self {
         let sender = settings.sender.clone();
         let delivery = Arc::new(delivery);
         let ask = move |address: Address, route: SmtpRoute| {
@@ -83,21 +89,26 @@ impl Verifier {
         Self { answers, settings: Arc::new(settings), ask: Arc::new(ask) }
     }
 
-    /// The answer of before if it is still believed; otherwise that of a callout, if it comes in time.
+    /// The answer of before if it is still believed; otherwise that of a callout, if it comes in
+    /// time.
     async fn verify(&self, address: &Address, route: &SmtpRoute) -> Verified {
         let mut asking = {
             let mut all = self.answers.known.lock();
             let known = all.get(address);
-            let believed =
-                known.and_then(|known| known.answer.clone()).filter(|(answer, at)| at.elapsed() < self.expiry(answer));
+            let believed = known
+                .and_then(|known| known.answer.clone())
+                .filter(|(answer, at)| at.elapsed() < self.expiry(answer));
             if let Some((answer, at)) = &believed
-                && (at.elapsed() < self.refresh(answer) || known.is_some_and(|known| known.asking.is_some()))
+                && (at.elapsed() < self.refresh(answer)
+                    || known.is_some_and(|known| known.asking.is_some()))
             {
                 return answer.clone();
             }
             let asking = match known.and_then(|known| known.asking.clone()) {
                 Some(asking) => Some(asking),
-                None if self.answers.under_way.load(Ordering::Relaxed) >= self.answers.limit => None,
+                None if self.answers.under_way.load(Ordering::Relaxed) >= self.answers.limit => {
+                    None
+                }
                 None => {
                     make_room(&mut all);
                     let (tell, asking) = watch::channel(None);
@@ -143,7 +154,8 @@ impl Verifier {
         if let Entry::Occupied(mut entry) = all.entry(address.clone()) {
             let known = entry.get_mut();
             known.asking = None;
-            let believed = known.answer.as_ref().is_some_and(|(old, at)| at.elapsed() < self.expiry(old));
+            let believed =
+                known.answer.as_ref().is_some_and(|(old, at)| at.elapsed() < self.expiry(old));
             if !believed || !matches!(answer, Verified::Unknown(_)) {
                 known.answer = Some((answer, Instant::now()));
             }
@@ -169,7 +181,11 @@ impl Verifier {
 }
 
 impl facteur_policy::Verify for Verifier {
-    fn callout<'a>(&'a self, address: &'a Address, route: &'a SmtpRoute) -> BoxFuture<'a, Verified> {
+    fn callout<'a>(
+        &'a self,
+        address: &'a Address,
+        route: &'a SmtpRoute,
+    ) -> BoxFuture<'a, Verified> {
         self.verify(address, route).boxed()
     }
 }

@@ -26,7 +26,8 @@ fn later() -> Verified {
     Verified::Unknown("greylisted".into())
 }
 
-/// A verifier whose callouts take so long and say this, one after the other; then the last one again.
+/// A verifier whose callouts take so long and say this, one after the other; then the last one
+/// again.
 struct Asked {
     verifier: Verifier,
     callouts: Arc<AtomicUsize>,
@@ -44,7 +45,11 @@ fn verifier(concurrency: usize, takes: Duration, answers: Vec<Verified>) -> Aske
         }
         .boxed()
     };
-    let verifier = Verifier { answers: Answers::new(concurrency), settings: Arc::new(settings()), ask: Arc::new(ask) };
+    let verifier = Verifier {
+        answers: Answers::new(concurrency),
+        settings: Arc::new(settings()),
+        ask: Arc::new(ask),
+    };
     Asked { verifier, callouts }
 }
 
@@ -65,7 +70,8 @@ async fn settle() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_believed_for_its_time_and_asked_anew_before_its_end() {
-    let asked = verifier(1, Duration::from_millis(10), vec![Verified::Deliverable, no(), later(), later()]);
+    let asked =
+        verifier(1, Duration::from_millis(10), vec![Verified::Deliverable, no(), later(), later()]);
     assert_eq!(asked.of("a@b.test").await, Verified::Deliverable);
     tokio::time::sleep(6 * DAY).await;
     assert_eq!((asked.of("a@b.test").await, asked.callouts()), (Verified::Deliverable, 1));

@@ -31,7 +31,12 @@ struct Model {
 
 impl Model {
     fn text(&self) -> String {
-        format!("{}{}{}", self.headers.concat(), if self.has_empty_line { "\r\n" } else { "" }, self.body)
+        format!(
+            "{}{}{}",
+            self.headers.concat(),
+            if self.has_empty_line { "\r\n" } else { "" },
+            self.body
+        )
     }
 
     fn name(line: &str) -> &str {
@@ -42,11 +47,17 @@ impl Model {
     fn edit(&mut self, edits: &Edits) {
         let count = self.headers.len();
         let line = |name: &str, value: &str| format!("{name}: {value}\r\n");
-        let mut lines: Vec<(Option<usize>, Option<String>)> =
-            self.headers.iter().enumerate().map(|(number, line)| (Some(number), Some(line.clone()))).collect();
+        let mut lines: Vec<(Option<usize>, Option<String>)> = self
+            .headers
+            .iter()
+            .enumerate()
+            .map(|(number, line)| (Some(number), Some(line.clone())))
+            .collect();
         lines.push((Some(count), None));
         let numbers = |name: &str| -> Vec<usize> {
-            (0..count).filter(|&number| Self::name(&self.headers[number]).eq_ignore_ascii_case(name)).collect()
+            (0..count)
+                .filter(|&number| Self::name(&self.headers[number]).eq_ignore_ascii_case(name))
+                .collect()
         };
         let place = |lines: &[(Option<usize>, Option<String>)], wanted: usize| {
             lines.iter().position(|(number, _)| *number == Some(wanted)).unwrap()
@@ -100,7 +111,9 @@ async fn edit(message: &Message, edits: &Edits) -> Option<Message> {
             Edit::Replace(name, occurrence, value) => {
                 draft.replace(index, name, *occurrence, value).map(drop).unwrap();
             }
-            Edit::Remove(name, occurrence) => draft.remove(index, name, *occurrence).map(drop).unwrap(),
+            Edit::Remove(name, occurrence) => {
+                draft.remove(index, name, *occurrence).map(drop).unwrap()
+            }
         }
     }
     if let Some(chunks) = &edits.body {
@@ -127,9 +140,12 @@ fn value() -> impl Strategy<Value = String> {
 fn edits() -> impl Strategy<Value = Edits> {
     let header = prop_oneof![
         (name(), value()).prop_map(|(name, value)| Edit::Add(name, value)),
-        (0_u32..8, name(), value()).prop_map(|(number, name, value)| Edit::Insert(number, name, value)),
-        (name(), 0_u32..3, value()).prop_map(|(name, occurrence, value)| Edit::Replace(name, occurrence, value)),
-        (name(), prop::option::of(0_u32..3)).prop_map(|(name, occurrence)| Edit::Remove(name, occurrence)),
+        (0_u32..8, name(), value())
+            .prop_map(|(number, name, value)| Edit::Insert(number, name, value)),
+        (name(), 0_u32..3, value())
+            .prop_map(|(name, occurrence, value)| Edit::Replace(name, occurrence, value)),
+        (name(), prop::option::of(0_u32..3))
+            .prop_map(|(name, occurrence)| Edit::Remove(name, occurrence)),
     ];
     let body = prop::collection::vec("[a-z]{0,9}\r\n", 0..4);
     (prop::collection::vec(header, 0..6), prop::option::weighted(0.2, body))
@@ -191,7 +207,8 @@ async fn what_is_put_before_all_else_copies_nothing() {
     let text = format!("A: b\r\n\r\n{}", "x".repeat(1 << 20));
     let content = Arc::new(Counted(text.into_bytes(), 0.into()));
     let message = Message::new(content.clone());
-    let insert = |number| Edits { headers: vec![Edit::Insert(number, "X".into(), "y".into())], body: None };
+    let insert =
+        |number| Edits { headers: vec![Edit::Insert(number, "X".into(), "y".into())], body: None };
     let message = edit(&message, &insert(0)).await.unwrap();
     let message = edit(&message, &insert(0)).await.unwrap();
     let read = content.1.load(std::sync::atomic::Ordering::Relaxed);

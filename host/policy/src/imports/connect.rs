@@ -15,7 +15,10 @@ type Answer<T> = std::result::Result<T, connect::Error>;
 
 impl State {
     fn may_connect(&self, service: &str) -> Answer<()> {
-        self.plugin.grants.connect(&self.plugin.name, service).map_err(connect::Error::NotGranted)?;
+        self.plugin
+            .grants
+            .connect(&self.plugin.name, service)
+            .map_err(connect::Error::NotGranted)?;
         if self.services.connect().is_service(service) {
             Ok(())
         } else {
@@ -42,7 +45,9 @@ fn checked(steps: Vec<connect::Step>) -> Result<Vec<Step>> {
     let last = steps.len() - 1;
     let step = |(number, step): (usize, connect::Step)| {
         let until = match step.until {
-            connect::Ending::Closed if number < last => bail!("a step after the end of the connection"),
+            connect::Ending::Closed if number < last => {
+                bail!("a step after the end of the connection")
+            }
             connect::Ending::Closed => Ending::Closed,
             connect::Ending::After(end) if end.is_empty() || end.len() > ENDING => {
                 bail!("an answer that ends with {} bytes (from 1 to {ENDING})", end.len())
@@ -60,7 +65,11 @@ impl connect::Host for State {
         Ok(self.may_connect(&service))
     }
 
-    async fn exchange(&mut self, service: String, steps: Vec<connect::Step>) -> Result<Answer<Vec<Vec<u8>>>> {
+    async fn exchange(
+        &mut self,
+        service: String,
+        steps: Vec<connect::Step>,
+    ) -> Result<Answer<Vec<Vec<u8>>>> {
         let steps = checked(steps)?;
         if let Err(error) = self.may_connect(&service) {
             return Ok(Err(error));

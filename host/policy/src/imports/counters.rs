@@ -8,7 +8,8 @@ use crate::bindings::facteur::policy::counters;
 use crate::sandbox::State;
 use crate::services::{Bucket, Count, Lifetime, Taken, UnknownStore};
 
-/// The longest key, in bytes: more than an envelope's addresses together, so that no sender can make one.
+/// The longest key, in bytes: more than an envelope's addresses together, so that no sender can
+/// make one.
 const KEY_LIMIT: usize = 65_536;
 /// The longest that anything is kept: a year and some.
 const LONGEST: Duration = Duration::from_hours(400 * 24);
@@ -17,7 +18,10 @@ type Answer<T> = std::result::Result<T, counters::Error>;
 
 impl State {
     fn may_count(&self, store: &str) -> Answer<()> {
-        self.plugin.grants.counters(&self.plugin.name, store).map_err(counters::Error::NotGranted)?;
+        self.plugin
+            .grants
+            .counters(&self.plugin.name, store)
+            .map_err(counters::Error::NotGranted)?;
         if self.services.counters().is_store(store) {
             Ok(())
         } else {
@@ -83,7 +87,9 @@ impl counters::Host for State {
             counters::Lifetime::FromBeginning(time) => Lifetime::FromBeginning(bounded(time)?),
             counters::Lifetime::FromNow(time) => Lifetime::FromNow(bounded(time)?),
         };
-        self.count(&store, &key, |counters| Ok(counters.add(&store, &key, amount, lifetime)?.into()))
+        self.count(&store, &key, |counters| {
+            Ok(counters.add(&store, &key, amount, lifetime)?.into())
+        })
     }
 
     fn take(

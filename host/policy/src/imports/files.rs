@@ -18,7 +18,10 @@ impl State {
     }
 
     fn may_write(&self, folder: &str) -> Answer<()> {
-        self.plugin.grants.files_write(&self.plugin.name, folder).map_err(files::Error::NotGranted)?;
+        self.plugin
+            .grants
+            .files_write(&self.plugin.name, folder)
+            .map_err(files::Error::NotGranted)?;
         self.is_folder(folder)
     }
 
@@ -55,7 +58,13 @@ impl files::Host for State {
         Ok(if write { self.may_write(&folder) } else { self.may_read(&folder) })
     }
 
-    async fn read(&mut self, folder: String, path: String, offset: u64, length: u32) -> Result<Answer<Vec<u8>>> {
+    async fn read(
+        &mut self,
+        folder: String,
+        path: String,
+        offset: u64,
+        length: u32,
+    ) -> Result<Answer<Vec<u8>>> {
         if let Err(error) = self.may_read(&folder) {
             return Ok(Err(error));
         }
@@ -70,14 +79,24 @@ impl files::Host for State {
         Ok(self.services.files().info(&folder, &path).await.map(Into::into).map_err(Into::into))
     }
 
-    async fn list(&mut self, folder: String, path: String, after: Option<String>) -> Result<Answer<Vec<String>>> {
+    async fn list(
+        &mut self,
+        folder: String,
+        path: String,
+        after: Option<String>,
+    ) -> Result<Answer<Vec<String>>> {
         if let Err(error) = self.may_read(&folder) {
             return Ok(Err(error));
         }
         Ok(self.services.files().list(&folder, &path, after.as_deref()).await.map_err(Into::into))
     }
 
-    async fn write(&mut self, folder: String, path: String, content: Vec<u8>) -> Result<Answer<()>> {
+    async fn write(
+        &mut self,
+        folder: String,
+        path: String,
+        content: Vec<u8>,
+    ) -> Result<Answer<()>> {
         if let Err(error) = self.may_write(&folder) {
             return Ok(Err(error));
         }

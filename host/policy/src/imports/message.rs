@@ -49,17 +49,32 @@ impl message::HostMessage for State {
         Ok(values.map(|(_, value)| value.to_vec()).collect())
     }
 
-    fn headers(&mut self, _: Resource<MessageHandle>, from_index: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn headers(
+        &mut self,
+        _: Resource<MessageHandle>,
+        from_index: u32,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let index = self.message()?.index()?;
         let some = index.iter().skip(from_index as usize).take(HEADERS_AT_ONCE);
         Ok(some.map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
     }
 
-    fn add_header(&mut self, _: Resource<MessageHandle>, name: String, value: String) -> Result<()> {
+    fn add_header(
+        &mut self,
+        _: Resource<MessageHandle>,
+        name: String,
+        value: String,
+    ) -> Result<()> {
         self.draft()?.add(&name, &value).map_err(Error::msg)
     }
 
-    fn insert_header(&mut self, _: Resource<MessageHandle>, index: u32, name: String, value: String) -> Result<()> {
+    fn insert_header(
+        &mut self,
+        _: Resource<MessageHandle>,
+        index: u32,
+        name: String,
+        value: String,
+    ) -> Result<()> {
         let (draft, headers) = self.draft_and_index()?;
         draft.insert(headers, index, &name, &value).map_err(Error::msg)
     }
@@ -75,12 +90,22 @@ impl message::HostMessage for State {
         draft.replace(index, &name, occurrence, &value).map_err(Error::msg)
     }
 
-    fn remove_header(&mut self, _: Resource<MessageHandle>, name: String, occurrence: Option<u32>) -> Result<u32> {
+    fn remove_header(
+        &mut self,
+        _: Resource<MessageHandle>,
+        name: String,
+        occurrence: Option<u32>,
+    ) -> Result<u32> {
         let (draft, index) = self.draft_and_index()?;
         draft.remove(index, &name, occurrence).map_err(Error::msg)
     }
 
-    async fn replace_body(&mut self, _: Resource<MessageHandle>, chunk: Vec<u8>, last: bool) -> Result<()> {
+    async fn replace_body(
+        &mut self,
+        _: Resource<MessageHandle>,
+        chunk: Vec<u8>,
+        last: bool,
+    ) -> Result<()> {
         if chunk.len() > READ_LIMIT {
             bail!("a chunk of {} bytes (at most {READ_LIMIT})", chunk.len());
         }

@@ -15,7 +15,8 @@ use crate::sandbox::State;
 use crate::services::Verified;
 use crate::tags::Tags;
 
-/// How much of another server's words is handed on, in bytes: what a plugin can say after words of its own.
+/// How much of another server's words is handed on, in bytes: what a plugin can say after words of
+/// its own.
 const WORDS: usize = 400;
 
 impl verify::Host for State {
@@ -23,7 +24,10 @@ impl verify::Host for State {
         Ok(self.plugin.grants.verify(&self.plugin.name).map_err(verify::Error::NotGranted))
     }
 
-    async fn recipient(&mut self, to: types::Address) -> Result<std::result::Result<verify::Outcome, verify::Error>> {
+    async fn recipient(
+        &mut self,
+        to: types::Address,
+    ) -> Result<std::result::Result<verify::Outcome, verify::Error>> {
         if let Err(line) = self.plugin.grants.verify(&self.plugin.name) {
             return Ok(Err(verify::Error::NotGranted(line)));
         }
@@ -44,7 +48,8 @@ impl verify::Host for State {
     }
 }
 
-/// What this host knows of the address itself, and for what it only hands on, what the next hop knows.
+/// What this host knows of the address itself, and for what it only hands on, what the next hop
+/// knows.
 async fn verified(asker: &Asker, address: Address) -> Verified {
     let policy = &asker.policy;
     let address = policy.domains.complete(address);
@@ -61,7 +66,8 @@ async fn verified(asker: &Asker, address: Address) -> Verified {
     }
     let utf8 = address.needs_smtputf8();
     let tags = Tags::default();
-    let consignment = Consignment { sender: None, tags: &tags, utf8, address: &address, original: &address };
+    let consignment =
+        Consignment { sender: None, tags: &tags, utf8, address: &address, original: &address };
     match policy.next_hop_with(consignment, &asker.services, &asker.story).await {
         Ok(Route::Smtp(route)) => asker.services.verify().callout(&address, &route).await,
         Ok(Route::Maildir | Route::Discard) => Verified::Deliverable,
@@ -70,7 +76,11 @@ async fn verified(asker: &Asker, address: Address) -> Verified {
 }
 
 fn refused(reply: Reply) -> Verified {
-    if reply.is_permanent() { Verified::Undeliverable(reply) } else { Verified::Unknown(reply.text) }
+    if reply.is_permanent() {
+        Verified::Undeliverable(reply)
+    } else {
+        Verified::Unknown(reply.text)
+    }
 }
 
 /// In one line, and not a long one.

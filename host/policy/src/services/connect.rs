@@ -48,7 +48,11 @@ pub trait Connect: Send + Sync {
     fn is_service(&self, name: &str) -> bool;
 
     /// One connection: the steps in order, and the answer to each.
-    fn exchange<'a>(&'a self, service: &'a str, steps: Vec<Step>) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>>;
+    fn exchange<'a>(
+        &'a self,
+        service: &'a str,
+        steps: Vec<Step>,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>>;
 }
 
 impl Connect for Nothing {
@@ -56,7 +60,11 @@ impl Connect for Nothing {
         false
     }
 
-    fn exchange<'a>(&'a self, service: &'a str, _: Vec<Step>) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
+    fn exchange<'a>(
+        &'a self,
+        service: &'a str,
+        _: Vec<Step>,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
         Box::pin(ready(Err(ConnectError::Unknown(service.to_owned()))))
     }
 }

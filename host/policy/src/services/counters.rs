@@ -59,13 +59,31 @@ pub trait Counters: Send + Sync {
     fn get(&self, store: &str, key: &str) -> Result<Option<Count>, UnknownStore>;
 
     /// Adds to the counter of this key; gives what it is then.
-    fn add(&self, store: &str, key: &str, amount: u64, lifetime: Lifetime) -> Result<Count, UnknownStore>;
+    fn add(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u64,
+        lifetime: Lifetime,
+    ) -> Result<Count, UnknownStore>;
 
     /// Takes tokens from the bucket of this key.
-    fn take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore>;
+    fn take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore>;
 
     /// What [`Counters::take`] would answer; nothing is taken.
-    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore>;
+    fn would_take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore>;
 
     /// Forgets the counter and the bucket of this key; whether there was any.
     fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore>;

@@ -42,7 +42,8 @@ pub enum FileError {
 /// Answers without blocking a thread that serves mail.
 pub type FileAnswer<'a, T> = BoxFuture<'a, Result<T, FileError>>;
 
-/// Reads and writes files. Paths are relative and stay below their folder, whatever links lie there.
+/// Reads and writes files. Paths are relative and stay below their folder, whatever links lie
+/// there.
 pub trait Files: Send + Sync {
     /// Whether there is a folder of this name.
     fn is_folder(&self, _name: &str) -> bool {
@@ -50,7 +51,13 @@ pub trait Files: Send + Sync {
     }
 
     /// At most so many bytes from this offset; fewer only at the end.
-    fn read<'a>(&'a self, folder: &'a str, _path: &'a str, _offset: u64, _length: usize) -> FileAnswer<'a, Vec<u8>> {
+    fn read<'a>(
+        &'a self,
+        folder: &'a str,
+        _path: &'a str,
+        _offset: u64,
+        _length: usize,
+    ) -> FileAnswer<'a, Vec<u8>> {
         unknown(folder)
     }
 
@@ -59,13 +66,24 @@ pub trait Files: Send + Sync {
         unknown(folder)
     }
 
-    /// The first names in a folder, in the order of their bytes, after this one; folders end in a slash.
-    fn list<'a>(&'a self, folder: &'a str, _path: &'a str, _after: Option<&'a str>) -> FileAnswer<'a, Vec<String>> {
+    /// The first names in a folder, in the order of their bytes, after this one; folders end in a
+    /// slash.
+    fn list<'a>(
+        &'a self,
+        folder: &'a str,
+        _path: &'a str,
+        _after: Option<&'a str>,
+    ) -> FileAnswer<'a, Vec<String>> {
         unknown(folder)
     }
 
     /// Makes the file, or exchanges it as a whole.
-    fn write<'a>(&'a self, folder: &'a str, _path: &'a str, _content: Vec<u8>) -> FileAnswer<'a, ()> {
+    fn write<'a>(
+        &'a self,
+        folder: &'a str,
+        _path: &'a str,
+        _content: Vec<u8>,
+    ) -> FileAnswer<'a, ()> {
         unknown(folder)
     }
 

@@ -11,7 +11,8 @@ use super::{Bucket, Count, Counters, Lifetime, Services, Taken, UnknownStore};
 /// A store and a key.
 type Place = (String, String);
 
-/// Counters that are read and never moved. What was changed by way of it is remembered for as long as it lives.
+/// Counters that are read and never moved. What was changed by way of it is remembered for as long
+/// as it lives.
 pub struct Overlay {
     beneath: Arc<dyn Services>,
     changed: Mutex<Changed>,
@@ -32,7 +33,9 @@ impl Overlay {
     }
 
     fn known(&self, changed: &Changed, place: &Place) -> Result<Option<Count>, UnknownStore> {
-        let Some(kept) = changed.counters.get(place) else { return self.beneath.counters().get(&place.0, &place.1) };
+        let Some(kept) = changed.counters.get(place) else {
+            return self.beneath.counters().get(&place.0, &place.1);
+        };
         let aged = |(at, count): &(Instant, Count)| {
             let since = at.elapsed();
             let left = count.left.checked_sub(since).filter(|left| !left.is_zero())?;
@@ -55,7 +58,13 @@ impl Counters for Overlay {
         self.known(&self.changed.lock(), &place(store, key))
     }
 
-    fn add(&self, store: &str, key: &str, amount: u64, lifetime: Lifetime) -> Result<Count, UnknownStore> {
+    fn add(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u64,
+        lifetime: Lifetime,
+    ) -> Result<Count, UnknownStore> {
         if !self.is_store(store) {
             return Err(UnknownStore(store.to_owned()));
         }
@@ -72,7 +81,13 @@ impl Counters for Overlay {
         Ok(count)
     }
 
-    fn take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         let place = place(store, key);
         let mut changed = self.changed.lock();
         let (taken, full) = changed.buckets.get(&place).copied().unwrap_or_default();
@@ -93,7 +108,13 @@ impl Counters for Overlay {
         Ok(answer)
     }
 
-    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn would_take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         self.beneath.counters().would_take(store, key, amount, bucket)
     }
 
@@ -103,7 +124,8 @@ impl Counters for Overlay {
         }
         let place = place(store, key);
         let mut changed = self.changed.lock();
-        let found = self.known(&changed, &place)?.is_some() || changed.buckets.get(&place).is_some_and(|it| it.0 > 0);
+        let found = self.known(&changed, &place)?.is_some()
+            || changed.buckets.get(&place).is_some_and(|it| it.0 > 0);
         changed.counters.insert(place.clone(), None);
         changed.buckets.insert(place, (0, true));
         Ok(found)

@@ -1,7 +1,9 @@
-//! Services for a question whose answer changes nothing: what can be read is read, what would leave a trace leaves none.
+//! Services for a question whose answer changes nothing: what can be read is read, what would leave
+//! a trace leaves none.
 //!
-//! Counters are whatever is handed in ([`super::Overlay`] for one rehearsal, stores of its own for a plugin in the shadow). Files are read; what is
-//! written is answered as if it had been. Other programs are talked to only if the operator says so, since what that does to them nobody here
+//! Counters are whatever is handed in ([`super::Overlay`] for one rehearsal, stores of its own for
+//! a plugin in the shadow). Files are read; what is written is answered as if it had been. Other
+//! programs are talked to only if the operator says so, since what that does to them nobody here
 //! can know.
 
 use std::net::IpAddr;
@@ -12,8 +14,8 @@ use facteur_smtp::Address;
 use futures_util::future::{BoxFuture, ready};
 
 use super::{
-    Connect, ConnectError, Counters, DnsError, FileAnswer, FileError, FileInfo, Files, Found, MailExchanger, Scanners,
-    Services, Step, TableError, Unavailable, Verify,
+    Connect, ConnectError, Counters, DnsError, FileAnswer, FileError, FileInfo, Files, Found,
+    MailExchanger, Scanners, Services, Step, TableError, Unavailable, Verify,
 };
 
 /// Services that leave no trace.
@@ -31,7 +33,11 @@ impl Rehearsal {
 }
 
 impl Services for Rehearsal {
-    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
+    fn find<'a>(
+        &'a self,
+        table: &'a str,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
         self.beneath.find(table, keys)
     }
 
@@ -51,7 +57,10 @@ impl Services for Rehearsal {
         self.beneath.addresses(name)
     }
 
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
         self.beneath.mail_exchangers(name)
     }
 
@@ -101,7 +110,13 @@ impl Files for Rehearsal {
         self.beneath.files().is_folder(name)
     }
 
-    fn read<'a>(&'a self, folder: &'a str, path: &'a str, offset: u64, length: usize) -> FileAnswer<'a, Vec<u8>> {
+    fn read<'a>(
+        &'a self,
+        folder: &'a str,
+        path: &'a str,
+        offset: u64,
+        length: usize,
+    ) -> FileAnswer<'a, Vec<u8>> {
         self.beneath.files().read(folder, path, offset, length)
     }
 
@@ -109,13 +124,22 @@ impl Files for Rehearsal {
         self.beneath.files().info(folder, path)
     }
 
-    fn list<'a>(&'a self, folder: &'a str, path: &'a str, after: Option<&'a str>) -> FileAnswer<'a, Vec<String>> {
+    fn list<'a>(
+        &'a self,
+        folder: &'a str,
+        path: &'a str,
+        after: Option<&'a str>,
+    ) -> FileAnswer<'a, Vec<String>> {
         self.beneath.files().list(folder, path, after)
     }
 
     fn write<'a>(&'a self, folder: &'a str, _: &'a str, _: Vec<u8>) -> FileAnswer<'a, ()> {
         let known = self.is_folder(folder);
-        Box::pin(ready(if known { Ok(()) } else { Err(FileError::UnknownFolder(folder.to_owned())) }))
+        Box::pin(ready(if known {
+            Ok(())
+        } else {
+            Err(FileError::UnknownFolder(folder.to_owned()))
+        }))
     }
 
     fn remove<'a>(&'a self, folder: &'a str, path: &'a str) -> FileAnswer<'a, ()> {
@@ -128,10 +152,16 @@ impl Connect for Rehearsal {
         self.beneath.connect().is_service(name)
     }
 
-    fn exchange<'a>(&'a self, service: &'a str, steps: Vec<Step>) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
+    fn exchange<'a>(
+        &'a self,
+        service: &'a str,
+        steps: Vec<Step>,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
         if self.talks || !self.is_service(service) {
             return self.beneath.connect().exchange(service, steps);
         }
-        Box::pin(ready(Err(ConnectError::Unavailable("a rehearsal talks to no other program".to_owned()))))
+        Box::pin(ready(Err(ConnectError::Unavailable(
+            "a rehearsal talks to no other program".to_owned(),
+        ))))
     }
 }

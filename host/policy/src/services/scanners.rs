@@ -37,7 +37,11 @@ pub trait Scanners: Send + Sync {
     fn is_scanner(&self, name: &str) -> bool;
 
     /// Scans the content, which is read by ranges and never held whole.
-    fn scan<'a>(&'a self, scanner: &'a str, content: Arc<dyn Content>) -> BoxFuture<'a, Result<Scanned, ScanError>>;
+    fn scan<'a>(
+        &'a self,
+        scanner: &'a str,
+        content: Arc<dyn Content>,
+    ) -> BoxFuture<'a, Result<Scanned, ScanError>>;
 }
 
 impl Scanners for Nothing {
@@ -45,7 +49,11 @@ impl Scanners for Nothing {
         false
     }
 
-    fn scan<'a>(&'a self, scanner: &'a str, _: Arc<dyn Content>) -> BoxFuture<'a, Result<Scanned, ScanError>> {
+    fn scan<'a>(
+        &'a self,
+        scanner: &'a str,
+        _: Arc<dyn Content>,
+    ) -> BoxFuture<'a, Result<Scanned, ScanError>> {
         Box::pin(ready(Err(ScanError::Unknown(scanner.to_owned()))))
     }
 }

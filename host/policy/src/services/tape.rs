@@ -1,7 +1,8 @@
 //! What plugins asked of the host and what it answered, kept or played again.
 //!
-//! While recording, the answers come from the real services and are written down; while playing, they come from what was written, with no network and
-//! no disk. A question that isn't on the tape is answered with "can't be told", and noted: what follows from it says nothing about the plugin.
+//! While recording, the answers come from the real services and are written down; while playing,
+//! they come from what was written, with no network and no disk. A question that isn't on the tape
+//! is answered with "can't be told", and noted: what follows from it says nothing about the plugin.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -16,14 +17,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Bucket, Connect, ConnectError, Count, Counters, DnsError, FileAnswer, FileError, FileInfo, Files, Found, Lifetime,
-    MailExchanger, ScanError, Scanned, Scanners, Services, Step, TableError, Taken, Unavailable, UnknownStore,
-    Verified, Verify,
+    Bucket, Connect, ConnectError, Count, Counters, DnsError, FileAnswer, FileError, FileInfo,
+    Files, Found, Lifetime, MailExchanger, ScanError, Scanned, Scanners, Services, Step,
+    TableError, Taken, Unavailable, UnknownStore, Verified, Verify,
 };
 use crate::message::Content;
 use crate::route::SmtpRoute;
 
-/// The most answers of one session that are kept; a session with more can't be played again, and says so.
+/// The most answers of one session that are kept; a session with more can't be played again, and
+/// says so.
 const ANSWERS: usize = 20_000;
 
 /// Questions and answers, in the order they were given.
@@ -55,7 +57,9 @@ impl Taped {
     /// What was written down since the last time; none: there was too much of it.
     pub fn take(&self) -> Option<Tape> {
         match &self.0 {
-            Source::Recording { tape, .. } => Some(std::mem::take(&mut *tape.lock())).filter(|it| it.len() < ANSWERS),
+            Source::Recording { tape, .. } => {
+                Some(std::mem::take(&mut *tape.lock())).filter(|it| it.len() < ANSWERS)
+            }
             Source::Playing { .. } => Some(Tape::new()),
         }
     }
@@ -86,7 +90,9 @@ impl Taped {
         let answer = {
             let mut answers = answers.lock();
             let kept = answers.get_mut(&question);
-            kept.and_then(|kept| if kept.len() > 1 { kept.pop_front() } else { kept.front().cloned() })
+            kept.and_then(
+                |kept| if kept.len() > 1 { kept.pop_front() } else { kept.front().cloned() },
+            )
         };
         let answer = answer.and_then(|answer| serde_json::from_value(answer).ok());
         if answer.is_none() {
@@ -107,7 +113,9 @@ impl Taped {
                 Self::write(tape, question, &answer);
                 answer
             }
-            Source::Playing { answers, missing } => Self::play(answers, missing, &question).unwrap_or_else(absent),
+            Source::Playing { answers, missing } => {
+                Self::play(answers, missing, &question).unwrap_or_else(absent)
+            }
         }
     }
 
@@ -124,7 +132,9 @@ impl Taped {
                 Self::write(tape, question, &answer);
                 answer
             }
-            Source::Playing { answers, missing } => Self::play(answers, missing, &question).unwrap_or_else(absent),
+            Source::Playing { answers, missing } => {
+                Self::play(answers, missing, &question).unwrap_or_else(absent)
+            }
         }
     }
 
@@ -140,13 +150,21 @@ impl Taped {
 const ABSENT: &str = "the recording has no answer to this";
 
 impl Services for Taped {
-    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
+    fn find<'a>(
+        &'a self,
+        table: &'a str,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
         let absent = || Err(TableError::Unavailable(ABSENT.into()));
         if keys.is_empty() && matches!(self.0, Source::Playing { .. }) {
             // Whether the table is there, which an `init` asks.
             return Box::pin(std::future::ready(Ok(None)));
         }
-        Box::pin(self.ask(json!(["find", table, keys]), move |beneath| beneath.find(table, keys), absent))
+        Box::pin(self.ask(
+            json!(["find", table, keys]),
+            move |beneath| beneath.find(table, keys),
+            absent,
+        ))
     }
 
     fn generation(&self) -> u64 {
@@ -165,11 +183,22 @@ impl Services for Taped {
     }
 
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        Box::pin(self.ask(json!(["addresses", name]), |it| it.addresses(name), || Err(DnsError::Timeout)))
+        Box::pin(self.ask(
+            json!(["addresses", name]),
+            |it| it.addresses(name),
+            || Err(DnsError::Timeout),
+        ))
     }
 
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
-        Box::pin(self.ask(json!(["mail-exchangers", name]), |it| it.mail_exchangers(name), || Err(DnsError::Timeout)))
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+        Box::pin(self.ask(
+            json!(["mail-exchangers", name]),
+            |it| it.mail_exchangers(name),
+            || Err(DnsError::Timeout),
+        ))
     }
 
     fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
@@ -177,11 +206,19 @@ impl Services for Taped {
     }
 
     fn name_servers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
-        Box::pin(self.ask(json!(["name-servers", name]), |it| it.name_servers(name), || Err(DnsError::Timeout)))
+        Box::pin(self.ask(
+            json!(["name-servers", name]),
+            |it| it.name_servers(name),
+            || Err(DnsError::Timeout),
+        ))
     }
 
     fn names_of(&self, address: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
-        Box::pin(self.ask(json!(["names-of", address]), move |it| it.names_of(address), || Err(DnsError::Timeout)))
+        Box::pin(self.ask(
+            json!(["names-of", address]),
+            move |it| it.names_of(address),
+            || Err(DnsError::Timeout),
+        ))
     }
 
     fn mailbox<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
@@ -190,7 +227,11 @@ impl Services for Taped {
     }
 
     fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
-        Box::pin(self.ask(json!(["include", path]), |it| it.include(path), || Err(Unavailable(ABSENT.into()))))
+        Box::pin(self.ask(
+            json!(["include", path]),
+            |it| it.include(path),
+            || Err(Unavailable(ABSENT.into())),
+        ))
     }
 
     fn scanners(&self) -> &dyn Scanners {
@@ -219,9 +260,17 @@ impl Scanners for Taped {
         self.is(|beneath| beneath.scanners().is_scanner(name))
     }
 
-    fn scan<'a>(&'a self, scanner: &'a str, content: Arc<dyn Content>) -> BoxFuture<'a, Result<Scanned, ScanError>> {
+    fn scan<'a>(
+        &'a self,
+        scanner: &'a str,
+        content: Arc<dyn Content>,
+    ) -> BoxFuture<'a, Result<Scanned, ScanError>> {
         let absent = || Err(ScanError::Unavailable(ABSENT.into()));
-        Box::pin(self.ask(json!(["scan", scanner]), move |it| it.scanners().scan(scanner, content), absent))
+        Box::pin(self.ask(
+            json!(["scan", scanner]),
+            move |it| it.scanners().scan(scanner, content),
+            absent,
+        ))
     }
 }
 
@@ -231,29 +280,55 @@ impl Counters for Taped {
     }
 
     fn get(&self, store: &str, key: &str) -> Result<Option<Count>, UnknownStore> {
-        self.ask_now(json!(["counter", store, key]), |it| it.counters().get(store, key), || Ok(None))
+        self.ask_now(
+            json!(["counter", store, key]),
+            |it| it.counters().get(store, key),
+            || Ok(None),
+        )
     }
 
-    fn add(&self, store: &str, key: &str, amount: u64, lifetime: Lifetime) -> Result<Count, UnknownStore> {
+    fn add(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u64,
+        lifetime: Lifetime,
+    ) -> Result<Count, UnknownStore> {
         let absent = || Err(UnknownStore(store.to_owned()));
         let question = json!(["add", store, key, amount, lifetime]);
         self.ask_now(question, |it| it.counters().add(store, key, amount, lifetime), absent)
     }
 
-    fn take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         let absent = || Err(UnknownStore(store.to_owned()));
         let question = json!(["take", store, key, amount, bucket]);
         self.ask_now(question, |it| it.counters().take(store, key, amount, bucket), absent)
     }
 
-    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn would_take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         let absent = || Err(UnknownStore(store.to_owned()));
         let question = json!(["would-take", store, key, amount, bucket]);
         self.ask_now(question, |it| it.counters().would_take(store, key, amount, bucket), absent)
     }
 
     fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore> {
-        self.ask_now(json!(["remove", store, key]), |it| it.counters().remove(store, key), || Ok(false))
+        self.ask_now(
+            json!(["remove", store, key]),
+            |it| it.counters().remove(store, key),
+            || Ok(false),
+        )
     }
 }
 
@@ -262,16 +337,35 @@ impl Files for Taped {
         self.is(|beneath| beneath.files().is_folder(name))
     }
 
-    fn read<'a>(&'a self, folder: &'a str, path: &'a str, offset: u64, length: usize) -> FileAnswer<'a, Vec<u8>> {
+    fn read<'a>(
+        &'a self,
+        folder: &'a str,
+        path: &'a str,
+        offset: u64,
+        length: usize,
+    ) -> FileAnswer<'a, Vec<u8>> {
         let question = json!(["read", folder, path, offset, length]);
-        Box::pin(self.ask(question, move |it| it.files().read(folder, path, offset, length), absent_file))
+        Box::pin(self.ask(
+            question,
+            move |it| it.files().read(folder, path, offset, length),
+            absent_file,
+        ))
     }
 
     fn info<'a>(&'a self, folder: &'a str, path: &'a str) -> FileAnswer<'a, FileInfo> {
-        Box::pin(self.ask(json!(["info", folder, path]), |it| it.files().info(folder, path), absent_file))
+        Box::pin(self.ask(
+            json!(["info", folder, path]),
+            |it| it.files().info(folder, path),
+            absent_file,
+        ))
     }
 
-    fn list<'a>(&'a self, folder: &'a str, path: &'a str, after: Option<&'a str>) -> FileAnswer<'a, Vec<String>> {
+    fn list<'a>(
+        &'a self,
+        folder: &'a str,
+        path: &'a str,
+        after: Option<&'a str>,
+    ) -> FileAnswer<'a, Vec<String>> {
         let question = json!(["list", folder, path, after]);
         Box::pin(self.ask(question, move |it| it.files().list(folder, path, after), absent_file))
     }
@@ -282,7 +376,11 @@ impl Files for Taped {
     }
 
     fn remove<'a>(&'a self, folder: &'a str, path: &'a str) -> FileAnswer<'a, ()> {
-        Box::pin(self.ask(json!(["remove-file", folder, path]), |it| it.files().remove(folder, path), absent_file))
+        Box::pin(self.ask(
+            json!(["remove-file", folder, path]),
+            |it| it.files().remove(folder, path),
+            absent_file,
+        ))
     }
 }
 
@@ -295,7 +393,11 @@ impl Connect for Taped {
         self.is(|beneath| beneath.connect().is_service(name))
     }
 
-    fn exchange<'a>(&'a self, service: &'a str, steps: Vec<Step>) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
+    fn exchange<'a>(
+        &'a self,
+        service: &'a str,
+        steps: Vec<Step>,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
         let absent = || Err(ConnectError::Unavailable(ABSENT.into()));
         let question = json!(["exchange", service, steps]);
         Box::pin(self.ask(question, move |it| it.connect().exchange(service, steps), absent))
@@ -311,16 +413,22 @@ enum Written {
 }
 
 impl Verify for Taped {
-    fn callout<'a>(&'a self, address: &'a Address, route: &'a SmtpRoute) -> BoxFuture<'a, Verified> {
+    fn callout<'a>(
+        &'a self,
+        address: &'a Address,
+        route: &'a SmtpRoute,
+    ) -> BoxFuture<'a, Verified> {
         let question = json!(["callout", address.to_string(), route.host, route.port]);
         Box::pin(async move {
             let ask = |it: &'a dyn Services| -> BoxFuture<'a, Written> {
                 Box::pin(async move {
                     match it.verify().callout(address, route).await {
                         Verified::Deliverable => Written::Deliverable,
-                        Verified::Undeliverable(reply) => {
-                            Written::Undeliverable(reply.code, reply.enhanced.map(|it| it.to_string()), reply.text)
-                        }
+                        Verified::Undeliverable(reply) => Written::Undeliverable(
+                            reply.code,
+                            reply.enhanced.map(|it| it.to_string()),
+                            reply.text,
+                        ),
                         Verified::Unknown(why) => Written::Unknown(why),
                     }
                 })

@@ -20,7 +20,8 @@ pub enum Verified {
 /// Asks other servers.
 pub trait Verify: Send + Sync {
     /// Whether the next hop takes mail for this address. The answer may be one from before.
-    fn callout<'a>(&'a self, address: &'a Address, route: &'a SmtpRoute) -> BoxFuture<'a, Verified>;
+    fn callout<'a>(&'a self, address: &'a Address, route: &'a SmtpRoute)
+    -> BoxFuture<'a, Verified>;
 }
 
 impl Verify for Nothing {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_policy::{
-    Bucket, Connect, ConnectError, Content, Count, Counters, FileAnswer, FileError, Files, Lifetime, ScanError,
-    Scanned, Scanners, SmtpRoute, Step, Taken, UnknownStore, Verified, Verify,
+    Bucket, Connect, ConnectError, Content, Count, Counters, FileAnswer, FileError, Files,
+    Lifetime, ScanError, Scanned, Scanners, SmtpRoute, Step, Taken, UnknownStore, Verified, Verify,
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -18,13 +18,19 @@ impl Scanners for Memory {
         self.scanners.contains_key(name)
     }
 
-    fn scan<'a>(&'a self, scanner: &'a str, content: Arc<dyn Content>) -> BoxFuture<'a, Result<Scanned, ScanError>> {
+    fn scan<'a>(
+        &'a self,
+        scanner: &'a str,
+        content: Arc<dyn Content>,
+    ) -> BoxFuture<'a, Result<Scanned, ScanError>> {
         let virus = self.scanners[scanner].as_bytes();
         let bytes = content.read(0, 1 << 20).expect("it is in memory");
         ready(match virus {
             b"down" => Err(ScanError::Unavailable("nobody is there".to_owned())),
             b"small" => Err(ScanError::TooLarge),
-            _ if bytes.windows(virus.len()).any(|part| part == virus) => Ok(Scanned::Infected("Test".to_owned())),
+            _ if bytes.windows(virus.len()).any(|part| part == virus) => {
+                Ok(Scanned::Infected("Test".to_owned()))
+            }
             _ => Ok(Scanned::Clean),
         })
         .boxed()
@@ -48,12 +54,24 @@ impl Counters for Memory {
         Ok(count(*value))
     }
 
-    fn take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         let taken = self.add(store, key, amount.into(), Lifetime::FromNow(bucket.period))?.value;
         Ok(if taken <= bucket.size.into() { Taken::Yes } else { Taken::Wait(bucket.period) })
     }
 
-    fn would_take(&self, store: &str, key: &str, amount: u32, bucket: Bucket) -> Result<Taken, UnknownStore> {
+    fn would_take(
+        &self,
+        store: &str,
+        key: &str,
+        amount: u32,
+        bucket: Bucket,
+    ) -> Result<Taken, UnknownStore> {
         let taken = self.get(store, key)?.map_or(0, |count| count.value) + u64::from(amount);
         Ok(if taken <= bucket.size.into() { Taken::Yes } else { Taken::Wait(bucket.period) })
     }
@@ -69,10 +87,18 @@ fn count(value: u64) -> Count {
 
 /// The local part says what the next hop thinks of it; the words name the next hop.
 impl Verify for Memory {
-    fn callout<'a>(&'a self, address: &'a Address, route: &'a SmtpRoute) -> BoxFuture<'a, Verified> {
+    fn callout<'a>(
+        &'a self,
+        address: &'a Address,
+        route: &'a SmtpRoute,
+    ) -> BoxFuture<'a, Verified> {
         ready(match address.local() {
             "yes" => Verified::Deliverable,
-            "no" => Verified::Undeliverable(Reply::new(550, "5.1.1", format!("{} doesn't know", route.host))),
+            "no" => Verified::Undeliverable(Reply::new(
+                550,
+                "5.1.1",
+                format!("{} doesn't know", route.host),
+            )),
             _ => Verified::Unknown(format!("{} is away\r\n{}", route.host, "x".repeat(1_000))),
         })
         .boxed()
@@ -85,10 +111,17 @@ impl Files for Memory {
         self.folders.contains_key(name)
     }
 
-    fn read<'a>(&'a self, folder: &'a str, path: &'a str, offset: u64, length: usize) -> FileAnswer<'a, Vec<u8>> {
+    fn read<'a>(
+        &'a self,
+        folder: &'a str,
+        path: &'a str,
+        offset: u64,
+        length: usize,
+    ) -> FileAnswer<'a, Vec<u8>> {
         let files = self.folders[folder].lock().unwrap();
         let offset = usize::try_from(offset).unwrap();
-        let part = files.get(path).map(|content| content[offset..].iter().take(length).copied().collect());
+        let part =
+            files.get(path).map(|content| content[offset..].iter().take(length).copied().collect());
         ready(part.ok_or(FileError::NotFound)).boxed()
     }
 
@@ -108,7 +141,11 @@ impl Connect for Memory {
         self.services.contains_key(name)
     }
 
-    fn exchange<'a>(&'a self, service: &'a str, steps: Vec<Step>) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
+    fn exchange<'a>(
+        &'a self,
+        service: &'a str,
+        steps: Vec<Step>,
+    ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
         let answer = self.services[service].as_bytes().to_vec();
         ready(Ok(vec![answer; steps.len()])).boxed()
     }

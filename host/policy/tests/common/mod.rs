@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Limits, LoadError, MailExchanger,
-    PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session, SessionFacts, TableError, Transaction,
-    Unavailable, Verify,
+    Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Limits, LoadError,
+    MailExchanger, PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session,
+    SessionFacts, TableError, Transaction, Unavailable, Verify,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -46,14 +46,17 @@ pub struct Memory {
 }
 
 impl Services for Memory {
-    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
+    fn find<'a>(
+        &'a self,
+        table: &'a str,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
         self.finds.fetch_add(1, Ordering::Relaxed);
         let found = match self.tables.get(table) {
             None => Err(TableError::Unknown(table.to_owned())),
-            Some(table) => Ok(keys
-                .iter()
-                .enumerate()
-                .find_map(|(key, name)| table.get(name).map(|value| Found { key, value: value.clone() }))),
+            Some(table) => Ok(keys.iter().enumerate().find_map(|(key, name)| {
+                table.get(name).map(|value| Found { key, value: value.clone() })
+            })),
         };
         std::future::ready(found).boxed()
     }
@@ -66,7 +69,10 @@ impl Services for Memory {
         std::future::ready(Err(DnsError::NoSuchName)).boxed()
     }
 
-    fn mail_exchangers<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+    fn mail_exchangers<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
         std::future::ready(Err(DnsError::NoSuchName)).boxed()
     }
 
@@ -92,7 +98,10 @@ impl Services for Memory {
 
     fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
         let list = self.lists.get(&path.display().to_string()).cloned();
-        std::future::ready(list.ok_or_else(|| Unavailable(format!("{}: not found", path.display())))).boxed()
+        std::future::ready(
+            list.ok_or_else(|| Unavailable(format!("{}: not found", path.display()))),
+        )
+        .boxed()
     }
 
     fn scanners(&self) -> &dyn Scanners {
@@ -160,19 +169,32 @@ pub fn domains_of(origin: &str) -> Domains {
 }
 
 /// A policy of these plugins, or why not.
-pub async fn try_policy(plugins: Vec<PluginConfig>, services: Memory) -> Result<Arc<Policy>, Vec<LoadError>> {
+pub async fn try_policy(
+    plugins: Vec<PluginConfig>,
+    services: Memory,
+) -> Result<Arc<Policy>, Vec<LoadError>> {
     load(SANDBOXES, domains(), plugins, services).await
 }
 
 /// A policy with so many sandboxes.
 #[allow(dead_code, reason = "not every test file needs it")]
-pub async fn policy_with(sandboxes: u32, plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy> {
-    load(sandboxes, domains(), plugins, services).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+pub async fn policy_with(
+    sandboxes: u32,
+    plugins: Vec<PluginConfig>,
+    services: Memory,
+) -> Arc<Policy> {
+    load(sandboxes, domains(), plugins, services)
+        .await
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// A policy for these domains.
 #[allow(dead_code, reason = "not every test file needs it")]
-pub async fn policy_for(domains: Domains, plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy> {
+pub async fn policy_for(
+    domains: Domains,
+    plugins: Vec<PluginConfig>,
+    services: Memory,
+) -> Arc<Policy> {
     load(SANDBOXES, domains, plugins, services).await.unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 

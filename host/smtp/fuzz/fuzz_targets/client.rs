@@ -1,4 +1,5 @@
-//! The client machine against any server: no panic, the same events for any split, one outcome for each recipient.
+//! The client machine against any server: no panic, the same events for any split, one outcome for
+//! each recipient.
 //!
 //! The first octet of the input says how long the pieces are; seeds begin with one.
 #![no_main]

@@ -1,4 +1,5 @@
-//! The server machine: no panic, the same events for any split, content normal, replies well-formed.
+//! The server machine: no panic, the same events for any split, content normal, replies
+//! well-formed.
 //!
 //! The first octet of the input says how long the pieces are; seeds begin with one.
 #![no_main]
@@ -10,7 +11,8 @@ use libfuzzer_sys::fuzz_target;
 
 fn play(bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
     let limits = ServerLimits { message_size: 4096, recipients: 5, ..ServerLimits::default() };
-    let config = ServerConfig { hostname: "mx".into(), limits, bare_newline: BareNewline::Normalize };
+    let config =
+        ServerConfig { hostname: "mx".into(), limits, bare_newline: BareNewline::Normalize };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::new(220, "", "mx"));
     let mut events: Vec<Event> = Vec::new();
@@ -22,14 +24,24 @@ fn play(bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
                 server.reply(&if refused { Reply::new(550, "5.1.1", "no") } else { acceptance });
             }
             match (events.last_mut(), event) {
-                (Some(Event::Body(before)), Event::Body(body)) => *before = [&before[..], &body[..]].concat().into(),
+                (Some(Event::Body(before)), Event::Body(body)) => {
+                    *before = [&before[..], &body[..]].concat().into()
+                }
                 (_, event) => events.push(event),
             }
         }
-        assert!(server.wants_input() || server.wants_close(), "a host that keeps up is never held up");
+        assert!(
+            server.wants_input() || server.wants_close(),
+            "a host that keeps up is never held up"
+        );
     }
     // Of a message that can't be taken, or hasn't ended, the split decides how much is given.
-    let ends: Vec<_> = events.iter().skip(1).map(|next| *next == Event::EndOfData(Ok(()))).chain([false]).collect();
+    let ends: Vec<_> = events
+        .iter()
+        .skip(1)
+        .map(|next| *next == Event::EndOfData(Ok(())))
+        .chain([false])
+        .collect();
     let mut ends = ends.into_iter();
     events.retain(|event| ends.next() == Some(true) || !matches!(event, Event::Body(_)));
     (events, server.output().to_vec())
@@ -55,6 +67,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     for line in output.split_inclusive(|&byte| byte == b'\n') {
-        assert!(line.ends_with(b"\r\n") && line.len() <= 512 && line[..3].iter().all(u8::is_ascii_digit));
+        assert!(
+            line.ends_with(b"\r\n")
+                && line.len() <= 512
+                && line[..3].iter().all(u8::is_ascii_digit)
+        );
     }
 });

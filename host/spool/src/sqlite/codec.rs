@@ -1,7 +1,7 @@
 //! The text in the database and the values in memory.
 //!
-//! What is read may have been touched by hand or by damage: anything that can't be understood is an error that says
-//! what, never a panic and never a guess.
+//! What is read may have been touched by hand or by damage: anything that can't be understood is an
+//! error that says what, never a panic and never a guess.
 
 use facteur_smtp::{Address, Enhanced, Notify, Reply, Ret};
 
@@ -34,7 +34,8 @@ pub(super) fn reply_text(reply: &Reply) -> String {
 pub(super) fn reply(stored: &str) -> Result<Reply, Unreadable> {
     let (code, rest) = stored.split_once(' ').ok_or_else(|| format!("the reply {stored:?}"))?;
     let code = code.parse().map_err(|_| format!("the code of the reply {stored:?}"))?;
-    let enhanced = rest.split_once(' ').and_then(|(word, text)| Some((word.parse::<Enhanced>().ok()?, text)));
+    let enhanced =
+        rest.split_once(' ').and_then(|(word, text)| Some((word.parse::<Enhanced>().ok()?, text)));
     let (enhanced, text) = match enhanced {
         Some((enhanced, text)) => (Some(enhanced), text),
         None => (None, rest),
@@ -43,7 +44,10 @@ pub(super) fn reply(stored: &str) -> Result<Reply, Unreadable> {
 }
 
 pub(super) fn ret(text: &str) -> Result<Ret, Unreadable> {
-    [Ret::Full, Ret::Headers].into_iter().find(|ret| ret.as_str() == text).ok_or_else(|| format!("RET {text:?}"))
+    [Ret::Full, Ret::Headers]
+        .into_iter()
+        .find(|ret| ret.as_str() == text)
+        .ok_or_else(|| format!("RET {text:?}"))
 }
 
 pub(super) fn notify(text: &str) -> Result<Notify, Unreadable> {
@@ -75,7 +79,8 @@ pub(super) fn tags_text(tags: &[(String, String)]) -> Option<String> {
     if tags.is_empty() {
         return None;
     }
-    let pairs: serde_json::Value = tags.iter().map(|(name, value)| vec![name.as_str(), value]).collect();
+    let pairs: serde_json::Value =
+        tags.iter().map(|(name, value)| vec![name.as_str(), value]).collect();
     Some(pairs.to_string())
 }
 

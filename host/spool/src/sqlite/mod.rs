@@ -1,7 +1,7 @@
 //! The embedded store: SQLite with a write-ahead log.
 //!
-//! One connection writes, one checkpoints, a few read. Nothing waits on a database lock within the process: what
-//! would block the writer (the end of a checkpoint) takes the writer's mutex instead.
+//! One connection writes, one checkpoints, a few read. Nothing waits on a database lock within the
+//! process: what would block the writer (the end of a checkpoint) takes the writer's mutex instead.
 
 mod codec;
 mod read;
@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::store::{Applied, Store, Write};
-use crate::{Destination, Due, Message, MessageId, QueueId, RecipientId, SpoolError, Summary, Timestamp};
+use crate::{
+    Destination, Due, Message, MessageId, QueueId, RecipientId, SpoolError, Summary, Timestamp,
+};
 
 /// Pages given back to the file system at once.
 const RECLAIM_PAGES: u32 = 256;
@@ -32,12 +34,17 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     /// Opens the database, making the schema where there is none. `check`: look for damage first.
-    pub(crate) fn open(path: &Path, bodies: &std::sync::Arc<Path>, check: bool) -> Result<Self, SpoolError> {
+    pub(crate) fn open(
+        path: &Path,
+        bodies: &std::sync::Arc<Path>,
+        check: bool,
+    ) -> Result<Self, SpoolError> {
         let opened = Self::open_unchecked(path, bodies);
         if !check {
             return opened;
         }
-        let damaged = |finding: &str| SpoolError::Damaged { path: path.to_owned(), finding: finding.into() };
+        let damaged =
+            |finding: &str| SpoolError::Damaged { path: path.to_owned(), finding: finding.into() };
         // A file that SQLite can't even begin with is damage, too, after an unclean end.
         let opened = opened.map_err(|error| match error {
             SpoolError::Fatal(reason) => damaged(&reason),
@@ -62,7 +69,10 @@ impl Sqlite {
     }
 
     /// Reads with a connection that nobody else uses meanwhile.
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, SpoolError>) -> Result<T, SpoolError> {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, SpoolError>,
+    ) -> Result<T, SpoolError> {
         let idle = self.readers.lock().pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -87,9 +97,11 @@ impl Sqlite {
     pub(crate) fn plans(&self) -> Vec<String> {
         let plan = |sql: &str| {
             let writer = self.writer.lock();
-            let mut plan = writer.connection().prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(sql);
+            let mut plan =
+                writer.connection().prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(sql);
             let parameters = vec![1; plan.parameter_count()];
-            let lines = plan.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(3));
+            let lines = plan
+                .query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(3));
             lines.and_then(Iterator::collect::<Result<Vec<_>, _>>).expect(sql).join("; ")
         };
         [read::DESTINATIONS, read::DUE].map(plan).into()
@@ -114,8 +126,8 @@ impl Store for Sqlite {
                 .and_then(|mut statement| statement.query_row([], |_| Ok(())))
                 .map_err(write_failed)
         };
-        // Most of the work goes on while others write; what they wrote meanwhile is little and is moved while they
-        // wait, so that the log can begin anew instead of growing for ever.
+        // Most of the work goes on while others write; what they wrote meanwhile is little and is
+        // moved while they wait, so that the log can begin anew instead of growing for ever.
         checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
         let _gate = self.writer.lock();
         checkpoint("PRAGMA wal_checkpoint(RESTART)")
@@ -125,7 +137,11 @@ impl Store for Sqlite {
         self.writer.lock().reclaim(RECLAIM_PAGES)
     }
 
-    fn load(&self, queue_id: QueueId, recipients: Option<&[RecipientId]>) -> Result<Option<Message>, SpoolError> {
+    fn load(
+        &self,
+        queue_id: QueueId,
+        recipients: Option<&[RecipientId]>,
+    ) -> Result<Option<Message>, SpoolError> {
         self.read(|connection| read::load(connection, &self.bodies, queue_id, recipients))
     }
 
@@ -133,7 +149,11 @@ impl Store for Sqlite {
         self.read(|connection| read::find(connection, id))
     }
 
-    fn destinations(&self, after: Option<&str>, limit: usize) -> Result<Vec<Destination>, SpoolError> {
+    fn destinations(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Destination>, SpoolError> {
         self.read(|connection| read::destinations(connection, after, limit))
     }
 
@@ -163,7 +183,8 @@ fn write_failed(error: rusqlite::Error) -> SpoolError {
         return SpoolError::Refused(error.to_string().into());
     };
     match code {
-        // The log's index, a memory-mapped file, could not be made longer: only a full disk does that.
+        // The log's index, a memory-mapped file, could not be made longer: only a full disk does
+        // that.
         _ if *extended_code == ffi::SQLITE_IOERR_SHMSIZE => SpoolError::Full,
         ErrorCode::DiskFull => SpoolError::Full,
         ErrorCode::ConstraintViolation

@@ -9,23 +9,26 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::codec::{self, Unreadable};
 use super::read_failed;
 use crate::{
-    Body, Client, Destination, Due, DueRecipient, Message, MessageId, QueueId, Recipient, RecipientId, SpoolError,
-    Summary, SummaryRecipient, Timestamp,
+    Body, Client, Destination, Due, DueRecipient, Message, MessageId, QueueId, Recipient,
+    RecipientId, SpoolError, Summary, SummaryRecipient, Timestamp,
 };
 
 /// The recipients of one message that a listing shows.
 const LISTED_RECIPIENTS: i64 = 1_000;
 
-const RECIPIENT: &str = "SELECT id, address, original, orcpt, notify, sender, target, tags, class, refusal, state, \
+const RECIPIENT: &str = "SELECT id, address, original, orcpt, notify, sender, target, tags, class, \
+ refusal, state, \
     next_try, attempts, last_reply, remote FROM recipient";
 
 /// The recipient domains from the first parameter on.
-pub(super) const DESTINATIONS: &str = "SELECT domain, min(next_try) FROM recipient INDEXED BY recipient_due
+pub(super) const DESTINATIONS: &str =
+    "SELECT domain, min(next_try) FROM recipient INDEXED BY recipient_due
     WHERE state = 'queued' AND domain >= ?1 GROUP BY domain ORDER BY domain LIMIT ?2";
 
 /// The recipients of a domain after a cursor, the longest waiting first.
 pub(super) const DUE: &str = "SELECT id, next_try FROM recipient INDEXED BY recipient_due
-    WHERE state = 'queued' AND domain = ?1 AND (next_try, id) > (?2, ?3) ORDER BY next_try, id LIMIT ?4";
+    WHERE state = 'queued' AND domain = ?1 AND (next_try, id) > (?2, ?3) ORDER BY next_try, id \
+    LIMIT ?4";
 
 /// The message, with the recipients asked for (all where none are named).
 pub(super) fn load(
@@ -38,17 +41,21 @@ pub(super) fn load(
     let transaction = connection.unchecked_transaction().map_err(read_failed)?;
     let mut select = transaction
         .prepare_cached(
-            "SELECT id, received_at, size, sender, client_address, client_name, client_helo, client_protocol,
+            "SELECT id, received_at, size, sender, client_address, client_name, client_helo, \
+             client_protocol,
                 client_login, utf8, eight_bit, ret, envid, tags, reason, file, header, body
             FROM message WHERE queue_id = ?1",
         )
         .map_err(read_failed)?;
     let corrupt = |reason: Unreadable| SpoolError::Corrupt { queue_id, reason: reason.into() };
-    let message =
-        select.query_row([queue_id.key()], |row| Ok(message(row, bodies, queue_id))).optional().map_err(read_failed)?;
+    let message = select
+        .query_row([queue_id.key()], |row| Ok(message(row, bodies, queue_id)))
+        .optional()
+        .map_err(read_failed)?;
     let Some(message) = message else { return Ok(None) };
     let mut message = message.map_err(corrupt)?;
-    let mut add = |row: &Row<'_>| Ok(recipient(row).map(|recipient| message.recipients.push(recipient)));
+    let mut add =
+        |row: &Row<'_>| Ok(recipient(row).map(|recipient| message.recipients.push(recipient)));
     match wanted {
         None => {
             let mut select = transaction
@@ -59,9 +66,12 @@ pub(super) fn load(
             }
         }
         Some(wanted) => {
-            let mut select = transaction.prepare_cached(&format!("{RECIPIENT} WHERE id = ?1")).map_err(read_failed)?;
+            let mut select = transaction
+                .prepare_cached(&format!("{RECIPIENT} WHERE id = ?1"))
+                .map_err(read_failed)?;
             for id in wanted.iter().filter(|id| id.message() == queue_id) {
-                let added = select.query_row([id.key()], &mut add).optional().map_err(read_failed)?;
+                let added =
+                    select.query_row([id.key()], &mut add).optional().map_err(read_failed)?;
                 added.transpose().map_err(corrupt)?;
             }
         }
@@ -118,8 +128,8 @@ fn message(row: &Row<'_>, bodies: &Path, queue_id: QueueId) -> Result<Message, U
     })
 }
 
-/// A file that isn't there is damage. One that can't be looked at now (no descriptor is free, say) is believed, and
-/// opening it will say what is wrong.
+/// A file that isn't there is damage. One that can't be looked at now (no descriptor is free, say)
+/// is believed, and opening it will say what is wrong.
 fn body_file(bodies: &Path, name: &str, expected: u64) -> Result<Body, Unreadable> {
     let path = bodies.join(name);
     let size = match std::fs::metadata(&path) {
@@ -167,7 +177,8 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn value(&mut self, name: &str) -> Result<rusqlite::types::ValueRef<'a>, Unreadable> {
-        let value = self.row.get_ref(self.next).map_err(|error| format!("the column {name}: {error}"))?;
+        let value =
+            self.row.get_ref(self.next).map_err(|error| format!("the column {name}: {error}"))?;
         self.next += 1;
         Ok(value)
     }
@@ -209,7 +220,10 @@ pub(super) fn destinations(
         .and_then(|mut select| {
             select
                 .query_map(params![from, limit as i64], |row| {
-                    Ok(Destination { domain: row.get(0)?, next_try: Timestamp::from_key(row.get(1)?) })
+                    Ok(Destination {
+                        domain: row.get(0)?,
+                        next_try: Timestamp::from_key(row.get(1)?),
+                    })
                 })?
                 .collect()
         })
@@ -241,7 +255,11 @@ pub(super) fn due(
     connection.prepare_cached(DUE).and_then(read).map_err(read_failed)
 }
 
-pub(super) fn list(connection: &Connection, after: Option<QueueId>, limit: usize) -> Result<Vec<Summary>, SpoolError> {
+pub(super) fn list(
+    connection: &Connection,
+    after: Option<QueueId>,
+    limit: usize,
+) -> Result<Vec<Summary>, SpoolError> {
     let transaction = connection.unchecked_transaction().map_err(read_failed)?;
     let summaries = transaction
         .prepare_cached(
@@ -250,7 +268,9 @@ pub(super) fn list(connection: &Connection, after: Option<QueueId>, limit: usize
         )
         .and_then(|mut select| {
             select
-                .query_map(params![after.map_or(-1, QueueId::key), limit as i64], |row| summary(&transaction, row))?
+                .query_map(params![after.map_or(-1, QueueId::key), limit as i64], |row| {
+                    summary(&transaction, row)
+                })?
                 .collect()
         });
     summaries.map_err(read_failed)
@@ -258,7 +278,8 @@ pub(super) fn list(connection: &Connection, after: Option<QueueId>, limit: usize
 
 fn summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Summary> {
     let key = row.get(0)?;
-    let queue_id = QueueId::from_key(key).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, key))?;
+    let queue_id =
+        QueueId::from_key(key).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, key))?;
     let (first, last) = queue_id.recipient_keys();
     let recipients = connection
         .prepare_cached(
@@ -293,9 +314,15 @@ fn summary(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Summary> 
     })
 }
 
-pub(super) fn files(connection: &Connection, after: &str, limit: usize) -> Result<Vec<String>, SpoolError> {
+pub(super) fn files(
+    connection: &Connection,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<String>, SpoolError> {
     connection
         .prepare_cached("SELECT file FROM message WHERE file > ?1 ORDER BY file LIMIT ?2")
-        .and_then(|mut select| select.query_map(params![after, limit as i64], |row| row.get(0))?.collect())
+        .and_then(|mut select| {
+            select.query_map(params![after, limit as i64], |row| row.get(0))?.collect()
+        })
         .map_err(read_failed)
 }

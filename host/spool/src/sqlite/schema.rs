@@ -22,15 +22,16 @@ const WRITER_CACHE: i64 = -16 * 1024;
 const READER_CACHE: i64 = -2 * 1024;
 /// Statements are prepared once for each connection; there are fewer than this.
 const STATEMENTS: usize = 64;
-/// How long a checkpoint waits for readers before it leaves the log as it is; nobody is served meanwhile.
+/// How long a checkpoint waits for readers before it leaves the log as it is; nobody is served
+/// meanwhile.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a read waits for a lock that only recovery of the log takes.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Text in `sender`: empty is the null sender; NULL (recipients only) is the message's.
-/// `original` is NULL where it is the address. Times are milliseconds since 1970.
-/// A recipient's id is its message's queue id, 20 bits up, and a number: the recipients of a message are a range.
-/// A body stands in `body`, or in the file of that name under `bodies/`.
+/// Text in `sender`: empty is the null sender; NULL (recipients only) is the message's. `original`
+/// is NULL where it is the address. Times are milliseconds since 1970. A recipient's id is its
+/// message's queue id, 20 bits up, and a number: the recipients of a message are a range. A body
+/// stands in `body`, or in the file of that name under `bodies/`.
 const SCHEMA: &str = "
     CREATE TABLE message (
         queue_id INTEGER PRIMARY KEY,
@@ -79,7 +80,8 @@ const SCHEMA: &str = "
             datetime(m.received_at / 1000, 'unixepoch') AS received, m.size,
             m.sender, r.address AS recipient, r.attempts,
             datetime(r.next_try / 1000, 'unixepoch') AS next_try, r.last_reply, r.remote, m.reason
-        FROM message m JOIN recipient r ON r.id BETWEEN m.queue_id << 20 AND (m.queue_id << 20) + 1048575;
+        FROM message m JOIN recipient r ON r.id BETWEEN m.queue_id << 20 AND (m.queue_id << 20) + \
+        1048575;
 ";
 
 /// Opens the writing connection, and makes the schema in an empty database.
@@ -98,7 +100,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
     let mode: String = query(&connection, "PRAGMA journal_mode = WAL")?;
     if mode != "wal" {
         return Err(SpoolError::fatal(format!(
-            "{}: SQLite can't keep a write-ahead log here (it says {mode:?}); use a local file system",
+            "{}: SQLite can't keep a write-ahead log here (it says {mode:?}); use a local file \
+             system",
             path.display()
         )));
     }
@@ -126,8 +129,11 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
 fn open(path: &Path, cache: i64) -> Result<Connection, SpoolError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(super::read_failed)?;
-    // A process that ends after an error must not touch the database; one that ends well has checkpointed before.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(super::read_failed)?;
+    // A process that ends after an error must not touch the database; one that ends well has
+    // checkpointed before.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(super::read_failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     execute(&connection, "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")?;
     set(&connection, "PRAGMA cache_size", cache)?;

@@ -8,9 +8,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use super::{codec, is_busy, write_failed};
 use crate::id::MAX_RECIPIENTS;
 use crate::store::{Applied, CHANGE_PAGE, Change, Pick, Write, Written};
-use crate::{Hold, NewMessage, NewRecipient, Outcome, QueueId, Queued, RecipientId, SpoolError, State, What};
+use crate::{
+    Hold, NewMessage, NewRecipient, Outcome, QueueId, Queued, RecipientId, SpoolError, State, What,
+};
 
-/// How long to wait for another process that holds the database, before saying so and waiting again.
+/// How long to wait for another process that holds the database, before saying so and waiting
+/// again.
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 /// The largest header, in octets, that goes before a body. SQLite would take 1 GB.
 const MAX_HEADER: usize = 16 << 20;
@@ -29,10 +32,11 @@ impl Writer {
         &self.connection
     }
 
-    /// All of the batch in one commit. A write that is refused is answered so, and the others are done again without
-    /// it: that is rare, and so costs the usual case no savepoints.
+    /// All of the batch in one commit. A write that is refused is answered so, and the others are
+    /// done again without it: that is rare, and so costs the usual case no savepoints.
     pub(super) fn apply(&mut self, batch: &[Write]) -> Result<Applied, SpoolError> {
-        let mut refused: Vec<Option<SpoolError>> = batch.iter().map(|write| validate(write).err()).collect();
+        let mut refused: Vec<Option<SpoolError>> =
+            batch.iter().map(|write| validate(write).err()).collect();
         'again: loop {
             self.begin()?;
             let mut applied = Applied::default();
@@ -70,24 +74,34 @@ impl Writer {
     /// Gives up to so many unused pages back; whether there are more.
     pub(super) fn reclaim(&mut self, pages: u32) -> Result<bool, SpoolError> {
         let free = |connection: &Connection| {
-            connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0)).map_err(write_failed)
+            connection
+                .query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0))
+                .map_err(write_failed)
         };
         if free(&self.connection)? == 0 {
             return Ok(false);
         }
-        self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({pages})")).map_err(write_failed)?;
+        self.connection
+            .execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))
+            .map_err(write_failed)?;
         Ok(free(&self.connection)? > 0)
     }
 
-    /// Takes the write lock. Within the process nobody else does; an operator's sqlite3 may, and is waited for.
+    /// Takes the write lock. Within the process nobody else does; an operator's sqlite3 may, and is
+    /// waited for.
     fn begin(&self) -> Result<(), SpoolError> {
         loop {
             self.connection.busy_timeout(BUSY_PATIENCE).map_err(write_failed)?;
-            match self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
+            match self
+                .connection
+                .prepare_cached("BEGIN IMMEDIATE")
+                .and_then(|mut begin| begin.execute([]))
+            {
                 Ok(_) => return Ok(()),
                 Err(error) if is_busy(&error) => {
                     tracing::error!(
-                        "another program holds the spool's database open for writing; mail waits until it is closed"
+                        "another program holds the spool's database open for writing; mail waits \
+                         until it is closed"
                     );
                 }
                 Err(error) => return Err(write_failed(error)),
@@ -105,7 +119,10 @@ impl Writer {
     }
 
     fn execute(&self, sql: &str) -> Result<(), SpoolError> {
-        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(write_failed)?;
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map_err(write_failed)?;
         Ok(())
     }
 
@@ -116,9 +133,15 @@ impl Writer {
                 for outcome in outcomes {
                     record(&self.connection, outcome, unlink).map_err(write_failed)?;
                 }
-                notices.iter().map(|notice| self.insert(notice)).collect::<Result<_, _>>().map(Written::Queued)
+                notices
+                    .iter()
+                    .map(|notice| self.insert(notice))
+                    .collect::<Result<_, _>>()
+                    .map(Written::Queued)
             }
-            Write::Change { change, pick } => self.change(change, *pick, unlink).map_err(write_failed),
+            Write::Change { change, pick } => {
+                self.change(change, *pick, unlink).map_err(write_failed)
+            }
             Write::Corrupt { queue_id, reason } => {
                 let (first, last) = queue_id.recipient_keys();
                 let connection = &self.connection;
@@ -149,10 +172,13 @@ impl Writer {
         let mut insert = self
             .connection
             .prepare_cached(
-                "INSERT INTO message (queue_id, id, received_at, size, sender, client_address, client_name,
-                    client_helo, client_protocol, client_login, utf8, eight_bit, ret, envid, tags, reason, file,
+                "INSERT INTO message (queue_id, id, received_at, size, sender, client_address, \
+                 client_name,
+                    client_helo, client_protocol, client_login, utf8, eight_bit, ret, envid, tags, \
+                    reason, file,
                     header, body)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+                ?17, ?18, ?19)",
             )
             .map_err(write_failed)?;
         let body = match message.body.body() {
@@ -166,7 +192,8 @@ impl Writer {
                 queue_id.key(),
                 &message.id.as_bytes()[..],
                 message.received_at.key(),
-                i64::try_from(message.header.len() as u64 + message.body.size()).unwrap_or(i64::MAX),
+                i64::try_from(message.header.len() as u64 + message.body.size())
+                    .unwrap_or(i64::MAX),
                 codec::sender_text(message.sender.as_ref()),
                 client.address,
                 client.name,
@@ -188,19 +215,30 @@ impl Writer {
                 Err(error) if conflicts(&error, rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
                     queue_id = queue_id.next();
                 }
-                Err(error) if conflicts(&error, rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) => return Ok(None),
+                Err(error) if conflicts(&error, rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) => {
+                    return Ok(None);
+                }
                 Err(error) => return Err(write_failed(error)),
             }
         }
     }
 
-    fn change(&self, change: &Change, pick: Pick, unlink: &mut Vec<String>) -> rusqlite::Result<Written> {
+    fn change(
+        &self,
+        change: &Change,
+        pick: Pick,
+        unlink: &mut Vec<String>,
+    ) -> rusqlite::Result<Written> {
         let connection = &self.connection;
         let picked: Vec<i64> = match pick {
             Pick::Message(queue_id) => vec![queue_id.key()],
             Pick::After(after) => connection
-                .prepare_cached("SELECT queue_id FROM message WHERE queue_id > ?1 ORDER BY queue_id LIMIT ?2")?
-                .query_map(params![after.map_or(-1, QueueId::key), CHANGE_PAGE as i64], |row| row.get(0))?
+                .prepare_cached(
+                    "SELECT queue_id FROM message WHERE queue_id > ?1 ORDER BY queue_id LIMIT ?2",
+                )?
+                .query_map(params![after.map_or(-1, QueueId::key), CHANGE_PAGE as i64], |row| {
+                    row.get(0)
+                })?
                 .collect::<Result<_, _>>()?,
         };
         let mut messages = 0;
@@ -223,10 +261,14 @@ fn validate(write: &Write) -> Result<(), SpoolError> {
             return Err(SpoolError::Refused("a message without recipients".into()));
         }
         if message.recipients.len() > MAX_RECIPIENTS {
-            return Err(SpoolError::TooLarge(format!("more than {MAX_RECIPIENTS} recipients").into()));
+            return Err(SpoolError::TooLarge(
+                format!("more than {MAX_RECIPIENTS} recipients").into(),
+            ));
         }
         if message.header.len() > MAX_HEADER {
-            return Err(SpoolError::TooLarge(format!("more than {MAX_HEADER} octets before the body").into()));
+            return Err(SpoolError::TooLarge(
+                format!("more than {MAX_HEADER} octets before the body").into(),
+            ));
         }
     }
     Ok(())
@@ -242,7 +284,8 @@ fn duplicate(connection: &Connection, message: &NewMessage) -> rusqlite::Result<
     let key = connection
         .prepare_cached("SELECT queue_id FROM message WHERE id = ?1")?
         .query_row([&message.id.as_bytes()[..]], |row| row.get(0))?;
-    let queue_id = QueueId::from_key(key).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, key))?;
+    let queue_id =
+        QueueId::from_key(key).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, key))?;
     let recipients = connection
         .prepare_cached("SELECT id FROM recipient WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?
         .query_map(queue_id.recipient_keys(), |row| row.get(0).map(RecipientId::from_key))?
@@ -259,7 +302,8 @@ fn insert_recipient(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO recipient (id, address, domain, state, next_try, attempts, original, orcpt, notify, sender,
+            "INSERT INTO recipient (id, address, domain, state, next_try, attempts, original, \
+             orcpt, notify, sender,
                 target, tags, class, refusal)
             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
@@ -281,19 +325,25 @@ fn insert_recipient(
     Ok(())
 }
 
-fn record(connection: &Connection, outcome: &Outcome, unlink: &mut Vec<String>) -> rusqlite::Result<()> {
+fn record(
+    connection: &Connection,
+    outcome: &Outcome,
+    unlink: &mut Vec<String>,
+) -> rusqlite::Result<()> {
     match &outcome.what {
         What::Deferred { next_try, reply, remote } => {
             connection
                 .prepare_cached(
-                    "UPDATE recipient SET next_try = ?2, attempts = attempts + 1, last_reply = ?3, remote = ?4
+                    "UPDATE recipient SET next_try = ?2, attempts = attempts + 1, last_reply = ?3, \
+                     remote = ?4
                     WHERE id = ?1",
                 )?
                 .execute(params![outcome.recipient.key(), next_try.key(), codec::reply_text(reply), remote])?;
         }
         What::Done => {
-            let gone =
-                connection.prepare_cached("DELETE FROM recipient WHERE id = ?1")?.execute([outcome.recipient.key()])?;
+            let gone = connection
+                .prepare_cached("DELETE FROM recipient WHERE id = ?1")?
+                .execute([outcome.recipient.key()])?;
             let queue_id = outcome.recipient.message();
             let left = connection
                 .prepare_cached("SELECT 1 FROM recipient WHERE id BETWEEN ?1 AND ?2 LIMIT 1")?
@@ -307,7 +357,11 @@ fn record(connection: &Connection, outcome: &Outcome, unlink: &mut Vec<String>) 
 }
 
 /// Whether there was one.
-fn delete_message(connection: &Connection, queue_id: QueueId, unlink: &mut Vec<String>) -> rusqlite::Result<bool> {
+fn delete_message(
+    connection: &Connection,
+    queue_id: QueueId,
+    unlink: &mut Vec<String>,
+) -> rusqlite::Result<bool> {
     let file = connection
         .prepare_cached("DELETE FROM message WHERE queue_id = ?1 RETURNING file")?
         .query_row([queue_id.key()], |row| row.get::<_, Option<String>>(0))
@@ -352,7 +406,9 @@ fn change_message(
             )?
             .execute([first, last, now.key()])?,
         Change::Delete => {
-            connection.prepare_cached("DELETE FROM recipient WHERE id BETWEEN ?1 AND ?2")?.execute([first, last])?;
+            connection
+                .prepare_cached("DELETE FROM recipient WHERE id BETWEEN ?1 AND ?2")?
+                .execute([first, last])?;
             return delete_message(connection, queue_id, unlink);
         }
     };
@@ -360,7 +416,13 @@ fn change_message(
 }
 
 /// Sets the state of the recipients that are in another: in `from`, or any if that is empty.
-fn set_state(connection: &Connection, to: State, from: &str, first: i64, last: i64) -> rusqlite::Result<usize> {
+fn set_state(
+    connection: &Connection,
+    to: State,
+    from: &str,
+    first: i64,
+    last: i64,
+) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "UPDATE recipient SET state = ?1
@@ -369,7 +431,11 @@ fn set_state(connection: &Connection, to: State, from: &str, first: i64, last: i
         .execute(params![to.as_str(), from, first, last])
 }
 
-fn set_reason(connection: &Connection, queue_id: QueueId, reason: Option<&str>) -> rusqlite::Result<()> {
+fn set_reason(
+    connection: &Connection,
+    queue_id: QueueId,
+    reason: Option<&str>,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE message SET reason = ?2 WHERE queue_id = ?1")?
         .execute(params![queue_id.key(), reason])?;

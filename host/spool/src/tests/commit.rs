@@ -45,7 +45,12 @@ async fn a_refused_write_leaves_the_others_of_its_commit_alone() {
         BEGIN SELECT RAISE(ABORT, 'not this one'); END",
     );
     let mut messages = Vec::new();
-    for recipients in [vec!["a@example.org"], vec!["a@example.org", "bad@example.org"], vec![], vec!["a@example.org"]] {
+    for recipients in [
+        vec!["a@example.org"],
+        vec!["a@example.org", "bad@example.org"],
+        vec![],
+        vec!["a@example.org"],
+    ] {
         let mut message = message(&recipients);
         message.body = large_body(&spool).await;
         messages.push(message);
@@ -93,7 +98,10 @@ async fn the_same_message_again_finds_the_first() {
     spool.record(done(&first.recipients[..1]), Vec::new()).await.unwrap();
     let as_notice = spool.record(Vec::new(), vec![third]).await.unwrap();
     assert_eq!(as_notice[0].recipients, first.recipients[1..]);
-    assert_eq!(spool.find(MessageId::from_bytes(*b"one and the same")).await.unwrap(), Some(first.queue_id));
+    assert_eq!(
+        spool.find(MessageId::from_bytes(*b"one and the same")).await.unwrap(),
+        Some(first.queue_id)
+    );
     let loaded = spool.load(first.queue_id, None).await.unwrap().unwrap();
     assert_eq!(loaded.body.size(), SMALL_BODY as u64 + 1);
     drop(spool);
@@ -160,7 +168,8 @@ async fn the_log_does_not_outgrow_the_reserve_while_the_housekeeper_is_slow() {
         let mut message = message(&["a@example.org"]);
         message.body = Bytes::from(vec![b'x'; SMALL_BODY]).into();
         spool.insert(message).await.unwrap();
-        longest = longest.max(std::fs::metadata(directory.path().join("queue.db-wal")).unwrap().len());
+        longest =
+            longest.max(std::fs::metadata(directory.path().join("queue.db-wal")).unwrap().len());
     }
     go.send(()).unwrap();
     assert!(longest > config.reserve / 4, "{longest}");

@@ -12,14 +12,16 @@ const SMALL_DISK: &str = "FACTEUR_TEST_SMALL_DISK";
 fn a_full_disk_loses_nothing_and_goes_on_with_room() {
     let directory = tempfile::tempdir().unwrap();
     // As root in a namespace of mounts, otherwise in one of users, too.
-    let namespaces = if rustix::process::geteuid().is_root() { vec![] } else { vec!["--map-root-user"] };
+    let namespaces =
+        if rustix::process::geteuid().is_root() { vec![] } else { vec!["--map-root-user"] };
     let output = Command::new("unshare")
         .arg("--mount")
         .args(namespaces)
         .args([
             "sh",
             "-c",
-            "mount -t tmpfs -o size=8m none \"$1\" && exec \"$2\" --exact \"$3\" --ignored --nocapture",
+            "mount -t tmpfs -o size=8m none \"$1\" && exec \"$2\" --exact \"$3\" --ignored \
+             --nocapture",
             "sh",
         ])
         .arg(directory.path())
@@ -37,7 +39,12 @@ fn a_full_disk_loses_nothing_and_goes_on_with_room() {
 async fn on_the_small_disk() {
     let Some(disk) = std::env::var_os(SMALL_DISK) else { panic!("run by the test above") };
     let disk = Path::new(&disk);
-    let config = SpoolConfig { path: disk.join("spool"), message_limit: 0, reserve: 2 << 20, log: 512 << 10 };
+    let config = SpoolConfig {
+        path: disk.join("spool"),
+        message_limit: 0,
+        reserve: 2 << 20,
+        log: 512 << 10,
+    };
     let spool = Spool::open(&config).unwrap();
     let free = || {
         let found = rustix::fs::statvfs(disk).unwrap();
@@ -75,7 +82,9 @@ async fn on_the_small_disk() {
 
     // Fill what is left to the last octet, so that only the reserve can help.
     let ballast = disk.join("ballast");
-    let error = std::io::copy(&mut std::io::repeat(0), &mut std::fs::File::create(&ballast).unwrap()).unwrap_err();
+    let error =
+        std::io::copy(&mut std::io::repeat(0), &mut std::fs::File::create(&ballast).unwrap())
+            .unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     let next_try = Timestamp(99);
     for (queued, _) in &kept {
@@ -97,7 +106,11 @@ async fn on_the_small_disk() {
     }
     let patience = Instant::now() + Duration::from_secs(20);
     while spool.space().is_err() || !config.path.join("reserve").exists() {
-        assert!(Instant::now() < patience, "{} octets are free and the reserve is not back", free());
+        assert!(
+            Instant::now() < patience,
+            "{} octets are free and the reserve is not back",
+            free()
+        );
         // The look at the disk is fresh for a second.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -105,7 +118,9 @@ async fn on_the_small_disk() {
     let queued = loop {
         match spool.insert(message(&["c@example.org"])).await {
             Ok(queued) => break queued,
-            Err(SpoolError::Full) if Instant::now() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(SpoolError::Full) if Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
             Err(error) => panic!("{error}"),
         }
     };

@@ -31,7 +31,11 @@ async fn a_failed_commit_is_the_end() {
     assert_eq!(fake.checkpoints.load(Ordering::SeqCst), 0);
     drop((spool, fake));
     assert!(!directory.path().join("clean").exists());
-    assert_eq!(std::fs::read_dir(directory.path().join("bodies")).unwrap().count(), 1, "the row may be there");
+    assert_eq!(
+        std::fs::read_dir(directory.path().join("bodies")).unwrap().count(),
+        1,
+        "the row may be there"
+    );
     let spool = Spool::open(&config).unwrap();
     assert!(spool.load(queued.queue_id, None).await.unwrap().is_some());
     assert_eq!(std::fs::read_dir(directory.path().join("bodies")).unwrap().count(), 0, "it isn't");
@@ -82,7 +86,12 @@ async fn what_cannot_be_read_is_set_aside_and_kept() {
             if statement.contains("attempts") {
                 break; // A listing can't show that number either.
             }
-            let summary = spool.list(None, 100).await.unwrap().into_iter().find(|it| it.queue_id == queued.queue_id);
+            let summary = spool
+                .list(None, 100)
+                .await
+                .unwrap()
+                .into_iter()
+                .find(|it| it.queue_id == queued.queue_id);
             let summary = summary.unwrap();
             assert_eq!(summary.recipients[0].state, "corrupt", "{statement}");
             assert!(summary.reason.is_some());

@@ -48,13 +48,21 @@ impl Store for Fake {
     fn reclaim(&self) -> Result<bool, SpoolError> {
         self.real.reclaim()
     }
-    fn load(&self, queue_id: QueueId, recipients: Option<&[RecipientId]>) -> Result<Option<Message>, SpoolError> {
+    fn load(
+        &self,
+        queue_id: QueueId,
+        recipients: Option<&[RecipientId]>,
+    ) -> Result<Option<Message>, SpoolError> {
         self.real.load(queue_id, recipients)
     }
     fn find(&self, id: MessageId) -> Result<Option<QueueId>, SpoolError> {
         self.real.find(id)
     }
-    fn destinations(&self, after: Option<&str>, limit: usize) -> Result<Vec<Destination>, SpoolError> {
+    fn destinations(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Destination>, SpoolError> {
         self.real.destinations(after, limit)
     }
     fn due(
@@ -80,15 +88,24 @@ fn config(path: &Path) -> SpoolConfig {
 
 fn open_real(config: &SpoolConfig) -> (Spool, Arc<Sqlite>) {
     let territory = Territory::claim(&config.path).unwrap();
-    let real = Arc::new(Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean()).unwrap());
-    let (before_apply, before_checkpoint): (Hook<usize>, Hook<()>) = (Box::new(|_| Ok(())), Box::new(|()| Ok(())));
+    let real = Arc::new(
+        Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean()).unwrap(),
+    );
+    let (before_apply, before_checkpoint): (Hook<usize>, Hook<()>) =
+        (Box::new(|_| Ok(())), Box::new(|()| Ok(())));
     let fake = fake(real.clone(), before_apply, before_checkpoint);
     (Spool::with_store(config, territory, fake).unwrap(), real)
 }
 
-fn open_fake(config: &SpoolConfig, before_apply: Hook<usize>, before_checkpoint: Hook<()>) -> (Spool, Arc<Fake>) {
+fn open_fake(
+    config: &SpoolConfig,
+    before_apply: Hook<usize>,
+    before_checkpoint: Hook<()>,
+) -> (Spool, Arc<Fake>) {
     let territory = Territory::claim(&config.path).unwrap();
-    let real = Arc::new(Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean()).unwrap());
+    let real = Arc::new(
+        Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean()).unwrap(),
+    );
     let fake = fake(real, before_apply, before_checkpoint);
     (Spool::with_store(config, territory, fake.clone()).unwrap(), fake)
 }
@@ -141,7 +158,8 @@ async fn large_body(spool: &Spool) -> NewBody {
     body.finish().await.unwrap()
 }
 
-/// A hook that stops the first who comes to it (the committer in its first commit) until the test lets it go on.
+/// A hook that stops the first who comes to it (the committer in its first commit) until the test
+/// lets it go on.
 fn stop_first<T>() -> (Hook<T>, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (entered, has_entered) = mpsc::channel();
     let (go, may_go) = mpsc::channel::<()>();

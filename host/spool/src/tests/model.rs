@@ -1,4 +1,5 @@
-//! Random sequences of what the door offers, against a model in memory, with ends and crashes in between.
+//! Random sequences of what the door offers, against a model in memory, with ends and crashes in
+//! between.
 
 use std::collections::BTreeMap;
 
@@ -85,14 +86,23 @@ impl Model {
         assert_eq!(queued.recipients.len(), addresses.len());
         let recipients = queued.recipients.iter().zip(addresses).map(|(id, address)| {
             let state = if *held { "hold" } else { "queued" };
-            (*id, ModelRecipient { address: address.clone(), state, next_try: *received_at, attempts: 0 })
+            (
+                *id,
+                ModelRecipient {
+                    address: address.clone(),
+                    state,
+                    next_try: *received_at,
+                    attempts: 0,
+                },
+            )
         });
         let message = ModelMessage { id: *id, body, recipients: recipients.collect() };
         assert!(self.messages.insert(queued.queue_id, message).is_none(), "a queue id given twice");
     }
 
     fn pick(&self, index: Index) -> Option<QueueId> {
-        (!self.messages.is_empty()).then(|| *index.get(&self.messages.keys().collect::<Vec<_>>()).to_owned())
+        (!self.messages.is_empty())
+            .then(|| *index.get(&self.messages.keys().collect::<Vec<_>>()).to_owned())
     }
 
     /// The selection, and the messages it means.
@@ -104,18 +114,24 @@ impl Model {
     }
 
     /// Changes the recipients of the messages that `change` says so for; how many messages had one.
-    fn change(&mut self, messages: &[QueueId], change: impl Fn(&mut ModelRecipient) -> bool) -> u64 {
+    fn change(
+        &mut self,
+        messages: &[QueueId],
+        change: impl Fn(&mut ModelRecipient) -> bool,
+    ) -> u64 {
         let mut changed = 0;
         for id in messages {
             let recipients = &mut self.messages.get_mut(id).unwrap().recipients;
-            changed += u64::from(recipients.values_mut().map(&change).fold(false, |any, one| any | one));
+            changed +=
+                u64::from(recipients.values_mut().map(&change).fold(false, |any, one| any | one));
         }
         changed
     }
 }
 
 fn given(message: &NewMessage) -> (MessageId, u64, bool, Vec<String>) {
-    let addresses = message.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
+    let addresses =
+        message.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
     (message.id, message.received_at.0, message.hold.is_some(), addresses)
 }
 
@@ -145,8 +161,11 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
             assert_eq!(queued, Queued { queue_id, recipients, duplicate: true });
         }
         Step::Record { outcomes, notice } => {
-            let all: Vec<RecipientId> =
-                model.messages.values().flat_map(|message| message.recipients.keys().copied()).collect();
+            let all: Vec<RecipientId> = model
+                .messages
+                .values()
+                .flat_map(|message| message.recipients.keys().copied())
+                .collect();
             if all.is_empty() {
                 return;
             }
@@ -190,12 +209,14 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
         }
         Step::Hold(index) => {
             let Some((selection, messages)) = model.select(index) else { return };
-            let count = model.change(&messages, |it| std::mem::replace(&mut it.state, "hold") != "hold");
+            let count =
+                model.change(&messages, |it| std::mem::replace(&mut it.state, "hold") != "hold");
             assert_eq!(open.hold(selection, "held").await.unwrap(), count);
         }
         Step::Release(index) => {
             let Some((selection, messages)) = model.select(index) else { return };
-            let count = model.change(&messages, |it| std::mem::replace(&mut it.state, "queued") != "queued");
+            let count = model
+                .change(&messages, |it| std::mem::replace(&mut it.state, "queued") != "queued");
             assert_eq!(open.release(selection).await.unwrap(), count);
         }
         Step::Flush(index) => {
@@ -208,7 +229,9 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
             let mut now = None;
             for id in &messages {
                 let loaded = open.load(*id, None).await.unwrap().unwrap();
-                for (loaded, kept) in loaded.recipients.iter().zip(model.messages[id].recipients.values()) {
+                for (loaded, kept) in
+                    loaded.recipients.iter().zip(model.messages[id].recipients.values())
+                {
                     if late(kept) {
                         assert!(before <= loaded.next_try && loaded.next_try <= after);
                         now = Some(loaded.next_try.0);
@@ -259,8 +282,11 @@ async fn compare(spool: &Spool, model: &Model) {
             .iter()
             .map(|it| (it.address.as_str(), it.state.as_str(), it.next_try.0, it.attempts))
             .collect();
-        let expected: Vec<_> =
-            message.recipients.values().map(|it| (it.address.as_str(), it.state, it.next_try, it.attempts)).collect();
+        let expected: Vec<_> = message
+            .recipients
+            .values()
+            .map(|it| (it.address.as_str(), it.state, it.next_try, it.attempts))
+            .collect();
         assert_eq!(recipients, expected);
         let loaded = spool.load(*queue_id, None).await.unwrap().unwrap();
         assert_eq!(loaded.id, message.id);
@@ -276,9 +302,15 @@ async fn compare(spool: &Spool, model: &Model) {
     for recipients in queued.values_mut() {
         recipients.sort_unstable();
     }
-    let destinations: Vec<_> =
-        spool.destinations().await.unwrap().into_iter().map(|it| (it.domain, it.next_try.0)).collect();
-    let expected: Vec<_> = queued.iter().map(|(domain, ids)| ((*domain).to_owned(), ids[0].0)).collect();
+    let destinations: Vec<_> = spool
+        .destinations()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|it| (it.domain, it.next_try.0))
+        .collect();
+    let expected: Vec<_> =
+        queued.iter().map(|(domain, ids)| ((*domain).to_owned(), ids[0].0)).collect();
     assert_eq!(destinations, expected);
     for domain in DOMAINS {
         let expected = queued.remove(domain).unwrap_or_default();
@@ -288,7 +320,9 @@ async fn compare(spool: &Spool, model: &Model) {
             let page = spool.due(domain, now, after, 2).await.unwrap();
             found.extend(page.recipients.iter().map(|it| (it.next_try.0, it.id)));
             match page.recipients.last() {
-                Some(last) if page.next.is_some_and(|next| next <= now) => after = Some((last.next_try, last.id)),
+                Some(last) if page.next.is_some_and(|next| next <= now) => {
+                    after = Some((last.next_try, last.id))
+                }
                 _ => break page.next,
             }
         };

@@ -20,7 +20,10 @@ async fn a_full_database_refuses_and_goes_on() {
         assert!(kept.len() < 100);
     };
     assert!(matches!(full, SpoolError::Full));
-    assert_eq!((full.reply().code, full.reply().enhanced.unwrap().to_string()), (452, "4.3.1".into()));
+    assert_eq!(
+        (full.reply().code, full.reply().enhanced.unwrap().to_string()),
+        (452, "4.3.1".into())
+    );
     assert!(!spool.is_failed());
     assert_eq!(spool.list(None, 1000).await.unwrap().len(), kept.len());
     // An outcome frees what the next message needs.
@@ -48,7 +51,11 @@ async fn outcomes_take_the_reserve_and_new_mail_does_not() {
         move |writes| {
             stop(writes)?;
             // As a disk behaves: full while the reserve lies on it.
-            if full.load(Ordering::SeqCst) && reserve.exists() { Err(SpoolError::Full) } else { Ok(()) }
+            if full.load(Ordering::SeqCst) && reserve.exists() {
+                Err(SpoolError::Full)
+            } else {
+                Ok(())
+            }
         }
     });
     assert!(!reserve.exists());
@@ -79,10 +86,16 @@ async fn outcomes_take_the_reserve_and_new_mail_does_not() {
     let applies = fake.applies.load(Ordering::SeqCst);
     assert!(matches!(spool.insert(message(&["d@example.org"])).await, Err(SpoolError::Full)));
     assert!(reserve.exists(), "not for new mail");
-    spool.record(done(&first.recipients[..1]), vec![message(&["sender@example.org"])]).await.unwrap();
+    spool
+        .record(done(&first.recipients[..1]), vec![message(&["sender@example.org"])])
+        .await
+        .unwrap();
     assert!(!reserve.exists(), "for outcomes and the notices with them");
     assert_eq!(fake.applies.load(Ordering::SeqCst), applies + 3);
-    assert!(matches!(spool.space(), Err(SpoolError::Full)), "new mail is refused while the disk was just found full");
+    assert!(
+        matches!(spool.space(), Err(SpoolError::Full)),
+        "new mail is refused while the disk was just found full"
+    );
     assert_eq!(spool.load(first.queue_id, None).await.unwrap().unwrap().recipients.len(), 1);
     assert_eq!(spool.list(None, 10).await.unwrap().len(), 3);
     drop((spool, fake));
@@ -101,7 +114,11 @@ async fn a_mixed_batch_on_a_full_disk_keeps_its_outcomes() {
         let reserve = reserve.clone();
         move |writes| {
             stop(writes)?;
-            if !held.swap(false, Ordering::SeqCst) && reserve.exists() { Err(SpoolError::Full) } else { Ok(()) }
+            if !held.swap(false, Ordering::SeqCst) && reserve.exists() {
+                Err(SpoolError::Full)
+            } else {
+                Ok(())
+            }
         }
     });
     let (spool, _fake) = open_fake(&config, hook, Box::new(|()| Ok(())));

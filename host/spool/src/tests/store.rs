@@ -12,7 +12,9 @@ async fn a_clean_end_leaves_all_in_the_database_and_private() {
     let queued = spool.insert(large).await.unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&config.path), 0o700);
-    for entry in std::fs::read_dir(&config.path).unwrap().chain(std::fs::read_dir(config.path.join("bodies")).unwrap())
+    for entry in std::fs::read_dir(&config.path)
+        .unwrap()
+        .chain(std::fs::read_dir(config.path.join("bodies")).unwrap())
     {
         let entry = entry.unwrap();
         let expected = if entry.path().is_dir() { 0o700 } else { 0o600 };
@@ -39,7 +41,10 @@ async fn one_process_only() {
     assert!(matches!(error, SpoolError::Locked { .. }));
     let text = error.to_string();
     assert!(text.contains(&directory.path().display().to_string()), "{text}");
-    assert!(text.contains(&format!("another facteur (process {}) runs", std::process::id())), "{text}");
+    assert!(
+        text.contains(&format!("another facteur (process {}) runs", std::process::id())),
+        "{text}"
+    );
     drop(spool);
     Spool::open(&config).unwrap();
 }
@@ -49,7 +54,8 @@ async fn everything_said_of_a_message_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(directory.path());
     let spool = Spool::open(&config).unwrap();
-    let tags = vec![("spam".to_owned(), "5.1 \"quoted\" é\0".to_owned()), ("spam".into(), String::new())];
+    let tags =
+        vec![("spam".to_owned(), "5.1 \"quoted\" é\0".to_owned()), ("spam".into(), String::new())];
     let mut message = message(&["jürgen@bücher.example", "\"a b\"@[192.0.2.1]", "postmaster"]);
     message.sender = None;
     message.utf8 = true;
@@ -79,8 +85,15 @@ async fn everything_said_of_a_message_comes_back() {
     let queued = spool.insert(message).await.unwrap();
     assert!(queued.recipients.iter().all(|id| id.message() == queued.queue_id));
     let reply = Reply::new(421, "", "try later");
-    let what = What::Deferred { next_try: Timestamp(77), reply: reply.clone(), remote: Some("mx [192.0.2.9]".into()) };
-    spool.record(vec![Outcome { recipient: queued.recipients[1], what }], Vec::new()).await.unwrap();
+    let what = What::Deferred {
+        next_try: Timestamp(77),
+        reply: reply.clone(),
+        remote: Some("mx [192.0.2.9]".into()),
+    };
+    spool
+        .record(vec![Outcome { recipient: queued.recipients[1], what }], Vec::new())
+        .await
+        .unwrap();
     drop(spool);
 
     let spool = Spool::open(&config).unwrap();
@@ -202,7 +215,8 @@ async fn due_and_destinations_are_found_by_the_index_alone() {
         assert!(plan.contains("COVERING INDEX recipient_due"), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
-    let first = spool.insert(message(&["a@one.example", "b@one.example", "c@two.example"])).await.unwrap();
+    let first =
+        spool.insert(message(&["a@one.example", "b@one.example", "c@two.example"])).await.unwrap();
     let mut later = message(&["a@one.example"]);
     later.received_at = Timestamp(50);
     let later = spool.insert(later).await.unwrap();
@@ -213,11 +227,18 @@ async fn due_and_destinations_are_found_by_the_index_alone() {
     assert_eq!((page.recipients[0].id, page.next), (first.recipients[0], Some(Timestamp(1))));
     let cursor = page.recipients.last().map(|it| (it.next_try, it.id));
     let page = spool.due("one.example", Timestamp(50), cursor, 10).await.unwrap();
-    assert_eq!(page.recipients.iter().map(|it| it.id).collect::<Vec<_>>(), [first.recipients[1], later.recipients[0]]);
+    assert_eq!(
+        page.recipients.iter().map(|it| it.id).collect::<Vec<_>>(),
+        [first.recipients[1], later.recipients[0]]
+    );
     assert_eq!(page.recipients[1].message, later.queue_id);
     assert_eq!(page.next, None);
-    let destination = |domain: &str, time| Destination { domain: domain.into(), next_try: Timestamp(time) };
-    assert_eq!(spool.destinations().await.unwrap(), [destination("one.example", 1), destination("two.example", 1)]);
+    let destination =
+        |domain: &str, time| Destination { domain: domain.into(), next_try: Timestamp(time) };
+    assert_eq!(
+        spool.destinations().await.unwrap(),
+        [destination("one.example", 1), destination("two.example", 1)]
+    );
 }
 
 /// Goes over a page of [`crate::store::CHANGE_PAGE`] messages.
@@ -251,7 +272,9 @@ async fn a_message_in_quarantine_is_released_alone() {
     }
     let states = async || -> Vec<String> {
         let all = spool.list(None, 9).await.unwrap();
-        all.iter().map(|one| format!("{} {:?}", one.recipients[0].state, one.reason.as_deref())).collect()
+        all.iter()
+            .map(|one| format!("{} {:?}", one.recipients[0].state, one.reason.as_deref()))
+            .collect()
     };
     assert_eq!(states().await, ["hold Some(\"a look\")", "quarantine Some(\"a virus\")"]);
     assert_eq!(spool.release(Selection::All).await.unwrap(), 1);

@@ -1,7 +1,7 @@
 //! Refuses recipients with a 13 in their name.
 //!
-//! The hook decides with plain functions. Those can be tested below; what asks the host (addresses, settings, tables, the DNS)
-//! can't, since there is no host in a test.
+//! The hook decides with plain functions. Those can be tested below; what asks the host (addresses,
+//! settings, tables, the DNS) can't, since there is no host in a test.
 
 use facteur_plugin::{Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict};
 

@@ -10,7 +10,8 @@ use crate::facts::Facts;
 use crate::restriction::{Key, parse};
 use crate::texts::{What, fitting_status};
 
-/// How deep the values of tables may name restrictions. They can't name tables, so that one step is all there is.
+/// How deep the values of tables may name restrictions. They can't name tables, so that one step is
+/// all there is.
 const DEPTH_LIMIT: u8 = 1;
 /// The longest reason for a hold, in bytes (the contract's limit is that of a log line).
 const REASON_LIMIT: usize = 1_000;
@@ -44,7 +45,8 @@ impl<F: Facts> Evaluation<'_, F> {
         };
         match key {
             Key::Client => {
-                // Two questions: a table of patterns is asked the first key only, and it may hold names or addresses.
+                // Two questions: a table of patterns is asked the first key only, and it may hold
+                // names or addresses.
                 let name = facts.client_name();
                 match ask(access::name_keys(name.as_deref().unwrap_or("unknown")))? {
                     Some(found) => Ok(Some(found)),
@@ -58,7 +60,8 @@ impl<F: Facts> Evaluation<'_, F> {
                 None => vec![access::NULL_SENDER.to_owned()],
             }),
             Key::Recipient => {
-                let keys = facts.recipient().map(|to| access::mail_keys(&to, &self.settings.delimiter));
+                let keys =
+                    facts.recipient().map(|to| access::mail_keys(&to, &self.settings.delimiter));
                 ask(keys.unwrap_or_default())
             }
         }
@@ -66,31 +69,46 @@ impl<F: Facts> Evaluation<'_, F> {
 
     /// What the value of a table comes to.
     fn found(&mut self, value: &str, table: &str, of: What, warn: bool, depth: u8) -> Step {
-        let or = |text: &'_ str, usual: &'static str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
+        let or = |text: &'_ str, usual: &'static str| {
+            if text.is_empty() { usual.to_owned() } else { text.to_owned() }
+        };
         match answer(value) {
             Answer::Permit => Step::Permit(By::Rule),
             Answer::Dunno => Step::Dunno,
             Answer::Refuse(code, status, text) => {
                 self.reject(of, warn, code, fitting_status(status, of), &or(text, "Access denied"))
             }
-            Answer::DeferIfPermit(status, text) => {
-                self.defer_if_permit(of, warn, fitting_status(status, of), &or(text, "Service unavailable"))
-            }
-            Answer::DeferIfReject(status, text) => {
-                self.defer_if_reject(of, fitting_status(status, of), &or(text, "Service unavailable"))
-            }
+            Answer::DeferIfPermit(status, text) => self.defer_if_permit(
+                of,
+                warn,
+                fitting_status(status, of),
+                &or(text, "Service unavailable"),
+            ),
+            Answer::DeferIfReject(status, text) => self.defer_if_reject(
+                of,
+                fitting_status(status, of),
+                &or(text, "Service unavailable"),
+            ),
             Answer::Restrictions(value) => {
-                let rules = if depth < DEPTH_LIMIT { parse([value], None) } else { Err("it goes too deep".to_owned()) };
+                let rules = if depth < DEPTH_LIMIT {
+                    parse([value], None)
+                } else {
+                    Err("it goes too deep".to_owned())
+                };
                 match rules {
                     Ok(rules) if rules.iter().any(|rule| rule.restriction.table().is_some()) => {
-                        self.misconfigured(&format!("table \"{table}\": an entry names a table: {value}"))
+                        self.misconfigured(&format!(
+                            "table \"{table}\": an entry names a table: \
+                         {value}"
+                        ))
                     }
                     Ok(rules)
                         if self.facts.recipient().is_none()
                             && rules.iter().any(|rule| rule.restriction.asks_recipient()) =>
                     {
                         self.misconfigured(&format!(
-                            "table \"{table}\": an entry names a restriction of recipients, and there is none: {value}; \
+                            "table \"{table}\": an entry names a restriction of recipients, and \
+                             there is none: {value}; \
                              ask the table in `recipient`"
                         ))
                     }
@@ -111,7 +129,9 @@ impl<F: Facts> Evaluation<'_, F> {
                 Step::Dunno
             }
             _ if !self.facts.in_transaction() => {
-                self.facts.warn(&format!("table \"{table}\": there is no message yet to act on: {value}"));
+                self.facts.warn(&format!(
+                    "table \"{table}\": there is no message yet to act on: {value}"
+                ));
                 Step::Dunno
             }
             action => self.act(&action, of, table),

@@ -33,14 +33,21 @@ const GUARDED: &str = "permit_mynetworks permit_sasl_authenticated reject_unauth
 #[test]
 fn who_may_relay() {
     let stranger = World::default();
-    assert_eq!(ask(&stranger, GUARDED), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+    assert_eq!(
+        ask(&stranger, GUARDED),
+        rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied")
+    );
     assert_eq!(ask(&World { trusted: true, ..World::default() }, GUARDED), Verdict::AllowRelay);
     assert_eq!(ask(&World { login: true, ..World::default() }, GUARDED), Verdict::AllowRelay);
     let ours = World::recipient("louen", "here.org", RecipientClass::Local);
     assert_eq!(ask(&ours, GUARDED), Verdict::Dunno);
     assert_eq!(ask(&World { trusted: true, ..ours }, GUARDED), Verdict::Accept);
-    let routed = World { routed: true, ..World::recipient("x%y.org", "here.org", RecipientClass::Relay) };
-    assert_eq!(ask(&routed, GUARDED), rejected(554, "5.7.1", "<x%y.org@here.org>: Relay access denied"));
+    let routed =
+        World { routed: true, ..World::recipient("x%y.org", "here.org", RecipientClass::Relay) };
+    assert_eq!(
+        ask(&routed, GUARDED),
+        rejected(554, "5.7.1", "<x%y.org@here.org>: Relay access denied")
+    );
     assert_eq!(ask(&World { trusted: true, ..routed }, GUARDED), Verdict::AllowRelay);
     assert_eq!(
         ask(&stranger, "defer_unauth_destination"),
@@ -51,14 +58,24 @@ fn who_may_relay() {
 #[test]
 fn no_list_without_a_guard_opens_the_relay() {
     let stranger = World::default();
-    for open in ["permit", "permit, reject_unauth_destination", "warn_if_reject reject_unauth_destination, permit"] {
+    for open in [
+        "permit",
+        "permit, reject_unauth_destination",
+        "warn_if_reject reject_unauth_destination, permit",
+    ] {
         assert_eq!(ask(&stranger, open), Verdict::Accept, "{open}");
     }
     assert_eq!(ask(&stranger, "permit_auth_destination"), Verdict::Dunno);
-    assert_eq!(ask(&World { trusted: true, ..World::default() }, "permit_mynetworks"), Verdict::AllowRelay);
+    assert_eq!(
+        ask(&World { trusted: true, ..World::default() }, "permit_mynetworks"),
+        Verdict::AllowRelay
+    );
     let known = World { table: vec![("a@b.org", "OK")], ..World::default() };
     assert_eq!(ask(&known, "check_sender_access table:t"), Verdict::Accept);
-    assert_eq!(ask(&known, "check_sender_access table:t, reject_unauth_destination"), Verdict::AllowRelay);
+    assert_eq!(
+        ask(&known, "check_sender_access table:t, reject_unauth_destination"),
+        Verdict::AllowRelay
+    );
 }
 
 #[test]
@@ -69,12 +86,19 @@ fn a_permit_ends_its_own_list_only() {
         rcpt(&trusted, &settings),
         rejected(554, "5.7.1", "<x@elsewhere.org>: Recipient address rejected: Access denied")
     );
-    let settings = lists("permit_mynetworks, reject_unauth_destination", "reject_non_fqdn_recipient");
+    let settings =
+        lists("permit_mynetworks, reject_unauth_destination", "reject_non_fqdn_recipient");
     assert_eq!(rcpt(&trusted, &settings), Verdict::AllowRelay);
-    assert_eq!(rcpt(&World::default(), &settings), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+    assert_eq!(
+        rcpt(&World::default(), &settings),
+        rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied")
+    );
     // What `recipient` permits is refused by `relay` all the same.
     let settings = lists("reject_unauth_destination", "permit");
-    assert_eq!(rcpt(&World::default(), &settings), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+    assert_eq!(
+        rcpt(&World::default(), &settings),
+        rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied")
+    );
 }
 
 #[test]
@@ -90,10 +114,20 @@ fn clients_without_a_name() {
     );
     assert_eq!(
         ask("reject_unknown_reverse_client_hostname"),
-        deferred(450, "4.7.1", "Client host rejected: cannot find your reverse hostname, [203.0.113.25]")
+        deferred(
+            450,
+            "4.7.1",
+            "Client host rejected: cannot find your reverse hostname, [203.0.113.25]"
+        )
     );
-    assert_eq!(ask("reject"), rejected(554, "5.7.1", "<unknown[203.0.113.25]>: Client host rejected: Access denied"));
-    assert_eq!(ask("defer"), deferred(450, "4.3.2", "<unknown[203.0.113.25]>: Client host rejected: Try again later"));
+    assert_eq!(
+        ask("reject"),
+        rejected(554, "5.7.1", "<unknown[203.0.113.25]>: Client host rejected: Access denied")
+    );
+    assert_eq!(
+        ask("defer"),
+        deferred(450, "4.3.2", "<unknown[203.0.113.25]>: Client host rejected: Try again later")
+    );
 }
 
 fn helo(name: &'static str, restriction: &str, world: World) -> Verdict {
@@ -120,8 +154,11 @@ fn helo_names() {
         plain("x.org", "reject_unknown_helo_hostname"),
         deferred(450, "4.7.1", "<x.org>: Helo command rejected: Host not found")
     );
-    for restriction in ["reject_invalid_helo_hostname", "reject_non_fqdn_helo_hostname", "reject_unknown_helo_hostname"]
-    {
+    for restriction in [
+        "reject_invalid_helo_hostname",
+        "reject_non_fqdn_helo_hostname",
+        "reject_unknown_helo_hostname",
+    ] {
         let known = World { addresses: Ok(vec!["192.0.2.1".into()]), ..World::default() };
         assert_eq!(helo("x.org", restriction, known), Verdict::Dunno, "{restriction}");
         assert_eq!(plain("[192.0.2.1]", restriction), Verdict::Dunno, "{restriction}");
@@ -139,14 +176,18 @@ fn helo_names() {
 
 #[test]
 fn addresses_in_full() {
-    let sender = |domain: &str| World { sender: Some(Address::new("a", domain)), ..World::default() };
+    let sender =
+        |domain: &str| World { sender: Some(Address::new("a", domain)), ..World::default() };
     assert_eq!(
         ask(&sender("b"), "reject_non_fqdn_sender"),
         rejected(504, "5.5.2", "<a@b>: Sender address rejected: need fully-qualified address")
     );
     assert_eq!(ask(&sender("b.org"), "reject_non_fqdn_sender"), Verdict::Dunno);
     assert_eq!(ask(&sender("[192.0.2.1]"), "reject_non_fqdn_sender"), Verdict::Dunno);
-    assert_eq!(ask(&World { sender: None, ..World::default() }, "reject_non_fqdn_sender"), Verdict::Dunno);
+    assert_eq!(
+        ask(&World { sender: None, ..World::default() }, "reject_non_fqdn_sender"),
+        Verdict::Dunno
+    );
     assert_eq!(
         ask(&World::recipient("x", "y", RecipientClass::Other), "reject_non_fqdn_recipient"),
         rejected(504, "5.5.2", "<x@y>: Recipient address rejected: need fully-qualified address")
@@ -159,15 +200,26 @@ fn domains_in_the_dns() {
     let text = "<a@b.org>: Sender address rejected: Domain not found";
     assert_eq!(ask(&World::default(), list), deferred(450, "4.1.8", text));
     let ours = World { sender_class: RecipientClass::VirtualAlias, ..World::default() };
-    assert_eq!(ask(&ours, list), Verdict::Dunno, "our own domains are known, whatever the DNS says");
+    assert_eq!(
+        ask(&ours, list),
+        Verdict::Dunno,
+        "our own domains are known, whatever the DNS says"
+    );
     let timeout = || World { mx: Err(dns::Error::Timeout), ..World::default() };
     assert_eq!(ask(&timeout(), list), Verdict::DeferIfPermit(reply(450, "4.1.8", text)));
-    assert_eq!(ask(&World { addresses: Ok(vec!["192.0.2.1".into()]), ..timeout() }, list), Verdict::Dunno);
+    assert_eq!(
+        ask(&World { addresses: Ok(vec!["192.0.2.1".into()]), ..timeout() }, list),
+        Verdict::Dunno
+    );
     let mx = |host: &str| Ok(vec![dns::MailExchanger { preference: 0, host: host.into() }]);
     assert_eq!(ask(&World { mx: mx("mx.b.org"), ..World::default() }, list), Verdict::Dunno);
     assert_eq!(
         ask(&World { mx: mx("."), ..World::default() }, list),
-        rejected(550, "5.7.27", "<a@b.org>: Sender address rejected: Domain b.org does not accept mail (nullMX)")
+        rejected(
+            550,
+            "5.7.27",
+            "<a@b.org>: Sender address rejected: Domain b.org does not accept mail (nullMX)"
+        )
     );
     let list = "reject_unknown_recipient_domain";
     assert_eq!(
@@ -179,11 +231,16 @@ fn domains_in_the_dns() {
         rejected(
             556,
             "5.1.10",
-            "<x@elsewhere.org>: Recipient address rejected: Domain elsewhere.org does not accept mail (nullMX)"
+            "<x@elsewhere.org>: Recipient address rejected: Domain elsewhere.org does not accept \
+             mail (nullMX)"
         )
     );
-    assert_eq!(ask(&World::recipient("x", "here.org", RecipientClass::Local), list), Verdict::Dunno);
-    let ungranted = World { mx: Err(dns::Error::NotGranted("add: dns = true".into())), ..World::default() };
+    assert_eq!(
+        ask(&World::recipient("x", "here.org", RecipientClass::Local), list),
+        Verdict::Dunno
+    );
+    let ungranted =
+        World { mx: Err(dns::Error::NotGranted("add: dns = true".into())), ..World::default() };
     assert_eq!(ask(&ungranted, list), deferred(451, "4.3.5", "Server configuration error"));
     assert!(ungranted.done.borrow()[0].contains("dns = true"));
 }
@@ -194,7 +251,10 @@ fn temporary_errors_wait_for_the_end() {
     let later = reply(450, "4.1.8", "<a@b.org>: Sender address rejected: Domain not found");
     let list = "reject_unknown_sender_domain, permit_mynetworks, reject_unauth_destination";
     // A refusal beats it.
-    assert_eq!(ask(&timeout(), list), rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied"));
+    assert_eq!(
+        ask(&timeout(), list),
+        rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied")
+    );
     // Relaying that was permitted waits.
     assert_eq!(ask(&World { trusted: true, ..timeout() }, list), Verdict::Defer(later.clone()));
     let local = World { class: RecipientClass::Local, trusted: true, ..timeout() };
@@ -209,7 +269,10 @@ fn defer_if_reject_softens_a_refusal() {
     assert_eq!(ask(&world, "defer_if_reject"), Verdict::DeferIfReject(reply(450, "4.7.0", wait)));
     // Both together can only come to "later".
     let permit = "<x@elsewhere.org>: Recipient address rejected: defer_if_permit requested";
-    assert_eq!(ask(&world, "defer_if_reject, defer_if_permit, reject"), deferred(450, "4.7.0", permit));
+    assert_eq!(
+        ask(&world, "defer_if_reject, defer_if_permit, reject"),
+        deferred(450, "4.7.0", permit)
+    );
     // At an earlier stage it is forgotten with the stage.
     let settings = settings::of(r#"{"helo": ["defer_if_reject"]}"#).unwrap();
     assert_eq!(stage(&world, &settings, &settings.helo, What::Helo), Verdict::Dunno);
@@ -223,11 +286,15 @@ fn defer_if_reject_softens_a_refusal() {
 #[test]
 fn warn_if_reject_tells_the_log_and_goes_on() {
     let world = World::default();
-    assert_eq!(ask(&world, "warn_if_reject reject, warn_if_reject reject_unknown_sender_domain"), Verdict::Dunno);
+    assert_eq!(
+        ask(&world, "warn_if_reject reject, warn_if_reject reject_unknown_sender_domain"),
+        Verdict::Dunno
+    );
     assert_eq!(
         *world.done.borrow(),
         [
-            "warn reject_warning: 554 5.7.1 <x@elsewhere.org>: Recipient address rejected: Access denied",
+            "warn reject_warning: 554 5.7.1 <x@elsewhere.org>: Recipient address rejected: Access \
+             denied",
             "warn reject_warning: 450 4.1.8 <a@b.org>: Sender address rejected: Domain not found"
         ]
     );
@@ -245,12 +312,19 @@ fn unlisted_recipients() {
         (RecipientClass::VirtualMailbox, "virtual mailbox"),
         (RecipientClass::Relay, "relay recipient"),
     ] {
-        let text = format!("<x@here.org>: Recipient address rejected: User unknown in {table} table");
+        let text =
+            format!("<x@here.org>: Recipient address rejected: User unknown in {table} table");
         assert_eq!(ask(&unlisted(class), list), rejected(550, "5.1.1", &text));
     }
     assert_eq!(ask(&unlisted(RecipientClass::Other), list), Verdict::Dunno);
-    let broken = World { listed: Err("down".into()), ..World::recipient("x", "here.org", RecipientClass::Local) };
-    assert_eq!(ask(&broken, list), deferred(451, "4.3.0", "<x@here.org>: Temporary lookup failure"));
+    let broken = World {
+        listed: Err("down".into()),
+        ..World::recipient("x", "here.org", RecipientClass::Local)
+    };
+    assert_eq!(
+        ask(&broken, list),
+        deferred(451, "4.3.0", "<x@here.org>: Temporary lookup failure")
+    );
 }
 
 #[test]
@@ -260,12 +334,19 @@ fn bounces_have_one_recipient() {
     assert_eq!(ask(&bounce(0), list), Verdict::Dunno);
     assert_eq!(
         ask(&bounce(1), list),
-        rejected(550, "5.5.3", "<x@elsewhere.org>: Recipient address rejected: Multi-recipient bounce")
+        rejected(
+            550,
+            "5.5.3",
+            "<x@elsewhere.org>: Recipient address rejected: Multi-recipient bounce"
+        )
     );
     let settings = settings::of(&format!(r#"{{"data": ["{list}"]}}"#)).unwrap();
     let data = |accepted| stage(&bounce(accepted), &settings, &settings.data, What::Data);
     assert_eq!(data(1), Verdict::Dunno);
-    assert_eq!(data(2), rejected(550, "5.5.3", "<DATA>: Data command rejected: Multi-recipient bounce"));
+    assert_eq!(
+        data(2),
+        rejected(550, "5.5.3", "<DATA>: Data command rejected: Multi-recipient bounce")
+    );
     assert_eq!(ask(&World { accepted: 5, ..World::default() }, list), Verdict::Dunno);
 }
 
@@ -274,7 +355,11 @@ fn access_tables_refuse_in_their_own_words() {
     let world = |key, value| World { table: vec![(key, value)], ..World::default() };
     assert_eq!(
         ask(&world("client.example.net", "REJECT"), "check_client_access table:t"),
-        rejected(554, "5.7.1", "<client.example.net[203.0.113.25]>: Client host rejected: Access denied")
+        rejected(
+            554,
+            "5.7.1",
+            "<client.example.net[203.0.113.25]>: Client host rejected: Access denied"
+        )
     );
     assert_eq!(
         ask(&world("203.0", "550 5.1.1 not you"), "check_client_access table:t"),
@@ -328,10 +413,20 @@ fn access_tables_act_on_the_message() {
         assert_eq!(ask(&world, "check_sender_access table:t"), Verdict::Dunno);
         assert_eq!(world.done.borrow().last().map(String::as_str), Some(done));
         // Without a message there is nothing to act on.
-        let early =
-            World { transaction: false, helo: Some("b.org"), table: vec![("b.org", value)], ..World::default() };
+        let early = World {
+            transaction: false,
+            helo: Some("b.org"),
+            table: vec![("b.org", value)],
+            ..World::default()
+        };
         assert_eq!(ask(&early, "check_helo_access table:t"), Verdict::Dunno);
-        assert!(early.done.borrow().iter().all(|done| done.starts_with("warn") || done.starts_with("info")));
+        assert!(
+            early
+                .done
+                .borrow()
+                .iter()
+                .all(|done| done.starts_with("warn") || done.starts_with("info"))
+        );
     }
     assert_eq!(ask(&world("DISCARD"), "check_sender_access table:t, reject"), Verdict::Discard);
 }
@@ -344,14 +439,24 @@ fn access_tables_may_name_restrictions() {
         ask(&world("permit_mynetworks, reject"), list),
         rejected(554, "5.7.1", "<a@b.org>: Sender address rejected: Access denied")
     );
-    assert_eq!(ask(&World { trusted: true, ..world("permit_mynetworks, reject") }, list), Verdict::AllowRelay);
+    assert_eq!(
+        ask(&World { trusted: true, ..world("permit_mynetworks, reject") }, list),
+        Verdict::AllowRelay
+    );
     for wrong in ["nonsense", "FILTER smtp:x", "check_sender_access table:t"] {
         let world = world(wrong);
-        assert_eq!(ask(&world, list), deferred(451, "4.3.5", "Server configuration error"), "{wrong}");
+        assert_eq!(
+            ask(&world, list),
+            deferred(451, "4.3.5", "Server configuration error"),
+            "{wrong}"
+        );
         assert!(world.done.borrow()[0].contains("table \"t\""));
     }
     // A mistake is no refusal that could be turned into a warning.
-    assert!(matches!(ask(&world("nonsense"), "warn_if_reject check_sender_access table:t"), Verdict::Defer(_)));
+    assert!(matches!(
+        ask(&world("nonsense"), "warn_if_reject check_sender_access table:t"),
+        Verdict::Defer(_)
+    ));
 }
 
 #[test]
@@ -363,9 +468,13 @@ fn a_list_about_recipients_is_asked_for_each() {
     let ours = World::recipient("x", "here.org", RecipientClass::Local);
     assert_eq!(early(&ours, &settings, &settings.client, What::Client), Verdict::Dunno);
     assert_eq!(rcpt(&ours, &settings), Verdict::Dunno);
-    let wait = "<client.example.net[203.0.113.25]>: Client host rejected: defer_if_reject requested";
+    let wait =
+        "<client.example.net[203.0.113.25]>: Client host rejected: defer_if_reject requested";
     assert_eq!(rcpt(&World::default(), &settings), deferred(450, "4.7.0", wait));
     // Without a transaction there is no RCPT to wait for.
     let connect = World { transaction: false, ..World::default() };
-    assert_eq!(early(&connect, &settings, &settings.client, What::Client), deferred(450, "4.7.0", wait));
+    assert_eq!(
+        early(&connect, &settings, &settings.client, What::Client),
+        deferred(450, "4.7.0", wait)
+    );
 }

@@ -1,7 +1,8 @@
-//! What the plugins that ship ask of the host, and how much fuel they burn, for questions that are always the same.
+//! What the plugins that ship ask of the host, and how much fuel they burn, for questions that are
+//! always the same.
 //!
-//! Fuel is about one for each instruction of the guest, on any processor. Another compiler may make the guests a little different; the
-//! questions, and so the calls, stay the same.
+//! Fuel is about one for each instruction of the guest, on any processor. Another compiler may make
+//! the guests a little different; the questions, and so the calls, stay the same.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,8 +16,8 @@ use facteur::live::{Live, Purpose};
 use facteur::services::Lent;
 use facteur_budget::{Ledger, site};
 use facteur_policy::{
-    Consignment, Decision, DnsError, Found, MailExchanger, Meter, PluginConfig, Policy, PolicyConfig, Runtime,
-    Services, SessionFacts, TableError, Tags, Unavailable, Used,
+    Consignment, Decision, DnsError, Found, MailExchanger, Meter, PluginConfig, Policy,
+    PolicyConfig, Runtime, Services, SessionFacts, TableError, Tags, Unavailable, Used,
 };
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
@@ -40,7 +41,11 @@ impl Counted {
 }
 
 impl Services for Counted {
-    fn find<'a>(&'a self, table: &'a str, keys: &'a [String]) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
+    fn find<'a>(
+        &'a self,
+        table: &'a str,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
         self.one().find(table, keys)
     }
 
@@ -52,7 +57,10 @@ impl Services for Counted {
         self.one().addresses(name)
     }
 
-    fn mail_exchangers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
         self.one().mail_exchangers(name)
     }
 
@@ -88,14 +96,17 @@ impl Site {
     async fn load() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy");
         let text = site::configuration("127.0.0.1:25", &folder, Some("nobody"));
-        let config = Config::parse(&folder.join("facteur.toml"), &text).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let config = Config::parse(&folder.join("facteur.toml"), &text)
+            .unwrap_or_else(|errors| panic!("{errors:?}"));
         let shared = facteur::serve::shared(&config, None).unwrap();
         let plain = Runtime::new(16).unwrap();
         let live = Live::load(config, &plain, &shared, None, Purpose::Check).await;
         let Live { config, services, .. } = live.unwrap_or_else(|errors| panic!("{errors:?}"));
         let services = Arc::new(Counted { lent: services, asked: AtomicU64::default() });
         let plugins = config.plugins.iter().map(|plugin| {
-            let Component::Builtin(name) = &plugin.component else { panic!("the site has what ships") };
+            let Component::Builtin(name) = &plugin.component else {
+                panic!("the site has what ships")
+            };
             PluginConfig {
                 name: plugin.name.clone(),
                 wasm: builtin::component(name).unwrap().into(),
@@ -115,7 +126,9 @@ impl Site {
             domains: config.domains.clone(),
             code: Some(config.policy.cache.clone()),
         };
-        let policy = Policy::load(&runtime, parts, services.clone()).await.unwrap_or_else(|e| panic!("{e:?}"));
+        let policy = Policy::load(&runtime, parts, services.clone())
+            .await
+            .unwrap_or_else(|e| panic!("{e:?}"));
         let site = Self { policy, services, meter };
         site.take();
         site
@@ -129,7 +142,8 @@ impl Site {
     /// One RCPT, in a transaction of its own.
     async fn rcpt(&self, client: &str, sender: &str, to: &str) -> Decision {
         let client: SocketAddr = format!("{client}:1025").parse().unwrap();
-        let facts = Arc::new(SessionFacts::new("s1".into(), "l".into(), client, client.ip().is_loopback()));
+        let facts =
+            Arc::new(SessionFacts::new("s1".into(), "l".into(), client, client.ip().is_loopback()));
         let session = self.policy.session(&self.policy.chain(None), facts);
         assert_eq!(session.connect().await, Decision::Accept);
         assert_eq!(session.hello("client.test", true).await, Decision::Accept);
@@ -153,8 +167,14 @@ async fn budget() {
     let mut ledger = Ledger::open(&["fuel", "calls"]);
     let mut enter = |question: &str| {
         let (used, asked) = site.take();
-        ledger.enter(&format!("calls.{question}-questions"), used.values().map(|used| used.questions).sum());
-        ledger.enter(&format!("calls.{question}-imports"), used.values().map(|used| used.calls).sum());
+        ledger.enter(
+            &format!("calls.{question}-questions"),
+            used.values().map(|used| used.questions).sum(),
+        );
+        ledger.enter(
+            &format!("calls.{question}-imports"),
+            used.values().map(|used| used.calls).sum(),
+        );
         ledger.enter(&format!("calls.{question}-services"), asked);
         for (plugin, used) in used {
             ledger.enter(&format!("fuel.{question}-{plugin}"), used.fuel);
@@ -168,7 +188,9 @@ async fn budget() {
         assert_eq!(site.rcpt(client, sender, to).await, Decision::Accept, "{question}");
         enter(question);
     }
-    for (question, to, code) in [("unknown", site::UNKNOWN, 550), ("relay-denied", site::ELSEWHERE, 554)] {
+    for (question, to, code) in
+        [("unknown", site::UNKNOWN, 550), ("relay-denied", site::ELSEWHERE, 554)]
+    {
         match site.rcpt(STRANGER, site::SENDER, to).await {
             Decision::Refuse(reply) => assert_eq!(reply.code, code, "{reply}"),
             other => panic!("{question}: {other:?}"),
@@ -176,7 +198,13 @@ async fn budget() {
         enter(question);
     }
     let (relayed, tags): (Address, _) = (site::RELAYED.parse().unwrap(), Tags::default());
-    let of = Consignment { sender: None, tags: &tags, utf8: false, address: &relayed, original: &relayed };
+    let of = Consignment {
+        sender: None,
+        tags: &tags,
+        utf8: false,
+        address: &relayed,
+        original: &relayed,
+    };
     let story = Arc::default();
     let next_hop = || site.policy.next_hop(of, &story);
     next_hop().await.unwrap();

@@ -1,6 +1,9 @@
-//! The guest of the benches: it looks at the recipient and has no opinion, as most plugins about most mail.
+//! The guest of the benches: it looks at the recipient and has no opinion, as most plugins about
+//! most mail.
 
-use facteur_plugin::{Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict};
+use facteur_plugin::{
+    Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict,
+};
 
 struct Plain;
 

@@ -6,11 +6,19 @@ use crate::deed::{self, MEGABYTES};
 use crate::settings::Settings;
 use crate::stage::address;
 
-/// Advice by the recipient's address, or `*`: `as-planned`, `retry-after:MILLISECONDS`, `fail`, `no-notification`, `redirect:ADDRESS` (with `{number}`,
-/// `{code}`, `{host}` and `{planned}` of the attempt), `failure`, `bad-address`, `hold` (an action where none may be), or a deed.
-pub fn advise(settings: &Settings, t: &Transaction, to: &Recipient, a: &Attempt) -> Result<Advice, Failure> {
-    let word = settings.delivery.get(&to.address().to_string()).or_else(|| settings.delivery.get("*"));
-    let (name, text) = word.map_or(("as-planned", ""), |word| word.split_once(':').unwrap_or((word, "")));
+/// Advice by the recipient's address, or `*`: `as-planned`, `retry-after:MILLISECONDS`, `fail`,
+/// `no-notification`, `redirect:ADDRESS` (with `{number}`, `{code}`, `{host}` and `{planned}` of
+/// the attempt), `failure`, `bad-address`, `hold` (an action where none may be), or a deed.
+pub fn advise(
+    settings: &Settings,
+    t: &Transaction,
+    to: &Recipient,
+    a: &Attempt,
+) -> Result<Advice, Failure> {
+    let word =
+        settings.delivery.get(&to.address().to_string()).or_else(|| settings.delivery.get("*"));
+    let (name, text) =
+        word.map_or(("as-planned", ""), |word| word.split_once(':').unwrap_or((word, "")));
     Ok(match name {
         "retry-after" => Advice::RetryAfter(text.parse().unwrap_or(0)),
         "fail" => Advice::Fail,
@@ -24,7 +32,9 @@ pub fn advise(settings: &Settings, t: &Transaction, to: &Recipient, a: &Attempt)
             Advice::Redirect(address(&filled))
         }
         "failure" => return Err(Failure::transient("the guest can't advise")),
-        "bad-address" => Advice::Redirect(Address::new("a b\r\nRCPT TO:<c@d.test>", "not a domain")),
+        "bad-address" => {
+            Advice::Redirect(Address::new("a b\r\nRCPT TO:<c@d.test>", "not a domain"))
+        }
         "hold" => {
             t.hold("in the queue");
             Advice::AsPlanned
@@ -36,8 +46,8 @@ pub fn advise(settings: &Settings, t: &Transaction, to: &Recipient, a: &Attempt)
     })
 }
 
-/// Who it is, by the name or the token that was given: `password:WORD` (it is who it says, if that is the password), `is:LOGIN`, `fail`, `empty`,
-/// `crlf`, `long`, or a deed.
+/// Who it is, by the name or the token that was given: `password:WORD` (it is who it says, if that
+/// is the password), `is:LOGIN`, `fail`, `empty`, `crlf`, `long`, or a deed.
 pub fn verify(settings: &Settings, credentials: Credentials) -> Result<Option<String>, Failure> {
     let (name, password) = match credentials {
         Credentials::Plain((_, name, password)) => (name, password),

@@ -26,7 +26,10 @@ pub fn commit(word: &str) -> bool {
             black_box(dns::addresses(&format!("flood{number}.test")).is_ok());
         }),
         "flood-counters" => forever(|number| {
-            black_box(counters::add("mine", &format!("key{number}"), 1, Lifetime::FromNow(1_000_000)).is_ok());
+            black_box(
+                counters::add("mine", &format!("key{number}"), 1, Lifetime::FromNow(1_000_000))
+                    .is_ok(),
+            );
         }),
         "flood-files" => forever(|number| {
             black_box(files::write("seen", &format!("file{number}"), b"x").is_ok());
@@ -35,7 +38,8 @@ pub fn commit(word: &str) -> bool {
         "huge-log" => log::info("x".repeat(MEGABYTES)),
         "large" => keep(&vec![0; 65_537]),
         "many-keys" => {
-            let keys: Vec<String> = (0..=lookup::KEYS_LIMIT).map(|number| number.to_string()).collect();
+            let keys: Vec<String> =
+                (0..=lookup::KEYS_LIMIT).map(|number| number.to_string()).collect();
             black_box(lookup::find("flood", &keys).is_ok());
         }
         // Allowed in `init` only.

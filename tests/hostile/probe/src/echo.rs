@@ -4,7 +4,8 @@ use facteur_plugin::dns;
 
 use crate::stage::Asked;
 
-/// The text with its `{…}` filled in. What isn't known at this stage is `-`, what no one knows stays.
+/// The text with its `{…}` filled in. What isn't known at this stage is `-`, what no one knows
+/// stays.
 pub fn fill(text: &str, asked: &Asked<'_>) -> String {
     let mut filled = String::new();
     let mut rest = text;
@@ -41,11 +42,12 @@ fn fact(name: &str, asked: &Asked<'_>) -> Option<String> {
         "esmtp" => Some(s.esmtp().to_string()),
         "login" => Some(format!("{:?}", s.login())),
         "session-tag" => Some(format!("{:?}", s.tag("probe"))),
-        "sender" => {
-            t.map_or_else(absent, |t| Some(format!("<{}>", t.sender().map(|it| it.to_string()).unwrap_or_default())))
-        }
+        "sender" => t.map_or_else(absent, |t| {
+            Some(format!("<{}>", t.sender().map(|it| it.to_string()).unwrap_or_default()))
+        }),
         "recipients" => t.map_or_else(absent, |t| {
-            let all: Vec<String> = t.recipients().iter().map(|to| to.address().to_string()).collect();
+            let all: Vec<String> =
+                t.recipients().iter().map(|to| to.address().to_string()).collect();
             Some(all.join(" "))
         }),
         "declared-size" => t.map_or_else(absent, |t| Some(format!("{:?}", t.declared_size()))),
@@ -58,9 +60,9 @@ fn fact(name: &str, asked: &Asked<'_>) -> Option<String> {
         "listed" => to.map_or_else(absent, |to| Some(format!("{:?}", to.listed()))),
         "size" => m.map_or_else(absent, |m| Some(m.size().to_string())),
         "body-offset" => m.map_or_else(absent, |m| Some(m.body_offset().to_string())),
-        "body" => {
-            m.map_or_else(absent, |m| Some(format!("{:?}", String::from_utf8_lossy(&m.read(m.body_offset(), 200)))))
-        }
+        "body" => m.map_or_else(absent, |m| {
+            Some(format!("{:?}", String::from_utf8_lossy(&m.read(m.body_offset(), 200))))
+        }),
         "headers" => m.map_or_else(absent, |m| Some(m.headers(0).len().to_string())),
         "addresses" => Some(format!("{:?}", dns::addresses(argument))),
         "mx" => Some(format!("{:?}", dns::mail_exchangers(argument))),

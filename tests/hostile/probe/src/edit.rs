@@ -11,11 +11,13 @@ const CHUNK: usize = 65_536;
 /// Does it, if the word names one. Whether it did.
 pub fn commit(name: &str, text: &str, t: &Transaction, m: &Message) -> Result<bool, Failure> {
     // `name: value`, `2 name: value`
-    let (number, header) = match text.split_once(' ').and_then(|(first, rest)| Some((first.parse().ok()?, rest))) {
-        Some((number, rest)) => (number, rest),
-        None => (0, text),
-    };
-    let (header, value) = header.split_once(':').map_or((header, ""), |(header, value)| (header, value.trim()));
+    let (number, header) =
+        match text.split_once(' ').and_then(|(first, rest)| Some((first.parse().ok()?, rest))) {
+            Some((number, rest)) => (number, rest),
+            None => (0, text),
+        };
+    let (header, value) =
+        header.split_once(':').map_or((header, ""), |(header, value)| (header, value.trim()));
     match name {
         "add-header" => m.add_header(header, value),
         "insert-header" => m.insert_header(number, header, value),
@@ -53,7 +55,8 @@ pub fn commit(name: &str, text: &str, t: &Transaction, m: &Message) -> Result<bo
         "edit-crlf" => m.add_header("X-Bad", "a\r\nX-Forged: b"),
         "edit-name" => m.insert_header(0, "X Bad", "a"),
         "flood-edits" => (0..2_000).for_each(|_| m.add_header("X-Many", "x")),
-        "flood-recipients" => (0..1_000).for_each(|number| t.add_recipient(&address(&format!("u{number}@local.test")))),
+        "flood-recipients" => (0..1_000)
+            .for_each(|number| t.add_recipient(&address(&format!("u{number}@local.test")))),
         _ => return Ok(false),
     }
     Ok(true)

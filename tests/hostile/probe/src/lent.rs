@@ -1,4 +1,5 @@
-//! What the host lends by name, asked as the words say: `lent:scan av`. The answer is told to the client.
+//! What the host lends by name, asked as the words say: `lent:scan av`. The answer is told to the
+//! client.
 
 use facteur_plugin::connect::Ending;
 use facteur_plugin::counters::{Bucket, Lifetime};
@@ -15,7 +16,10 @@ pub fn ask(text: &str, asked: &Asked<'_>) -> String {
             Some(m) => format!("{:?}", scanner::scan(next(), m)),
             None => "there is no message here".to_owned(),
         },
-        "get" => format!("{:?}", counters::get(next(), next()).map(|found| found.map(|counter| counter.value))),
+        "get" => format!(
+            "{:?}",
+            counters::get(next(), next()).map(|found| found.map(|counter| counter.value))
+        ),
         // store key amount milliseconds
         "add" => {
             let (store, key, amount) = (next(), next(), number(next()));
@@ -42,22 +46,33 @@ pub fn ask(text: &str, asked: &Asked<'_>) -> String {
                 ))
             )
         }
-        "info" => format!("{:?}", files::info(next(), next()).map(|info| (info.size, info.is_folder))),
+        "info" => {
+            format!("{:?}", files::info(next(), next()).map(|info| (info.size, info.is_folder)))
+        }
         "list" => format!("{:?}", files::list(next(), next(), None)),
         "write" => format!("{:?}", files::write(next(), next(), next().as_bytes())),
         "unlink" => format!("{:?}", files::remove(next(), next())),
         // service request: up to the end of a line
         "talk" => {
             let (service, request) = (next(), next());
-            let answer = connect::ask(service, format!("{request}\n").as_bytes(), Ending::After(b"\n".to_vec()));
+            let answer = connect::ask(
+                service,
+                format!("{request}\n").as_bytes(),
+                Ending::After(b"\n".to_vec()),
+            );
             format!("{:?}", answer.map(|answer| String::from_utf8_lossy(&answer).into_owned()))
         }
         // service number: so many steps
         "steps" => {
             let service = next();
-            let steps = (0..number(next()))
-                .map(|_| connect::Step { send: b"x\n".to_vec(), until: Ending::After(b"\n".to_vec()) });
-            format!("{:?}", connect::exchange(service, &steps.collect::<Vec<_>>()).map(|answers| answers.len()))
+            let steps = (0..number(next())).map(|_| connect::Step {
+                send: b"x\n".to_vec(),
+                until: Ending::After(b"\n".to_vec()),
+            });
+            format!(
+                "{:?}",
+                connect::exchange(service, &steps.collect::<Vec<_>>()).map(|answers| answers.len())
+            )
         }
         "endless" => format!("{:?}", connect::ask(next(), b"x", Ending::After(Vec::new()))),
         other => format!("the probe knows nothing lent as {other}"),

@@ -11,8 +11,9 @@
 //!   "authenticate": {"louen": "password:secret"}
 //! }
 //! ```
-//! A stage has one word or several, and so has `content`; the first that is a verdict ends it. The words are in [`stage`], those that
-//! edit in [`edit`], those that never come to an answer in [`deed`].
+//! A stage has one word or several, and so has `content`; the first that is a verdict ends it. The
+//! words are in [`stage`], those that edit in [`edit`], those that never come to an answer in
+//! [`deed`].
 
 mod after;
 mod deed;
@@ -25,8 +26,9 @@ mod settings;
 mod stage;
 
 use facteur_plugin::{
-    Address, Advice, Alias, Answer, Attempt, Authenticate, Content, Credentials, Delivery, Expansion, Failure, Kept,
-    Message, Recipient, Restriction, Session, Stages, Transaction, Transport, Verdict,
+    Address, Advice, Alias, Answer, Attempt, Authenticate, Content, Credentials, Delivery,
+    Expansion, Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction,
+    Transport, Verdict,
 };
 
 use settings::Settings;
@@ -76,7 +78,10 @@ impl Restriction for Probe {
     }
 
     fn end_of_data(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
-        answer(&SETTINGS.get().end_of_data, &Asked { stage: "end-of-data", s, t: Some(t), to: None, m: Some(m) })
+        answer(
+            &SETTINGS.get().end_of_data,
+            &Asked { stage: "end-of-data", s, t: Some(t), to: None, m: Some(m) },
+        )
     }
 }
 
@@ -86,7 +91,10 @@ impl Content for Probe {
     }
 
     fn inspect(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
-        answer(&SETTINGS.get().content, &Asked { stage: "content", s, t: Some(t), to: None, m: Some(m) })
+        answer(
+            &SETTINGS.get().content,
+            &Asked { stage: "content", s, t: Some(t), to: None, m: Some(m) },
+        )
     }
 }
 

@@ -1,7 +1,8 @@
 //! The hooks after RCPT: what an address stands for, and where it goes.
 
 use facteur_plugin::{
-    Address, Answer, Expansion, Failure, Recipient, Reply, Route, Scope, Target, Transaction, status,
+    Address, Answer, Expansion, Failure, Recipient, Reply, Route, Scope, Target, Transaction,
+    status,
 };
 
 use crate::deed;
@@ -9,15 +10,21 @@ use crate::memory::remember;
 use crate::settings::Settings;
 use crate::stage::address;
 
-/// An alias: targets, or one of the words `exists`, `no-opinion`, `unknown`, `remember`, `fail`, `no-targets`, `many-targets`, `bad-address`,
-/// `crlf`, and the deeds. An address `grow…` stands for another such, without end.
+/// An alias: targets, or one of the words `exists`, `no-opinion`, `unknown`, `remember`, `fail`,
+/// `no-targets`, `many-targets`, `bad-address`, `crlf`, and the deeds. An address `grow…` stands
+/// for another such, without end.
 pub fn expand(settings: &Settings, to: &Recipient) -> Result<Expansion, Failure> {
     let Address { local, domain } = to.address();
     if let Some(number) = local.strip_prefix("grow") {
         let next = number.parse::<u32>().unwrap_or(0) + 1;
-        return Ok(Expansion::Targets(vec![Target::Address(Address::new(format!("grow{next}"), domain))]));
+        return Ok(Expansion::Targets(vec![Target::Address(Address::new(
+            format!("grow{next}"),
+            domain,
+        ))]));
     }
-    let Some(words) = settings.alias.get(&format!("{local}@{domain}")) else { return Ok(Expansion::NoOpinion) };
+    let Some(words) = settings.alias.get(&format!("{local}@{domain}")) else {
+        return Ok(Expansion::NoOpinion);
+    };
     if let [word] = words.as_slice() {
         match word.as_str() {
             "no-opinion" => return Ok(Expansion::NoOpinion),
@@ -33,7 +40,8 @@ pub fn expand(settings: &Settings, to: &Recipient) -> Result<Expansion, Failure>
             "fail" => return Err(Failure::transient("the guest can't decide")),
             "no-targets" => return Ok(Expansion::Targets(Vec::new())),
             "many-targets" => {
-                let many = (0..100_000).map(|number| Target::Address(Address::new(format!("u{number}"), "x.test")));
+                let many = (0..100_000)
+                    .map(|number| Target::Address(Address::new(format!("u{number}"), "x.test")));
                 return Ok(Expansion::Targets(many.collect()));
             }
             "bad-address" => {
@@ -69,8 +77,9 @@ pub fn owner(settings: &Settings, of: &Address) -> Result<Option<Address>, Failu
     }
 }
 
-/// A route by domain: `transport:next-hop` (brackets: no MX; a port), `error:CODE STATUS text`, `pass` (no opinion of this recipient), `fail`,
-/// `hold` (an action where none may be), `crlf`, or a deed.
+/// A route by domain: `transport:next-hop` (brackets: no MX; a port), `error:CODE STATUS text`,
+/// `pass` (no opinion of this recipient), `fail`, `hold` (an action where none may be), `crlf`, or
+/// a deed.
 pub fn next_hop(settings: &Settings, t: &Transaction, to: &Recipient) -> Result<Answer, Failure> {
     let Some(word) = settings.transport.get(&to.address().domain) else {
         return Ok(Answer::NoOpinion(Scope::Domain));
@@ -81,7 +90,9 @@ pub fn next_hop(settings: &Settings, t: &Transaction, to: &Recipient) -> Result<
         "fail" => return Err(Failure::permanent("the guest can't decide")),
         "crlf" => Answer::Error((Reply::new(550, "5.7.1", "no\r\nand more"), scope)),
         "remember" => match remember(to.address().local) {
-            Some(before) => Answer::Error((Reply::new(550, "5.7.1", format!("remembered {before}")), scope)),
+            Some(before) => {
+                Answer::Error((Reply::new(550, "5.7.1", format!("remembered {before}")), scope))
+            }
             None => Answer::NoOpinion(Scope::Message),
         },
         "hold" => {
@@ -107,7 +118,15 @@ pub fn next_hop(settings: &Settings, t: &Transaction, to: &Recipient) -> Result<
             };
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let host = (!host.is_empty()).then(|| host.to_owned());
-            Answer::Route(Route { transport: transport.to_owned(), host, port, no_mx, tls: None, source: None, scope })
+            Answer::Route(Route {
+                transport: transport.to_owned(),
+                host,
+                port,
+                no_mx,
+                tls: None,
+                source: None,
+                scope,
+            })
         }
     })
 }

@@ -83,7 +83,11 @@ impl Settings {
             data: written.data.into(),
             end_of_data: written.end_of_data.into(),
             content: written.content.into(),
-            alias: written.alias.into_iter().map(|(address, words)| (address, words.into())).collect(),
+            alias: written
+                .alias
+                .into_iter()
+                .map(|(address, words)| (address, words.into()))
+                .collect(),
             owner: written.owner,
             transport: written.transport,
             delivery: written.delivery,

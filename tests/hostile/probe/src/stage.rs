@@ -1,7 +1,9 @@
 //! A stage's words, one after the other, to the first that is a verdict.
 
 use facteur_plugin::counters::{self, Bucket, Taken};
-use facteur_plugin::{Address, Failure, Message, Recipient, Reply, Session, Transaction, Verdict, lookup};
+use facteur_plugin::{
+    Address, Failure, Message, Recipient, Reply, Session, Transaction, Verdict, lookup,
+};
 
 use crate::deed::{self, MEGABYTES};
 use crate::echo;
@@ -62,7 +64,9 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
         "defer-if-permit" => Verdict::DeferIfPermit(later("if permit")),
         "defer-if-reject" => Verdict::DeferIfReject(later("if reject")),
         "drop" => Verdict::Drop(Reply::new(521, "5.7.1", format!("dropped at {stage}"))),
-        "fail" => return Err(Failure::transient("the guest can't decide\r\nand says so on two lines")),
+        "fail" => {
+            return Err(Failure::transient("the guest can't decide\r\nand says so on two lines"));
+        }
 
         // Only if …
         "reject-if-tagged" => match asked.t.and_then(|t| t.tag("probe")) {
@@ -83,7 +87,11 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
         }
         "rate" => {
             let (store, size) = text.split_once(' ').unwrap_or((text, ""));
-            let sender = asked.t.and_then(Transaction::sender).map(|sender| sender.local).unwrap_or_default();
+            let sender = asked
+                .t
+                .and_then(Transaction::sender)
+                .map(|sender| sender.local)
+                .unwrap_or_default();
             let bucket = Bucket { size: size.parse().unwrap_or(0), period: 3_600_000 };
             match counters::take(store, &sender, 1, bucket) {
                 Ok(Taken::Yes) => return Ok(Word::Passed),
@@ -124,7 +132,9 @@ fn act(name: &str, text: &str, asked: &Asked<'_>) -> Result<(), Failure> {
         asked.s.set_tag("probe", text);
         return Ok(());
     }
-    let Some(t) = asked.t else { return Err(Failure::permanent(format!("{name} needs a transaction"))) };
+    let Some(t) = asked.t else {
+        return Err(Failure::permanent(format!("{name} needs a transaction")));
+    };
     if let Some(m) = asked.m
         && edit::commit(name, text, t, m)?
     {
@@ -144,8 +154,12 @@ fn act(name: &str, text: &str, asked: &Asked<'_>) -> Result<(), Failure> {
         "bad-address" => t.redirect(&Address::new("a b\r\nRCPT TO:<c@d.test>", "not a domain")),
         // More than there may be.
         "flood-tags" => (0..1_000).for_each(|number| t.set_tag(&format!("tag{number}"), "x")),
-        "flood-bcc" => (0..1_000).for_each(|number| t.bcc(&Address::new(format!("u{number}"), "x.test"))),
-        "flood-headers" => (0..1_000).for_each(|number| t.prepend_header("X-Many", &number.to_string())),
+        "flood-bcc" => {
+            (0..1_000).for_each(|number| t.bcc(&Address::new(format!("u{number}"), "x.test")))
+        }
+        "flood-headers" => {
+            (0..1_000).for_each(|number| t.prepend_header("X-Many", &number.to_string()))
+        }
         _ => return Err(Failure::permanent(format!("the probe doesn't know {name}"))),
     }
     Ok(())
