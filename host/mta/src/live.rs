@@ -12,14 +12,14 @@ use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Rehearsal, Runtime, Serv
 
 use crate::builtin;
 use crate::config::{self, Component, Config};
-use crate::connect::Connector;
-use crate::counters::{Counters, CountersView};
 use crate::delivery;
-use crate::files::Folders;
-use crate::scanner::AllScanners;
+use crate::services::connect::Connector;
+use crate::services::counters::{Counters, CountersView};
+use crate::services::files::Folders;
+use crate::services::scanner::AllScanners;
+use crate::services::verify::Verifier;
 use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
-use crate::verify::Verifier;
 
 /// One configuration in force.
 pub struct Live {

@@ -8,10 +8,10 @@ use facteur_policy::Bodies;
 use facteur_spool::{Spool, Timestamp};
 use tokio::sync::watch;
 
-use crate::bodies::SpoolBodies;
 use crate::decisions::Decisions;
 use crate::live::Live;
 use crate::queue::Queue;
+use crate::receive::bodies::SpoolBodies;
 use crate::rehearsal::Recorder;
 
 /// The configuration in force: one pointer, swapped by a reload.

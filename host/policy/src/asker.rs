@@ -21,14 +21,14 @@ use parking_lot::Mutex;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
-use crate::bindings::facteur::policy::types::Failure;
-use crate::expansion::Expansion;
+use crate::contract::bindings::facteur::policy::types::Failure;
+use crate::contract::imports::printable;
+use crate::contract::sandbox::{CallError, Sandbox, State, View};
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
-use crate::imports::printable;
+use crate::hooks::alias::Expansion;
 use crate::message::{Edited, Message};
 use crate::plugin::{Isolation, Mode, Plugin};
 use crate::policy::{Chain, Policy};
-use crate::sandbox::{CallError, Sandbox, State, View};
 use crate::services::Services;
 use crate::story::{Step, Story, Told};
 

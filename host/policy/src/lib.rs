@@ -11,56 +11,38 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
-mod advice;
 mod asker;
-mod authenticate;
-mod bindings;
-mod body;
-mod code;
-mod content;
+mod contract;
 mod domains;
-mod edits;
-mod engine;
-mod expansion;
 mod facts;
 mod grants;
-mod header;
 mod hooks;
 mod identity;
-mod idle;
-mod imports;
-mod memory;
 mod message;
-mod meter;
-mod pace;
 mod plugin;
 mod policy;
-mod quota;
-mod route;
-mod sandbox;
+mod runtime;
 mod services;
 mod session;
-mod stage;
-mod statistics;
 mod story;
 mod tags;
 mod transaction;
-mod verdict;
 
-pub use advice::{Advice, Attempted};
-pub use authenticate::{Authenticated, Credentials};
-pub use body::{Bodies, NewBody};
 pub use domains::{Class, Domains, routes_by_itself};
-pub use engine::{EngineError, Runtime};
 pub use facts::{Actions, SessionFacts};
 pub use grants::Grants;
-pub use header::header_line;
+pub use hooks::authenticate::{Authenticated, Credentials};
+pub use hooks::delivery::{Advice, Attempted};
+pub use hooks::transport::{Consignment, Route, SmtpRoute};
 pub use identity::Identity;
+pub use message::body::{Bodies, NewBody};
+pub use message::header::header_line;
 pub use message::{Content, Edited, HEADER_LIMIT, Message};
-pub use meter::{Meter, Used};
 pub use plugin::{Isolation, Limits, LoadError, Mode, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
-pub use route::{Consignment, Route, SmtpRoute};
+pub use runtime::engine::{EngineError, Runtime};
+pub use runtime::meter::{Meter, Used};
+pub use runtime::statistics::{Counted, FAILURES_IN_A_ROW};
 pub use services::{
     Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError,
     FileInfo, Files, Found, Lifetime, MailExchanger, Nothing, Overlay, Rehearsal, ScanError,
@@ -68,7 +50,6 @@ pub use services::{
     Verified, Verify,
 };
 pub use session::{Decision, Session};
-pub use statistics::{Counted, FAILURES_IN_A_ROW};
 pub use story::{Step as StoryStep, Story};
 pub use tags::Tags;
 pub use transaction::{FinalRecipient, Outgoing, Transaction};

@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 
-use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
-use crate::code::CodeCache;
-use crate::engine::{MEMORY_CEILING, Runtime};
+use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
+use crate::contract::exports::Hooks;
+use crate::contract::imports::printable;
+use crate::contract::sandbox::{Sandbox, State};
 use crate::grants::Grants;
-use crate::hooks::Hooks;
+use crate::hooks::restriction::Stage;
 use crate::identity::Identity;
-use crate::imports::printable;
-use crate::quota::Quota;
-use crate::sandbox::{Sandbox, State};
+use crate::runtime::compile_cache::CodeCache;
+use crate::runtime::engine::{MEMORY_CEILING, Runtime};
+use crate::runtime::quota::Quota;
+use crate::runtime::statistics::{Counted, Statistics};
 use crate::services::Services;
-use crate::stage::Stage;
-use crate::statistics::{Counted, Statistics};
 
 /// Above this a fresh sandbox costs more than it need: its first pages fault.
 const LARGE_GUEST: usize = 256 * 1024;
@@ -248,7 +248,8 @@ impl Plugin {
         runtime: &Runtime,
         services: &Arc<dyn Services>,
     ) -> Result<Initial, String> {
-        let trapped = |error: crate::sandbox::CallError| format!("its init failed: {error}");
+        let trapped =
+            |error: crate::contract::sandbox::CallError| format!("its init failed: {error}");
         let services = self.services.as_ref().unwrap_or(services);
         let mut sandbox = Sandbox::new(runtime, self, services).await.map_err(trapped)?;
         sandbox.state().initializing = Some(Vec::new());

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::asker::Matter;
-use crate::code::CodeCache;
 use crate::domains::Domains;
-use crate::engine::Runtime;
 use crate::facts::SessionFacts;
+use crate::hooks::transport::RouteCache;
 use crate::plugin::{LoadError, Plugin, PluginConfig};
-use crate::route::RouteCache;
+use crate::runtime::compile_cache::CodeCache;
+use crate::runtime::engine::Runtime;
 use crate::services::Services;
 use crate::session::Session;
 

@@ -12,7 +12,7 @@ use facteur_smtp::{Address, Reply};
 
 use crate::asker::{Asker, Matter};
 use crate::facts::{EnvelopeFacts, Hello, SessionFacts};
-use crate::stage::{self, Outcome, Settled, Stage};
+use crate::hooks::restriction::{self, Outcome, Settled, Stage};
 use crate::story::{Story, Told};
 use crate::transaction::Transaction;
 

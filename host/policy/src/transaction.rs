@@ -13,16 +13,16 @@ use std::time::Duration;
 use facteur_smtp::{Address, Reply};
 
 use crate::asker::{Asker, Matter};
-use crate::bindings::restriction::exports::facteur::policy::restriction::Stages;
-use crate::content;
+use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
 use crate::domains::Class;
-use crate::expansion::{self, Expansion, Resolved, refusal_of_all};
 use crate::facts::{Actions, EnvelopeFacts, RecipientFacts, SessionFacts};
+use crate::hooks::alias::{self, Expansion, Resolved, refusal_of_all};
+use crate::hooks::content;
+use crate::hooks::restriction::{self, Outcome, Settled, Stage};
+use crate::hooks::transport::{Consignment, Route};
 use crate::message::{Edited, Message};
 use crate::policy::Policy;
-use crate::route::{Consignment, Route};
 use crate::session::Decision;
-use crate::stage::{self, Outcome, Settled, Stage};
 use crate::story::{Story, Told};
 
 /// One envelope.

@@ -133,7 +133,7 @@ fn of_this_process() {
     let server = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ready = |addresses: &[SocketAddr]| tell.send(addresses[0]).unwrap();
-        runtime.block_on(facteur::serve::serve(config, None, ready)).unwrap();
+        runtime.block_on(facteur::operate::serve::serve(config, None, ready)).unwrap();
     });
     let mut client = Client::connect(told.recv().unwrap(), site::HELD, site::ALIAS);
     (0..WARM_UP).for_each(|_| client.message());

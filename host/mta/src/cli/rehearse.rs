@@ -12,11 +12,11 @@ use facteur_policy::{Policy, Taped};
 use facteur_spool::Timestamp;
 
 use super::{Failure, Json, Plain, load, runtime, time};
-use crate::admin::{self, Answer, Request, Sink};
 use crate::config::Config;
 use crate::live::{self, Live, Purpose};
+use crate::operate::admin::{self, Answer, Request, Sink};
+use crate::operate::serve;
 use crate::rehearsal::{self, Dialogue, Kept, Part, Recorded, Redaction, Summary, Wanted, What};
-use crate::serve;
 
 /// The client's port in a rehearsal, which says nothing.
 const PORT: u16 = 25_000;

@@ -9,6 +9,7 @@ mod decisions;
 #[cfg(test)]
 mod documented;
 mod domains;
+pub mod endpoint;
 mod error;
 mod folder;
 mod listen;

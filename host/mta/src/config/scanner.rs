@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reader::{Section, Value};
-use crate::endpoint::Endpoint;
+use crate::config::endpoint::Endpoint;
 
 /// One scanner: some clamd, any of which will do.
 #[derive(Debug, Clone, PartialEq, Eq)]

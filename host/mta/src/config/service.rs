@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reader::Section;
 use super::scanner::endpoint;
-use crate::endpoint::Endpoint;
+use crate::config::endpoint::Endpoint;
 
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq)]

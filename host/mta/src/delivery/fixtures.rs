@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::Settings;
 use crate::config::{Config, TableSource};
-use crate::dns::Names;
+use crate::services::dns::Names;
 use crate::tables::{Mailboxes, Tables};
 
 /// 13 November 2026, 14:00:00 UTC.

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 pub use callout::callout;
 
 use crate::config::SmtpClient;
-use crate::dns::Names;
+use crate::services::dns::Names;
 use crate::tables::Mailboxes;
 
 /// What delivery knows of the configuration.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use facteur_policy::{DnsError, SmtpRoute};
 use facteur_smtp::Reply;
 
-use crate::dns::{Names, ascii_name};
+use crate::services::dns::{Names, ascii_name};
 
 /// Addresses tried in one attempt at most (Postfix's `smtp_mx_address_limit`).
 pub const ADDRESS_LIMIT: usize = 5;

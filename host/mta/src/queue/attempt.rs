@@ -12,11 +12,11 @@ use super::batch::Batch;
 use super::fate::{self, Fate};
 use super::scheduler::Finished;
 use super::{Parts, Queue, redirect};
-use crate::bounce::{self, News};
 use crate::decisions::Record;
 use crate::delivery::{Attempt, Duty, Outcome};
-use crate::intake;
-use crate::notice::Action;
+use crate::dsn::bounce::{self, News};
+use crate::dsn::notice::Action;
+use crate::receive::intake;
 
 /// Tries the batch (or defers it untried, with this reply), and records what came of it.
 pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>) -> Finished {

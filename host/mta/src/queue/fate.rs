@@ -13,7 +13,7 @@ use facteur_spool::{Message, NewRecipient, Recipient, Timestamp};
 
 use super::backoff::{Backoff, after};
 use crate::delivery::{Duty, Outcome};
-use crate::intake;
+use crate::receive::intake;
 
 /// The shortest wait that a plugin may ask for: less would be a busy loop.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);

@@ -11,8 +11,8 @@ use facteur_smtp::{Path, Reply};
 
 use super::dialogue::{Dialogue, Said, What};
 use crate::decisions::{Kind, Record};
-use crate::intake;
 use crate::live::Live;
+use crate::receive::intake;
 
 /// Plays a dialogue that the operator made up to the configuration in force. An empty listener is
 /// the first.

@@ -21,8 +21,8 @@ use super::{
     Files, Found, Lifetime, MailExchanger, ScanError, Scanned, Scanners, Services, Step,
     TableError, Taken, Unavailable, UnknownStore, Verified, Verify,
 };
+use crate::hooks::transport::SmtpRoute;
 use crate::message::Content;
-use crate::route::SmtpRoute;
 
 /// The most answers of one session that are kept; a session with more can't be played again, and
 /// says so.

@@ -4,7 +4,7 @@ use facteur_smtp::{Address, Reply};
 use futures_util::future::{BoxFuture, ready};
 
 use super::Nothing;
-use crate::route::SmtpRoute;
+use crate::hooks::transport::SmtpRoute;
 
 /// What is known of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]

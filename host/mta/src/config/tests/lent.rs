@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::{error, parse};
-use crate::endpoint::Endpoint;
+use crate::config::endpoint::Endpoint;
 
 /// A plugin with these grants.
 fn granting(grants: &str) -> String {

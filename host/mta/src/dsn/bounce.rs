@@ -1,0 +1,141 @@
+//! Tells a sender what became of a message: who is told, how much of the original goes back, and
+//! where the notice goes.
+//!
+//! Nobody is told about a message from the null sender, so that no bounce is ever answered by a
+//! bounce. What a notice says is [`crate::dsn::notice`]'s. The notice's own recipient is expanded like
+//! any other; no restriction is asked about it.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use facteur_smtp::{Address, Notify, Reply, Ret};
+use facteur_spool::{
+    Client, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, Timestamp,
+};
+use jiff::tz::TimeZone;
+
+use crate::dsn::notice::{Action, Notice, Report, Returned, wants};
+use crate::live::Live;
+use crate::receive::intake;
+
+/// The original goes back up to this many octets; of a larger one only its headers (Postfix:
+/// bounce_size_limit).
+const RETURNED_AT_MOST: u64 = 50_000;
+
+/// What became of one recipient.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// Whose.
+    pub recipient: Recipient,
+    /// What.
+    pub action: Action,
+    /// In whose words.
+    pub reply: Reply,
+    /// Who said so.
+    pub remote: Option<String>,
+}
+
+/// Why the sender can't be told now.
+#[derive(Debug, thiserror::Error)]
+pub enum BounceError {
+    /// The original.
+    #[error("the message can't be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// The store.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// The notice, if anybody wants one. `sender` is the envelope sender of all these recipients.
+///
+/// # Errors
+/// It can't be made now: don't forget the recipients, and tell the sender later.
+pub async fn notice(
+    spool: &Spool,
+    live: &Live,
+    message: &Message,
+    sender: Option<&Address>,
+    news: &[News],
+) -> Result<Option<NewMessage>, BounceError> {
+    let wanted = news.iter().filter(|one| wants(one.recipient.notify, one.action));
+    let reports: Vec<Report<'_>> = wanted
+        .map(|one| Report {
+            recipient: &one.recipient,
+            action: one.action,
+            reply: &one.reply,
+            remote: one.remote.as_deref(),
+        })
+        .collect();
+    if reports.is_empty() {
+        return Ok(None);
+    }
+    let Some(sender) = sender else {
+        tracing::warn!(id = %message.queue_id, "from the null sender: nobody is told");
+        return Ok(None);
+    };
+    let now = Timestamp::now();
+    let id = MessageId::random()?;
+    let failed = reports.iter().any(|report| report.action == Action::Failed);
+    let written = Notice {
+        hostname: &live.config.hostname,
+        origin: live.config.domains.origin(),
+        now,
+        zone: &TimeZone::system(),
+        id: &id.to_string(),
+        to: sender,
+        message,
+        reports: &reports,
+        returned: returned(message, failed).await?,
+    }
+    .write();
+    let mut body = spool.body();
+    body.write(written.content).await?;
+    let resolved = live.policy.resolve(sender.clone(), &Arc::default()).await;
+    Ok(Some(NewMessage {
+        id,
+        queue_id: spool.queue_id(),
+        sender: None,
+        received_at: now,
+        header: Bytes::new(),
+        body: body.finish().await?,
+        client: Client { name: "localhost".into(), ..Client::default() },
+        utf8: written.utf8,
+        eight_bit: written.eight_bit,
+        ret: None,
+        envid: None,
+        tags: Vec::new(),
+        hold: None,
+        // RFC 3461 section 6.2: nobody is told what becomes of a notice.
+        recipients: resolved
+            .into_iter()
+            .map(|one| intake::recipient(one, Some(Notify::NEVER), None))
+            .collect(),
+    }))
+}
+
+/// What goes back: a failure brings the whole message unless the sender asked for less, or it is
+/// large; anything else its headers.
+async fn returned(message: &Message, failed: bool) -> std::io::Result<Returned> {
+    let whole = failed && message.ret != Some(Ret::Headers) && message.size <= RETURNED_AT_MOST;
+    let mut content = BytesMut::from(&message.header[..]);
+    let mut reader = message.body.open().await?;
+    while let Some(chunk) = reader.next().await? {
+        content.extend_from_slice(&chunk);
+        if !whole
+            && (content.len() >= facteur_policy::HEADER_LIMIT || end_of_headers(&content).is_some())
+        {
+            break;
+        }
+    }
+    if whole {
+        return Ok(Returned::Whole(content.freeze()));
+    }
+    let end = end_of_headers(&content).unwrap_or(content.len().min(facteur_policy::HEADER_LIMIT));
+    content.truncate(end);
+    Ok(Returned::Headers(content.freeze()))
+}
+
+/// Where the headers end, after their last line.
+fn end_of_headers(content: &[u8]) -> Option<usize> {
+    content.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 2)
+}

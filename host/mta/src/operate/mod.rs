@@ -1,0 +1,5 @@
+//! What an operator does with the program: start and stop it, load it anew, look into it.
+
+pub mod admin;
+pub mod plugins;
+pub mod serve;

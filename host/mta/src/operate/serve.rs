@@ -1,0 +1,362 @@
+//! The program from start to stop.
+//!
+//! Start: configuration, store, tables and plugins, queue, then the doors: nothing is accepted
+//! before all that could refuse it is there. Stop: the doors close, sessions hear 421, what is
+//! being delivered ends, the store is closed. If the store fails, the process ends at once, without
+//! touching it again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use facteur_policy::Runtime;
+use facteur_spool::{Spool, SpoolConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+
+use crate::config::{Config, ConfigError};
+use crate::decisions::Decisions;
+use crate::delivery::Deliverer;
+use crate::live::{Live, Purpose};
+use crate::mta::{Lives, Mta};
+use crate::operate::admin;
+use crate::queue::{self, Backoff, Queue};
+use crate::receive::listener::Listener;
+use crate::services::Shared;
+use crate::services::counters::Counters;
+use crate::services::dns::Resolver;
+use crate::services::verify::Answers;
+
+/// How long deliveries under way may take when the program stops; what isn't done by then is tried
+/// again after the start.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The file of the durable counters, in the spool.
+const COUNTERS: &str = "counters.sqlite";
+
+/// The folder of what was decided, in the spool.
+pub const DECISIONS: &str = "decisions";
+
+/// Why the program ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration, the tables or the plugins: all that is wrong.
+    #[error("{}", .0.join("\n"))]
+    Setup(Vec<String>),
+    /// The store.
+    #[error(transparent)]
+    Spool(#[from] facteur_spool::SpoolError),
+    /// An address to listen on.
+    #[error("can't listen on {address}: {error}{}", mend(error))]
+    Listen {
+        /// As the configuration has it.
+        address: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A socket, a thread, a signal.
+    #[error("{place}: {error}")]
+    System {
+        /// What was tried.
+        place: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// What helps against the usual reasons why an address can't be had.
+fn mend(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ": another program listens there; stop it, or change [[listen]]"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            ": ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE"
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            ": this machine doesn't have the address; change [[listen]]"
+        }
+        _ => "",
+    }
+}
+
+impl ServeError {
+    fn system(place: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let place = place.into();
+        move |error| Self::System { place, error }
+    }
+}
+
+/// What can be asked of the running program as a whole. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    file: Option<PathBuf>,
+    runtime: Runtime,
+    shared: Shared,
+    lives: Lives,
+    deliverer: Arc<Deliverer>,
+    /// One reload at a time.
+    reloading: Arc<Mutex<()>>,
+}
+
+impl Control {
+    /// Reads the configuration anew and puts it in force, if all of it is right.
+    ///
+    /// # Errors
+    /// All that is wrong; the old one stays in force then.
+    pub async fn reload(&self) -> Result<(), Vec<String>> {
+        let _one = self.reloading.lock().await;
+        let result = self.try_reload().await;
+        match &result {
+            Ok(()) => tracing::info!("reloaded"),
+            Err(errors) => errors
+                .iter()
+                .for_each(|error| tracing::error!(error, "not reloaded: the old one stays")),
+        }
+        result
+    }
+
+    async fn try_reload(&self) -> Result<(), Vec<String>> {
+        let Some(file) = &self.file else {
+            return Err(vec!["there is no configuration file to load".into()]);
+        };
+        let config = Config::load(file).map_err(|errors| lines(&errors))?;
+        let before = self.lives.load_full();
+        if let Some(what) = needs_restart(&before.config, &config) {
+            return Err(vec![format!("{what} has changed: that needs a restart")]);
+        }
+        let live =
+            Live::load(config, &self.runtime, &self.shared, Some(&before), Purpose::Reload).await?;
+        for section in waiting_for_restart(&before.config, &live.config) {
+            tracing::warn!(section, "changed, and in force after a restart only");
+        }
+        live.tables.watch().map_err(|error| vec![error.to_string()])?;
+        self.deliverer.configure(live.delivery.clone());
+        self.lives.store(Arc::new(live));
+        Ok(())
+    }
+}
+
+/// What can't be exchanged while the program runs.
+fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+    let addresses = |config: &Config| {
+        config.listen.iter().map(|listen| listen.name.clone()).collect::<Vec<_>>()
+    };
+    if addresses(old) != addresses(new) {
+        Some("[[listen]]")
+    } else if old.spool.path != new.spool.path {
+        Some("[spool]")
+    } else if old.admin.socket != new.admin.socket {
+        Some("[admin]")
+    } else {
+        None
+    }
+}
+
+/// What is taken over at a start, and has changed.
+fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let sections = |config: &Config| {
+        let limits: Vec<_> = config
+            .listen
+            .iter()
+            .map(|listen| (listen.limits.clone(), listen.bare_newline))
+            .collect();
+        [
+            ("[[listen]]", format!("{limits:?}")),
+            ("[queue]", format!("{:?}", config.queue)),
+            ("[dns]", format!("{:?}", config.dns)),
+            ("[log]", format!("{:?}", config.log)),
+            ("[decisions]", format!("{:?}", config.decisions)),
+            ("[spool]", format!("{:?}", config.spool)),
+            ("[policy]", format!("{:?}", config.policy)),
+            ("[verify] concurrency", config.verify.concurrency.to_string()),
+        ]
+    };
+    let both = sections(old).into_iter().zip(sections(new));
+    both.filter(|((_, old), (_, new))| old != new).map(|((section, _), _)| section).collect()
+}
+
+fn lines(errors: &[ConfigError]) -> Vec<String> {
+    errors.iter().map(ConfigError::one_line).collect()
+}
+
+/// Loads all that a start would load, and changes nothing.
+///
+/// # Errors
+/// Everything that is wrong.
+pub async fn check(config: Config) -> Result<(), ServeError> {
+    let runtime = runtime(&config)?;
+    let shared = shared(&config, None)?;
+    Live::load(config, &runtime, &shared, None, Purpose::Check).await.map_err(ServeError::Setup)?;
+    Ok(())
+}
+
+/// The engine, with the room that the configuration says.
+///
+/// # Errors
+/// It can't start.
+pub fn runtime(config: &Config) -> Result<Runtime, ServeError> {
+    Runtime::new(config.policy.sandboxes)
+        .map_err(|error| ServeError::Setup(vec![error.to_string()]))
+}
+
+/// What belongs to the program. Without a file of counters nothing is written.
+///
+/// # Errors
+/// The DNS is configured so that it can't be asked.
+pub fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, ServeError> {
+    let resolver =
+        Resolver::new(&config.dns).map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
+    Ok(Shared {
+        resolver: Arc::new(resolver),
+        counters: Arc::new(Counters::new(counters)),
+        answers: Answers::new(config.verify.concurrency),
+    })
+}
+
+/// Runs until SIGTERM or SIGINT. `ready` is called once clients are taken, with the bound
+/// addresses.
+///
+/// # Errors
+/// What kept it from starting, or made it end.
+pub async fn serve(
+    config: Config,
+    file: Option<&Path>,
+    ready: impl FnOnce(&[std::net::SocketAddr]),
+) -> Result<(), ServeError> {
+    let runtime = runtime(&config)?;
+    let shared = shared(&config, Some(config.spool.path.join(COUNTERS)))?;
+    let spool = open_spool(&config).await?;
+    let listeners = config.listen.iter().map(|listen| {
+        let address = listen.name.clone();
+        Listener::bind(listen.clone()).map_err(|error| ServeError::Listen { address, error })
+    });
+    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+    let door = admin::Door::open(&config.admin.socket);
+    let door = door.map_err(ServeError::system(config.admin.socket.display().to_string()))?;
+    let live = Live::load(config, &runtime, &shared, None, Purpose::Start).await;
+    let live = live.map_err(ServeError::Setup)?;
+    live.tables.watch().map_err(ServeError::system("watching the tables"))?;
+    let deliverer = Arc::new(Deliverer::new(live.delivery.clone()));
+    let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
+    let decisions = {
+        let loaded = lives.load();
+        let folder = loaded.config.spool.path.join(DECISIONS);
+        let opened = Decisions::open(&folder, loaded.config.decisions);
+        opened.map_err(ServeError::system(folder.display().to_string()))?
+    };
+    let queue = Queue::start(parts(&spool, &lives, &deliverer, &decisions)).await?;
+
+    let (stop, stopping) = watch::channel(false);
+    let mta = Arc::new(Mta::new(
+        lives.clone(),
+        spool.clone(),
+        queue.clone(),
+        decisions.clone(),
+        stopping,
+    ));
+    let control = Control {
+        file: file.map(Path::to_owned),
+        runtime,
+        shared: shared.clone(),
+        lives,
+        deliverer: deliverer.clone(),
+        reloading: Arc::default(),
+    };
+    let addresses: Vec<_> =
+        listeners.iter().filter_map(|listener| listener.address().ok()).collect();
+    let mut doors = JoinSet::new();
+    for listener in listeners {
+        doors.spawn(listener.run(mta.clone()));
+    }
+    doors.spawn(door.run(mta.clone(), control.clone()));
+    tracing::info!(addresses = ?addresses, "ready");
+    ready(&addresses);
+
+    let failed = until_told_to_stop(&spool, &control).await?;
+    if let Some(error) = failed {
+        // Whatever is under way is answered 4yz or nothing; nothing more is written.
+        return Err(error.into());
+    }
+    tracing::info!("stopping");
+    // Every receiver may be gone already; then there is nobody to tell.
+    let _ = stop.send(true);
+    while doors.join_next().await.is_some() {}
+    if tokio::time::timeout(STOP_PATIENCE, queue.stop()).await.is_err() {
+        tracing::warn!("deliveries are still under way: they are tried again after the next start");
+    }
+    deliverer.close().await;
+    let counters = shared.counters;
+    // A panic in there has been told already.
+    let _ = tokio::task::spawn_blocking(move || {
+        counters.close();
+        decisions.close();
+    })
+    .await;
+    spool.close().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The spool as the configuration has it.
+pub fn spool_settings(config: &Config) -> SpoolConfig {
+    SpoolConfig {
+        message_limit: config.message_size(),
+        reserve: config.spool.reserve,
+        ..SpoolConfig::new(&config.spool.path)
+    }
+}
+
+async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
+    let settings = spool_settings(config);
+    let opened = tokio::task::spawn_blocking(move || Spool::open(&settings)).await;
+    let opened = opened.map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
+    Ok(opened?)
+}
+
+fn parts(
+    spool: &Spool,
+    lives: &Lives,
+    deliverer: &Arc<Deliverer>,
+    decisions: &Decisions,
+) -> queue::Parts {
+    let settings = &lives.load().config.queue;
+    queue::Parts {
+        spool: spool.clone(),
+        lives: lives.clone(),
+        deliverer: deliverer.clone(),
+        decisions: decisions.clone(),
+        limits: queue::Limits {
+            window: settings.active,
+            initial_concurrency: settings.destination_concurrency,
+            concurrency: settings.destination_concurrency_limit,
+        },
+        recipients_per_delivery: settings.recipients_per_delivery,
+        backoff: Backoff {
+            minimal: settings.minimal_backoff,
+            maximal: settings.maximal_backoff,
+            lifetime: settings.lifetime,
+            bounce_lifetime: settings.bounce_lifetime,
+        },
+    }
+}
+
+/// Waits for a signal to stop, reloading on SIGHUP; or for the store to fail.
+async fn until_told_to_stop(
+    spool: &Spool,
+    control: &Control,
+) -> Result<Option<facteur_spool::SpoolError>, ServeError> {
+    let on = |kind| signal(kind).map_err(ServeError::system("signals"));
+    let (mut term, mut int, mut hup) =
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(None),
+            _ = int.recv() => return Ok(None),
+            _ = hup.recv() => drop(control.reload().await),
+            error = spool.failed() => return Ok(Some(error)),
+        }
+    }
+}

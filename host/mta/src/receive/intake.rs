@@ -1,0 +1,285 @@
+//! The last step before the store: a message that was accepted gets its Received: header and its
+//! final recipients.
+//!
+//! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no
+//! table shows.
+
+use bytes::{BufMut, BytesMut};
+use facteur_policy::{
+    Actions, Content, FinalRecipient, Outgoing, SessionFacts, Unavailable, header_line,
+};
+use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
+use facteur_spool::{
+    Client, Hold, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued,
+    Recipient, State, Target, Timestamp,
+};
+
+use crate::mta::Mta;
+use crate::receive::bodies;
+
+/// Where Received: headers are looked for, in octets from the start.
+const HEADERS_LOOKED_AT: usize = facteur_policy::HEADER_LIMIT;
+
+/// An accepted message, before it is stored.
+pub struct Accepted<'a> {
+    /// Who handed it in.
+    pub session: &'a SessionFacts,
+    /// EHLO.
+    pub esmtp: bool,
+    /// The envelope sender; none is the null sender.
+    pub sender: Option<Address>,
+    /// Of MAIL.
+    pub parameters: &'a MailParameters,
+    /// Of each accepted RCPT.
+    pub recipients: &'a [RcptParameters],
+    /// What policy made of the envelope.
+    pub outgoing: Outgoing,
+    /// What was received.
+    pub body: NewBody,
+}
+
+/// Stores it, and hands it to the queue. Returns once it is on the disk.
+///
+/// # Errors
+/// The reply for the client; nothing was stored then, or may have been if the spool failed just
+/// now.
+pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>, Reply> {
+    let Accepted { session, esmtp, sender, parameters, recipients, outgoing, body } = accepted;
+    let sender = outgoing.sender.unwrap_or(sender);
+    let client = Client {
+        address: session.client_ip().to_string(),
+        name: session.known_name().unwrap_or("unknown").to_owned(),
+        helo: session.helo().unwrap_or_default(),
+        protocol: protocol(esmtp, parameters.smtputf8).to_owned(),
+        login: session.login().map(str::to_owned),
+    };
+    if outgoing.discard || outgoing.recipients.is_empty() {
+        tracing::info!(session = session.id, sender = %shown(sender.as_ref()), "discarded");
+        return Ok(None);
+    }
+    let live = mta.lives.load();
+    let sole = (outgoing.recipients.len() == 1).then(|| &outgoing.recipients[0].original);
+    let mut header = BytesMut::with_capacity(512);
+    for (name, value) in &outgoing.actions.headers {
+        header.put_slice(&header_line(name, value));
+    }
+    let queue_id = mta.spool.queue_id();
+    received(&mut header, &client, &live.config.hostname, queue_id, sole);
+    let body = match &outgoing.edited {
+        None => body,
+        Some(edited) => {
+            let (prefix, body) = bodies::store(&mta.spool, edited, body).await?;
+            header.put_slice(&prefix);
+            body
+        }
+    };
+    let new = NewMessage {
+        id: MessageId::random().map_err(|error| error.reply())?,
+        queue_id,
+        sender,
+        received_at: Timestamp::now(),
+        header: header.freeze(),
+        body,
+        client,
+        utf8: parameters.smtputf8,
+        eight_bit: parameters.body == BodyType::EightBitMime,
+        ret: parameters.ret,
+        envid: parameters.envid.clone(),
+        tags: outgoing.tags,
+        hold: hold(outgoing.actions),
+        recipients: outgoing
+            .recipients
+            .into_iter()
+            .map(|one| received_recipient(one, recipients))
+            .collect(),
+    };
+    let queued = store(mta, new, session.id.as_str()).await.map_err(|error| {
+        tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
+        error.reply()
+    })?;
+    Ok(Some(queued))
+}
+
+/// What keeps it in the queue: quarantine, where both were asked for.
+fn hold(actions: Actions) -> Option<Hold> {
+    actions.quarantine.map(Hold::Quarantine).or(actions.hold.map(Hold::Hold))
+}
+
+/// Writes a message to the store and hands it to the queue.
+///
+/// # Errors
+/// The store's.
+async fn store(
+    mta: &Mta,
+    new: NewMessage,
+    session: &str,
+) -> Result<Queued, facteur_spool::SpoolError> {
+    let held = new.hold.is_some();
+    let message = as_stored(&new);
+    let queued = mta.spool.insert(new).await?;
+    log_queued(&message, &queued, Some(session));
+    if !held && !queued.duplicate {
+        mta.queue.arrived(with_ids(message, &queued));
+    }
+    Ok(queued)
+}
+
+/// One line for each message that enters the queue; the session is the one that it came by.
+pub fn log_queued(message: &Message, queued: &Queued, session: Option<&str>) {
+    tracing::info!(
+        id = %queued.queue_id, session, from = %shown(message.sender.as_ref()), size = message.size, nrcpt = message.recipients.len(),
+        client = message.client.address, "queued"
+    );
+}
+
+/// The message as the store will give it back, but for the names that the store gives.
+pub fn as_stored(new: &NewMessage) -> Message {
+    let stored = |one: &NewRecipient| Recipient {
+        // Replaced by `with_ids`: a message that was never stored is never tried.
+        id: facteur_spool::RecipientId::default(),
+        address: one.address.clone(),
+        original: one.original.clone(),
+        orcpt: one.orcpt.clone(),
+        notify: one.notify,
+        sender: one.sender.clone(),
+        target: one.target,
+        tags: one.tags.clone(),
+        class: one.class.clone(),
+        refusal: one.refusal.clone(),
+        state: State::Queued,
+        next_try: new.received_at,
+        attempts: 0,
+        last_reply: None,
+        remote: None,
+    };
+    Message {
+        queue_id: new.queue_id,
+        id: new.id,
+        sender: new.sender.clone(),
+        received_at: new.received_at,
+        size: new.header.len() as u64 + new.body.size(),
+        header: new.header.clone(),
+        body: new.body.body().clone(),
+        client: new.client.clone(),
+        utf8: new.utf8,
+        eight_bit: new.eight_bit,
+        ret: new.ret,
+        envid: new.envid.clone(),
+        tags: new.tags.clone(),
+        reason: new.hold.as_ref().map(|hold| hold.reason().to_owned()),
+        recipients: new.recipients.iter().map(stored).collect(),
+    }
+}
+
+/// The same with the names that the store gave.
+pub fn with_ids(mut message: Message, queued: &Queued) -> Message {
+    message.queue_id = queued.queue_id;
+    for (recipient, id) in message.recipients.iter_mut().zip(&queued.recipients) {
+        recipient.id = *id;
+    }
+    message
+}
+
+/// A final recipient as the store takes it.
+pub fn recipient(
+    one: FinalRecipient,
+    notify: Option<Notify>,
+    orcpt: Option<String>,
+) -> NewRecipient {
+    NewRecipient {
+        orcpt,
+        notify,
+        // What comes through a list with an owner is the owner's to hear about.
+        sender: one.sender.map(Some),
+        target: Target::Address,
+        tags: Vec::new(),
+        class: one.class.as_str().to_owned(),
+        refusal: one.refusal,
+        address: one.address,
+        original: one.original,
+    }
+}
+
+/// The same with what the client said at the RCPT that it came from.
+fn received_recipient(one: FinalRecipient, parameters: &[RcptParameters]) -> NewRecipient {
+    match one.rcpt.and_then(|number| parameters.get(number)) {
+        Some(given) => recipient(one, given.notify, given.orcpt.clone()),
+        // A copy that a plugin added is nobody's to be told about.
+        None => recipient(one, Some(Notify::NEVER), None),
+    }
+}
+
+/// RFC 3848, RFC 6531.
+fn protocol(esmtp: bool, utf8: bool) -> &'static str {
+    match (esmtp, utf8) {
+        (_, true) => "UTF8SMTP",
+        (true, false) => "ESMTP",
+        (false, false) => "SMTP",
+    }
+}
+
+fn shown(sender: Option<&Address>) -> String {
+    sender.map_or_else(|| "<>".to_owned(), |sender| format!("<{sender}>"))
+}
+
+/// Trace information (RFC 5321 section 4.4).
+fn received(
+    header: &mut BytesMut,
+    client: &Client,
+    hostname: &str,
+    id: QueueId,
+    sole: Option<&Address>,
+) {
+    let now = jiff::Zoned::now();
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S %z (%Z)");
+    let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
+    let address = bracketed(&client.address);
+    let recipient = sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{to}>; "));
+    let line = format!(
+        "Received: from {helo} ({} {address})\r\n\tby {hostname} (facteur) with {} id \
+         {id}{recipient}{date}\r\n",
+        client.name, client.protocol
+    );
+    header.put_slice(line.as_bytes());
+}
+
+/// An address literal (RFC 5321 section 4.1.3).
+fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[IPv6:{address}]") } else { format!("[{address}]") }
+}
+
+/// The reply to a message that has passed too many servers (RFC 5321 section 6.3).
+pub fn too_many_hops() -> Reply {
+    Reply::new(554, "5.4.6", "Error: too many hops")
+}
+
+/// How many servers the message has passed.
+///
+/// # Errors
+/// The body can't be read back.
+pub fn hops(content: &dyn Content) -> Result<usize, Unavailable> {
+    const NAME: &[u8] = b"received:";
+    let bytes = content.read(0, HEADERS_LOOKED_AT)?;
+    let mut count = 0;
+    for line in bytes.split(|&byte| byte == b'\n') {
+        if line.is_empty() || line == b"\r" {
+            break;
+        }
+        count += usize::from(
+            line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME)),
+        );
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_are_counted_in_the_headers_only() {
+        let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n"
+            .to_vec();
+        assert_eq!(hops(&text).unwrap(), 2);
+    }
+}

@@ -1,0 +1,103 @@
+//! Listens on one address, and starts a session for each client.
+//!
+//! It bounds how many there are: above the limit a client hears 421 and goes. It knows nothing of
+//! SMTP but that.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::config::Listen;
+use crate::mta::{Mta, told_to_stop};
+use crate::receive::session;
+
+/// Clients that may wait for accept.
+const BACKLOG: i32 = 1024;
+/// After accept failed, as it does when the process is out of file descriptors: trying at once
+/// would only burn the processor.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// A bound address.
+pub struct Listener {
+    socket: TcpListener,
+    listen: Listen,
+}
+
+impl Listener {
+    /// Binds the address. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The system's: the address is in use, isn't ours, or needs a privilege.
+    pub fn bind(listen: Listen) -> io::Result<Self> {
+        let address = listen.address;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        // For its connections, which have it from here: replies are whole segments already, and
+        // waiting for more makes the client wait.
+        socket.set_tcp_nodelay(true)?;
+        if address.is_ipv6() {
+            // "[::]:25" and "0.0.0.0:25" are two listeners, whatever the system's default.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Self { socket: TcpListener::from_std(socket.into())?, listen })
+    }
+
+    /// The bound address; its port is the system's choice where the configuration says 0.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Takes clients until the program stops, then waits for the sessions to end.
+    pub async fn run(self, mta: Arc<Mta>) {
+        let mut stopping = mta.stopping.clone();
+        let room = Arc::new(Semaphore::new(self.listen.limits.connections));
+        let listen = Arc::new(self.listen);
+        let mut sessions = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = told_to_stop(&mut stopping) => break,
+                Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
+            };
+            match accepted {
+                Ok((stream, client)) => match room.clone().try_acquire_owned() {
+                    Ok(permit) => {
+                        let (mta, listen) = (mta.clone(), listen.clone());
+                        sessions.spawn(async move {
+                            session::serve(mta, listen, stream, client).await;
+                            drop(permit);
+                        });
+                    }
+                    Err(_) => turn_away(&stream, client, &mta),
+                },
+                Err(error) => {
+                    tracing::error!(listener = %listen.name, %error, "no client can be taken");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+        drop(self.socket);
+        while sessions.join_next().await.is_some() {}
+    }
+}
+
+fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta) {
+    tracing::warn!(client = %client.ip().to_canonical(), "turned away: too many sessions");
+    let hostname = &mta.lives.load().config.hostname;
+    // A fresh socket's buffer has room for one line; if not, the client learns as much from the end
+    // of the connection.
+    let _ = stream
+        .try_write(format!("421 4.3.2 {hostname} Error: too many connections\r\n").as_bytes());
+}

@@ -1,0 +1,7 @@
+//! From the socket to the spool: a listener takes a client, a session speaks with it, intake stores
+//! what was accepted.
+
+pub mod bodies;
+pub mod intake;
+pub mod listener;
+pub mod session;

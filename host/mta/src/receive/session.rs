@@ -1,0 +1,482 @@
+//! One client's session: carries bytes between the socket and the protocol machine, and questions
+//! between the machine and policy.
+//!
+//! Nothing is decided here. What the machine wants to know is asked of policy, what policy accepts
+//! goes to intake, and what is uncertain is answered 4yz. An idle session holds no buffer.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use facteur_policy::{Content, Decision, Message, SessionFacts, Story, Transaction};
+use facteur_smtp::{
+    Address, DataError, Event, MailParameters, Path, RcptParameters, Reply, Server, ServerConfig,
+    ServerLimits,
+};
+use facteur_spool::{BodyWriter, QueueId, SpoolError};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::config::Listen;
+use crate::decisions::{Kind, Record};
+use crate::live::Live;
+use crate::mta::{Mta, told_to_stop};
+use crate::receive::bodies;
+use crate::receive::intake::{self, Accepted};
+use crate::rehearsal::{self, Part, Recording, What};
+
+/// The most that is read at a time, and what a session in the middle of large content holds. With
+/// an eighth of it, such content costs half as much processor time again.
+const READ: usize = 512 * 1024;
+/// How long a client that is told to go may take to read it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a client in the middle of its content may go on when the program stops: what it sends
+/// by then needn't be sent again.
+const LAST_CONTENT: Duration = Duration::from_secs(10);
+
+thread_local! {
+    /// One buffer for each thread, used between two awaits only: ten thousand idle sessions need
+    /// none.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// Serves a client until it goes, is sent away, or the program stops.
+pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client: SocketAddr) {
+    let live = mta.lives.load_full();
+    let trusted = live.config.networks.contains(client.ip().to_canonical());
+    let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
+    tracing::debug!(session = facts.id, client = %client.ip().to_canonical(), listener = listen.name, "connect");
+    let wire = Server::new(Arc::new(ServerConfig {
+        hostname: live.config.hostname.clone(),
+        limits: ServerLimits {
+            command_line: listen.limits.line,
+            recipients: listen.limits.recipients,
+            message_size: listen.limits.message_size,
+            errors: listen.limits.errors,
+            ..ServerLimits::default()
+        },
+        bare_newline: listen.bare_newline,
+    }));
+    let recording = mta.recorder.begin(&facts, || live.policy.services().clone());
+    let chain = live.chain(&listen.name);
+    let policy = match &recording {
+        Some(recording) => live.policy.session_with(&chain, facts.clone(), recording.services()),
+        None => live.policy.session(&chain, facts.clone()),
+    };
+    let session = Session {
+        mta,
+        live,
+        listen,
+        facts: facts.clone(),
+        policy,
+        wire,
+        stream,
+        envelope: None,
+        recording,
+    };
+    match Box::pin(session.run()).await {
+        Ok(()) => tracing::debug!(session = facts.id, "disconnect"),
+        Err(error) => tracing::debug!(session = facts.id, %error, "connection lost"),
+    }
+}
+
+struct Session {
+    mta: Arc<Mta>,
+    live: Arc<Live>,
+    listen: Arc<Listen>,
+    facts: Arc<SessionFacts>,
+    policy: facteur_policy::Session,
+    wire: Server,
+    stream: TcpStream,
+    envelope: Option<Box<Envelope>>,
+    recording: Option<Box<Recording>>,
+}
+
+/// The transaction under way.
+struct Envelope {
+    policy: Transaction,
+    sender: Option<Address>,
+    parameters: MailParameters,
+    recipients: Vec<RcptParameters>,
+    body: Option<BodyWriter>,
+    /// Why the body can't be kept; said at its end.
+    failed: Option<SpoolError>,
+}
+
+impl Envelope {
+    fn new(policy: Transaction, sender: Option<Address>, parameters: MailParameters) -> Self {
+        Self { policy, sender, parameters, recipients: Vec::new(), body: None, failed: None }
+    }
+}
+
+impl Session {
+    async fn run(mut self) -> io::Result<()> {
+        let ended = Box::pin(self.converse()).await;
+        self.keep_envelope("left by the client");
+        self.keep_session();
+        if let Some(recording) = self.recording.take() {
+            self.mta.recorder.end(*recording);
+        }
+        ended
+    }
+
+    /// For whoever records.
+    fn say(&mut self, what: impl FnOnce() -> What, verdict: Option<&dyn Display>) {
+        if let Some(recording) = &mut self.recording {
+            recording.say(what(), verdict.map(ToString::to_string));
+        }
+    }
+
+    async fn converse(&mut self) -> io::Result<()> {
+        let decision = Box::pin(self.policy.connect()).await;
+        self.say(|| What::Connect, Some(&decision));
+        match decision {
+            Decision::Accept => {
+                let greeting = format!("{} ESMTP facteur", self.live.config.hostname);
+                self.wire.greet(&Reply::new(220, "", greeting));
+            }
+            Decision::Refuse(reply) | Decision::Drop(reply) => {
+                self.log_refusal("connect", &reply);
+                self.wire.greet(&reply);
+            }
+        }
+        // Both live as long as the session: a timer that is only put off, and a place in the line
+        // of those who hear of the stop, cost a command nothing.
+        let mut stopping = self.mta.stopping.clone();
+        let mut stop = pin!(told_to_stop(&mut stopping));
+        let mut patience = pin!(tokio::time::sleep(self.listen.limits.timeout));
+        let mut leaving = false;
+        loop {
+            while let Some(event) = self.wire.poll() {
+                if self.take(event).await.is_break() {
+                    return self.last_words().await;
+                }
+            }
+            self.flush().await?;
+            if self.wire.wants_close() {
+                return self.last_words().await;
+            }
+            if !leaving {
+                patience.as_mut().reset(Instant::now() + self.listen.limits.timeout);
+            }
+            tokio::select! {
+                ready = self.stream.readable() => ready?,
+                () = patience.as_mut() => {
+                    if !leaving {
+                        self.go_away("Error: timeout exceeded", "4.4.2");
+                    }
+                    return self.last_words().await;
+                }
+                () = stop.as_mut(), if !leaving => {
+                    // Said at once, or after the content that is coming in.
+                    self.go_away("Service shutting down", "4.3.2");
+                    leaving = true;
+                    patience.as_mut().reset(Instant::now() + LAST_CONTENT);
+                    continue;
+                }
+            }
+            if !self.read()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what has come; false at its end.
+    fn read(&mut self) -> io::Result<bool> {
+        let Self { stream, wire, .. } = self;
+        BUFFER.with_borrow_mut(|buffer| match stream.try_read(buffer) {
+            Ok(0) => Ok(false),
+            Ok(length) => {
+                wire.receive(&buffer[..length]);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.wire.output().is_empty() {
+            return Ok(());
+        }
+        let output = self.wire.output().split();
+        let written =
+            tokio::time::timeout(self.listen.limits.timeout, self.stream.write_all(&output)).await;
+        written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn go_away(&mut self, text: &str, status: &str) {
+        let reply = Reply::new(421, status, format!("{} {text}", self.live.config.hostname));
+        self.wire.shut_down(&reply);
+    }
+
+    async fn last_words(&mut self) -> io::Result<()> {
+        let written = tokio::time::timeout(LAST_WORDS, async {
+            self.flush().await?;
+            self.stream.shutdown().await
+        });
+        written.await.unwrap_or(Ok(()))
+    }
+
+    /// Answers one event. Breaks when the session is over. The futures that ask policy are boxed:
+    /// what they need meanwhile is far larger than an idle session.
+    async fn take(&mut self, event: Event) -> ControlFlow<()> {
+        let acceptance = event.acceptance();
+        let stage = stage(&event);
+        let answer = match event {
+            Event::Hello { esmtp, name } => {
+                let decision = Box::pin(self.policy.hello(&name, esmtp)).await;
+                self.say(|| What::Hello { name, esmtp }, Some(&decision));
+                decision
+            }
+            Event::Mail { sender, parameters } => self.mail(sender, parameters),
+            Event::Rcpt { path, parameters } => Box::pin(self.rcpt(path, parameters)).await,
+            Event::Data => Box::pin(self.data()).await,
+            Event::Body(bytes) => {
+                self.body(bytes).await;
+                return ControlFlow::Continue(());
+            }
+            Event::EndOfData(result) => match Box::pin(self.end_of_data(result)).await {
+                Ok(reply) => {
+                    self.wire.reply(&reply);
+                    return ControlFlow::Continue(());
+                }
+                Err(decision) => decision,
+            },
+            Event::Vrfy(_) => Decision::Accept,
+            Event::Reset => {
+                self.say(|| What::Reset, None);
+                self.keep_envelope("taken back by the client");
+                return ControlFlow::Continue(());
+            }
+            Event::Quit => return ControlFlow::Continue(()),
+        };
+        match answer {
+            Decision::Accept => {
+                if let Some(reply) = acceptance {
+                    self.wire.reply(&reply);
+                }
+            }
+            Decision::Refuse(reply) => {
+                self.log_refusal(stage, &reply);
+                self.wire.reply(&reply);
+            }
+            Decision::Drop(reply) => {
+                self.log_refusal(stage, &reply);
+                self.wire.reply(&reply);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {
+        self.keep_session();
+        if let Err(error) = self.mta.spool.space() {
+            return Decision::Refuse(error.reply());
+        }
+        self.say(
+            || What::Mail {
+                sender: sender.as_ref().map(ToString::to_string),
+                size: parameters.size,
+                utf8: parameters.smtputf8,
+            },
+            None,
+        );
+        let sender = sender.map(|path| self.live.policy.domains().complete(path.address));
+        let policy = self.policy.begin(sender.clone(), parameters.size, parameters.smtputf8);
+        self.envelope = Some(Box::new(Envelope::new(policy, sender, parameters)));
+        Decision::Accept
+    }
+
+    async fn rcpt(&mut self, path: Path, parameters: RcptParameters) -> Decision {
+        let Some(envelope) = &mut self.envelope else { return out_of_turn() };
+        let to = self.recording.is_some().then(|| path.to_string());
+        let decision = envelope.policy.rcpt(path.address, !path.route.is_empty()).await;
+        tarpit(&envelope.policy).await;
+        if decision == Decision::Accept {
+            envelope.recipients.push(parameters);
+        }
+        if let Some(to) = to {
+            self.say(|| What::Rcpt { to }, Some(&decision));
+        }
+        decision
+    }
+
+    async fn data(&mut self) -> Decision {
+        let Some(envelope) = &mut self.envelope else { return out_of_turn() };
+        let decision = envelope.policy.data().await;
+        tarpit(&envelope.policy).await;
+        if decision == Decision::Accept {
+            envelope.body = Some(self.mta.spool.body());
+        }
+        self.say(|| What::Data, Some(&decision));
+        decision
+    }
+
+    async fn body(&mut self, bytes: Bytes) {
+        let Some(envelope) = &mut self.envelope else { return };
+        let Some(body) = &mut envelope.body else { return };
+        if let Err(error) = body.write(bytes).await {
+            // The rest is read and thrown away, so that the session stays in step.
+            envelope.body = None;
+            envelope.failed = Some(error);
+        }
+    }
+
+    /// The message's own reply, or what policy decided against it.
+    async fn end_of_data(&mut self, result: Result<(), DataError>) -> Result<Reply, Decision> {
+        let Some(envelope) = self.envelope.take() else { return Err(out_of_turn()) };
+        let story = envelope.policy.story().clone();
+        let sender = envelope.sender.clone();
+        let answer = self.take_message(envelope, result).await;
+        match &answer {
+            Ok((reply, id)) => self.keep(sender, &story, reply, *id),
+            Err(decision) => self.keep(sender, &story, decision, None),
+        }
+        answer.map(|(reply, _)| reply)
+    }
+
+    async fn take_message(
+        &mut self,
+        mut envelope: Box<Envelope>,
+        result: Result<(), DataError>,
+    ) -> Result<(Reply, Option<QueueId>), Decision> {
+        let refuse = |reply: Reply| Err(Decision::Refuse(reply));
+        if let Err(error) = result {
+            return refuse(error.reply());
+        }
+        let body = match (envelope.body.take(), envelope.failed.take()) {
+            (Some(body), None) => body.finish().await,
+            (_, Some(error)) => Err(error),
+            (None, None) => return Err(out_of_turn()),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return refuse(error.reply()),
+        };
+        let content = bodies::content(body.body());
+        match intake::hops(&*content) {
+            Ok(hops) if hops > self.live.config.queue.hop_count => {
+                let decision = Decision::Refuse(intake::too_many_hops());
+                self.say_message(&*content, &decision);
+                return Err(decision);
+            }
+            Ok(_) => {}
+            Err(error) => return refuse(bodies::unreadable(&error)),
+        }
+        let message = Message::new(content.clone()).storing(self.mta.bodies.clone());
+        let decision = envelope.policy.end_of_data(message).await;
+        tarpit(&envelope.policy).await;
+        if decision != Decision::Accept {
+            self.say_message(&*content, &decision);
+            return Err(decision);
+        }
+        let outgoing = envelope.policy.finish().await;
+        if self.recording.is_some() {
+            self.say_message(&*content, &rehearsal::outcome(&outgoing));
+        }
+        let accepted = Accepted {
+            session: &self.facts,
+            esmtp: self.facts.esmtp(),
+            sender: envelope.sender,
+            parameters: &envelope.parameters,
+            recipients: &envelope.recipients,
+            outgoing,
+            body,
+        };
+        match intake::accept(&self.mta, accepted).await {
+            Ok(Some(queued)) => {
+                let reply = Reply::new(250, "2.0.0", format!("Ok: queued as {}", queued.queue_id));
+                Ok((reply, Some(queued.queue_id)))
+            }
+            Ok(None) => Ok((Reply::new(250, "2.0.0", "Ok"), None)),
+            Err(reply) => refuse(reply),
+        }
+    }
+
+    fn say_message(&mut self, content: &dyn Content, verdict: &dyn Display) {
+        let Some(recording) = &mut self.recording else { return };
+        // One that can't be read back is none that could be played again.
+        if let Ok(part) = Part::of(content, recording.kept()) {
+            recording.say(What::Message(part), Some(verdict.to_string()));
+        }
+    }
+
+    /// Ends the envelope that is open, if any.
+    fn keep_envelope(&mut self, outcome: &str) {
+        if let Some(envelope) = self.envelope.take() {
+            self.keep(envelope.sender, envelope.policy.story(), &outcome, None);
+        }
+    }
+
+    /// What was decided about an envelope.
+    fn keep(
+        &self,
+        sender: Option<Address>,
+        story: &Story,
+        outcome: &dyn Display,
+        id: Option<QueueId>,
+    ) {
+        if self.mta.decisions.is_on() {
+            self.mta.decisions.keep(Record {
+                id: id.map(|id| id.to_string()),
+                sender: Some(sender.map_or_else(String::new, |sender| sender.to_string())),
+                ..Record::session(Kind::Envelope, &self.facts, story.take(), outcome.to_string())
+            });
+        }
+    }
+
+    /// What was said before there was an envelope.
+    fn keep_session(&self) {
+        let steps = self.policy.story().take();
+        if let Some(outcome) = steps.last().map(|step| step.answer.clone().into_owned()) {
+            self.mta.decisions.keep(Record::session(Kind::Session, &self.facts, steps, outcome));
+        }
+    }
+
+    /// One line for each refusal, in the words that the client hears.
+    fn log_refusal(&self, stage: &str, reply: &Reply) {
+        let sender = self.envelope.as_ref().and_then(|envelope| envelope.sender.as_ref());
+        tracing::info!(
+            session = self.facts.id,
+            client = %self.facts.client_ip(),
+            helo = self.facts.helo().unwrap_or_default(),
+            from = sender.map(ToString::to_string).unwrap_or_default(),
+            stage,
+            reply = %reply,
+            "refused"
+        );
+    }
+}
+
+async fn tarpit(policy: &Transaction) {
+    let delay = policy.take_delay();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// The machine keeps the order of commands; if it ever doesn't, nothing is let in.
+fn out_of_turn() -> Decision {
+    Decision::Refuse(Reply::new(451, "4.3.0", "Error: no transaction"))
+}
+
+fn stage(event: &Event) -> &'static str {
+    match event {
+        Event::Hello { .. } => "helo",
+        Event::Mail { .. } => "mail",
+        Event::Rcpt { .. } => "rcpt",
+        Event::Data => "data",
+        Event::EndOfData(_) | Event::Body(_) => "end-of-data",
+        Event::Vrfy(_) => "vrfy",
+        Event::Reset | Event::Quit => "session",
+    }
+}

@@ -1,0 +1,112 @@
+//! `files`: folders that the operator names, read-only unless said.
+
+use wasmtime::Result;
+
+use crate::contract::bindings::facteur::policy::files;
+use crate::contract::sandbox::State;
+use crate::services::{FileError, FileInfo};
+
+/// The most bytes of one `read`.
+const READ_LIMIT: u32 = 64 * 1024;
+
+type Answer<T> = std::result::Result<T, files::Error>;
+
+impl State {
+    fn may_read(&self, folder: &str) -> Answer<()> {
+        self.plugin.grants.files(&self.plugin.name, folder).map_err(files::Error::NotGranted)?;
+        self.is_folder(folder)
+    }
+
+    fn may_write(&self, folder: &str) -> Answer<()> {
+        self.plugin
+            .grants
+            .files_write(&self.plugin.name, folder)
+            .map_err(files::Error::NotGranted)?;
+        self.is_folder(folder)
+    }
+
+    fn is_folder(&self, folder: &str) -> Answer<()> {
+        if self.services.files().is_folder(folder) {
+            Ok(())
+        } else {
+            Err(files::Error::UnknownFolder(folder.to_owned()))
+        }
+    }
+}
+
+impl From<FileError> for files::Error {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::UnknownFolder(name) => Self::UnknownFolder(name),
+            FileError::NotFound => Self::NotFound,
+            FileError::InvalidPath => Self::InvalidPath,
+            FileError::TooLarge => Self::TooLarge,
+            FileError::Full => Self::Full,
+            FileError::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+impl From<FileInfo> for files::Entry {
+    fn from(info: FileInfo) -> Self {
+        Self { size: info.size, modified: info.modified, is_folder: info.is_folder }
+    }
+}
+
+impl files::Host for State {
+    fn check(&mut self, folder: String, write: bool) -> Result<Answer<()>> {
+        Ok(if write { self.may_write(&folder) } else { self.may_read(&folder) })
+    }
+
+    async fn read(
+        &mut self,
+        folder: String,
+        path: String,
+        offset: u64,
+        length: u32,
+    ) -> Result<Answer<Vec<u8>>> {
+        if let Err(error) = self.may_read(&folder) {
+            return Ok(Err(error));
+        }
+        let length = length.min(READ_LIMIT) as usize;
+        Ok(self.services.files().read(&folder, &path, offset, length).await.map_err(Into::into))
+    }
+
+    async fn info(&mut self, folder: String, path: String) -> Result<Answer<files::Entry>> {
+        if let Err(error) = self.may_read(&folder) {
+            return Ok(Err(error));
+        }
+        Ok(self.services.files().info(&folder, &path).await.map(Into::into).map_err(Into::into))
+    }
+
+    async fn list(
+        &mut self,
+        folder: String,
+        path: String,
+        after: Option<String>,
+    ) -> Result<Answer<Vec<String>>> {
+        if let Err(error) = self.may_read(&folder) {
+            return Ok(Err(error));
+        }
+        Ok(self.services.files().list(&folder, &path, after.as_deref()).await.map_err(Into::into))
+    }
+
+    async fn write(
+        &mut self,
+        folder: String,
+        path: String,
+        content: Vec<u8>,
+    ) -> Result<Answer<()>> {
+        if let Err(error) = self.may_write(&folder) {
+            return Ok(Err(error));
+        }
+        Ok(self.services.files().write(&folder, &path, content).await.map_err(Into::into))
+    }
+
+    async fn remove(&mut self, folder: String, path: String) -> Result<Answer<()>> {
+        if let Err(error) = self.may_write(&folder) {
+            return Ok(Err(error));
+        }
+        Ok(self.services.files().remove(&folder, &path).await.map_err(Into::into))
+    }
+}

@@ -1,0 +1,160 @@
+//! What a plugin decides, checked.
+//!
+//! An answer is hostile input until it has passed here: the code must fit the verdict, the text
+//! must be printable and short. One that doesn't pass counts as a trap ([`Broken`]), and `on-error`
+//! decides.
+
+use std::borrow::Cow;
+
+use facteur_smtp::{Enhanced, Reply};
+
+use crate::contract::bindings::facteur::policy::types;
+use crate::story::Told;
+
+/// The longest reply text.
+pub(crate) const TEXT_LIMIT: usize = 512;
+
+/// An answer that breaks the contract; the text says how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Broken(pub String);
+
+/// A checked verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Dunno,
+    Accept,
+    AllowRelay,
+    /// 5yz or 4yz.
+    Refuse(Reply),
+    DeferIfPermit(Reply),
+    DeferIfReject(Reply),
+    Discard,
+    /// 421 or 521.
+    Drop(Reply),
+}
+
+impl Verdict {
+    pub(crate) fn check(raw: types::Verdict) -> Result<Self, Broken> {
+        Ok(match raw {
+            types::Verdict::Dunno => Self::Dunno,
+            types::Verdict::Accept => Self::Accept,
+            types::Verdict::AllowRelay => Self::AllowRelay,
+            types::Verdict::Reject(reply) => Self::Refuse(check_reply(reply, 500..=599)?),
+            types::Verdict::Defer(reply) => Self::Refuse(check_reply(reply, 400..=499)?),
+            types::Verdict::DeferIfPermit(reply) => {
+                Self::DeferIfPermit(check_reply(reply, 400..=499)?)
+            }
+            types::Verdict::DeferIfReject(reply) => {
+                Self::DeferIfReject(check_reply(reply, 400..=499)?)
+            }
+            types::Verdict::Discard => Self::Discard,
+            types::Verdict::Drop(reply) if matches!(reply.code, 421 | 521) => {
+                Self::Drop(check_reply(reply, 400..=599)?)
+            }
+            types::Verdict::Drop(reply) => {
+                return Err(Broken(format!("drop with code {}", reply.code)));
+            }
+        })
+    }
+
+    /// The word for the log.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Dunno => "dunno",
+            Self::Accept => "accept",
+            Self::AllowRelay => "allow-relay",
+            Self::Refuse(reply) if reply.is_transient() => "defer",
+            Self::Refuse(_) => "reject",
+            Self::DeferIfPermit(_) => "defer-if-permit",
+            Self::DeferIfReject(_) => "defer-if-reject",
+            Self::Discard => "discard",
+            Self::Drop(_) => "drop",
+        }
+    }
+}
+
+impl Told for Verdict {
+    fn told(&self) -> Cow<'static, str> {
+        match self {
+            Self::Dunno | Self::Accept | Self::AllowRelay | Self::Discard => self.word().into(),
+            Self::Refuse(reply)
+            | Self::DeferIfPermit(reply)
+            | Self::DeferIfReject(reply)
+            | Self::Drop(reply) => format!("{} {reply}", self.word()).into(),
+        }
+    }
+}
+
+/// A reply whose code lies in `codes`, whose enhanced code is of the same class, and whose text is
+/// fit to be sent.
+pub(crate) fn check_reply(
+    raw: types::Reply,
+    codes: std::ops::RangeInclusive<u16>,
+) -> Result<Reply, Broken> {
+    if !codes.contains(&raw.code) {
+        return Err(Broken(format!(
+            "reply code {} (expected {} to {})",
+            raw.code,
+            codes.start(),
+            codes.end()
+        )));
+    }
+    let class = raw.code / 100;
+    let enhanced = match raw.status {
+        None => format!("{class}.7.1"),
+        Some(status) => {
+            let parsed: Enhanced = status
+                .parse()
+                .map_err(|_| Broken("an enhanced status code that isn't one".to_owned()))?;
+            if u16::from(parsed.class) != class {
+                return Err(Broken(format!("status {parsed} with reply code {}", raw.code)));
+            }
+            parsed.to_string()
+        }
+    };
+    check_text(&raw.text, TEXT_LIMIT)?;
+    Ok(Reply::new(raw.code, &enhanced, raw.text))
+}
+
+/// Printable, one line, not too long.
+pub(crate) fn check_text(text: &str, limit: usize) -> Result<(), Broken> {
+    if text.len() > limit {
+        return Err(Broken(format!("a text of {} bytes (at most {limit})", text.len())));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Broken("a text with control characters".to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(code: u16, status: Option<&str>, text: &str) -> types::Reply {
+        types::Reply { code, status: status.map(Into::into), text: text.into() }
+    }
+
+    #[test]
+    fn codes_must_fit_the_verdict() {
+        assert!(Verdict::check(types::Verdict::Reject(reply(550, Some("5.1.1"), "no"))).is_ok());
+        for broken in [
+            types::Verdict::Reject(reply(250, None, "yes")),
+            types::Verdict::Reject(reply(450, None, "later")),
+            types::Verdict::Defer(reply(550, None, "no")),
+            types::Verdict::Drop(reply(550, None, "no")),
+            types::Verdict::Reject(reply(550, Some("4.1.1"), "no")),
+            types::Verdict::Reject(reply(550, Some("x"), "no")),
+            types::Verdict::Reject(reply(550, None, "a\r\n250 ok")),
+            types::Verdict::Reject(reply(550, None, &"x".repeat(513))),
+        ] {
+            assert!(Verdict::check(broken.clone()).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_status_is_the_general_one() {
+        let checked = check_reply(reply(450, None, "later"), 400..=499).unwrap();
+        assert_eq!(checked.to_string(), "450 4.7.1 later");
+    }
+}

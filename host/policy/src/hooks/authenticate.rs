@@ -1,0 +1,164 @@
+//! Who a client is: the authenticate hook, its answer checked.
+//!
+//! The plugins of the session's chain are asked in order, each in a sandbox that is thrown away
+//! with what it heard; the first that knows the login says who it is. One that can't say ends the
+//! question: nobody is let in by a failure, nor refused for good. What proves a login stands in no
+//! log, no story and no error of the host's. The AUTH command, its mechanisms and its replies'
+//! continuation are the caller's.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use facteur_smtp::Reply;
+use wasmtime::component::Resource;
+
+use crate::asker::{Asker, Question};
+use crate::contract::bindings::SessionHandle;
+use crate::contract::bindings::authenticate::exports::facteur::policy::authenticate;
+use crate::session::Session;
+use crate::story::Told;
+
+/// The longest login, in bytes: an address (RFC 5321 section 4.5.3.1) fits.
+const LOGIN_LIMIT: usize = 320;
+/// The longest part of what proves a login, in bytes: RFC 4954 section 4 gives a whole exchange
+/// 12,288.
+const CREDENTIALS_LIMIT: usize = 12_288;
+
+/// What a client says to prove who it is.
+#[derive(Clone)]
+pub enum Credentials {
+    /// SASL PLAIN (RFC 4616), and LOGIN.
+    Plain {
+        /// Whom it wants to act for; empty: itself.
+        authorization: String,
+        /// Who it says it is.
+        authentication: String,
+        /// What only that one knows.
+        password: String,
+    },
+    /// SASL OAUTHBEARER (RFC 7628).
+    Bearer {
+        /// Whom it wants to act for; empty: the token says.
+        authorization: String,
+        /// What was issued to it.
+        token: String,
+    },
+}
+
+impl fmt::Debug for Credentials {
+    /// The mechanism alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain { .. } => "Plain { .. }",
+            Self::Bearer { .. } => "Bearer { .. }",
+        })
+    }
+}
+
+impl Credentials {
+    fn longest(&self) -> usize {
+        match self {
+            Self::Plain { authorization, authentication, password } => {
+                authorization.len().max(authentication.len()).max(password.len())
+            }
+            Self::Bearer { authorization, token } => authorization.len().max(token.len()),
+        }
+    }
+}
+
+impl From<&Credentials> for authenticate::Credentials {
+    fn from(credentials: &Credentials) -> Self {
+        match credentials.clone() {
+            Credentials::Plain { authorization, authentication, password } => {
+                Self::Plain((authorization, authentication, password))
+            }
+            Credentials::Bearer { authorization, token } => Self::Bearer((authorization, token)),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authenticated {
+    /// This is who it is; the session knows it from now on.
+    Login(String),
+    /// Nobody knows it.
+    Refused,
+    /// It can't be told now: nobody is let in.
+    Later,
+}
+
+impl Authenticated {
+    /// What the client hears (RFC 4954 section 6).
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::Login(_) => Reply::new(235, "2.7.0", "Authentication successful"),
+            Self::Refused => Reply::new(535, "5.7.8", "Authentication credentials invalid"),
+            Self::Later => Reply::new(454, "4.7.0", "Temporary authentication failure"),
+        }
+    }
+}
+
+/// A checked answer of one plugin; none: it doesn't know the login.
+struct Login(Option<String>);
+
+impl Told for Login {
+    fn told(&self) -> Cow<'static, str> {
+        self.0.as_ref().map_or("no".into(), |login| format!("login {login}").into())
+    }
+}
+
+impl Session {
+    /// Whether there is a plugin to ask: whether AUTH is to be offered.
+    pub fn authenticates(&self) -> bool {
+        self.matter.chain.iter().any(|plugin| plugin.hooks.authenticate.is_some())
+    }
+
+    /// AUTH came, and these are what it brought. Once a session: who is logged in is refused (RFC
+    /// 4954 section 4).
+    pub async fn authenticate(&self, credentials: Credentials) -> Authenticated {
+        if self.facts().login().is_some() || credentials.longest() > CREDENTIALS_LIMIT {
+            return Authenticated::Refused;
+        }
+        let asker = Asker::new(self.matter.clone());
+        for (number, plugin) in asker.chain.iter().enumerate() {
+            let Some(hook) = &plugin.hooks.authenticate else { continue };
+            let answer = asker
+                .ask(
+                    number,
+                    Question { name: "authenticate", about: None },
+                    async |store, instance| {
+                        let s = Resource::<SessionHandle>::new_borrow(0);
+                        match hook.verify.call(store, instance, (s, (&credentials).into())).await? {
+                            Ok(login) => Ok(Ok(check(login).map_err(wasmtime::Error::msg)?)),
+                            Err(failure) => Ok(Err(failure)),
+                        }
+                    },
+                )
+                .await;
+            match answer {
+                Ok(None | Some(Login(None))) => {}
+                Ok(Some(Login(Some(login)))) => {
+                    // Another AUTH of the same session was first: there is one login.
+                    let set = self.facts().set_login(login.clone());
+                    return if set { Authenticated::Login(login) } else { Authenticated::Refused };
+                }
+                Err(_) => return Authenticated::Later,
+            }
+        }
+        Authenticated::Refused
+    }
+}
+
+/// A login is a word for logs, headers and tables: not empty, printable, not too long.
+fn check(login: Option<String>) -> Result<Login, String> {
+    match &login {
+        Some(text) if text.is_empty() || text.len() > LOGIN_LIMIT => {
+            Err(format!("a login of {} bytes (1 to {LOGIN_LIMIT})", text.len()))
+        }
+        Some(text) if text.chars().any(char::is_control) => {
+            Err("a login with control characters".to_owned())
+        }
+        _ => Ok(Login(login)),
+    }
+}

@@ -1,0 +1,13 @@
+//! The machine that plugins run on: the engine, compiled code, the pool of instances, and what
+//! bounds and counts a guest's work.
+//!
+//! It knows wasmtime, and no mail.
+
+pub(crate) mod compile_cache;
+pub(crate) mod engine;
+pub(crate) mod instance_pool;
+pub(crate) mod memory;
+pub(crate) mod meter;
+pub(crate) mod pace;
+pub(crate) mod quota;
+pub(crate) mod statistics;
