@@ -68,7 +68,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String> {
             // From cargo.
             "--bench" => {}
             name if BENCHES.iter().any(|(known, ..)| *known == name) => {
-                request.names.push(argument)
+                request.names.push(argument);
             }
             _ => {
                 let names = BENCHES.map(|(name, what, _)| format!("  {name:10}{what}"));

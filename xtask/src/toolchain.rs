@@ -71,7 +71,7 @@ pub fn set_up() -> Outcome<Toolchain> {
                 Err(error) => {
                     refusal = format!(
                         "\n\nthe simple mend, rustup target add {TARGET}, failed too: {error}"
-                    )
+                    );
                 }
             }
         }

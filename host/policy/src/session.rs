@@ -79,7 +79,8 @@ impl Session {
             return Decision::Accept;
         }
         let asker = Asker::new(self.matter.clone());
-        let settled = stage::ask(&asker, stage, |plugin| plugin.early, Settled::default()).await;
+        let settled =
+            restriction::ask(&asker, stage, |plugin| plugin.early, Settled::default()).await;
         let decision = match settled.outcome {
             // There is no message to discard yet, and no recipient to relay to.
             Outcome::Open | Outcome::AllowRelay | Outcome::Discard => Decision::Accept,

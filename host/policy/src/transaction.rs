@@ -182,9 +182,9 @@ impl Transaction {
         let mut refused = Vec::new();
         for result in &expansion.results {
             refused.push(match &result.outcome {
-                expansion::Outcome::Refused(reply) => Some(reply.clone()),
-                expansion::Outcome::List(_) => None,
-                expansion::Outcome::Deliver => self.dead_route(result, address).await,
+                alias::Outcome::Refused(reply) => Some(reply.clone()),
+                alias::Outcome::List(_) => None,
+                alias::Outcome::Deliver => self.dead_route(result, address).await,
             });
         }
         match refusal_of_all(refused.iter().map(Option::as_ref)) {
@@ -235,9 +235,13 @@ impl Transaction {
             {
                 continue;
             }
-            settled =
-                stage::ask(&self.asker, stage, |plugin| !(asked_before && plugin.early), settled)
-                    .await;
+            settled = restriction::ask(
+                &self.asker,
+                stage,
+                |plugin| !(asked_before && plugin.early),
+                settled,
+            )
+            .await;
             if settled.is_final() {
                 break;
             }
@@ -247,7 +251,7 @@ impl Transaction {
     }
 
     async fn ask(&self, stage: Stage, settled: Settled) -> Settled {
-        stage::ask(&self.asker, stage, |_| true, settled).await
+        restriction::ask(&self.asker, stage, |_| true, settled).await
     }
 
     /// DATA came.
@@ -370,7 +374,7 @@ impl Transaction {
         results: &[Resolved],
     ) {
         for result in results {
-            if let expansion::Outcome::List(path) = &result.outcome {
+            if let alias::Outcome::List(path) = &result.outcome {
                 let members = Expansion::members(&self.asker, result, path).await;
                 for member in &members {
                     keep(outgoing, seen, rcpt, original, member);
@@ -390,9 +394,9 @@ fn keep(
     result: &Resolved,
 ) {
     let refusal = match &result.outcome {
-        expansion::Outcome::Refused(reply) => Some(reply.clone()),
-        expansion::Outcome::Deliver => None,
-        expansion::Outcome::List(_) => {
+        alias::Outcome::Refused(reply) => Some(reply.clone()),
+        alias::Outcome::Deliver => None,
+        alias::Outcome::List(_) => {
             Some(Reply::new(550, "5.7.0", "a list can't be named by a list"))
         }
     };

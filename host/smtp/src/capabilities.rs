@@ -37,7 +37,7 @@ impl Capabilities {
                 "PIPELINING" => capabilities.pipelining = true,
                 "SIZE" => {
                     capabilities.size =
-                        Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0))
+                        Some(words.next().and_then(|size| size.parse().ok()).unwrap_or(0));
                 }
                 "8BITMIME" => capabilities.eight_bit_mime = true,
                 "SMTPUTF8" => capabilities.smtputf8 = true,

@@ -154,7 +154,7 @@ impl Client {
                     self.handle(reply);
                 }
                 Some(Err(malformed)) => {
-                    self.protocol_error(&format!("malformed reply: {}", malformed.0))
+                    self.protocol_error(&format!("malformed reply: {}", malformed.0));
                 }
             }
         }

@@ -134,7 +134,7 @@ impl MailParameters {
                     parameters.body = BodyType::EightBitMime;
                 }
                 ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {
-                    parameters.body = BodyType::SevenBit
+                    parameters.body = BodyType::SevenBit;
                 }
                 ("SMTPUTF8", None) => parameters.smtputf8 = true,
                 ("RET", Some(value)) => {

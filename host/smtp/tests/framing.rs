@@ -37,7 +37,7 @@ fn play_server(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<Event>, Vec<
             }
             match (events.last_mut(), event) {
                 (Some(Event::Body(before)), Event::Body(body)) => {
-                    *before = [&before[..], &body[..]].concat().into()
+                    *before = [&before[..], &body[..]].concat().into();
                 }
                 (_, event) => events.push(event),
             }

@@ -335,7 +335,7 @@ fn junk_commands_become_errors() {
 #[test]
 fn too_many_recipients() {
     let config = limited(|limits| {
-        (limits.recipients, limits.recipient_overshoot, limits.errors) = (2, 1, 1)
+        (limits.recipients, limits.recipient_overshoot, limits.errors) = (2, 1, 1);
     });
     let mut session = Session::with(config, |_| None);
     session.say("MAIL FROM:<>\r\n");

@@ -62,7 +62,7 @@ impl Restriction for Greylist {
         {
             Judgement::Known => {}
             Judgement::CameBack { after } => {
-                log::info(format!("{triplet} came back after {} s", after / 1_000))
+                log::info(format!("{triplet} came back after {} s", after / 1_000));
             }
             Judgement::TooEarly { left } => {
                 log::info(format!("{triplet} may come back in {} s", left.div_ceil(1_000)));

@@ -82,10 +82,10 @@ fn act(effect: &Effect, t: &Transaction, m: &Message) {
         Effect::Bcc(to) => t.bcc(to),
         Effect::Edit(Edit::Insert { number, name, value }) => m.insert_header(*number, name, value),
         Effect::Edit(Edit::Replace { name, occurrence, value }) => {
-            _ = m.replace_header(name, *occurrence, value)
+            _ = m.replace_header(name, *occurrence, value);
         }
         Effect::Edit(Edit::Remove { name, occurrence }) => {
-            _ = m.remove_header(name, Some(*occurrence))
+            _ = m.remove_header(name, Some(*occurrence));
         }
     }
 }

@@ -40,13 +40,13 @@ fn main() {
         "smtp-client" => smtp_client(count),
         "spool-insert" => spool_insert(count, folder),
         "find-texthash" => {
-            find(count, folder, ENTRIES, Format::Texthash, |name| format!("{name} value"))
+            find(count, folder, ENTRIES, Format::Texthash, |name| format!("{name} value"));
         }
         "find-aliases" => {
-            find(count, folder, ENTRIES, Format::Aliases, |name| format!("{name}: value"))
+            find(count, folder, ENTRIES, Format::Aliases, |name| format!("{name}: value"));
         }
         "find-regexp" => {
-            find(count, folder, PATTERNS, Format::Regexp, |name| format!("/^{name}$/ value"))
+            find(count, folder, PATTERNS, Format::Regexp, |name| format!("/^{name}$/ value"));
         }
         other => panic!("there is no work named {other}"),
     }

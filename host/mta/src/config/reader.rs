@@ -162,7 +162,7 @@ impl<'a> Section<'a> {
         let value = read(&mut self);
         #[cfg(test)]
         ASKED.with_borrow_mut(|asked| {
-            asked.extend(self.known.iter().map(|key| (self.name.clone(), *key)))
+            asked.extend(self.known.iter().map(|key| (self.name.clone(), *key)));
         });
         for (key, _) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();

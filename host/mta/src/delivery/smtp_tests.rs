@@ -243,7 +243,7 @@ async fn connections_are_used_again() {
 async fn an_idle_connection_is_ended_politely() {
     let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &TAKE, &BYE])]).await;
     let deliverer = deliverer(Told::default(), |settings| {
-        settings.smtp.idle_connection = Duration::from_millis(10)
+        settings.smtp.idle_connection = Duration::from_millis(10);
     });
     send_one(&deliverer, &to("[127.0.0.1]", server.address.port())).await;
     server.end().await;
@@ -323,7 +323,7 @@ async fn a_server_that_reads_nothing_is_given_up() {
     let deaf = [&TAKE[..6], &[SomeContent, Deaf]].concat();
     let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &deaf])]).await;
     let deliverer = deliverer(Told::default(), |settings| {
-        settings.smtp.timeouts.data = Duration::from_millis(200)
+        settings.smtp.timeouts.data = Duration::from_millis(200);
     });
     let large = message("s@here.example", "x".repeat(70).repeat(400_000));
     let route = to("[127.0.0.1]", server.address.port());

@@ -244,7 +244,7 @@ impl Driver {
             let stopping = self.stopping.is_some();
             match command {
                 Command::Start(batch) if stopping => {
-                    queue.tell(Event::Finished(attempt::untried(&batch)))
+                    queue.tell(Event::Finished(attempt::untried(&batch)));
                 }
                 Command::Start(batch) => drop(tokio::spawn(async move {
                     let finished = attempt::run(&parts, &queue, batch, None).await;

@@ -34,7 +34,7 @@ pub struct Shared {
     /// The DNS.
     pub resolver: Arc<Resolver>,
     /// The stores of counters.
-    pub counters: Arc<crate::services::counters::Counters>,
+    pub counters: Arc<counters::Counters>,
     /// What other servers said about addresses.
     pub answers: Arc<Answers>,
 }

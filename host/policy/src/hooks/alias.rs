@@ -96,7 +96,8 @@ impl Expansion {
                     .await;
                 }
                 Err(reply) => {
-                    walk.results.push(Resolved { outcome: Outcome::Refused(reply), ..list.clone() })
+                    walk.results
+                        .push(Resolved { outcome: Outcome::Refused(reply), ..list.clone() });
                 }
             }
         }

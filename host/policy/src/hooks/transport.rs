@@ -118,10 +118,10 @@ impl RouteCache {
         }
         match scope {
             transport::Scope::Domain => {
-                drop(kept.domains.insert(address.domain().to_owned(), route.clone()))
+                drop(kept.domains.insert(address.domain().to_owned(), route.clone()));
             }
             transport::Scope::Recipient => {
-                drop(kept.recipients.insert(address.clone(), route.clone()))
+                drop(kept.recipients.insert(address.clone(), route.clone()));
             }
             transport::Scope::Message => {}
         }

@@ -119,7 +119,7 @@ async fn on_the_small_disk() {
         match spool.insert(message(&["c@example.org"])).await {
             Ok(queued) => break queued,
             Err(SpoolError::Full) if Instant::now() < patience => {
-                tokio::time::sleep(Duration::from_millis(20)).await
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => panic!("{error}"),
         }

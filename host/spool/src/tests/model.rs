@@ -321,7 +321,7 @@ async fn compare(spool: &Spool, model: &Model) {
             found.extend(page.recipients.iter().map(|it| (it.next_try.0, it.id)));
             match page.recipients.last() {
                 Some(last) if page.next.is_some_and(|next| next <= now) => {
-                    after = Some((last.next_try, last.id))
+                    after = Some((last.next_try, last.id));
                 }
                 _ => break page.next,
             }

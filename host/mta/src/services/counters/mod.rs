@@ -98,7 +98,7 @@ impl Counters {
             Ok(thread) => *writer = Some(Writer { stop, thread }),
             Err(error) => {
                 tracing::error!(%error, "there is no thread that writes counters: they will begin \
-                 anew")
+                 anew");
             }
         }
     }

@@ -88,7 +88,7 @@ async fn serve(mut stream: TcpStream, manner: Manner, shared: Shared) -> std::io
         }
         match manner {
             Manner::Says(text) => {
-                stream.write_all(format!("{number}: {text}\0").as_bytes()).await?
+                stream.write_all(format!("{number}: {text}\0").as_bytes()).await?;
             }
             Manner::Half(text) => {
                 return stream.write_all(format!("{number}: {text}").as_bytes()).await;

@@ -59,7 +59,7 @@ async fn verified(asker: &Asker, address: Address) -> Verified {
         return refused(reply.clone());
     }
     let is_itself = matches!(&*expansion.results, [one]
-        if one.address == address && matches!(one.outcome, expansion::Outcome::Deliver));
+        if one.address == address && matches!(one.outcome, alias::Outcome::Deliver));
     if !is_itself {
         // An alias vouches for it, as it does at RCPT.
         return Verified::Deliverable;

@@ -112,7 +112,7 @@ async fn edit(message: &Message, edits: &Edits) -> Option<Message> {
                 draft.replace(index, name, *occurrence, value).map(drop).unwrap();
             }
             Edit::Remove(name, occurrence) => {
-                draft.remove(index, name, *occurrence).map(drop).unwrap()
+                draft.remove(index, name, *occurrence).map(drop).unwrap();
             }
         }
     }
