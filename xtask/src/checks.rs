@@ -6,6 +6,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::layers;
 use crate::peers;
 use crate::plugins::{self, GUESTS};
 use crate::shell::{self, Outcome};
@@ -43,8 +44,15 @@ fn formatting() -> Outcome {
     each_guest_workspace("formatting", &["fmt", "--all", "--check"])
 }
 
+/// What is said about the code without running it.
+pub fn lint() -> Outcome {
+    shell::alone(|| plugins::build(&toolchain::set_up()?))?;
+    lints()
+}
+
 fn lints() -> Outcome {
     const CLIPPY: [&str; 6] = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    shell::step("layers", layers::check)?;
     shell::step("clippy", || shell::run(shell::cargo().args(CLIPPY)))?;
     each_guest_workspace("clippy", &CLIPPY)
 }

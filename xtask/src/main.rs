@@ -5,9 +5,11 @@
 //! builds on.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
 mod apt;
 mod checks;
+mod layers;
 mod micro;
 mod peers;
 mod plugins;
@@ -39,6 +41,8 @@ usage: cargo xtask COMMAND
                                 --peers: with Haraka and Exim, too. docs/performance.md says what \
                                 the names are
   bench micro                   time the parts: protocol, hook calls, spool, tables
+  lint [--layers]               what `test` says about the code without running it; --layers: the \
+  circles of all crates
   test [--long]                 every check and every test; --long: more rounds, ten minutes of \
   fuzzing
   test [--long] -- FILTER…      only the tests whose names contain one of the filters, without the \
@@ -58,6 +62,8 @@ enum Request {
     Run(Vec<String>),
     Bench(Vec<String>),
     BenchMicro,
+    Lint,
+    Layers,
     Test { long: bool, filters: Vec<String> },
 }
 
@@ -89,6 +95,8 @@ fn parse(arguments: &[String]) -> Outcome<Request> {
         (["bench", asked @ ..], true) => {
             Ok(Request::Bench(asked.iter().map(|&word| word.to_owned()).collect()))
         }
+        (["lint"], true) => Ok(Request::Lint),
+        (["lint", "--layers"], true) => Ok(Request::Layers),
         (["run"], _) => Ok(Request::Run(rest)),
         (["test"], _) => Ok(Request::Test { long: false, filters: rest }),
         (["test", "--long"], _) => Ok(Request::Test { long: true, filters: rest }),
@@ -111,6 +119,8 @@ fn perform(request: Request) -> Outcome {
         Request::Run(arguments) => run(&arguments),
         Request::Bench(asked) => bench(&asked),
         Request::BenchMicro => micro::run(),
+        Request::Lint => checks::lint(),
+        Request::Layers => layers::show(),
         Request::Test { long, filters } => checks::test(long, &filters),
     }
 }
