@@ -2,7 +2,8 @@
 //!
 //! Invariants: each [`Client::start`] ends in one [`ClientEvent::Finished`] with one reply for each
 //! recipient, whatever the server says; at most [`PIPELINE_WINDOW`] commands wait for their
-//! replies; after a 421, a malformed or an unasked reply the connection is not used again.
+//! replies; after a 421, a malformed or an unasked reply the connection is not used again, and
+//! after one that is written oddly for no other message.
 //!
 //! Does not know the time: whoever owns the socket says so by [`Client::fail`] when
 //! [`Client::stage`] has taken too long.
@@ -11,8 +12,9 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use crate::address::Address;
 use crate::capabilities::Capabilities;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, EnvelopeRecipient};
 use crate::reply::{Enhanced, Reply};
 use crate::reply_parser::ReplyParser;
 use crate::stage::Stage;
@@ -27,8 +29,9 @@ pub const PIPELINE_WINDOW: usize = 100;
 pub enum ClientEvent {
     /// The server answered the hello: [`Client::start`] may be called.
     Ready(Capabilities),
-    /// The server's greeting or its answer to the hello. The connection is of no use.
-    Refused(Reply),
+    /// The server's greeting or its answer to the hello, or why there is none. The connection is of
+    /// no use.
+    Refused(Answer),
     /// Content is wanted: [`Client::body`] any number of times, then [`Client::end_of_body`].
     SendBody,
     /// The message is done with.
@@ -37,11 +40,30 @@ pub enum ClientEvent {
     Closed(Option<Reply>),
 }
 
+/// An outcome, and whose words it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The words.
+    pub reply: Reply,
+    /// They are ours: the server said nothing of the kind.
+    pub ours: bool,
+}
+
+impl Answer {
+    fn ours(reply: Reply) -> Self {
+        Self { reply, ours: true }
+    }
+
+    fn said(reply: Reply) -> Self {
+        Self { reply, ours: false }
+    }
+}
+
 /// How a message fared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// One for each recipient of the envelope, in its order.
-    pub recipients: Vec<Reply>,
+    pub recipients: Vec<Answer>,
     /// Whether the connection can carry another message.
     pub reusable: bool,
 }
@@ -71,7 +93,7 @@ enum State {
 /// The message under way.
 struct Delivery {
     /// What each recipient's outcome is, where it is known.
-    outcomes: Vec<Option<Reply>>,
+    outcomes: Vec<Option<Answer>>,
     /// Recipients that the server took.
     accepted: usize,
     /// Only asked: there is no content, and who is taken has that for an outcome.
@@ -89,9 +111,9 @@ struct Delivery {
 
 impl Delivery {
     /// Gives those whose outcome isn't known this one.
-    fn decide(&mut self, reply: &Reply) {
+    fn decide(&mut self, answer: &Answer) {
         for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
-            *outcome = Some(reply.clone());
+            *outcome = Some(answer.clone());
         }
     }
 }
@@ -99,6 +121,7 @@ impl Delivery {
 /// One connection to one server.
 pub struct Client {
     hello_name: String,
+    server: String,
     input: BytesMut,
     output: BytesMut,
     parser: ReplyParser,
@@ -113,10 +136,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// A connection just made, which will say hello by this name.
-    pub fn new(hello_name: impl Into<String>) -> Self {
+    /// A connection just made, which will say hello by this name. `server` is what our own words
+    /// call the other side.
+    pub fn new(hello_name: impl Into<String>, server: impl Into<String>) -> Self {
         Self {
             hello_name: hello_name.into(),
+            server: server.into(),
             input: BytesMut::new(),
             output: BytesMut::new(),
             parser: ReplyParser::default(),
@@ -201,28 +226,15 @@ impl Client {
     }
 
     fn begin(&mut self, envelope: &Envelope, only_asked: bool) {
-        let refusal = if !matches!(self.state, State::Ready) || !self.expected.is_empty() {
-            Some(Reply::new(451, "4.3.0", "the connection is not ready for a message"))
-        } else if envelope.needs_smtputf8() && !self.capabilities.smtputf8 {
-            Some(Reply::new(
-                553,
-                "5.6.7",
-                "SMTPUTF8 is required, but was not offered by the server",
-            ))
-        } else {
-            let (size, name) = (envelope.size, &self.capabilities.name);
-            self.capabilities.size.filter(|&limit| limit > 0 && size > limit).map(|limit| {
-                Reply::new(
-                    552,
-                    "5.3.4",
-                    format!("message size {size} exceeds size limit {limit} of server {name}"),
-                )
-            })
+        let for_all = self.refusal(envelope);
+        let refusal = |recipient: &EnvelopeRecipient| {
+            let unsuited = recipient.address.needs_smtputf8() && !self.capabilities.smtputf8;
+            for_all.clone().or_else(|| unsuited.then(|| self.lacks_smtputf8())).map(Answer::ours)
         };
-        if refusal.is_some() || envelope.recipients.is_empty() {
-            let recipients =
-                refusal.map_or(Vec::new(), |reply| vec![reply; envelope.recipients.len()]);
-            let reusable = matches!(self.state, State::Ready);
+        let outcomes: Vec<Option<Answer>> = envelope.recipients.iter().map(refusal).collect();
+        if outcomes.iter().all(Option::is_some) {
+            let reusable = matches!(self.state, State::Ready) && !self.parser.is_odd();
+            let recipients = outcomes.into_iter().flatten().collect();
             self.events.push_back(ClientEvent::Finished(Finished { recipients, reusable }));
             return;
         }
@@ -237,7 +249,8 @@ impl Client {
             push(Expected::Reset, &|output| output.push_str("RSET\r\n"));
         }
         push(Expected::Mail, &|output| envelope.write_mail(&self.capabilities, output));
-        for (index, recipient) in envelope.recipients.iter().enumerate() {
+        let open = envelope.recipients.iter().enumerate();
+        for (index, recipient) in open.filter(|(index, _)| outcomes[*index].is_none()) {
             push(Expected::Rcpt(index), &|output| recipient.write_rcpt(&self.capabilities, output));
         }
         if !only_asked {
@@ -245,7 +258,7 @@ impl Client {
         }
         self.stuffer = Stuffer::new();
         self.state = State::Delivering(Delivery {
-            outcomes: vec![None; envelope.recipients.len()],
+            outcomes,
             accepted: 0,
             only_asked,
             queue,
@@ -255,6 +268,27 @@ impl Client {
             open: self.needs_reset,
         });
         self.advance();
+    }
+
+    /// Why nobody can be sent this message by this server, in our words.
+    fn refusal(&self, envelope: &Envelope) -> Option<Reply> {
+        if !matches!(self.state, State::Ready) || !self.expected.is_empty() {
+            return Some(Reply::new(451, "4.3.0", "the connection is not ready for a message"));
+        }
+        let by_sender = envelope.sender.as_ref().is_some_and(Address::needs_smtputf8);
+        if (envelope.utf8 || by_sender) && !self.capabilities.smtputf8 {
+            return Some(self.lacks_smtputf8());
+        }
+        let (size, server) = (envelope.size, &self.server);
+        self.capabilities.size.filter(|&limit| limit > 0 && size > limit).map(|limit| {
+            let text = format!("message size {size} exceeds size limit {limit} of server {server}");
+            Reply::new(552, "5.3.4", text)
+        })
+    }
+
+    fn lacks_smtputf8(&self) -> Reply {
+        let text = format!("SMTPUTF8 is required, but was not offered by host {}", self.server);
+        Reply::new(553, "5.6.7", text)
     }
 
     /// Sends content, normalised and dot-stuffed on the way; split anywhere. Outside
@@ -291,14 +325,18 @@ impl Client {
 
     /// The connection was lost, or took too long: this becomes the outcome of what was under way.
     pub fn fail(&mut self, reply: &Reply) {
+        self.end(Answer::ours(reply.clone()));
+    }
+
+    fn end(&mut self, answer: Answer) {
         let quitting = self.expected.front() == Some(&Expected::Quit);
         self.expected.clear();
         let event = match std::mem::replace(&mut self.state, State::Closed) {
             State::Closed => return,
-            State::Opening => ClientEvent::Refused(reply.clone()),
-            State::Ready => ClientEvent::Closed((!quitting).then(|| reply.clone())),
+            State::Opening => ClientEvent::Refused(answer),
+            State::Ready => ClientEvent::Closed((!quitting).then_some(answer.reply)),
             State::Delivering(mut delivery) => {
-                delivery.decide(reply);
+                delivery.decide(&answer);
                 ClientEvent::Finished(Finished {
                     recipients: decided(delivery.outcomes),
                     reusable: false,
@@ -309,18 +347,19 @@ impl Client {
     }
 
     fn protocol_error(&mut self, what: &str) {
-        self.fail(&Reply::new(451, "4.5.0", format!("protocol error: {what}")));
+        let text = format!("protocol error of {}: {what}", self.server);
+        self.fail(&Reply::new(451, "4.5.0", text));
     }
 
     fn handle(&mut self, reply: Reply) {
         if reply.code == 421 && self.expected.front() != Some(&Expected::Quit) {
-            return self.fail(&reply);
+            return self.end(Answer::said(reply));
         }
         let Some(expected) = self.expected.pop_front() else {
             if reply.is_positive() {
                 self.protocol_error(&format!("unexpected reply: {reply}"));
             } else {
-                self.fail(&reply);
+                self.end(Answer::said(reply));
             }
             return;
         };
@@ -338,7 +377,7 @@ impl Client {
                 self.state = State::Ready;
                 self.events.push_back(ClientEvent::Ready(self.capabilities.clone()));
             }
-            Expected::Greeting | Expected::Ehlo | Expected::Helo => self.fail(&reply),
+            Expected::Greeting | Expected::Ehlo | Expected::Helo => self.end(Answer::said(reply)),
             Expected::Quit => {
                 self.state = State::Closed;
                 self.events.push_back(ClientEvent::Closed(None));
@@ -363,18 +402,18 @@ impl Client {
                     .enhanced
                     .map_or("4.1.8".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
                 let undecided = || Reply::new(450, &status, reply.text.clone());
-                delivery.decide(&if delivery.only_asked && reply.is_permanent() {
+                delivery.decide(&Answer::said(if delivery.only_asked && reply.is_permanent() {
                     undecided()
                 } else {
                     reply
-                });
+                }));
                 delivery.queue.clear();
             }
             Expected::Rcpt(_) if accepted && !delivery.only_asked => delivery.accepted += 1,
             Expected::Rcpt(index) => {
                 // After a refused MAIL the outcome is known already, and RCPT's 503 says nothing.
                 if let Some(outcome @ None) = delivery.outcomes.get_mut(index) {
-                    *outcome = Some(reply);
+                    *outcome = Some(Answer::said(reply));
                 }
             }
             Expected::Data if reply.is_positive() => {
@@ -393,9 +432,9 @@ impl Client {
             }
             Expected::EndOfData => {
                 delivery.open = false;
-                delivery.decide(&reply);
+                delivery.decide(&Answer::said(reply));
             }
-            _ => delivery.decide(&reply),
+            _ => delivery.decide(&Answer::said(reply)),
         }
         self.advance();
     }
@@ -426,14 +465,14 @@ impl Client {
         self.state = State::Ready;
         self.events.push_back(ClientEvent::Finished(Finished {
             recipients: decided(outcomes),
-            reusable: true,
+            reusable: !self.parser.is_odd(),
         }));
     }
 }
 
 /// All outcomes. When a message is done with none is open any more; were one, it would be tried
 /// again.
-fn decided(outcomes: Vec<Option<Reply>>) -> Vec<Reply> {
-    let undecided = || Reply::new(451, "4.3.0", "the server gave no outcome");
+fn decided(outcomes: Vec<Option<Answer>>) -> Vec<Answer> {
+    let undecided = || Answer::ours(Reply::new(451, "4.3.0", "the server gave no outcome"));
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(undecided)).collect()
 }

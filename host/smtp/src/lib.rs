@@ -44,7 +44,7 @@ mod xtext;
 
 pub use address::{Address, AddressError, MAX_ADDRESS, MAX_DOMAIN, MAX_LABEL};
 pub use capabilities::Capabilities;
-pub use client::{Client, ClientEvent, Finished, PIPELINE_WINDOW};
+pub use client::{Answer, Client, ClientEvent, Finished, PIPELINE_WINDOW};
 pub use config::{BareNewline, ServerConfig};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use event::{DataError, Event};

@@ -34,7 +34,7 @@ struct Connection {
 
 impl Connection {
     fn new() -> Self {
-        Self { client: Client::new("me.org"), events: VecDeque::new() }
+        Self { client: Client::new("me.org", "mx[192.0.2.1]:25"), events: VecDeque::new() }
     }
 
     fn poll(&mut self) -> Option<ClientEvent> {
@@ -90,7 +90,7 @@ fn finished(client: &mut Connection) -> (Vec<String>, bool) {
         // The server spoke again before the host gave content.
         Some(ClientEvent::SendBody) => finished(client),
         Some(ClientEvent::Finished(Finished { recipients, reusable })) => {
-            (recipients.iter().map(ToString::to_string).collect(), reusable)
+            (recipients.iter().map(|answer| answer.reply.to_string()).collect(), reusable)
         }
         other => panic!("{other:?}"),
     }
@@ -159,13 +159,13 @@ fn refused_connections() {
         ("220 x\r\n450 4.7.1 later\r\n", "450 4.7.1 later"),
         ("220 x\r\n500 a\r\n550 b\r\n", "550 b"),
         ("220 x\r\n421 bye\r\n", "421 bye"),
-        ("hello\r\n", "451 4.5.0 protocol error: malformed reply: hello"),
-        ("354 x\r\n", "451 4.5.0 protocol error: unexpected reply: 354 x"),
+        ("199 x\r\n", "451 4.5.0 protocol error of mx[192.0.2.1]:25: malformed reply: 199 x"),
+        ("354 x\r\n", "451 4.5.0 protocol error of mx[192.0.2.1]:25: unexpected reply: 354 x"),
     ] {
         let mut client = Connection::new();
         client.receive(talk.as_bytes());
         assert!(
-            matches!(client.poll(), Some(ClientEvent::Refused(found)) if found.to_string() == reply),
+            matches!(client.poll(), Some(ClientEvent::Refused(found)) if found.reply.to_string() == reply),
             "{talk}"
         );
         assert_eq!((client.poll(), client.stage()), (None, Stage::Closed));
@@ -226,8 +226,7 @@ fn lost_in_the_middle() {
     // others get this one.
     for (end, reply) in [
         ("421 4.3.2 bye\r\n", "421 4.3.2 bye"),
-        ("nonsense\r\n", "451 4.5.0 protocol error: malformed reply: nonsense"),
-        ("250-a\r\n550 b\r\n", "451 4.5.0 protocol error: malformed reply: 550 b"),
+        ("600 x\r\n", "451 4.5.0 protocol error of mx[192.0.2.1]:25: malformed reply: 600 x"),
     ] {
         for talk in [
             "250 ok\r\n550 no\r\n",
@@ -276,18 +275,83 @@ fn recipients_without_a_sender_get_no_empty_message() {
 }
 
 #[test]
-fn smtputf8() {
+fn only_who_needs_smtputf8_is_refused_for_the_lack_of_it() {
     let mut client = ready("");
-    assert_eq!(start(&mut client, &envelope(&["é@b", "c@d"])), "");
-    let (replies, reusable) = finished(&mut client);
-    assert!(
-        reusable
-            && replies.len() == 2
-            && replies.iter().all(|reply| reply.starts_with("553 5.6.7 "))
-    );
+    assert_eq!(start(&mut client, &envelope(&["é@b", "c@d", "é@f"])), "MAIL FROM:<s@b.org>\r\n");
+    assert_eq!(hear(&mut client, "250 ok\r\n"), "RCPT TO:<c@d>\r\n");
+    assert_eq!(hear(&mut client, "250 ok\r\n"), "DATA\r\n");
+    hear(&mut client, "354 go\r\n");
+    client.end_of_body();
+    hear(&mut client, "250 taken\r\n");
+    let lacking = "553 5.6.7 SMTPUTF8 is required, but was not offered by host mx[192.0.2.1]:25";
+    assert_eq!(finished(&mut client), outcome(&[lacking, "250 taken", lacking], true));
+    for message in [
+        Envelope { utf8: true, ..envelope(&["a@b", "c@d"]) },
+        Envelope { sender: Some("é@b".parse().unwrap()), ..envelope(&["a@b", "c@d"]) },
+    ] {
+        assert_eq!(start(&mut client, &message), "");
+        assert_eq!(finished(&mut client), outcome(&[lacking, lacking], true));
+    }
     let mut client = ready("SMTPUTF8 8BITMIME");
     let message = Envelope { eight_bit: true, ..envelope(&["é@b"]) };
     assert_eq!(start(&mut client, &message), "MAIL FROM:<s@b.org> BODY=8BITMIME SMTPUTF8\r\n");
+}
+
+#[test]
+fn an_odd_reply_counts_and_ends_the_use_of_the_connection() {
+    for (said, reply) in [
+        ("250OK queued\r\n", "250 OK queued".to_owned()),
+        ("250-taken\r\n251 as 42\r\n", "251 taken as 42".to_owned()),
+        ("550-5.7.1 no\r\n554 5.7.1 never\r\n", "554 5.7.1 no never".to_owned()),
+        ("554-5.7.1 no\r\nas we say\r\n554 5.7.1 bye\r\n", "554 5.7.1 no bye".to_owned()),
+        (&*format!("554 {}\r\n", "x".repeat(3000)), format!("554 {}", "x".repeat(2044))),
+    ] {
+        let mut client = ready("PIPELINING");
+        start(&mut client, &envelope(&["a@b", "c@d"]));
+        hear(&mut client, "250 ok\r\n250 ok\r\n550 5.1.1 no\r\n354 go\r\n");
+        client.end_of_body();
+        hear(&mut client, said);
+        assert_eq!(finished(&mut client), outcome(&[&reply, "550 5.1.1 no"], false), "{said}");
+        client.quit();
+        assert_eq!(hear(&mut client, ""), "QUIT\r\n");
+    }
+    // An odd greeting serves one message.
+    let mut client = Connection::new();
+    hear(&mut client, "Welcome!\r\n220 mx\r\n");
+    hear(&mut client, "250 mx\r\n");
+    assert!(matches!(client.poll(), Some(ClientEvent::Ready(_))));
+    start(&mut client, &envelope(&["a@b"]));
+    hear(&mut client, "250 ok\r\n");
+    hear(&mut client, "550 5.1.1 no\r\n");
+    assert_eq!(finished(&mut client), outcome(&["550 5.1.1 no"], false));
+}
+
+#[test]
+fn it_is_known_whose_words_an_outcome_is_in() {
+    let ours = |client: &mut Connection| match client.poll() {
+        Some(ClientEvent::Finished(finished)) => finished.recipients[0].ours,
+        other => panic!("{other:?}"),
+    };
+    for (said, is_ours) in [
+        ("250 ok\r\n550 no\r\n503 no\r\n", false),
+        ("421 bye\r\n", false),
+        ("250 ok\r\n354 what?\r\n", true),
+        ("199 x\r\n", true),
+    ] {
+        let mut client = ready("PIPELINING");
+        start(&mut client, &envelope(&["a@b"]));
+        hear(&mut client, said);
+        assert_eq!(ours(&mut client), is_ours, "{said}");
+    }
+    let mut client = ready("");
+    start(&mut client, &Envelope { utf8: true, ..envelope(&["a@b"]) });
+    assert!(ours(&mut client));
+    let mut client = Connection::new();
+    hear(&mut client, "220 mx\r\n");
+    hear(&mut client, "250-mx\r\n250 SIZE 6\r\n");
+    client.poll();
+    start(&mut client, &envelope(&["a@b"]));
+    assert!(ours(&mut client));
 }
 
 #[test]
@@ -297,10 +361,8 @@ fn a_message_over_the_server_s_limit_is_not_offered() {
     client.poll();
     client.output().clear();
     assert_eq!(start(&mut client, &envelope(&["a@b"])), "");
-    assert_eq!(
-        finished(&mut client),
-        outcome(&["552 5.3.4 message size 7 exceeds size limit 6 of server mx.org"], true)
-    );
+    let text = "552 5.3.4 message size 7 exceeds size limit 6 of server mx[192.0.2.1]:25";
+    assert_eq!(finished(&mut client), outcome(&[text], true));
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn play_client(pieces: &[&[u8]]) -> (Vec<ClientEvent>, Vec<u8>) {
         envid: None,
         recipients: ["a@b", "c@d", "e@f"].map(recipient).to_vec(),
     };
-    let mut client = Client::new("me");
+    let mut client = Client::new("me", "mx");
     let mut events = Vec::new();
     let mut output = Vec::new();
     for piece in pieces {

@@ -80,7 +80,7 @@ fn say(server: &mut Server, bytes: &[u8]) {
 
 /// The same on the way out: the host's client says it to a server whose replies are written down.
 fn smtp_client(count: usize) {
-    let mut client = Client::new("client.test");
+    let mut client = Client::new("client.test", "server.test");
     hear(&mut client, b"220 mx.test ESMTP\r\n");
     hear(&mut client, b"250-mx.test\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250 8BITMIME\r\n");
     let envelope = Envelope {

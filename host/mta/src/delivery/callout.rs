@@ -4,7 +4,7 @@
 //! everyone or doesn't like the sender says nothing about the address.
 
 use facteur_policy::{SmtpRoute, Verified};
-use facteur_smtp::{Address, Envelope, EnvelopeRecipient};
+use facteur_smtp::{Address, Answer, Envelope, EnvelopeRecipient};
 
 use super::Settings;
 use super::connection::{Connection, Unreachable};
@@ -60,13 +60,16 @@ pub async fn callout(
         let peer = connection.peer().to_owned();
         connection.leave();
         match said {
-            Ok(reply) if reply.is_positive() => return Verified::Deliverable,
-            Ok(mut reply) if reply.is_permanent() => {
+            Answer { reply, .. } if reply.is_positive() => return Verified::Deliverable,
+            Answer { reply, ours: true } if reply.is_permanent() => {
+                return Verified::Undeliverable(reply);
+            }
+            Answer { mut reply, ours: false } if reply.is_permanent() => {
                 reply.text = format!("host {peer} said: {}", reply.text);
                 return Verified::Undeliverable(reply);
             }
-            Ok(reply) => why = format!("host {peer} said: {reply}"),
-            Err(reply) => why = reply.text,
+            Answer { reply, ours: true } => why = reply.text,
+            Answer { reply, ours: false } => why = format!("host {peer} said: {reply}"),
         }
     }
     Verified::Unknown(why)

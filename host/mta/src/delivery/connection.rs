@@ -13,7 +13,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use facteur_smtp::{Capabilities, Client, ClientEvent, Enhanced, Envelope, Finished, Reply, Stage};
+use facteur_smtp::{
+    Answer, Capabilities, Client, ClientEvent, Enhanced, Envelope, Finished, Reply, Stage,
+};
 use facteur_spool::Body;
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
@@ -44,8 +46,6 @@ pub struct Connection {
     deadline: Instant,
     /// An event that was seen while content was written.
     seen: Option<ClientEvent>,
-    /// What the machine was told when the connection was lost.
-    loss: Option<Reply>,
     opened: Instant,
     messages: u32,
 }
@@ -58,14 +58,11 @@ pub struct Unreachable(pub Reply);
 #[derive(Debug)]
 pub struct Sent {
     /// One for each recipient.
-    pub replies: Vec<Reply>,
+    pub answers: Vec<Answer>,
     /// Whether the connection can carry another message.
     pub reusable: bool,
-    /// What was awaited when it ended; of interest if it isn't reusable.
-    pub stage: Stage,
-    /// This reply is not the server's but ours, about the loss of the connection or about the
-    /// content.
-    pub loss: Option<Reply>,
+    /// What was awaited when the connection ended before the message did.
+    pub lost: Option<Stage>,
     /// The content couldn't be read: no other server helps.
     pub unreadable: bool,
 }
@@ -95,7 +92,7 @@ impl Connection {
     ) -> Result<Self, Unreachable> {
         let mut connection = Self {
             stream,
-            client: Client::new(hello),
+            client: Client::new(hello, &peer),
             peer,
             timeouts: timeouts.clone(),
             capabilities: Capabilities::default(),
@@ -104,7 +101,6 @@ impl Connection {
             progress: (Stage::Closed, 0),
             deadline: Instant::now(),
             seen: None,
-            loss: None,
             opened: Instant::now(),
             messages: 0,
         };
@@ -113,7 +109,7 @@ impl Connection {
                 connection.capabilities = capabilities;
                 Ok(connection)
             }
-            ClientEvent::Refused(reply) if connection.loss.is_none() => {
+            ClientEvent::Refused(Answer { reply, ours: false }) => {
                 // As Postfix's smtp_skip_5xx_greeting: a server that talks to nobody says nothing
                 // about the recipients.
                 let said = reply
@@ -123,7 +119,8 @@ impl Connection {
                     format!("host {} refused to talk to me: {}", connection.peer, bounded(reply));
                 Err(Unreachable(Reply::new(450, &said, text)))
             }
-            _ => Err(Unreachable(connection.loss.unwrap_or_else(no_outcome))),
+            ClientEvent::Refused(Answer { reply, ours: true }) => Err(Unreachable(bounded(reply))),
+            _ => Err(Unreachable(no_outcome().reply)),
         }
     }
 
@@ -159,11 +156,8 @@ impl Connection {
                     if let Err(error) = self.content(header, body).await {
                         tracing::error!(%error, "the content of a queued message can't be read");
                         unreadable = true;
-                        self.fail(Reply::new(
-                            451,
-                            "4.3.0",
-                            "the message can't be read from the queue now",
-                        ));
+                        let text = "the message can't be read from the queue now";
+                        self.client.fail(&Reply::new(451, "4.3.0", text));
                     }
                 }
                 ClientEvent::Finished(finished) => break finished,
@@ -176,28 +170,26 @@ impl Connection {
                 }
             }
         };
-        Sent {
-            replies: finished.recipients.into_iter().map(bounded).collect(),
-            reusable: finished.reusable,
-            stage: self.progress.0,
-            loss: self.loss.clone(),
-            unreadable,
-        }
+        let lost = (self.client.stage() == Stage::Closed).then_some(self.progress.0);
+        let answers = finished
+            .recipients
+            .into_iter()
+            .map(|answer| Answer { reply: bounded(answer.reply), ..answer });
+        Sent { answers: answers.collect(), reusable: finished.reusable, lost, unreadable }
     }
 
-    /// Asks whether the server takes the one recipient of the envelope, and sends nothing. The
-    /// error is ours: the connection was lost.
-    pub async fn verify(&mut self, envelope: &Envelope) -> Result<Reply, Reply> {
+    /// Asks whether the server takes the one recipient of the envelope, and sends nothing.
+    pub async fn verify(&mut self, envelope: &Envelope) -> Answer {
         self.messages += 1;
         self.client.verify(envelope);
-        let reply = match self.event().await {
+        let answer = match self.event().await {
             ClientEvent::Finished(finished) => {
                 finished.recipients.into_iter().next().unwrap_or_else(no_outcome)
             }
             // None of these comes after `verify`.
             _ => no_outcome(),
         };
-        if self.loss.is_some() { Err(reply) } else { Ok(bounded(reply)) }
+        Answer { reply: bounded(answer.reply), ..answer }
     }
 
     /// Says goodbye, and waits for the answer as long as it may take.
@@ -267,12 +259,7 @@ impl Connection {
             Ok(Err(_)) => format!("lost connection with {} while {}", self.peer, progress.0),
             Err(_) => format!("conversation with {} timed out while {}", self.peer, progress.0),
         };
-        self.fail(Reply::new(450, "4.4.2", what));
-    }
-
-    fn fail(&mut self, reply: Reply) {
-        self.client.fail(&reply);
-        self.loss = Some(reply);
+        self.client.fail(&Reply::new(450, "4.4.2", what));
     }
 
     fn limit(&self, stage: Stage) -> Duration {
@@ -343,8 +330,8 @@ pub fn reason(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-fn no_outcome() -> Reply {
-    Reply::new(451, "4.3.0", "the server gave no outcome")
+fn no_outcome() -> Answer {
+    Answer { reply: Reply::new(451, "4.3.0", "the server gave no outcome"), ours: true }
 }
 
 /// Octets of a server's words that are kept; the longest honest ones are a few lines.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use facteur_policy::SmtpRoute;
-use facteur_smtp::{Envelope, EnvelopeRecipient, Reply, Stage};
+use facteur_smtp::{Answer, Envelope, EnvelopeRecipient, Reply, Stage};
 use facteur_spool::Recipient;
 
 use super::connection::{Connection, Sent, Unreachable};
@@ -103,11 +103,11 @@ impl Smtp {
             };
             reached = true;
             sessions += 1;
-            let in_doubt = !talk.sent.reusable && talk.sent.stage == Stage::EndOfData;
+            let in_doubt = talk.sent.lost == Some(Stage::EndOfData);
             let ends = in_doubt || talk.sent.unreadable;
             let mut later = Vec::new();
-            for (index, reply) in open.into_iter().zip(talk.sent.replies) {
-                let remote = (talk.sent.loss.as_ref() != Some(&reply)).then(|| talk.peer.clone());
+            for (index, Answer { reply, ours }) in open.into_iter().zip(talk.sent.answers) {
+                let remote = (!ours).then(|| talk.peer.clone());
                 if !reply.is_positive() && !reply.is_permanent() && !ends {
                     later.push(index);
                 }
@@ -137,8 +137,8 @@ impl Smtp {
             let talk = self.send(settings, key, connection, attempt, envelope).await;
             // A server may end an idle connection at any moment. It took nothing if it didn't even
             // answer MAIL.
-            let was_dead = !talk.sent.reusable
-                && matches!(talk.sent.stage, Stage::Ready | Stage::Reset | Stage::Mail);
+            let was_dead =
+                matches!(talk.sent.lost, Some(Stage::Ready | Stage::Reset | Stage::Mail));
             if !was_dead {
                 return Ok(talk);
             }
@@ -167,6 +167,8 @@ impl Smtp {
         let duty = if connection.capabilities().dsn { Duty::HandedOn } else { Duty::Relayed };
         if sent.reusable {
             self.pool.give(key, connection, settings.smtp.idle_connection);
+        } else if sent.lost.is_none() {
+            connection.leave();
         }
         Talk { sent, peer, duty }
     }

@@ -128,7 +128,7 @@ async fn so_does_one_that_does_not_talk_or_says_later() {
         script(&[&[]]),
         script(&[&HELLO, &mail_later, &BYE]),
         script(&[&HELLO, &[Hear("MAIL"), Say("421 4.3.2 closing")]]),
-        script(&[&[Say("hello?"), Gone]]),
+        script(&[&[Say("hello?")]]),
     ] {
         let (first, second, route) = pair(vec![first], vec![script(&[&HELLO, &TAKE])]).await;
         let deliverer = deliverer(two(), |_| ());
@@ -235,6 +235,45 @@ async fn connections_are_used_again() {
     for _ in 0..3 {
         assert_delivered(only(&send_one(&deliverer, &route).await));
     }
+    deliverer.close().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn after_an_odd_reply_a_connection_is_not_used_again() {
+    let odd = [&TAKE[..7], &[Say("250-taken\r\n251 as 42")], &BYE[..]].concat();
+    let scripts = vec![script(&[&HELLO, &odd]), script(&[&HELLO, &TAKE])];
+    let server = Server::start("127.0.0.1:0", scripts).await;
+    let deliverer = deliverer(Told::default(), |_| ());
+    let route = to("[127.0.0.1]", server.address.port());
+    for _ in 0..2 {
+        assert_delivered(only(&send_one(&deliverer, &route).await));
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_written_oddly_is_final() {
+    for said in ["550-5.7.1 no\r\n554 5.7.1 never", "554-5.7.1 no\r\nas we say\r\n554 5.7.1 bye"] {
+        let odd = [&TAKE[..7], &[Say(said)], &BYE[..]].concat();
+        let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &odd])]).await;
+        let route = to("[127.0.0.1]", server.address.port());
+        let attempted = send_one(&deliverer(Told::default(), |_| ()), &route).await;
+        let Outcome::Failed { reply, .. } = only(&attempted) else { panic!("{attempted:?}") };
+        assert_eq!(reply.code, 554, "{reply}");
+        server.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_ours_names_no_server() {
+    let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &BYE])]).await;
+    let deliverer = deliverer(Told::default(), |_| ());
+    let route = to("[127.0.0.1]", server.address.port());
+    let letter = Message { utf8: true, ..letter() };
+    let attempted = send(&deliverer, &route, &letter, &[recipient("a@there.example")]).await;
+    let Outcome::Failed { reply, remote: None } = only(&attempted) else { panic!("{attempted:?}") };
+    assert!(reply.text.starts_with("SMTPUTF8 is required, but was not offered by host 127.0.0.1["));
     deliverer.close().await;
     server.end().await;
 }

@@ -25,7 +25,7 @@ fn play(bytes: &[u8], piece: usize) -> (Vec<ClientEvent>, Vec<u8>) {
         envid: Some("id".into()),
         recipients: RECIPIENTS.map(recipient).to_vec(),
     };
-    let mut client = Client::new("me");
+    let mut client = Client::new("me", "mx");
     let mut messages = 0;
     let mut events = Vec::new();
     let mut output = Vec::new();
