@@ -39,7 +39,7 @@ pub struct NewMessage {
     pub body: NewBody,
     /// Who handed it in.
     pub client: Client,
-    /// SMTPUTF8 was asked for.
+    /// The headers need SMTPUTF8. What an address needs is seen in the address.
     pub utf8: bool,
     /// BODY=8BITMIME was declared.
     pub eight_bit: bool,
@@ -167,7 +167,7 @@ pub struct Message {
     pub body: Body,
     /// Who handed it in.
     pub client: Client,
-    /// SMTPUTF8 was asked for.
+    /// The headers need SMTPUTF8. What an address needs is seen in the address.
     pub utf8: bool,
     /// BODY=8BITMIME was declared.
     pub eight_bit: bool,

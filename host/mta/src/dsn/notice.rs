@@ -102,7 +102,8 @@ pub struct Notice<'a> {
     pub returned: Returned,
 }
 
-/// A notice, made: a message from the null sender, CRLF lines.
+/// A notice, made: a message from the null sender, CRLF lines. It needs SMTPUTF8 only where nobody
+/// without could be told: for the address that it goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Headers and body with the empty line between.
@@ -137,7 +138,10 @@ impl Notice<'_> {
             (title, kind.to_owned(), &**original),
         ];
         let boundary = self.boundary(&parts.each_ref().map(|(_, _, content)| *content));
-        let to = address(self.to, utf8);
+        // Its own headers are all that a server without SMTPUTF8 can't take: what isn't ASCII in the
+        // parts is content.
+        let needs_smtputf8 = self.to.needs_smtputf8();
+        let to = address(self.to, needs_smtputf8);
         let eight_bit = !to.is_ascii() || parts.iter().any(|(_, _, content)| !content.is_ascii());
 
         let mut content = BytesMut::from(self.header(&to, &boundary, eight_bit).as_bytes());
@@ -153,10 +157,10 @@ impl Notice<'_> {
             content.extend_from_slice(b"\r\n");
         }
         content.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-        Written { content: content.freeze(), utf8, eight_bit }
+        Written { content: content.freeze(), utf8: needs_smtputf8, eight_bit }
     }
 
-    /// Whether something in it has no ASCII form (RFC 6533).
+    /// Whether something in its parts has no ASCII form (RFC 6533).
     fn is_international(&self) -> bool {
         let recipient = |recipient: &Recipient| {
             recipient.address.needs_smtputf8()
@@ -350,8 +354,21 @@ fn plain(text: &str, utf8: bool) -> String {
     text.chars().map(printable).collect()
 }
 
+/// A field, folded at its own blanks: unfolded it is what it was (RFC 5322 section 2.2.3).
 fn field(status: &mut String, name: &str, value: &str, utf8: bool) {
-    wrap(status, "    ", &format!("{name}: {}", plain(value, utf8)));
+    wrap(status, " ", &format!("{name}: {}", plain(value, utf8)));
+}
+
+/// A text parted at single blanks. Several in a row may belong to a quoted local part, and stay.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.trim_matches(' ');
+    let is_gap = move |&at: &usize| !text[..at].ends_with(' ') && !text[at + 1..].starts_with(' ');
+    let gaps = text.match_indices(' ').map(|(at, _)| at).filter(is_gap);
+    gaps.chain(std::iter::once(text.len())).scan(0, |start, end| {
+        let word = &text[*start..end];
+        *start = end + 1;
+        Some(word)
+    })
 }
 
 /// Appends a text in lines; all but the first are indented. Words are kept whole where a line may
@@ -359,7 +376,7 @@ fn field(status: &mut String, name: &str, value: &str, utf8: bool) {
 fn wrap(output: &mut String, indent: &str, text: &str) {
     const LONGEST: usize = 900;
     let mut column = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    for word in words(text) {
         if column > 0 && column + 1 + word.len() > LINE {
             output.push_str("\r\n");
             output.push_str(indent);
@@ -374,7 +391,8 @@ fn wrap(output: &mut String, indent: &str, text: &str) {
             output.push_str(piece);
             output.push_str("\r\n");
             output.push_str(indent);
-            (rest, column) = (after, indent.len());
+            // A line of blanks alone would end the block of fields for some readers.
+            (rest, column) = (after.trim_start_matches(' '), indent.len());
         }
         output.push_str(rest);
         column += rest.len();

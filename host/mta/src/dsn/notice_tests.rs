@@ -187,14 +187,53 @@ fn international_addresses_make_an_international_notice() {
     assert!(plain.contains("To: <s@xn--mnchen-3ya.example>"));
     assert!(plain.contains("Final-Recipient: rfc822; a@xn--mnchen-3ya.example\r\n"));
 
+    // Another's address is content: only the notice's own headers need SMTPUTF8.
     let to = recipient("é@münchen.example");
     let report = Report { recipient: &to, ..report };
+    let written = write(&letter, &[report], returned.clone());
+    assert!(!written.utf8 && written.eight_bit);
+    let plain = text(&written);
+    assert!(plain.split_once("\r\n\r\n").unwrap().0.is_ascii(), "{plain}");
+    assert!(plain.contains("Content-Type: message/global-delivery-status\r\n"));
+    assert!(plain.contains("Final-Recipient: utf-8; é@münchen.example\r\n"));
+
+    let letter = Message { utf8: true, ..message("é@münchen.example", "") };
     let written = write(&letter, &[report], returned);
     assert!(written.utf8 && written.eight_bit);
     let text = text(&written);
+    assert!(text.contains("To: <é@münchen.example>\r\n"));
     assert!(text.contains("Content-Type: message/global-delivery-status\r\n"));
     assert!(text.contains("Content-Type: message/global\r\n"));
     assert!(text.contains("Final-Recipient: utf-8; é@münchen.example\r\n"));
+}
+
+#[test]
+fn a_quoted_local_part_keeps_its_blanks() {
+    let letter = message("s@there.example", "");
+    let quoted = format!("\"bad  two{}\"@there.example", "   three".repeat(5));
+    let to = recipient(&quoted);
+    let said = format!("<{quoted}>: {}", "no such user ".repeat(10));
+    let reply = Reply::new(550, "5.1.1", said.trim_end());
+    let report = Report { recipient: &to, action: Action::Failed, reply: &reply, remote: None };
+    let headers = Returned::Headers(Bytes::from_static(b"Subject: x\r\n"));
+    let parts = parts(&text(&write(&letter, &[report], headers)));
+    assert!(parts[0].1.contains(&format!("<{quoted}>")), "{}", parts[0].1);
+    // Unfolded, fields are what was said, to the blank.
+    let status = parts[1].1.replace("\r\n ", " ");
+    assert!(status.contains(&format!("\r\nFinal-Recipient: rfc822; {quoted}\r\n")), "{status}");
+    assert!(status.contains(&format!("\r\nDiagnostic-Code: x-facteur; {reply}\r\n")), "{status}");
+}
+
+#[test]
+fn blanks_alone_are_no_line() {
+    let letter = message("s@there.example", "");
+    let to = recipient("a@there.example");
+    let reply = Reply::new(550, "5.1.1", format!("x{}y", " ".repeat(3000)));
+    let remote = Some("mx[192.0.2.1]:25");
+    let report = Report { recipient: &to, action: Action::Failed, reply: &reply, remote };
+    let headers = Returned::Headers(Bytes::from_static(b"Subject: x\r\n"));
+    let parts = parts(&text(&write(&letter, &[report], headers)));
+    assert!(parts[1].1.lines().all(|line| line.is_empty() || !line.trim().is_empty()));
 }
 
 #[test]

@@ -64,7 +64,9 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         header.put_slice(&header_line(name, value));
     }
     let queue_id = mta.spool.queue_id();
+    let own = header.len();
     received(&mut header, &client, &live.config.hostname, queue_id, sole);
+    let trace = own..header.len();
     let body = match &outgoing.edited {
         None => body,
         Some(edited) => {
@@ -73,6 +75,11 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
             body
         }
     };
+    let utf8 = parameters.smtputf8
+        && (!header[..trace.start].is_ascii()
+            || !header[trace.end..].is_ascii()
+            || are_international(&*bodies::content(body.body()))
+                .map_err(|error| bodies::unreadable(&error))?);
     let new = NewMessage {
         id: MessageId::random().map_err(|error| error.reply())?,
         queue_id,
@@ -81,7 +88,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         header: header.freeze(),
         body,
         client,
-        utf8: parameters.smtputf8,
+        utf8,
         eight_bit: parameters.body == BodyType::EightBitMime,
         ret: parameters.ret,
         envid: parameters.envid.clone(),
@@ -234,6 +241,8 @@ fn received(
     let date = now.strftime("%a, %d %b %Y %H:%M:%S %z (%Z)");
     let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
     let address = bracketed(&client.address);
+    // An alias may lead from a local part that isn't ASCII to a server that can't take one.
+    let sole = sole.filter(|to| !to.needs_smtputf8());
     let recipient = sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{to}>; "));
     let line = format!(
         "Received: from {helo} ({} {address})\r\n\tby {hostname} (facteur) with {} id \
@@ -260,16 +269,23 @@ pub fn too_many_hops() -> Reply {
 pub fn hops(content: &dyn Content) -> Result<usize, Unavailable> {
     const NAME: &[u8] = b"received:";
     let bytes = content.read(0, HEADERS_LOOKED_AT)?;
-    let mut count = 0;
-    for line in bytes.split(|&byte| byte == b'\n') {
-        if line.is_empty() || line == b"\r" {
-            break;
-        }
-        count += usize::from(
-            line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME)),
-        );
-    }
-    Ok(count)
+    let is_trace =
+        |line: &&[u8]| line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME));
+    Ok(header_lines(&bytes).filter(is_trace).count())
+}
+
+/// Whether the headers hold what only SMTPUTF8 allows there (RFC 6531 section 3.4).
+///
+/// # Errors
+/// The body can't be read back.
+fn are_international(content: &dyn Content) -> Result<bool, Unavailable> {
+    let bytes = content.read(0, HEADERS_LOOKED_AT)?;
+    Ok(header_lines(&bytes).any(|line| !line.is_ascii()))
+}
+
+fn header_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = bytes.split(|&byte| byte == b'\n');
+    lines.take_while(|line| !line.is_empty() && *line != b"\r")
 }
 
 #[cfg(test)]
@@ -281,5 +297,12 @@ mod tests {
         let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n"
             .to_vec();
         assert_eq!(hops(&text).unwrap(), 2);
+    }
+
+    #[test]
+    fn only_headers_make_a_message_international() {
+        let text = |text: &str| are_international(&text.as_bytes().to_vec()).unwrap();
+        assert!(text("From: a\r\nSubject: é\r\n\r\nx\r\n"));
+        assert!(!text("From: a\r\nSubject: e\r\n\r\né\r\n"));
     }
 }
