@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use facteur_smtp::Reply;
 
-use crate::QueueId;
+use crate::id::{NoRandomNumbers, QueueId};
 
 /// Why the spool did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -82,6 +82,13 @@ pub enum SpoolError {
         /// What the system says.
         error: Arc<std::io::Error>,
     },
+}
+
+impl From<NoRandomNumbers> for SpoolError {
+    /// Nothing can be named any more, so that nothing can be stored.
+    fn from(error: NoRandomNumbers) -> Self {
+        Self::fatal(error.to_string())
+    }
 }
 
 impl SpoolError {

@@ -8,8 +8,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::SpoolError;
-
 /// Bits of a queue id: ten hexadecimal digits, as long as Postfix's short ones.
 const QUEUE_ID_BITS: u32 = 40;
 /// Bits of a recipient's number within its message.
@@ -123,14 +121,20 @@ impl FromStr for QueueId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId([u8; 16]);
 
+/// The system gives no random numbers.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the system gives no random numbers: {0}")]
+pub struct NoRandomNumbers(getrandom::Error);
+
 impl MessageId {
-    /// A new one. Fails only where the system has no random numbers to give.
-    pub fn random() -> Result<Self, SpoolError> {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The system has no random numbers to give.
+    pub fn random() -> Result<Self, NoRandomNumbers> {
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&Timestamp::now().0.to_be_bytes()[2..]);
-        getrandom::fill(&mut bytes[6..]).map_err(|error| {
-            SpoolError::fatal(format!("the system gives no random numbers: {error}"))
-        })?;
+        getrandom::fill(&mut bytes[6..]).map_err(NoRandomNumbers)?;
         Ok(Self(bytes))
     }
 

@@ -38,6 +38,7 @@ mod room;
 mod spool;
 mod sqlite;
 mod store;
+mod sweep;
 mod territory;
 
 #[cfg(test)]
@@ -45,7 +46,9 @@ mod tests;
 
 pub use body::{Body, BodyReader, BodyWriter, NewBody, SMALL_BODY};
 pub use error::SpoolError;
-pub use id::{MAX_RECIPIENTS, MessageId, ParseIdError, QueueId, RecipientId, Timestamp};
+pub use id::{
+    MAX_RECIPIENTS, MessageId, NoRandomNumbers, ParseIdError, QueueId, RecipientId, Timestamp,
+};
 pub use message::{
     Client, Destination, Due, DueRecipient, Hold, Message, NewMessage, NewRecipient, Outcome,
     Queued, Recipient, Selection, State, Summary, SummaryRecipient, Target, What,

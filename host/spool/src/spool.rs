@@ -16,6 +16,7 @@ use crate::inbox::Inbox;
 use crate::room::Room;
 use crate::sqlite::Sqlite;
 use crate::store::{Change, Pick, Store, Write, Written};
+use crate::sweep::sweep;
 use crate::territory::Territory;
 use crate::{
     BodyWriter, Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued,
@@ -118,7 +119,7 @@ impl Spool {
         territory: Territory,
         store: Arc<dyn Store>,
     ) -> Result<Self, SpoolError> {
-        let swept = territory.sweep(&*store)?;
+        let swept = sweep(territory.bodies(), &*store)?;
         if swept > 0 {
             tracing::info!(files = swept, "body files that nothing named were removed");
         }

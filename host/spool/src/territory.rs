@@ -1,7 +1,5 @@
-//! The spool's directory: made private, locked for one process, marked clean or not, its orphans
-//! swept.
+//! The spool's directory: made private, locked for one process, marked clean or not.
 
-use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,10 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::SpoolError;
-use crate::store::Store;
-
-/// Body files whose names are read from the store at once while sweeping.
-const SWEEP_PAGE: usize = 10_000;
 
 /// The directory, ours while this lives.
 #[derive(Debug)]
@@ -95,32 +89,6 @@ impl Territory {
             .and_then(|file| file.sync_all())
             .and_then(|()| sync_directory(&self.path))
             .map_err(|error| SpoolError::sync(&path, &error))
-    }
-
-    /// Removes body files that no row names: a crash came between their sync and the commit, or
-    /// between a commit and the unlink. Only while nobody writes.
-    pub(crate) fn sweep(&self, store: &dyn Store) -> Result<usize, SpoolError> {
-        let failed = |error| SpoolError::io(&self.bodies, error);
-        let mut orphans = HashSet::new();
-        for entry in std::fs::read_dir(&self.bodies).map_err(failed)? {
-            orphans.insert(entry.map_err(failed)?.file_name());
-        }
-        let mut after = String::new();
-        while !orphans.is_empty() {
-            let named = store.files(&after, SWEEP_PAGE)?;
-            for name in &named {
-                orphans.remove(std::ffi::OsStr::new(name));
-            }
-            match named.last() {
-                Some(last) if named.len() == SWEEP_PAGE => after.clone_from(last),
-                _ => break,
-            }
-        }
-        for name in &orphans {
-            let path = self.bodies.join(name);
-            std::fs::remove_file(&path).map_err(|error| SpoolError::io(&path, error))?;
-        }
-        Ok(orphans.len())
     }
 }
 

@@ -74,7 +74,7 @@ pub async fn notice(
         return Ok(None);
     };
     let now = Timestamp::now();
-    let id = MessageId::random()?;
+    let id = MessageId::random().map_err(SpoolError::from)?;
     let failed = reports.iter().any(|report| report.action == Action::Failed);
     let written = Notice {
         hostname: &live.config.hostname,

@@ -39,7 +39,7 @@ pub async fn message(
         body.write(chunk).await?;
     }
     Ok(Some(NewMessage {
-        id: MessageId::random()?,
+        id: MessageId::random().map_err(SpoolError::from)?,
         queue_id: spool.queue_id(),
         sender: of.sender.clone(),
         received_at: of.received_at,

@@ -11,7 +11,7 @@ use facteur_policy::{
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
 use facteur_spool::{
     Client, Hold, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued,
-    Recipient, State, Target, Timestamp,
+    Recipient, SpoolError, State, Target, Timestamp,
 };
 
 use crate::mta::Mta;
@@ -81,7 +81,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
             || are_international(&*bodies::content(body.body()))
                 .map_err(|error| bodies::unreadable(&error))?);
     let new = NewMessage {
-        id: MessageId::random().map_err(|error| error.reply())?,
+        id: MessageId::random().map_err(|error| SpoolError::from(error).reply())?,
         queue_id,
         sender,
         received_at: Timestamp::now(),
@@ -116,11 +116,7 @@ fn hold(actions: Actions) -> Option<Hold> {
 ///
 /// # Errors
 /// The store's.
-async fn store(
-    mta: &Mta,
-    new: NewMessage,
-    session: &str,
-) -> Result<Queued, facteur_spool::SpoolError> {
+async fn store(mta: &Mta, new: NewMessage, session: &str) -> Result<Queued, SpoolError> {
     let held = new.hold.is_some();
     let message = as_stored(&new);
     let queued = mta.spool.insert(new).await?;

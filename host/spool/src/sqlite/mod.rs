@@ -4,6 +4,7 @@
 //! process: what would block the writer (the end of a checkpoint) takes the writer's mutex instead.
 
 mod codec;
+mod failure;
 mod read;
 mod schema;
 mod write;
@@ -11,8 +12,9 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::Connection;
 
+use self::failure::write_failed;
 use crate::store::{Applied, Store, Write};
 use crate::{
     Destination, Due, Message, MessageId, QueueId, RecipientId, SpoolError, Summary, Timestamp,
@@ -174,39 +176,4 @@ impl Store for Sqlite {
     fn files(&self, after: &str, limit: usize) -> Result<Vec<String>, SpoolError> {
         self.read(|connection| read::files(connection, after, limit))
     }
-}
-
-/// What an error of a writing statement means for the spool.
-#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it")]
-fn write_failed(error: rusqlite::Error) -> SpoolError {
-    let rusqlite::Error::SqliteFailure(ffi::Error { code, extended_code }, _) = &error else {
-        return SpoolError::Refused(error.to_string().into());
-    };
-    match code {
-        // The log's index, a memory-mapped file, could not be made longer: only a full disk does
-        // that.
-        _ if *extended_code == ffi::SQLITE_IOERR_SHMSIZE => SpoolError::Full,
-        ErrorCode::DiskFull => SpoolError::Full,
-        ErrorCode::ConstraintViolation
-        | ErrorCode::TooBig
-        | ErrorCode::TypeMismatch
-        | ErrorCode::ParameterOutOfRange => SpoolError::Refused(error.to_string().into()),
-        _ => SpoolError::fatal(format!("the database: {error}")),
-    }
-}
-
-/// What an error of a reading statement means: damage is the end, anything else passes.
-#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it")]
-fn read_failed(error: rusqlite::Error) -> SpoolError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure) => {
-            SpoolError::fatal(format!("the database: {error}"))
-        }
-        _ => SpoolError::Unavailable(error.to_string().into()),
-    }
-}
-
-/// Whether another process (an operator's sqlite3) holds the database.
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

@@ -7,7 +7,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::{self, Unreadable};
-use super::read_failed;
+use super::failure::read_failed;
 use crate::{
     Body, Client, Destination, Due, DueRecipient, Message, MessageId, QueueId, Recipient,
     RecipientId, SpoolError, Summary, SummaryRecipient, Timestamp,

@@ -114,7 +114,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
 /// Opens a connection for checkpoints.
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, SpoolError> {
     let connection = open(path, READER_CACHE)?;
-    connection.busy_timeout(CHECKPOINT_PATIENCE).map_err(super::read_failed)?;
+    connection.busy_timeout(CHECKPOINT_PATIENCE).map_err(super::failure::read_failed)?;
     Ok(connection)
 }
 
@@ -122,18 +122,19 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, SpoolError> {
 pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
     let connection = open(path, READER_CACHE)?;
     execute(&connection, "PRAGMA query_only = ON")?;
-    connection.busy_timeout(READER_PATIENCE).map_err(super::read_failed)?;
+    connection.busy_timeout(READER_PATIENCE).map_err(super::failure::read_failed)?;
     Ok(connection)
 }
 
 fn open(path: &Path, cache: i64) -> Result<Connection, SpoolError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(super::read_failed)?;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(super::failure::read_failed)?;
     // A process that ends after an error must not touch the database; one that ends well has
     // checkpointed before.
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map_err(super::read_failed)?;
+        .map_err(super::failure::read_failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     execute(&connection, "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")?;
     set(&connection, "PRAGMA cache_size", cache)?;
@@ -148,7 +149,7 @@ pub(super) fn check(connection: &Connection) -> Result<Option<String>, SpoolErro
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), SpoolError> {
-    connection.execute_batch(sql).map_err(super::write_failed)
+    connection.execute_batch(sql).map_err(super::failure::write_failed)
 }
 
 fn set(connection: &Connection, pragma: &str, value: i64) -> Result<(), SpoolError> {
@@ -156,5 +157,5 @@ fn set(connection: &Connection, pragma: &str, value: i64) -> Result<(), SpoolErr
 }
 
 fn query<T: rusqlite::types::FromSql>(connection: &Connection, sql: &str) -> Result<T, SpoolError> {
-    connection.query_row(sql, [], |row| row.get(0)).map_err(super::read_failed)
+    connection.query_row(sql, [], |row| row.get(0)).map_err(super::failure::read_failed)
 }

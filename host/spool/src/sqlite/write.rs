@@ -5,7 +5,8 @@ use std::time::Duration;
 use facteur_smtp::Ret;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-use super::{codec, is_busy, write_failed};
+use super::codec;
+use super::failure::{is_busy, write_failed};
 use crate::id::MAX_RECIPIENTS;
 use crate::store::{Applied, CHANGE_PAGE, Change, Pick, Write, Written};
 use crate::{
