@@ -50,6 +50,19 @@ pub enum SpoolError {
         /// ` (process 1234)`, or nothing where it isn't known.
         holder: String,
     },
+    /// Others may write to the spool's directory, or to what is in it.
+    #[error(
+        "{path}: others may write to it (it belongs to the user {owner}, with the mode {mode:o}), \
+         and so to the mail in it; `chown` it to the user who runs facteur, and `chmod go-w` it"
+    )]
+    Open {
+        /// What they may write to.
+        path: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The spool was written by a newer facteur.
     #[error(
         "{path}: the schema has version {found}, this facteur knows up to {known}; run the newer \
@@ -130,6 +143,7 @@ impl SpoolError {
             Self::Refused(_) => "refused",
             Self::Unavailable(_) => "unavailable",
             Self::Locked { .. } => "locked",
+            Self::Open { .. } => "open",
             Self::Newer { .. } => "newer",
             Self::Damaged { .. } => "damaged",
             Self::Io { .. } => "io",

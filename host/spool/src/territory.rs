@@ -1,8 +1,9 @@
-//! The spool's directory: made private, locked for one process, marked clean or not.
+//! The spool's directory: made private, refused where others may write to it, locked for one
+//! process, marked clean or not.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ impl Territory {
                 .mode(0o700)
                 .create(directory)
                 .map_err(|error| SpoolError::io(directory, error))?;
+            must_be_ours(directory)?;
         }
         let lock = lock(path)?;
         let clean = path.join("clean");
@@ -41,7 +43,10 @@ impl Territory {
         let fresh =
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&database) {
                 Ok(_) => true,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    must_be_ours(&database)?;
+                    false
+                }
                 Err(error) => return Err(SpoolError::io(&database, error)),
             };
         sync_directory(path).map_err(|error| SpoolError::io(path, error))?;
@@ -90,6 +95,18 @@ impl Territory {
             .and_then(|()| sync_directory(&self.path))
             .map_err(|error| SpoolError::sync(&path, &error))
     }
+}
+
+/// Whoever may write to the spool may put mail into it, as anybody, and take what is there. Root may
+/// in any case.
+fn must_be_ours(path: &Path) -> Result<(), SpoolError> {
+    let about = std::fs::metadata(path).map_err(|error| SpoolError::io(path, error))?;
+    let others = about.mode() & 0o022 != 0;
+    let owner = about.uid();
+    if others || (owner != 0 && owner != rustix::process::geteuid().as_raw()) {
+        return Err(SpoolError::Open { path: path.to_owned(), owner, mode: about.mode() & 0o7777 });
+    }
+    Ok(())
 }
 
 fn lock(path: &Path) -> Result<File, SpoolError> {

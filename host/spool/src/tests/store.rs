@@ -1,5 +1,7 @@
 //! The spool's directory and the door, with the real store.
 
+use std::fs::Permissions;
+
 use super::*;
 
 #[tokio::test]
@@ -47,6 +49,34 @@ async fn one_process_only() {
     );
     drop(spool);
     Spool::open(&config).unwrap();
+}
+
+#[tokio::test]
+async fn a_spool_that_others_may_write_to_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path());
+    drop(Spool::open(&config).unwrap());
+    for (path, mode, good) in [
+        (config.path.clone(), 0o770, 0o755),
+        (config.path.join("bodies"), 0o702, 0o700),
+        (config.path.join("queue.db"), 0o620, 0o600),
+    ] {
+        let set = |mode| std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        set(mode);
+        let error = Spool::open(&config).unwrap_err();
+        assert!(matches!(error, SpoolError::Open { .. }), "{error}");
+        let told = error.to_string();
+        for wanted in [path.to_str().unwrap(), &format!("{mode:o}"), "chmod go-w"] {
+            assert!(told.contains(wanted), "{wanted} is not in {told}");
+        }
+        set(good);
+        drop(Spool::open(&config).unwrap());
+    }
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&config.path, Some(4711), None).unwrap();
+        let error = Spool::open(&config).unwrap_err();
+        assert!(matches!(error, SpoolError::Open { owner: 4711, .. }), "{error}");
+    }
 }
 
 #[tokio::test]
