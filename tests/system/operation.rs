@@ -1,7 +1,10 @@
 //! The operator's day: stopping, starting, the queue commands, `facteur check`.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use facteur_tests::{
-    Client, SITE, STRANGER, SULFURA, Sink, Site, crlf, letter, machine, run_facteur,
+    Client, SITE, STRANGER, SULFURA, Sink, Site, crlf, facteur_binary, letter, machine, run_facteur,
 };
 use rustix::process::Signal;
 
@@ -120,6 +123,44 @@ fn queue_commands_name_what_is_not_there() {
         facteur.wait_until_deferred(&id, 1);
         facteur.stop();
         assert_eq!(facteur.queued().iter().map(|entry| &entry.id).collect::<Vec<_>>(), [&id]);
+    });
+}
+
+/// `facteur queue list | head -1`.
+#[test]
+fn what_nobody_reads_ends_every_command_quietly() {
+    machine(|machine| {
+        let site = Site::new(machine);
+        let mut facteur = site.sulfura();
+        let id = site.stranger().deliver(SENDER, &["x@via.ecp.fr"], &letter("kept"));
+        facteur.wait_until_deferred(&id, 1);
+        let unread = |arguments: &[&str]| {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let mut command = Command::new(facteur_binary());
+            command.args(["--config", SITE]).args(arguments).stdout(writer);
+            let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let output = output.wait_with_output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!((output.status.code(), &*told), (Some(0), ""), "{arguments:?}");
+        };
+        let from_to = ["--from", SENDER, "--to", "x@via.ecp.fr"];
+        unread(&["queue", "list"]);
+        unread(&["queue", "list", "--json"]);
+        unread(&["queue", "show", &id]);
+        unread(&["queue", "hold", &id]);
+        unread(&["explain", &id]);
+        unread(&["explain", "--json", &id]);
+        unread(&["plugin", "list"]);
+        unread(&["plugin", "list", "--json"]);
+        unread(&[&["try", "--client", STRANGER], &from_to[..]].concat());
+        unread(&[&["try", "--json", "--client", STRANGER], &from_to[..]].concat());
+        unread(&["check"]);
+        unread(&["reload"]);
+        // Where no server runs, the queue is left as a clean stop leaves it.
+        facteur.stop();
+        unread(&["queue", "list"]);
+        assert!(Path::new("/var/spool/facteur/clean").exists());
     });
 }
 

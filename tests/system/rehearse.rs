@@ -1,6 +1,7 @@
 //! What was decided and why, and what would be: explain, try, shadow, record and replay, read as a
 //! person reads them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use facteur_tests::{Client, Facteur, Machine, Sink, letter, machine, probe_plugin, until};
@@ -413,8 +414,16 @@ fn what_was_recorded_is_played_again_to_other_plugins() {
             assert!(ended.err.contains("4 sessions"), "{}{}", ended.out, ended.err);
             path
         };
+        // Whatever stood there, and whoever could read it.
+        let mode = |path: &str| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        machine.write("/var/spool/sessions.jsonl", "of before");
         let plain = recording(&[], "sessions.jsonl");
         let redacted = recording(&["--redact", "--content", "whole"], "redacted.jsonl");
+        assert_eq!(
+            (mode(&plain), mode(&redacted)),
+            (0o600, 0o600),
+            "others may read what was sent"
+        );
         let text = std::fs::read_to_string(&redacted).unwrap();
         assert!(
             !text.contains("louen@") && !text.contains("sales@") && text.contains("@example.net"),

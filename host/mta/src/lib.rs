@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+// They panic where nobody reads: `cli::out` prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod builtin;
 pub mod cli;

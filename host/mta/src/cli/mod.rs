@@ -1,10 +1,11 @@
 //! The command line.
 
 pub mod demo;
+mod out;
 mod rehearse;
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -157,15 +158,23 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(text)) => {
-            eprintln!("{}", text.trim_end());
-            ExitCode::FAILURE
-        }
+        Err(_) if out::is_unread() => ExitCode::SUCCESS,
+        Err(failure) => failure.told(ExitCode::FAILURE),
     }
 }
 
 /// What the person at the terminal is told.
 struct Failure(String);
+
+impl Failure {
+    /// Says it, unless it is that nobody reads what is printed; ends with this code.
+    fn told(&self, code: ExitCode) -> ExitCode {
+        if !out::is_unread() {
+            out::note(self.0.trim_end());
+        }
+        code
+    }
+}
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
@@ -185,8 +194,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
 fn check(config: Config) -> Result<(), Failure> {
     log_to_stderr(&config, tracing::Level::WARN);
     runtime()?.block_on(serve::check(config))?;
-    println!("all is well");
-    Ok(())
+    Ok(out::line("all is well")?)
 }
 
 fn run(config: Config, file: Option<&Path>) -> Result<(), Failure> {
@@ -217,7 +225,8 @@ fn try_out(folder: &Path) -> Result<(), Failure> {
     log_to_stderr(&config, tracing::Level::INFO);
     let ready = |addresses: &[std::net::SocketAddr]| {
         if let Some(address) = addresses.first() {
-            println!("{}", demo::what_to_try(&folder, *address));
+            // The server runs on, whoever reads this.
+            let _ = out::line(demo::what_to_try(&folder, *address));
         }
     };
     Ok(runtime()?.block_on(serve::serve(config, None, ready))?)
@@ -229,8 +238,7 @@ fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {
         QueueCommand::List { json: false } => {
             let mut listing = Listing::default();
             ask(config, &Request::List, &mut listing)?;
-            listing.finish();
-            Ok(())
+            Ok(listing.finish()?)
         }
         QueueCommand::Show { id } => ask(config, &Request::Show { id }, &mut Plain),
         QueueCommand::Flush(which) => ask(config, &Request::Flush(which.into()), &mut Plain),
@@ -247,8 +255,7 @@ fn explain(config: &Config, id: String, json: bool) -> Result<(), Failure> {
     }
     let mut story = Story::default();
     ask(config, &request, &mut story)?;
-    print!("{}", decisions::tell(&story.0, time));
-    Ok(())
+    Ok(out::text(decisions::tell(&story.0, time))?)
 }
 
 /// What was decided, gathered to be told as a whole.
@@ -273,8 +280,7 @@ fn list_plugins(config: &Config, json: bool) -> Result<(), Failure> {
     }
     let mut all = Plugins::default();
     ask(config, &Request::Plugins, &mut all)?;
-    print!("{}", plugins::table(&all.0, time));
-    Ok(())
+    Ok(out::text(plugins::table(&all.0, time))?)
 }
 
 /// The plugins, gathered for one table.
@@ -307,9 +313,10 @@ fn ask(config: &Config, request: &Request, sink: &mut (impl Sink + Send)) -> Res
             )));
         }
         let spool = Spool::open(&serve::spool_settings(config))?;
-        admin::answer(&spool, None, request.clone(), sink).await?;
+        let answered = admin::answer(&spool, None, request.clone(), sink).await;
+        // Also where nobody reads the answer: the end is a clean one.
         spool.close().await?;
-        Ok(())
+        Ok(answered?)
     })
 }
 
@@ -318,16 +325,15 @@ struct Plain;
 
 impl Sink for Plain {
     async fn put(&mut self, answer: Answer) -> io::Result<()> {
-        let mut out = io::stdout().lock();
         match answer {
-            Answer::Message(entry) => writeln!(out, "{}", describe(&entry)),
-            Answer::Content { text } => write!(out, "{text}"),
-            Answer::Count { count: 1 } => writeln!(out, "1 message"),
-            Answer::Count { count } => writeln!(out, "{count} messages"),
-            Answer::Decided(record) => write!(out, "{}", decisions::tell(&[*record], time)),
-            Answer::Recorded(session) => writeln!(out, "{}", session.dialogue.session),
-            Answer::Plugin(entry) => write!(out, "{}", plugins::table(&[*entry], time)),
-            Answer::Done => writeln!(out, "done"),
+            Answer::Message(entry) => out::line(describe(&entry)),
+            Answer::Content { text } => out::text(text),
+            Answer::Count { count: 1 } => out::line("1 message"),
+            Answer::Count { count } => out::line(format_args!("{count} messages")),
+            Answer::Decided(record) => out::text(decisions::tell(&[*record], time)),
+            Answer::Recorded(session) => out::line(session.dialogue.session),
+            Answer::Plugin(entry) => out::text(plugins::table(&[*entry], time)),
+            Answer::Done => out::line("done"),
             Answer::Failed { errors } => Err(io::Error::other(errors.join("\n"))),
         }
     }
@@ -338,21 +344,13 @@ struct Json;
 
 impl Sink for Json {
     async fn put(&mut self, answer: Answer) -> io::Result<()> {
-        match answer {
-            Answer::Message(entry) => {
-                let line = serde_json::to_string(&entry).map_err(io::Error::other)?;
-                writeln!(io::stdout().lock(), "{line}")
-            }
-            Answer::Decided(record) => {
-                let line = serde_json::to_string(&record).map_err(io::Error::other)?;
-                writeln!(io::stdout().lock(), "{line}")
-            }
-            Answer::Plugin(entry) => {
-                let line = serde_json::to_string(&entry).map_err(io::Error::other)?;
-                writeln!(io::stdout().lock(), "{line}")
-            }
-            other => Plain.put(other).await,
-        }
+        let line = match &answer {
+            Answer::Message(entry) => serde_json::to_string(entry),
+            Answer::Decided(record) => serde_json::to_string(record),
+            Answer::Plugin(entry) => serde_json::to_string(entry),
+            _ => return Plain.put(answer).await,
+        };
+        out::line(line.map_err(io::Error::other)?)
     }
 }
 
@@ -386,31 +384,27 @@ impl Sink for Listing {
                 why.to_owned(),
             ]);
         }
-        if self.rows.len() >= ROWS {
-            self.print();
-        }
-        Ok(())
+        if self.rows.len() >= ROWS { self.print() } else { Ok(()) }
     }
 }
 
 impl Listing {
-    fn print(&mut self) {
+    fn print(&mut self) -> io::Result<()> {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["ID", "Arrived", "Octets", "Sender", "Recipient", "State", "Why"]);
         table.add_rows(self.rows.drain(..));
-        println!("{table}");
+        out::line(table)
     }
 
-    fn finish(mut self) {
-        if !self.rows.is_empty() {
-            self.print();
-        }
+    fn finish(mut self) -> io::Result<()> {
         if self.messages == 0 {
-            println!("The queue is empty.");
-        } else {
-            println!("{} messages, {} octets.", self.messages, self.octets);
+            return out::line("The queue is empty.");
         }
+        if !self.rows.is_empty() {
+            self.print()?;
+        }
+        out::line(format_args!("{} messages, {} octets.", self.messages, self.octets))
     }
 }
 

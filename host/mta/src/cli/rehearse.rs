@@ -1,8 +1,9 @@
 //! `facteur try`, `facteur record`, `facteur replay`.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use facteur_policy::{Policy, Taped};
 use facteur_spool::Timestamp;
 
-use super::{Failure, Json, Plain, load, runtime, time};
+use super::{Failure, Json, Plain, load, out, runtime, time};
 use crate::config::Config;
 use crate::live::{self, Live, Purpose};
 use crate::operate::admin::{self, Answer, Request, Sink};
@@ -112,7 +113,7 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
         if admin::ask(&config.admin.socket, &Request::Try(dialogue.clone()), &mut sink).await? {
             return Ok(());
         }
-        eprintln!("facteur: no server runs: counters are taken as empty");
+        out::note("facteur: no server runs: counters are taken as empty");
         let live = offline(config).await?;
         let record = rehearsal::rehearse(&live, dialogue).await.map_err(Failure)?;
         sink.put(Answer::Decided(Box::new(record))).await?;
@@ -151,14 +152,10 @@ impl Sink for Told {
 
 /// Records until there is enough, or somebody ends it.
 pub fn record(config: &Config, wanted: &Record) -> Result<(), Failure> {
-    let out: Box<dyn Write + Send> = if wanted.file == Path::new("-") {
-        Box::new(io::stdout())
-    } else {
-        let file = File::create(&wanted.file);
-        Box::new(file.map_err(|error| Failure(format!("{}: {error}", wanted.file.display())))?)
-    };
+    let to_terminal = wanted.file == Path::new("-");
+    let file = (!to_terminal).then(|| private(&wanted.file)).transpose();
     let mut sink = Recording {
-        out,
+        file: file.map_err(|error| Failure(format!("{}: {error}", wanted.file.display())))?,
         redaction: wanted.redact.then(Redaction::default),
         sessions: 0,
         enough: false,
@@ -179,15 +176,26 @@ pub fn record(config: &Config, wanted: &Record) -> Result<(), Failure> {
         )),
         Err(error) if !sink.enough => Err(error.into()),
         _ => {
-            sink.out.flush()?;
-            eprintln!("{} sessions", sink.sessions);
+            out::note(format_args!("{} sessions", sink.sessions));
             Ok(())
         }
     }
 }
 
+/// An empty file that nobody else may read: it holds mail. One that was there is made so.
+fn private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let about = file.metadata()?;
+    // A device or a pipe is as its owner wants it.
+    if about.is_file() && about.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
 struct Recording {
-    out: Box<dyn Write + Send>,
+    /// None: to the terminal.
+    file: Option<File>,
     redaction: Option<Redaction>,
     sessions: u64,
     enough: bool,
@@ -199,7 +207,7 @@ impl Sink for Recording {
         let Answer::Recorded(session) = answer else {
             return match answer {
                 Answer::Done => {
-                    eprintln!("recording: Ctrl-C ends it");
+                    out::note("recording: Ctrl-C ends it");
                     Ok(())
                 }
                 other => Plain.put(other).await,
@@ -209,8 +217,10 @@ impl Sink for Recording {
         if let Some(redaction) = &mut self.redaction {
             redaction.redact(&mut session);
         }
-        writeln!(self.out, "{session}")?;
-        self.out.flush()?;
+        match &mut self.file {
+            Some(file) => file.write_all(format!("{session}\n").as_bytes())?,
+            None => out::line(session)?,
+        }
         self.sessions += 1;
         self.enough = self.sessions >= self.most;
         if self.enough { Err(io::Error::other("enough")) } else { Ok(()) }
@@ -221,16 +231,11 @@ impl Sink for Recording {
 pub fn replay(wanted: &Replay) -> ExitCode {
     let played =
         load(&wanted.with).and_then(|config| runtime()?.block_on(play(config, &wanted.file)));
-    match played {
-        Ok(summary) => {
-            println!("{}", summary.shown());
-            ExitCode::from(u8::from(summary.is_changed()))
-        }
-        Err(Failure(text)) => {
-            eprintln!("{}", text.trim_end());
-            ExitCode::from(2)
-        }
-    }
+    let shown = played.and_then(|summary| {
+        out::line(summary.shown())?;
+        Ok(ExitCode::from(u8::from(summary.is_changed())))
+    });
+    shown.unwrap_or_else(|failure| failure.told(ExitCode::from(2)))
 }
 
 async fn play(config: Config, file: &Path) -> Result<Summary, Failure> {
@@ -259,7 +264,7 @@ async fn play(config: Config, file: &Path) -> Result<Summary, Failure> {
         })?;
         let told = rehearsal::replay(&config, &policy, &recorded, &mut summary).await;
         if !told.is_empty() {
-            println!("{} {told}", time(recorded.dialogue.time));
+            out::line(format_args!("{} {told}", time(recorded.dialogue.time)))?;
         }
     }
     Ok(summary)
