@@ -19,6 +19,7 @@ mod policy;
 mod processes;
 mod queue;
 mod report;
+mod request;
 mod servers;
 mod sink;
 mod source;
@@ -29,67 +30,28 @@ mod world;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::{Parser, ValueEnum};
 use facteur_tests::{Machine, again_on_machine, peer, postfix_folder};
 use report::Row;
+use request::{Bench, Request};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use world::World;
 
 /// How long a whole run may take.
 const DEADLINE: Duration = Duration::from_mins(120);
 
-/// Measures one thing or several.
-type Bench = fn(&World) -> Vec<Row>;
-
-/// What can be measured, in the order of a whole run: name, what it is, how.
-const BENCHES: [(&str, &str, Bench); 7] = [
-    ("accepted", "messages taken and synced, delivery held", accepted::run),
-    ("through", "messages in, decided, queued, and out to smtp-sink", through::run),
-    ("policy", "what plugins cost: none, the site's, a chain of four", policy::run),
-    ("idle", "memory of idle connections", idle::run),
-    ("large", "large messages: memory, and the share of what the disk writes", large::run),
-    ("growth", "the same rate with a long queue, many sessions, many plugins", growth::run),
-    ("queue", "a long queue: memory and start", queue::run),
-];
-
-/// What the command line asks for.
-#[derive(Debug, Default)]
-struct Request {
-    names: Vec<String>,
-    short: bool,
-    peers: bool,
-}
-
-fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String> {
-    let mut request = Request::default();
-    for argument in arguments {
-        match argument.as_str() {
-            "--short" => request.short = true,
-            "--peers" => request.peers = true,
-            // From cargo.
-            "--bench" => {}
-            name if BENCHES.iter().any(|(known, ..)| *known == name) => {
-                request.names.push(argument);
-            }
-            _ => {
-                let names = BENCHES.map(|(name, what, _)| format!("  {name:10}{what}"));
-                return Err(format!(
-                    "no bench is called {argument}; there are\n{}",
-                    names.join("\n")
-                ));
-            }
-        }
-    }
-    Ok(request)
+/// The command line.
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    request: Request,
+    /// From cargo.
+    #[arg(long = "bench", hide = true)]
+    _bench: bool,
 }
 
 fn main() -> ExitCode {
-    let request = match parse(std::env::args().skip(1)) {
-        Ok(request) => request,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let request = CommandLine::parse().request;
     if let Some(machine) = Machine::here() {
         measure(&machine, &request);
         return ExitCode::SUCCESS;
@@ -105,14 +67,29 @@ fn main() -> ExitCode {
 /// Runs what is asked for, on the machine.
 fn measure(machine: &Machine, request: &Request) {
     let world = World::new(machine, request.short, request.peers);
-    for (name, what, run) in BENCHES {
-        if request.names.is_empty() || request.names.iter().any(|asked| asked == name) {
+    for bench in Bench::value_variants() {
+        if request.benches.is_empty() || request.benches.contains(bench) {
+            let known = bench.to_possible_value().expect("no bench is hidden");
+            let (name, what) = (known.get_name(), known.get_help().expect("each has one"));
+            let what = what.to_string();
             eprintln!("==> {name}: {what}");
             let started = Instant::now();
-            let rows = run(&world);
+            let rows = run(*bench, &world);
             eprintln!("<== {name}: {:.0} s", started.elapsed().as_secs_f64());
-            report::publish(name, what, &world, &rows);
+            report::publish(name, &what, &world, &rows);
         }
+    }
+}
+
+fn run(bench: Bench, world: &World) -> Vec<Row> {
+    match bench {
+        Bench::Accepted => accepted::run(world),
+        Bench::Through => through::run(world),
+        Bench::Policy => policy::run(world),
+        Bench::Idle => idle::run(world),
+        Bench::Large => large::run(world),
+        Bench::Growth => growth::run(world),
+        Bench::Queue => queue::run(world),
     }
 }
 

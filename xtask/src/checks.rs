@@ -1,14 +1,17 @@
 //! `cargo xtask test`: everything that must hold before a change is taken, cheap checks first, the
-//! tests last, so that the output ends with their summary. The first failure ends it.
+//! tests last, so that the output ends with their summary. The first failure ends it. `check`,
+//! `lint`, `fmt` and `doc` are parts of it by themselves, in every workspace.
 //!
 //! What a check needs and can't get is a failure, never left out silently.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::cargo;
 use crate::layers;
 use crate::peers;
 use crate::plugins::{self, GUESTS};
+use crate::prerequisites;
 use crate::shell::{self, Outcome};
 use crate::toolchain;
 use crate::tools::{DENY, FUZZ};
@@ -21,49 +24,48 @@ const FUZZ_SECONDS: (u64, u64) = (60, 600);
 
 /// Runs everything, or with `filters` only the tests whose names contain one of them.
 pub fn test(long: bool, filters: &[String]) -> Outcome {
+    prerequisites::to_test()?;
     shell::alone(|| {
         plugins::build(&toolchain::set_up()?)?;
         peers::fetch()
     })?;
     if filters.is_empty() {
-        formatting()?;
-        lints()?;
-        documentation()?;
+        format(true)?;
+        lint()?;
+        documentation(false)?;
         shell::step("dependencies", dependencies)?;
         guests_own_tests()?;
         fuzz(if long { FUZZ_SECONDS.1 } else { FUZZ_SECONDS.0 })?;
         shell::step("examples in the documentation", || {
-            shell::run(shell::cargo().args(["test", "--workspace", "--doc"]))
+            shell::run(cargo::for_host().args(["test", "--workspace", "--doc"]))
         })?;
     }
     tests(long, filters)
 }
 
-fn formatting() -> Outcome {
-    shell::step("formatting", || shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
-    each_guest_workspace("formatting", &["fmt", "--all", "--check"])
+/// Whether everything compiles. Needs no plugins.
+pub fn check() -> Outcome {
+    each_workspace("check", &["check", "--workspace", "--all-targets"])
 }
 
-/// What is said about the code without running it.
+/// Formats all code, or only says whether it is.
+pub fn format(only_look: bool) -> Outcome {
+    let look = ["fmt", "--all", "--check"];
+    each_workspace("formatting", if only_look { &look } else { &look[..2] })
+}
+
+/// What is said about the code without running it. Needs no plugins.
 pub fn lint() -> Outcome {
-    shell::alone(|| plugins::build(&toolchain::set_up()?))?;
-    lints()
-}
-
-fn lints() -> Outcome {
-    const CLIPPY: [&str; 6] = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     shell::step("layers", layers::check)?;
-    shell::step("clippy", || shell::run(shell::cargo().args(CLIPPY)))?;
-    each_guest_workspace("clippy", &CLIPPY)
+    each_workspace("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
-fn documentation() -> Outcome {
+/// Builds the documentation of the code, and opens it.
+pub fn documentation(open: bool) -> Outcome {
     shell::step("documentation", || {
-        shell::run(
-            shell::cargo()
-                .args(["doc", "--workspace", "--no-deps"])
-                .env("RUSTDOCFLAGS", "-D warnings"),
-        )
+        let mut cargo = cargo::for_host();
+        cargo.args(["doc", "--workspace", "--no-deps"]).args(open.then_some("--open"));
+        shell::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
     })
 }
 
@@ -85,10 +87,16 @@ fn guests_own_tests() -> Outcome {
     each_guest_workspace("unit tests", &["test", "--workspace"])
 }
 
+/// Lets cargo do the same in the host's workspace and in those of the guests.
+fn each_workspace(name: &str, arguments: &[&str]) -> Outcome {
+    shell::step(name, || shell::run(cargo::for_host().args(arguments)))?;
+    each_guest_workspace(name, arguments)
+}
+
 fn each_guest_workspace(name: &str, arguments: &[&str]) -> Outcome {
     for guests in &GUESTS {
         shell::step(&format!("{name} of {}", guests.workspace), || {
-            let mut cargo = shell::guest_cargo();
+            let mut cargo = cargo::for_guests();
             cargo
                 .current_dir(shell::root().join(guests.workspace))
                 .env("CARGO_TARGET_DIR", plugins::target_directory());
@@ -167,9 +175,9 @@ fn nightly() -> Outcome {
 fn tests(long: bool, filters: &[String]) -> Outcome {
     // The system tests start the program itself, which building the tests alone would not renew.
     shell::step("build facteur", || {
-        shell::run(shell::cargo().args(["build", "--workspace", "--bins"]))
+        shell::run(cargo::for_host().args(["build", "--workspace", "--bins"]))
     })?;
-    let mut cargo = shell::cargo();
+    let mut cargo = cargo::for_host();
     if long {
         cargo.env("FACTEUR_TEST_LONG", "1");
     }
@@ -182,7 +190,7 @@ fn tests(long: bool, filters: &[String]) -> Outcome {
             return Err("cargo test takes one filter; cargo-nextest takes more".into());
         }
         // Unlike nextest it doesn't build the programs that some tests run.
-        shell::run(shell::cargo().args(["build", "--workspace", "--examples"]))?;
+        shell::run(cargo::for_host().args(["build", "--workspace", "--examples"]))?;
         cargo.args(["test", "--workspace", "--lib", "--bins", "--tests"]).args(filters);
     }
     let error = cargo.stdin(Stdio::null()).exec();

@@ -8,68 +8,103 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
 mod apt;
+mod bench;
+mod cargo;
 mod checks;
 mod layers;
-mod micro;
 mod peers;
 mod plugins;
+mod prerequisites;
 mod shell;
 mod toolchain;
 mod tools;
 
-use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
 
 use shell::Outcome;
 
-const USAGE: &str = "\
-usage: cargo xtask COMMAND
+/// What a fresh checkout needs to become a running, tested facteur
+#[derive(Parser)]
+#[command(
+    bin_name = "cargo xtask",
+    after_help = "Environment:\n  FACTEUR_GUEST_STD=debian  build the guests' standard library from \
+                  Debian's packages even where rustup has the target"
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    task: Task,
+}
 
-  setup                         make the WebAssembly target for plugins available
-  plugins                       build the plugins into target/plugins, the hostile test guests \
-  into target/hostile
-  plugin FOLDER                 build the plugin whose crate is in FOLDER to FOLDER.wasm
-  peers                         fetch the mail programs that the system tests talk to into \
-  target/peers
-  run [-- ARGUMENT…]            build facteur and start it on its embedded default (facteur demo \
-  ARGUMENT…)
-  bench [NAME…] [--short] [--peers]
-                                build everything optimised and measure facteur by turns with \
-                                Postfix; --short: in two minutes;
-                                --peers: with Haraka and Exim, too. docs/performance.md says what \
-                                the names are
-  bench micro                   time the parts: protocol, hook calls, spool, tables
-  lint [--layers]               what `test` says about the code without running it; --layers: the \
-  circles of all crates
-  test [--long]                 every check and every test; --long: more rounds, ten minutes of \
-  fuzzing
-  test [--long] -- FILTER…      only the tests whose names contain one of the filters, without the \
-  other checks
-
-environment
-  FACTEUR_GUEST_STD=debian      build the guests' standard library from Debian's packages even \
-  where rustup has the target";
-
-/// What the command line asks for.
-enum Request {
-    Help,
+#[derive(Subcommand)]
+enum Task {
+    /// Build facteur and start it on its embedded default (facteur demo ARGUMENT…)
+    Run {
+        /// For `facteur demo`
+        #[arg(last = true, value_name = "ARGUMENT")]
+        arguments: Vec<String>,
+    },
+    /// Every check and every test
+    Test {
+        /// More rounds, and ten minutes of fuzzing
+        #[arg(long)]
+        long: bool,
+        /// Only the tests whose names contain one of these, without the other checks
+        #[arg(last = true, value_name = "FILTER")]
+        filters: Vec<String>,
+    },
+    /// See whether everything compiles: the quickest answer, no plugins needed
+    Check,
+    /// Look for what clippy finds, and for files that import each other
+    Lint {
+        /// Print the circles of all crates instead
+        #[arg(long)]
+        layers: bool,
+    },
+    /// Format all code
+    Fmt {
+        /// Change nothing, only say whether it is formatted
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the documentation of the code
+    Doc {
+        /// Show it in the browser
+        #[arg(long)]
+        open: bool,
+    },
+    /// Build everything optimised and measure facteur by turns with Postfix (docs/performance.md)
+    #[command(args_conflicts_with_subcommands = true)]
+    Bench {
+        #[command(subcommand)]
+        parts: Option<Parts>,
+        #[command(flatten)]
+        request: bench::Request,
+    },
+    /// Make the WebAssembly target for plugins available
     Setup,
+    /// Build the plugins into target/plugins, and the tests' hostile guests into target/hostile
     Plugins,
-    Plugin(PathBuf),
+    /// Build the plugin whose crate is in FOLDER to FOLDER.wasm
+    Plugin {
+        /// Such as a copy of plugin-sdk/rust/template
+        folder: PathBuf,
+    },
+    /// Fetch the mail programs that the tests talk to into target/peers
     Peers,
-    Run(Vec<String>),
-    Bench(Vec<String>),
-    BenchMicro,
-    Lint,
-    Layers,
-    Test { long: bool, filters: Vec<String> },
+}
+
+#[derive(Subcommand)]
+enum Parts {
+    /// Time the parts: protocol, hook calls, spool, tables
+    Micro,
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match parse(&arguments).and_then(perform) {
+    match perform(CommandLine::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nxtask: {error}");
@@ -78,50 +113,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(arguments: &[String]) -> Outcome<Request> {
-    let (own, rest) = match arguments.iter().position(|argument| argument == "--") {
-        Some(at) => (&arguments[..at], arguments[at + 1..].to_vec()),
-        None => (arguments, Vec::new()),
-    };
-    let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    match (own.as_slice(), rest.is_empty()) {
-        ([] | ["help" | "--help" | "-h"], true) => Ok(Request::Help),
-        (["setup"], true) => Ok(Request::Setup),
-        (["plugins"], true) => Ok(Request::Plugins),
-        (["plugin", folder], true) => Ok(Request::Plugin(PathBuf::from(folder))),
-        (["plugin"], true) => Err("name the plugin's folder: cargo xtask plugin FOLDER".into()),
-        (["peers"], true) => Ok(Request::Peers),
-        (["bench", "micro"], true) => Ok(Request::BenchMicro),
-        (["bench", asked @ ..], true) => {
-            Ok(Request::Bench(asked.iter().map(|&word| word.to_owned()).collect()))
-        }
-        (["lint"], true) => Ok(Request::Lint),
-        (["lint", "--layers"], true) => Ok(Request::Layers),
-        (["run"], _) => Ok(Request::Run(rest)),
-        (["test"], _) => Ok(Request::Test { long: false, filters: rest }),
-        (["test", "--long"], _) => Ok(Request::Test { long: true, filters: rest }),
-        _ => Err(format!("don't know what `{}` means\n\n{USAGE}", arguments.join(" "))),
-    }
-}
-
-fn perform(request: Request) -> Outcome {
-    match request {
-        Request::Help => {
-            println!("{USAGE}");
-            Ok(())
-        }
-        Request::Setup => shell::alone(|| toolchain::set_up().map(drop)),
-        Request::Plugins => shell::alone(|| plugins::build(&toolchain::set_up()?)),
-        Request::Plugin(folder) => {
+fn perform(task: Task) -> Outcome {
+    match task {
+        Task::Run { arguments } => run(&arguments),
+        Task::Test { long, filters } => checks::test(long, &filters),
+        Task::Check => checks::check(),
+        Task::Lint { layers: true } => layers::show(),
+        Task::Lint { layers: false } => checks::lint(),
+        Task::Fmt { check } => checks::format(check),
+        Task::Doc { open } => checks::documentation(open),
+        Task::Bench { parts: Some(Parts::Micro), .. } => bench::micro(),
+        Task::Bench { parts: None, request } => bench::run(&request),
+        Task::Setup => shell::alone(|| toolchain::set_up().map(drop)),
+        Task::Plugins => shell::alone(|| plugins::build(&toolchain::set_up()?)),
+        Task::Plugin { folder } => {
             shell::alone(|| plugins::build_one(&toolchain::set_up()?, &folder))
         }
-        Request::Peers => shell::alone(peers::fetch),
-        Request::Run(arguments) => run(&arguments),
-        Request::Bench(asked) => bench(&asked),
-        Request::BenchMicro => micro::run(),
-        Request::Lint => checks::lint(),
-        Request::Layers => layers::show(),
-        Request::Test { long, filters } => checks::test(long, &filters),
+        Task::Peers => shell::alone(peers::fetch),
     }
 }
 
@@ -129,27 +137,47 @@ fn perform(request: Request) -> Outcome {
 fn run(arguments: &[String]) -> Outcome {
     shell::alone(|| plugins::build(&toolchain::set_up()?))?;
     shell::step("build facteur", || {
-        shell::run(shell::cargo().args(["build", "--package", "facteur"]))
+        shell::run(cargo::for_host().args(["build", "--package", "facteur"]))
     })?;
-    let program = shell::target_directory().join("debug/facteur");
+    let program = cargo::target_directory()?.join("debug/facteur");
     let error = Command::new(&program).arg("demo").args(arguments).exec();
     Err(format!("can't start {}: {error}", program.display()))
 }
 
-/// Fetches what is measured, builds the program and the benches in one profile, and becomes the
-/// benches. Returns only if that failed.
-fn bench(asked: &[String]) -> Outcome {
-    shell::alone(|| {
-        plugins::build(&toolchain::set_up()?)?;
-        peers::fetch()?;
-        if asked.iter().any(|word| word == "--peers") { peers::fetch_more() } else { Ok(()) }
-    })?;
-    // The whole workspace each time, so that no dependency is built twice with different features.
-    shell::step("build facteur", || {
-        shell::run(shell::cargo().args(["build", "--release", "--workspace", "--bins"]))
-    })?;
-    let mut cargo = shell::cargo();
-    cargo.args(["bench", "--workspace", "--bench", "peers", "--"]).args(asked);
-    let error = cargo.stdin(Stdio::null()).exec();
-    Err(format!("can't start cargo: {error}"))
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task, clap::Error> {
+        let words = ["cargo xtask"].into_iter().chain(line.split(' '));
+        CommandLine::try_parse_from(words).map(|line| line.task)
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bench_that_is_unknown_is_told_with_those_there_are() {
+        let error = parsed("bench acepted --short").err().unwrap().to_string();
+        assert!(error.contains("acepted") && error.contains("through"), "{error}");
+        let known = parsed("bench accepted through --peers").unwrap();
+        let Task::Bench { parts: None, request } = known else { panic!("no bench") };
+        assert!(request.benches.len() == 2 && request.peers && !request.short);
+        assert!(matches!(
+            parsed("bench micro").unwrap(),
+            Task::Bench { parts: Some(Parts::Micro), .. }
+        ));
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_for_others() {
+        let Task::Test { long: true, filters } = parsed("test --long -- one two").unwrap() else {
+            panic!("no test")
+        };
+        assert_eq!(filters, ["one", "two"]);
+    }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::apt::Apt;
+use crate::prerequisites;
 use crate::shell::{self, Outcome};
 use crate::toolchain::multiarch;
 
@@ -95,22 +96,9 @@ const MORE_PEERS: [Peer; 1] = [
 /// What is installed by npm into `target/peers/haraka`.
 const HARAKA: &str = "Haraka@3.3.4";
 
-/// Programs that every Debian has or installs easily, and why they are needed.
-const EXPECTED: [(&str, &str); 5] = [
-    ("perl", "swaks is a Perl script: apt-get install perl"),
-    ("curl", "the README's own commands use it: apt-get install curl"),
-    ("python3", "its smtplib is one of the clients tried: apt-get install python3"),
-    ("unshare", "tests run in a network namespace: apt-get install util-linux"),
-    ("ldd", "it finds missing libraries: apt-get install libc-bin"),
-];
-
 /// Fetches what is missing of what the tests need.
 pub fn fetch() -> Outcome {
-    for (program, why) in EXPECTED {
-        if shell::find_program(program).is_none() {
-            return Err(format!("{program} is missing; {why}"));
-        }
-    }
+    prerequisites::to_test()?;
     fetch_all(&PEERS)
 }
 

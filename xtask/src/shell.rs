@@ -1,5 +1,5 @@
-//! Running other programs: with clear errors, with progress on a terminal and plain lines
-//! elsewhere, and without what the `cargo run` that started us left in the environment.
+//! Running other programs, with clear errors, with progress on a terminal and plain lines elsewhere;
+//! and files.
 
 use std::env;
 use std::ffi::OsStr;
@@ -20,11 +20,6 @@ const TAIL_LINES: usize = 30;
 pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own)
-}
-
-/// Where cargo puts what it builds for the host; `CARGO_TARGET_DIR` may have moved it.
-pub fn target_directory() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |path| root().join(path))
 }
 
 /// Does what only one xtask at a time may do in this checkout; another one waits.
@@ -100,52 +95,6 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .chain(administrator)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-}
-
-/// The cargo of the tool chain that runs us, in the repository.
-pub fn cargo() -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(root());
-    for (name, _) in env::vars_os() {
-        if describes_xtask(&name) {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// The same for guests, which nothing meant for the host's build may reach: no compiler, flags,
-/// target or profile from the environment. What says where crates come from, how output looks and
-/// which of rustup's tool chains to use stays.
-pub fn guest_cargo() -> Command {
-    const KEPT: [&str; 7] = [
-        "CARGO_HOME",
-        "CARGO_NET_",
-        "CARGO_HTTP_",
-        "CARGO_REGISTR",
-        "CARGO_SOURCE_",
-        "CARGO_TERM_",
-        "CARGO_BUILD_JOBS",
-    ];
-    let mut command = Command::new("cargo");
-    command.current_dir(root());
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        let of_cargo = text == "CARGO" || text.starts_with("CARGO_");
-        let of_rustc =
-            ["RUSTC", "RUSTDOC", "RUSTFLAGS"].iter().any(|prefix| text.starts_with(prefix));
-        if of_rustc || of_cargo && !KEPT.iter().any(|kept| text.starts_with(kept)) {
-            command.env_remove(&name);
-        }
-    }
-    command
-}
-
-/// What `cargo run` sets about the package it runs: build scripts that watch such a name would see
-/// it change.
-fn describes_xtask(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    name == "CARGO" || name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
 }
 
 /// Makes a folder and those above it.

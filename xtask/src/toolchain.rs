@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::apt::Apt;
+use crate::cargo;
+use crate::prerequisites;
 use crate::shell::{self, Outcome};
 
 /// What guests are compiled for: no WASI, so that a component imports nothing but the interfaces it
@@ -40,7 +42,7 @@ pub struct Toolchain {
 impl Toolchain {
     /// A cargo that builds guests; the caller says what, in which folder, to which target folder.
     pub fn cargo(&self) -> Command {
-        let mut command = shell::guest_cargo();
+        let mut command = cargo::for_guests();
         let variable =
             |what: &str| format!("CARGO_TARGET_{}_{what}", TARGET.to_uppercase().replace('-', "_"));
         let flags = LINK_ARGUMENTS.map(|argument| format!("-Clink-arg={argument}")).join(" ");
@@ -54,6 +56,7 @@ impl Toolchain {
 
 /// Finds a tool chain for guests, or makes one.
 pub fn set_up() -> Outcome<Toolchain> {
+    prerequisites::to_build()?;
     let rustup = Compiler::of_cargo()?;
     let debian = Debian { folder: shell::root().join("target/toolchain/debian"), rustup: &rustup };
     let wanted = env::var("FACTEUR_GUEST_STD").unwrap_or_default();
@@ -99,8 +102,8 @@ impl Compiler {
         let tools = Path::new(sysroot.trim()).join("lib/rustlib").join(&host).join("bin");
         if !tools.join(LINKER).is_file() {
             return Err(format!(
-                "{} is missing: plugins need a tool chain of rustup's, which brings it \
-                 (https://rustup.rs)",
+                "{} is missing: plugins need a tool chain of rustup's, which brings it\n\n  curl \
+                 --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh",
                 tools.join(LINKER).display()
             ));
         }
@@ -197,7 +200,7 @@ impl Debian<'_> {
             "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n",
         )?;
         let output = crate_folder.join("target");
-        let mut cargo = shell::guest_cargo();
+        let mut cargo = cargo::for_guests();
         cargo.current_dir(&crate_folder).args(["build", "--release", "--target", TARGET]);
         // Cargo's -Z options are for nightly tool chains or the brave; the flag keeps guests'
         // link-time optimisation able to look into the library.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::cargo;
 use crate::shell::{self, Outcome};
 
 /// A cargo subcommand.
@@ -32,7 +33,7 @@ impl Tool {
                 &format!("install {} {} into target/tools", self.name, self.version),
                 || {
                     // Unoptimised: it is built in half the time and runs for seconds.
-                    let mut cargo = shell::guest_cargo();
+                    let mut cargo = cargo::for_guests();
                     cargo.args([
                         "install",
                         self.name,

@@ -102,7 +102,10 @@ impl Crate {
                 self.read_items(id, file, &own_folder, items, open)?;
                 continue;
             }
-            let places = [own_folder.with_extension("rs"), own_folder.join("mod.rs")];
+            let places = match named_path(child) {
+                Some(path) => vec![folder_of(file).join(path)],
+                None => vec![own_folder.with_extension("rs"), own_folder.join("mod.rs")],
+            };
             let place = places.iter().find(|place| open(place).is_some()).ok_or_else(|| {
                 format!("{}: there is no file for the module {name}", file.display())
             })?;
@@ -110,6 +113,16 @@ impl Crate {
         }
         Ok(())
     }
+}
+
+/// What `#[path = "…"]` says.
+fn named_path(module: &syn::ItemMod) -> Option<String> {
+    module.attrs.iter().find_map(|attribute| match &attribute.meta {
+        syn::Meta::NameValue(meta) if meta.path.is_ident("path") => {
+            syn::parse2(meta.value.to_token_stream()).ok().map(|path: syn::LitStr| path.value())
+        }
+        _ => None,
+    })
 }
 
 fn folder_of(file: &Path) -> PathBuf {
