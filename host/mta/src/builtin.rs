@@ -1,12 +1,21 @@
 //! The policy that ships, embedded as components. It has no private door: whatever these can do,
 //! anyone's plugin can.
 
-/// The components by name; `component = "builtin:NAME"` in the configuration.
-static COMPONENTS: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+// The components by name (`component = "builtin:NAME"` in the configuration), and how many of them
+// aren't built yet.
+include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 /// The component with this name.
 pub fn component(name: &str) -> Option<&'static [u8]> {
+    all_are_there::<()>();
     COMPONENTS.iter().find(|(known, _)| *known == name).map(|(_, wasm)| *wasm)
+}
+
+/// Fails when the program is built without its plugins, and not yet when it is checked: what a
+/// constant of a generic function is, is found out only when code is made of it.
+#[expect(clippy::extra_unused_type_parameters, reason = "it makes the function a generic one")]
+fn all_are_there<T>() {
+    const { assert!(MISSING == 0, "plugins are missing: run `cargo xtask plugins` first") }
 }
 
 #[cfg(test)]
