@@ -1,33 +1,22 @@
 //! A mail address in its one internal form.
 //!
 //! Invariants: the local part is unquoted, not empty and free of control characters; the domain is
-//! lower-case with A-labels decoded to U-labels, or an address literal such as `[192.0.2.1]`, or
-//! empty for a bare name; what `Display` writes parses back to an equal address. Does not know what
+//! in its one form ([`domain`]), or an address literal such as `[192.0.2.1]`, or empty for a bare
+//! name; what `Display` writes parses back to an equal address. Does not know what
 //! a domain means (local, relay) nor source routes.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use crate::domain;
 
 /// Octets of `local@domain` in the internal form: a path is 256 octets with its brackets (RFC 5321 4.5.3.1.3).
 /// The 64 octets that 4.5.3.1.1 names for a local part are not held against anyone: that section
 /// asks servers to impose no limits where they can, and bounce addresses (VERP, SRS, BATV) are
 /// longer every day.
 pub const MAX_ADDRESS: usize = 254;
-/// Octets of a domain as ASCII (RFC 5321 4.5.3.1.2 says 255, RFC 1035 2.3.4 leaves 253 without the
-/// root's dot).
-pub const MAX_DOMAIN: usize = 253;
-/// Octets of one label as ASCII (RFC 1035 2.3.4).
-pub const MAX_LABEL: usize = 63;
-
-/// What may not come out of the Unicode mapping of a domain: every ASCII character but letters,
-/// digits, `-`, `_`, `.`.
-const NOT_IN_DOMAINS: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
-
 /// An address: local part and domain. Cheap to clone (one shared allocation).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
@@ -61,7 +50,8 @@ impl Address {
     /// An address of an unquoted local part and a domain in any form (any case, A-labels, literal,
     /// final dot).
     pub fn new(local: &str, domain: &str) -> Result<Self, AddressError> {
-        Self::build(local, Some(&normal_domain(domain)?))
+        let domain = domain::normal(domain).ok_or(AddressError::Domain)?;
+        Self::build(local, Some(&domain))
     }
 
     /// A bare name, such as `postmaster`: an address without a domain.
@@ -98,14 +88,7 @@ impl Address {
 
     /// The domain as the DNS and servers without SMTPUTF8 know it, with A-labels.
     pub fn ascii_domain(&self) -> Cow<'_, str> {
-        let domain = self.domain();
-        if domain.is_ascii() {
-            return Cow::Borrowed(domain);
-        }
-        // Every domain with a U-label was checked to have an ASCII form when the address was made.
-        Uts46::new()
-            .to_ascii(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow, DnsLength::Verify)
-            .unwrap_or(Cow::Borrowed(domain))
+        domain::ascii(self.domain())
     }
 
     /// Whether there is no domain.
@@ -130,8 +113,15 @@ impl Address {
         &self.text
     }
 
-    /// Writes the address as it stands between the brackets of a path: quoted where needed, the
-    /// domain in ASCII.
+    /// The address as it stands in commands and headers of ASCII mail: quoted where needed, the
+    /// domain with A-labels. Not ASCII only where [`Self::needs_smtputf8`] says so.
+    pub fn wire(&self) -> String {
+        let mut text = String::with_capacity(self.text.len() + 2);
+        self.write_wire(&mut text);
+        text
+    }
+
+    /// Appends [`Self::wire`].
     pub(crate) fn write_wire(&self, output: &mut String) {
         // Writing to a String can't fail.
         let _ = write_local(self.local(), output);
@@ -224,77 +214,6 @@ fn is_atext(character: char) -> bool {
     character.is_ascii_alphanumeric()
         || "!#$%&'*+-/=?^_`{|}~".contains(character)
         || !character.is_ascii()
-}
-
-/// The one form of a domain.
-fn normal_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
-    if let Some(literal) = domain.strip_prefix('[') {
-        return literal
-            .strip_suffix(']')
-            .and_then(normal_literal)
-            .map(Cow::Owned)
-            .ok_or(AddressError::Domain);
-    }
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
-    if !domain.is_ascii() {
-        let uts46 = Uts46::new();
-        let (unicode, result) = uts46.to_unicode(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow);
-        result.map_err(|_| AddressError::Domain)?;
-        let unicode = unicode.strip_suffix('.').unwrap_or(&unicode);
-        let ascii = uts46
-            .to_ascii(unicode.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow, DnsLength::Verify)
-            .map_err(|_| AddressError::Domain)?;
-        return if is_host_name(&ascii) {
-            Ok(Cow::Owned(unicode.to_owned()))
-        } else {
-            Err(AddressError::Domain)
-        };
-    }
-    if !is_host_name(domain) {
-        return Err(AddressError::Domain);
-    }
-    let domain = if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(domain.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(domain)
-    };
-    if domain.split('.').any(|label| label.starts_with("xn--")) {
-        // An A-label that decodes to nothing stays as it is: it is still a name the DNS can be
-        // asked about.
-        let (unicode, result) =
-            Uts46::new().to_unicode(domain.as_bytes(), NOT_IN_DOMAINS, Hyphens::Allow);
-        if result.is_ok() {
-            return Ok(Cow::Owned(unicode.into_owned()));
-        }
-    }
-    Ok(domain)
-}
-
-/// A domain in ASCII. As many Internet hosts do, `_` is taken; RFC 5321 has letters, digits and,
-/// inside, hyphens. Digits and dots alone are an IP address that lacks its brackets.
-fn is_host_name(domain: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=MAX_LABEL).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    let is_numeric = domain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    domain.len() <= MAX_DOMAIN && !is_numeric && domain.split('.').all(is_label)
-}
-
-/// An address literal without its brackets (RFC 5321 4.1.3), in the one form its address has.
-fn normal_literal(literal: &str) -> Option<String> {
-    if let Ok(address) = literal.parse::<Ipv4Addr>() {
-        return Some(format!("[{address}]"));
-    }
-    let (tag, address) = literal.split_at_checked("IPv6:".len())?;
-    let address = address.parse::<Ipv6Addr>().ok().filter(|_| tag.eq_ignore_ascii_case("IPv6:"))?;
-    let mut text = String::new();
-    write!(text, "[IPv6:{address}]").ok()?;
-    Some(text)
 }
 
 #[cfg(test)]
@@ -396,6 +315,7 @@ mod tests {
     fn the_wire_has_ascii_domains() {
         let address = parse("a@münchen.de");
         assert_eq!(address.ascii_domain(), "xn--mnchen-3ya.de");
+        assert_eq!(parse("\"a b\"@münchen.de").wire(), "\"a b\"@xn--mnchen-3ya.de");
         assert!(!address.needs_smtputf8());
         assert!(parse("é@b").needs_smtputf8());
     }

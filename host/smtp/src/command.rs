@@ -4,6 +4,7 @@
 //! before syntax) and words. As Postfix with `strict_rfc821_envelopes = no`, addresses may stand
 //! without brackets and after spaces. Counts no errors and changes nothing: that is the server's.
 
+use crate::domain;
 use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
@@ -96,8 +97,14 @@ fn hello(name: &str, esmtp: bool) -> Result<Command, Reply> {
             if esmtp { "Syntax: EHLO hostname" } else { "Syntax: HELO hostname" },
         ));
     }
-    let unsafe_in_header =
-        |character: char| character.is_control() || UNSAFE_IN_HEADERS.contains(character);
+    // No UTF-8 here, whatever comes later (RFC 6531 3.7.2): A-labels, where it is a name.
+    let name = match domain::normal(name) {
+        Some(domain) if !name.is_ascii() => domain::ascii(&domain).into_owned(),
+        _ => name.to_owned(),
+    };
+    let unsafe_in_header = |character: char| {
+        character.is_control() || !character.is_ascii() || UNSAFE_IN_HEADERS.contains(character)
+    };
     let name = name
         .chars()
         .map(|character| if unsafe_in_header(character) { '?' } else { character })

@@ -13,8 +13,8 @@ pub enum Event {
     Hello {
         /// EHLO.
         esmtp: bool,
-        /// What the client calls itself, unverified; characters that would break a Received: header
-        /// are `?`.
+        /// What the client calls itself, unverified, in ASCII: U-labels came as A-labels, and
+        /// characters that would break a Received: header are `?`.
         name: String,
     },
     /// MAIL. Owes a reply; a positive one opens the transaction.

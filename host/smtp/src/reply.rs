@@ -3,10 +3,13 @@
 //! Invariant: whatever the text, what is written is well-formed replies of bounded lines, so that
 //! no text can end a reply early. Does not parse replies: see `reply_parser`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::{BufMut as _, BytesMut};
+
+use crate::domain;
 
 /// Octets of text on one reply line: 512 with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5).
 /// Longer text goes on in a continuation line.
@@ -91,9 +94,11 @@ impl Reply {
     }
 
     /// Writes the wire form: one line for each line of the text, each with the enhanced code (RFC
-    /// 2034 section 4). Control characters become `?`, lines over 512 octets are continued.
-    pub fn write_to(&self, output: &mut BytesMut) {
-        let mut lines = self.text.split('\n').flat_map(wrap).peekable();
+    /// 2034 section 4). Control characters become `?`, lines over 512 octets are continued. `utf8`:
+    /// the client said SMTPUTF8 (RFC 6531 section 3.7.4); for any other the text becomes ASCII.
+    pub fn write_to(&self, output: &mut BytesMut, utf8: bool) {
+        let text = if utf8 { Cow::Borrowed(&*self.text) } else { in_ascii(&self.text) };
+        let mut lines = text.split('\n').flat_map(wrap).peekable();
         while let Some(line) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
             let start = output.len();
@@ -132,6 +137,28 @@ impl fmt::Display for Reply {
     }
 }
 
+/// A text in ASCII, for a dialogue or a header that may hold nothing else: the domains of addresses
+/// with A-labels, and `?` for what has no such form.
+pub fn in_ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let ends_domain =
+        |c: char| c.is_ascii() && !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let mut written = String::with_capacity(text.len());
+    for (number, piece) in text.split('@').enumerate() {
+        if number == 0 {
+            written.push_str(piece);
+            continue;
+        }
+        let (domain, after) = piece.split_at(piece.find(ends_domain).unwrap_or(piece.len()));
+        written.push('@');
+        written.push_str(&domain::ascii(domain));
+        written.push_str(after);
+    }
+    Cow::Owned(written.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect())
+}
+
 /// Parts a line of text into pieces of at most [`MAX_TEXT_LINE`] octets, at a space where there is
 /// one.
 fn wrap(line: &str) -> impl Iterator<Item = &str> {
@@ -157,7 +184,7 @@ mod tests {
 
     fn wire(reply: &Reply) -> String {
         let mut output = BytesMut::new();
-        reply.write_to(&mut output);
+        reply.write_to(&mut output, true);
         String::from_utf8(output.to_vec()).unwrap()
     }
 
@@ -184,6 +211,20 @@ mod tests {
         assert!(written.lines().all(|line| line.len() + 2 <= 512 && line.starts_with("550")));
         let back: String = written.lines().map(|line| &line[14..]).collect();
         assert_eq!(back, text.replace(' ', ""));
+    }
+
+    #[test]
+    fn a_client_without_smtputf8_hears_ascii() {
+        let reply =
+            Reply::new(550, "5.1.1", "<rené@bücher.test>: Désolé, <x@日本.jp>, y@bücher.test: é@é");
+        let mut output = BytesMut::new();
+        reply.write_to(&mut output, false);
+        assert_eq!(
+            String::from_utf8(output.to_vec()).unwrap(),
+            "550 5.1.1 <ren?@xn--bcher-kva.test>: D?sol?, <x@xn--wgv71a.jp>, \
+             y@xn--bcher-kva.test: ?@xn--9ca\r\n"
+        );
+        assert!(wire(&reply).contains("<rené@bücher.test>: Désolé"));
     }
 
     #[test]

@@ -55,13 +55,18 @@ enum Phase {
 
 #[derive(Clone, Copy)]
 enum Owed {
-    Hello { esmtp: bool },
+    Hello {
+        esmtp: bool,
+    },
     Mail,
     Rcpt,
     Data,
     FirstChunk,
     EndOfData,
-    Vrfy,
+    /// `utf8`: it said SMTPUTF8.
+    Vrfy {
+        utf8: bool,
+    },
 }
 
 /// How a step of the machine ended.
@@ -143,6 +148,8 @@ impl Server {
     /// Answers the event that owes a reply. Where none is owed nothing happens.
     pub fn reply(&mut self, reply: &Reply) {
         let Some(owed) = self.owed.take() else { return };
+        // Of the transaction that it is about, which may end here.
+        let utf8 = self.transaction.utf8 || matches!(owed, Owed::Vrfy { utf8: true });
         let accepted = reply.is_positive();
         if !accepted {
             self.errors += 1;
@@ -177,9 +184,9 @@ impl Server {
                 }
             }
             (Owed::Hello { .. } | Owed::Rcpt | Owed::Data | Owed::FirstChunk, false)
-            | (Owed::Vrfy, _) => {}
+            | (Owed::Vrfy { .. }, _) => {}
         }
-        self.send(reply);
+        self.send_in(reply, utf8);
     }
 
     /// What must be written. Replies to pipelined commands gather here. Take it out
@@ -215,7 +222,11 @@ impl Server {
     }
 
     fn send(&mut self, reply: &Reply) {
-        reply.write_to(&mut self.output);
+        self.send_in(reply, self.transaction.utf8);
+    }
+
+    fn send_in(&mut self, reply: &Reply, utf8: bool) {
+        reply.write_to(&mut self.output, utf8);
         if ends_session(reply) {
             self.close();
         }
@@ -340,7 +351,11 @@ impl Server {
                 self.send(&Reply::new(250, "2.0.0", "Ok"));
                 Step::Again
             }
-            Command::Vrfy(address) => self.ask(Owed::Vrfy, Event::Vrfy(address)),
+            Command::Vrfy(address) => {
+                // An address that isn't ASCII is one that SMTPUTF8 was said of.
+                let utf8 = !address.is_ascii();
+                self.ask(Owed::Vrfy { utf8 }, Event::Vrfy(address))
+            }
             // Answered before, since it is the one command of a client denied.
             Command::Quit => Step::Again,
         }

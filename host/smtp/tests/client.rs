@@ -73,7 +73,7 @@ fn ready(keywords: &str) -> Connection {
     assert_eq!(client.stage(), Stage::Hello);
     let lines: Vec<_> = std::iter::once("mx.org hi").chain(keywords.split_whitespace()).collect();
     let mut answer = bytes::BytesMut::new();
-    Reply::new(250, "", lines.join("\n")).write_to(&mut answer);
+    Reply::new(250, "", lines.join("\n")).write_to(&mut answer, true);
     assert_eq!(hear(&mut client, &String::from_utf8_lossy(&answer)), "");
     let Some(ClientEvent::Ready(capabilities)) = client.poll() else { panic!("not ready") };
     assert_eq!(capabilities.name, "mx.org");

@@ -324,6 +324,9 @@ fn address_text() -> impl Strategy<Value = String> {
         "é",
         "xn--",
         "xn--mnchen-3ya",
+        "xn--0",
+        "xn--4db",
+        "א",
         "[",
         "]",
         "192.0.2.1",
@@ -341,6 +344,7 @@ fn address_text() -> impl Strategy<Value = String> {
         "İ",
         "\u{200d}",
         "１",
+        "⒈",
     ]);
     prop_oneof![
         vec(piece, 0..12).prop_map(|pieces| pieces.concat()),

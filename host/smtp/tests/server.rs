@@ -255,7 +255,7 @@ fn a_new_hello_ends_the_transaction() {
 #[test]
 fn a_hello_name_cannot_break_a_header() {
     let mut session = Session::new();
-    session.say("EHLO x)\r\nHELO a b\"\t\\c\r\n");
+    session.say("EHLO x)\r\nHELO a b\"\t\\c\r\nEHLO BÜCHER.test\r\nHELO é_é!\r\n");
     let names: Vec<_> = session
         .events
         .iter()
@@ -263,7 +263,27 @@ fn a_hello_name_cannot_break_a_header() {
             |event| if let Event::Hello { name, .. } = event { Some(name.as_str()) } else { None },
         )
         .collect();
-    assert_eq!(names, ["x?", "a?b???c"]);
+    assert_eq!(names, ["x?", "a?b???c", "xn--bcher-kva.test", "?_?!"]);
+}
+
+#[test]
+fn an_ascii_dialogue_holds_no_utf8_until_the_client_says_smtputf8() {
+    let mut session = Session::with(config(), refuse_no);
+    assert_eq!(
+        session
+            .say("EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<no@xn--bcher-kva.test>\r\n")
+            .lines()
+            .last(),
+        Some("550 5.1.1 <no@xn--bcher-kva.test>: Recipient address rejected: User unknown")
+    );
+    session.say("RSET\r\n");
+    assert_eq!(
+        session.say("MAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<noé@xn--bcher-kva.test>\r\n"),
+        "250 2.1.0 Ok\r\n\
+         550 5.1.1 <noé@bücher.test>: Recipient address rejected: User unknown\r\n"
+    );
+    assert_eq!(session.say("RSET\r\nVRFY é@b SMTPUTF8\r\n"), "250 2.0.0 Ok\r\n252 2.0.0 é@b\r\n");
+    assert_eq!(session.say("MAIL FROM:<a@b> É=é\r\n"), "555 5.5.4 Unsupported option: ?=?\r\n");
 }
 
 #[test]

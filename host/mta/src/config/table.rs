@@ -15,7 +15,7 @@ pub enum TableSource {
         /// How it is written. Default: `Texthash`.
         format: Format,
     },
-    /// In the configuration: keys in lower case, and values.
+    /// In the configuration: keys in their one form ([`facteur_smtp::key`]), and values.
     Inline(Vec<(String, String)>),
 }
 
@@ -83,11 +83,12 @@ fn entries(inline: &Value<'_>) -> Option<Vec<(String, String)>> {
     let mut entries = BTreeMap::new();
     for (key, value) in inline.entries()? {
         let Some(text) = value.string() else { continue };
-        if entries.insert(key.to_lowercase(), text.to_owned()).is_some() {
+        let key = facteur_smtp::key(key);
+        if entries.insert(key.clone().into_owned(), text.to_owned()).is_some() {
             value.error::<()>(
-                format!("the key \"{}\" is there twice", key.to_lowercase()),
+                format!("the key \"{key}\" is there twice"),
                 "again",
-                "keys are compared in lower case: keep one of them",
+                "keys are compared in lower case, with U-labels: keep one of them",
             );
         }
     }

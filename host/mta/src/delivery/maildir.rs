@@ -59,12 +59,14 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
     let mut head = String::new();
     // Writing to a String can't fail.
     let _ = match attempt.sender {
-        Some(sender) => writeln!(head, "Return-Path: <{sender}>"),
+        Some(sender) => writeln!(head, "Return-Path: <{}>", sender.wire()),
         None => writeln!(head, "Return-Path: <>"),
     };
-    let _ = write!(head, "X-Original-To: {}\nDelivered-To: {address}\n", recipient.original);
+    let (original, delivered) = (recipient.original.wire(), address.wire());
+    let _ = write!(head, "X-Original-To: {original}\nDelivered-To: {delivered}\n");
     let letter = Letter {
-        address: [address.to_string(), address.as_unquoted().to_owned()],
+        address: [&delivered, address.as_unquoted()]
+            .map(|address| facteur_smtp::key(address).into_owned()),
         head,
         header: message.header.clone(),
         body: message.body.clone(),
@@ -177,7 +179,7 @@ impl Failure {
 
 /// A message on its way into one mailbox.
 struct Letter {
-    /// As it stands in Delivered-To:, quoted and unquoted.
+    /// As it is compared with what stands in Delivered-To:, quoted and unquoted.
     address: [String; 2],
     /// What is put before the message, LF lines.
     head: String,
@@ -245,9 +247,7 @@ impl Letter {
             let Some((name, value)) = line.split_at_checked(NAME.len()) else { return false };
             name.eq_ignore_ascii_case(NAME)
                 && std::str::from_utf8(value.trim_ascii()).is_ok_and(|value| {
-                    self.address
-                        .iter()
-                        .any(|address| address.to_lowercase() == value.to_lowercase())
+                    self.address.iter().any(|address| *address == facteur_smtp::key(value))
                 })
         })
     }

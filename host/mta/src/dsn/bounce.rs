@@ -78,7 +78,7 @@ pub async fn notice(
     let failed = reports.iter().any(|report| report.action == Action::Failed);
     let written = Notice {
         hostname: &live.config.hostname,
-        origin: live.config.domains.origin(),
+        origin: &facteur_smtp::ascii_domain(live.config.domains.origin()),
         now,
         zone: &TimeZone::system(),
         id: &id.to_string(),

@@ -5,10 +5,11 @@
 //! comes out as text that can't end its line, its field or its part. Who is told, and how the
 //! notice is sent, is the caller's.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
-use facteur_smtp::{Address, Notify, Reply};
+use facteur_smtp::{Address, Notify, Reply, in_ascii};
 use facteur_spool::{Message, Recipient, Timestamp};
 use jiff::tz::TimeZone;
 
@@ -83,7 +84,7 @@ pub enum Returned {
 pub struct Notice<'a> {
     /// This host's name.
     pub hostname: &'a str,
-    /// The domain of MAILER-DAEMON: `domains.origin`.
+    /// The domain of MAILER-DAEMON, in ASCII: `domains.origin`.
     pub origin: &'a str,
     /// Now.
     pub now: Timestamp,
@@ -324,13 +325,7 @@ fn encoding(eight_bit: bool) -> &'static str {
 
 /// An address in the form that the notice may hold.
 fn address(address: &Address, utf8: bool) -> String {
-    let text = address.to_string();
-    match text.rsplit_once('@') {
-        Some((local, domain)) if !utf8 && !domain.is_ascii() => {
-            format!("{local}@{}", address.ascii_domain())
-        }
-        _ => text,
-    }
+    if utf8 { address.to_string() } else { address.wire() }
 }
 
 /// An address with its type (RFC 3464 section 2.1.2, RFC 6533 section 3).
@@ -346,12 +341,8 @@ fn host(remote: &str) -> &str {
 
 /// One line of printable characters.
 fn plain(text: &str, utf8: bool) -> String {
-    let printable = |character: char| match character {
-        _ if character.is_control() => ' ',
-        _ if character.is_ascii() || utf8 => character,
-        _ => '?',
-    };
-    text.chars().map(printable).collect()
+    let text = if utf8 { Cow::Borrowed(text) } else { in_ascii(text) };
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 /// A field, folded at its own blanks: unfolded it is what it was (RFC 5322 section 2.2.3).

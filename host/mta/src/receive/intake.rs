@@ -239,7 +239,8 @@ fn received(
     let address = bracketed(&client.address);
     // An alias may lead from a local part that isn't ASCII to a server that can't take one.
     let sole = sole.filter(|to| !to.needs_smtputf8());
-    let recipient = sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{to}>; "));
+    let recipient =
+        sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{}>; ", to.wire()));
     let line = format!(
         "Received: from {helo} ({} {address})\r\n\tby {hostname} (facteur) with {} id \
          {id}{recipient}{date}\r\n",

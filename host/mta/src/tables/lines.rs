@@ -94,11 +94,11 @@ pub(super) fn split_unquoted(
     if quoted { Err(()) } else { Ok((text, None)) }
 }
 
-/// A key as it is compared: lower case, and without the quotes around a local part, since addresses
-/// are looked up in their unquoted form.
+/// A key as it is compared: in its one form ([`facteur_smtp::key`]), and without the quotes around
+/// a local part, since addresses are looked up in their unquoted form.
 pub(super) fn key(text: &str) -> Cow<'_, str> {
     if !text.contains('"') {
-        return lower_case(text);
+        return facteur_smtp::key(text);
     }
     let mut unquoted = String::with_capacity(text.len());
     let mut characters = text.chars();
@@ -109,16 +109,7 @@ pub(super) fn key(text: &str) -> Cow<'_, str> {
             _ => unquoted.push(character),
         }
     }
-    Cow::Owned(unquoted.to_lowercase())
-}
-
-/// Lower case; borrowed where it is already, as on the hot path.
-pub(super) fn lower_case(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
-        Cow::Owned(text.to_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
+    Cow::Owned(facteur_smtp::key(&unquoted).into_owned())
 }
 
 #[cfg(test)]

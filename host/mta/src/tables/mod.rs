@@ -149,9 +149,10 @@ impl Tables {
         }
     }
 
-    /// The first of the keys that the table has. Keys count in lower case. A table of patterns
-    /// (regexp, cidr) is asked the first key only. With no keys it says only whether the table can
-    /// be asked.
+    /// The first of the keys that the table has. Keys count in their one form
+    /// ([`facteur_smtp::key`]). A table of patterns (regexp, cidr) is asked the first key only;
+    /// an expression is shown it with U-labels and with A-labels. With no keys it says only whether
+    /// the table can be asked.
     ///
     /// # Errors
     /// There is no such table, or it can't be asked now.
@@ -201,7 +202,7 @@ impl Content {
         let first = keys.first()?.as_ref();
         match self {
             Self::Index(index) => keys.iter().enumerate().find_map(|(key, text)| {
-                let value = index.get(&lines::lower_case(text.as_ref()))?;
+                let value = index.get(&facteur_smtp::key(text.as_ref()))?;
                 Some(Found { key, value: value.to_owned() })
             }),
             Self::Regexp(regexp) => regexp.find(first).map(|value| Found { key: 0, value }),
@@ -263,6 +264,62 @@ mod tests {
         assert_eq!(tables.find("inline", &["A"]), Ok(Some(found(0, "1"))));
         assert_eq!(tables.find("nothing", &["a"]), Err(FindError::Unknown));
         assert_eq!(tables.find("cidr", &[] as &[&str]), Ok(None));
+    }
+
+    #[test]
+    fn a_domain_is_found_in_whatever_form_it_is_written_and_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = "xn--bcher-kva.test 1\nu@XN--MNCHEN-3ya.test 2\n.日本.jp 3\n";
+        let sources = BTreeMap::from([
+            file(&folder, "texthash", lines, Format::Texthash),
+            file(
+                &folder,
+                "aliases",
+                "xn--bcher-kva.test: 1\n\"u@xn--mnchen-3ya.test\": 2\n.日本.jp: 3\n",
+                Format::Aliases,
+            ),
+            (
+                "inline".to_owned(),
+                TableSource::Inline(vec![
+                    ("bücher.test".into(), "1".into()),
+                    ("u@münchen.test".into(), "2".into()),
+                    (".日本.jp".into(), "3".into()),
+                ]),
+            ),
+            file(
+                &folder,
+                "a-labels",
+                "/^xn--bcher-kva\\.test$/ 1\n/^(.)@xn--mnchen-3ya\\.test$/ 2\n\
+                 !/xn--wgv71a\\.jp$/ none\n/./ 3\n",
+                Format::Regexp,
+            ),
+            file(
+                &folder,
+                "u-labels",
+                "/^bücher\\.test$/ 1\n/^(.)@münchen/ 2\n!/日本\\.jp$/ none\n/./ 3\n",
+                Format::Regexp,
+            ),
+        ]);
+        let (tables, errors) = Tables::open(&sources, None);
+        assert_eq!(errors, []);
+        for table in sources.keys() {
+            for (asked, value) in [
+                ("bücher.test", "1"),
+                ("xn--bcher-kva.test", "1"),
+                ("BÜCHER.test", "1"),
+                ("u@münchen.test", "2"),
+                ("u@xn--mnchen-3ya.test", "2"),
+                (".日本.jp", "3"),
+                (".xn--wgv71a.jp", "3"),
+            ] {
+                assert_eq!(
+                    tables.find(table, &[asked]),
+                    Ok(Some(found(0, value))),
+                    "{table}: {asked}"
+                );
+            }
+        }
+        assert_eq!(tables.find("a-labels", &["x.test"]), Ok(Some(found(0, "none"))));
     }
 
     #[test]

@@ -32,12 +32,21 @@ impl Regexp {
         }))
     }
 
+    /// What the first rule says that matches the key in any of its forms: as it is asked, with
+    /// U-labels, with A-labels. So a rule means the domain, however it is written, and `!` that no
+    /// form matches.
     pub(super) fn find(&self, key: &str) -> Option<String> {
-        let (regex, Template(pieces)) = self.0.first(|regex| regex.is_match(key))?;
+        let unicode = facteur_smtp::key(key);
+        let ascii = facteur_smtp::ascii_key(&unicode);
+        let all = [key, &*unicode, &*ascii];
+        // Nearly every key has one form but for its case, which no pattern need be shown twice.
+        let forms = if unicode == ascii { &all[..1] } else { &all[..] };
+        let matches = |regex: &Regex| forms.iter().copied().find(|form| regex.is_match(form));
+        let (regex, Template(pieces)) = self.0.first(|regex| matches(regex).is_some())?;
         if let [Piece::Text(text)] = &pieces[..] {
             return Some(text.clone());
         }
-        let groups = regex.captures(key);
+        let groups = matches(regex).and_then(|form| regex.captures(form));
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => text.clone(),
             // A group that took no part in the match is empty.

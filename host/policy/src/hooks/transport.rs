@@ -306,7 +306,12 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String>
             let source = raw.source.map(|text| text.parse::<IpAddr>()).transpose();
             let source = source.map_err(|_| "a source that isn't an IP address".to_owned())?;
             let port = raw.port.unwrap_or(SMTP_PORT);
-            Route::Smtp(SmtpRoute { host: host.to_lowercase(), port, mx: !raw.no_mx, source })
+            Route::Smtp(SmtpRoute {
+                host: facteur_smtp::key(&host).into_owned(),
+                port,
+                mx: !raw.no_mx,
+                source,
+            })
         }
         other => {
             return Err(format!(
