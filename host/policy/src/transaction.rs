@@ -401,8 +401,8 @@ fn keep(
         }
     };
     // Several refusals may bear the alias's own address, each with its reason; deliveries are one
-    // for each address.
-    if refusal.is_none() && !seen.insert(result.address.clone()) {
+    // for each address, and for each mailbox.
+    if refusal.is_none() && !seen.insert(result.copy()) {
         return;
     }
     outgoing.recipients.push(FinalRecipient {

@@ -56,17 +56,31 @@ pub(crate) enum Outcome {
     List(PathBuf),
 }
 
+impl Resolved {
+    /// What it has in common with another result that is the same copy: the address, and for a
+    /// mailbox of ours, where case doesn't count, its local part in one case.
+    pub(crate) fn copy(&self) -> Address {
+        let ours = matches!(self.class, Class::Local | Class::VirtualMailbox);
+        let folded = ours.then(|| {
+            Address::new(&facteur_smtp::key(self.address.local()), self.address.domain()).ok()
+        });
+        folded.flatten().unwrap_or_else(|| self.address.clone())
+    }
+}
+
 impl Expansion {
     /// Asks the alias plugins, step by step.
     pub(crate) async fn of(asker: &Asker, address: Address) -> Self {
-        let mut walk = Walk { asker, results: Vec::new(), limit: COUNT_LIMIT, steps: 0 };
+        let about = address.clone();
+        let mut walk = Walk { asker, about, results: Vec::new(), limit: COUNT_LIMIT, steps: 0 };
         walk.run(Step { address, ancestors: Vec::new(), sender: None, in_list: false }).await;
         Self { results: walk.results }
     }
 
     /// Opens the lists: reads their members and expands each.
     pub(crate) async fn members(asker: &Asker, list: &Resolved, path: &Path) -> Vec<Resolved> {
-        let mut walk = Walk { asker, results: Vec::new(), limit: LIST_LIMIT, steps: 0 };
+        let about = list.address.clone();
+        let mut walk = Walk { asker, about, results: Vec::new(), limit: LIST_LIMIT, steps: 0 };
         let entries = match asker.services.include(path).await {
             Ok(entries) => entries,
             Err(error) => {
@@ -138,6 +152,9 @@ pub(crate) fn refusal_of_all<'a>(
 
 struct Walk<'a> {
     asker: &'a Asker,
+    /// The address that all of it is about. Refusals name it, and never what it stands for: they
+    /// are told to strangers.
+    about: Address,
     results: Vec<Resolved>,
     limit: usize,
     steps: usize,
@@ -219,7 +236,7 @@ impl Walk<'_> {
                 let reply = Reply::new(
                     451,
                     "4.3.5",
-                    format!("<{}>: the alias expands too far", step.address),
+                    format!("<{}>: the alias expands too far", self.about),
                 );
                 self.push(step, class, Outcome::Refused(reply));
                 stack.clear();
@@ -244,10 +261,10 @@ impl Walk<'_> {
                 }
                 Ok(Answer::Exists) => Outcome::Deliver,
                 Ok(Answer::Unknown(text)) => {
-                    Outcome::Refused(unknown_user(&step.address, class, text.as_deref()))
+                    Outcome::Refused(unknown_user(&self.about, class, text.as_deref()))
                 }
                 Ok(Answer::NoOpinion) => self.by_class(&step.address, class).await,
-                Err(error) => Outcome::Refused(undecided(&step.address, &error)),
+                Err(error) => Outcome::Refused(undecided(&self.about, &error)),
             };
             self.push(step, class, outcome);
         }
@@ -367,17 +384,17 @@ impl Walk<'_> {
     async fn by_class(&self, address: &Address, class: Class) -> Outcome {
         match class {
             Class::Relay | Class::Other => Outcome::Deliver,
-            Class::VirtualAlias => Outcome::Refused(unknown_user(address, class, None)),
+            Class::VirtualAlias => Outcome::Refused(unknown_user(&self.about, class, None)),
             Class::Local | Class::VirtualMailbox => {
                 match self.asker.services.mailbox(address).await {
                     Ok(true) => Outcome::Deliver,
-                    Ok(false) => Outcome::Refused(unknown_user(address, class, None)),
+                    Ok(false) => Outcome::Refused(unknown_user(&self.about, class, None)),
                     Err(error) => {
                         tracing::warn!(%address, %error, "the mailbox can't be asked for");
                         Outcome::Refused(Reply::new(
                             451,
                             "4.3.0",
-                            format!("<{address}>: Temporary lookup failure"),
+                            format!("<{}>: Temporary lookup failure", self.about),
                         ))
                     }
                 }
