@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod addresses;
 mod advice;
 mod backlog;
 mod content;

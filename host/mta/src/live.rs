@@ -70,7 +70,11 @@ impl Live {
                 errors.push(error.to_string());
             }
         }
-        let mailboxes = Arc::new(Mailboxes::new(&config.mailboxes, tables.clone()));
+        let mailboxes = Arc::new(Mailboxes::new(
+            &config.mailboxes,
+            config.domains.delimiter().clone(),
+            tables.clone(),
+        ));
         if let Err(error) = mailboxes.check() {
             errors.push(error);
         }

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 
 use facteur_smtp::Address;
 
+use crate::extension::Delimiter;
+
 /// Whose an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -38,6 +40,7 @@ impl Class {
 #[derive(Debug, Clone, Default)]
 pub struct Domains {
     origin: String,
+    delimiter: Delimiter,
     exact: HashMap<String, Class>,
     /// From ".example.org": subdomains only.
     below: HashMap<String, Class>,
@@ -58,6 +61,17 @@ impl Domains {
             }
         }
         domains
+    }
+
+    /// The same with what parts an extension from a user; before it nothing does.
+    #[must_use]
+    pub fn with_delimiter(self, delimiter: Delimiter) -> Self {
+        Self { delimiter, ..self }
+    }
+
+    /// What parts an extension from a user.
+    pub fn delimiter(&self) -> &Delimiter {
+        &self.delimiter
     }
 
     /// What a bare name means.

@@ -14,6 +14,7 @@
 mod asker;
 mod contract;
 mod domains;
+mod extension;
 mod facts;
 mod grants;
 mod hooks;
@@ -29,6 +30,7 @@ mod tags;
 mod transaction;
 
 pub use domains::{Class, Domains, routes_by_itself};
+pub use extension::Delimiter;
 pub use facts::{Actions, SessionFacts};
 pub use grants::Grants;
 pub use hooks::authenticate::{Authenticated, Credentials};

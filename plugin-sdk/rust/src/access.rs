@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::lookup::{Error, Found, find_in};
-use crate::{Address, Session, domain, extension};
+use crate::lookup::{Error, Found, find_in, user_of};
+use crate::{Address, Session, domain};
 
 /// The null sender as a key (Postfix's `smtpd_null_access_lookup_key`).
 pub const NULL_SENDER: &str = "<>";
@@ -45,9 +45,8 @@ pub fn address_keys(address: &str) -> Vec<String> {
 }
 
 /// `user+foo@domain`, `user@domain`, the domain and those above it, `user+foo@`, `user@`.
-/// `delimiters` as in [`extension::split`].
-pub fn mail_keys(address: &Address, delimiters: &str) -> Vec<String> {
-    let user = extension::split(&address.local, delimiters).map(|(user, _)| user);
+/// `user` as of [`user_of`].
+pub fn mail_keys(address: &Address, user: Option<&str>) -> Vec<String> {
     let mut keys = Vec::with_capacity(8);
     keys.push(address.to_string());
     keys.extend(user.map(|user| format!("{user}@{}", address.domain)));
@@ -80,13 +79,13 @@ pub fn find_client(tables: &[String], client: &Session) -> Result<Option<Found>,
 ///
 /// # Errors
 /// As [`find_in`].
-pub fn find_mail(
-    tables: &[String],
-    address: Option<&Address>,
-    delimiters: &str,
-) -> Result<Option<Found>, Error> {
+pub fn find_mail(tables: &[String], address: Option<&Address>) -> Result<Option<Found>, Error> {
     match address {
-        Some(address) => find_in(tables, &mail_keys(address, delimiters)),
+        _ if tables.is_empty() => Ok(None),
+        Some(address) => {
+            let user = user_of(&address.local);
+            find_in(tables, &mail_keys(address, user.as_deref()))
+        }
         None => find_in(tables, &[NULL_SENDER.to_owned()]),
     }
 }
@@ -106,15 +105,15 @@ mod tests {
         assert_eq!(address_keys("::1"), ["::1", ":"]);
         let address = Address::new("user+foo", "b.org");
         assert_eq!(
-            mail_keys(&address, "+"),
+            mail_keys(&address, Some("user")),
             ["user+foo@b.org", "user@b.org", "b.org", ".org", "org", "user+foo@", "user@"]
         );
         assert_eq!(
-            mail_keys(&address, ""),
+            mail_keys(&address, None),
             ["user+foo@b.org", "b.org", ".org", "org", "user+foo@"]
         );
         assert_eq!(
-            mail_keys(&Address::new("u", "[192.0.2.1]"), ""),
+            mail_keys(&Address::new("u", "[192.0.2.1]"), None),
             ["u@[192.0.2.1]", "[192.0.2.1]", "u@"]
         );
     }
@@ -122,7 +121,7 @@ mod tests {
     #[test]
     fn no_name_makes_too_many_keys() {
         let deep = Address::new("user+foo", format!("{}evil.example", "a.".repeat(100)));
-        let keys = mail_keys(&deep, "+");
+        let keys = mail_keys(&deep, Some("user"));
         assert!(keys.len() <= KEYS_LIMIT);
         assert!(keys.iter().any(|key| key == "evil.example"));
     }

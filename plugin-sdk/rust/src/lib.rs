@@ -29,7 +29,7 @@
 //! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`],
 //! [`verify`], [`files`], [`connect`], [`log`], [`settings`] and [`clock`]. The contract itself,
 //! with every limit, is `wit/0.1`; the names here are its names. The modules [`access`],
-//! [`domain`], [`extension`], [`network`], [`status`] and [`text`] hold what nearly every mail
+//! [`domain`], [`network`], [`status`] and [`text`] hold what nearly every mail
 //! policy needs and nobody should write twice.
 //!
 //! A transaction runs in a fresh instance, so what `init` makes of the settings is kept in a
@@ -55,7 +55,6 @@ pub mod connect;
 pub mod counters;
 pub mod dns;
 pub mod domain;
-pub mod extension;
 pub mod files;
 pub mod log;
 pub mod lookup;

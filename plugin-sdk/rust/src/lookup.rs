@@ -6,12 +6,18 @@ pub use crate::bindings::facteur::policy::lookup::{Error, Found};
 pub const KEYS_LIMIT: usize = 64;
 
 /// The first of `keys` that the table has; none if it has none of them. Keys are compared in lower
-/// case. A table of patterns is asked the first key only. More than [`KEYS_LIMIT`] keys are a trap.
+/// case, domains with either kind of labels. A table of patterns is asked the first key only. More than [`KEYS_LIMIT`] keys are a trap.
 ///
 /// # Errors
 /// The table isn't granted, isn't there, or can't be asked now.
 pub fn find(table: &str, keys: &[String]) -> Result<Option<Found>, Error> {
     crate::bindings::facteur::policy::lookup::find(table, keys)
+}
+
+/// The user of a local part that has an extension, by the operator's `[domains] delimiter`: `bob`
+/// of `bob+tag`. None where it has none. Not in `init`.
+pub fn user_of(local: &str) -> Option<String> {
+    crate::bindings::facteur::policy::lookup::user(local)
 }
 
 /// The first of `keys` that any of the tables has; where several have it, the first of them. As

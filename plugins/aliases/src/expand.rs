@@ -1,7 +1,7 @@
 //! One step: virtual tables first, then aliases.
 
 use facteur_plugin::lookup::{Error, Found};
-use facteur_plugin::{Address, Expansion, Failure, RecipientClass, Target, extension};
+use facteur_plugin::{Address, Expansion, Failure, RecipientClass, Target};
 
 use crate::rhs;
 use crate::settings::Settings;
@@ -14,6 +14,8 @@ const TARGETS_LIMIT: usize = 1_000;
 pub trait Tables {
     /// [`facteur_plugin::lookup::find_in`].
     fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error>;
+    /// [`facteur_plugin::lookup::user_of`].
+    fn user_of(&self, local: &str) -> Option<String>;
     /// Tells the operator.
     fn warn(&self, text: &str);
 }
@@ -60,7 +62,7 @@ pub fn owner(
     {
         return Ok(None);
     }
-    let names = names(settings, of);
+    let names = names(tables, of);
     let Some(found) = find(tables, &settings.aliases, &names)? else { return Ok(None) };
     let Some(list) = names.get(found.key as usize) else { return Ok(None) };
     let owner = format!("owner-{list}");
@@ -77,7 +79,8 @@ fn virtual_targets(
     if settings.virtual_.is_empty() {
         return Ok(None);
     }
-    let keys = Keys::of(settings, address, class);
+    let user = tables.user_of(&address.local);
+    let keys = Keys::of(address, user.as_deref(), class);
     let Some(found) = find(tables, &settings.virtual_, &keys.all)? else { return Ok(None) };
     let value = keys.value(address, found.key, &found.value, |text| tables.warn(text));
     value.map(Some).map_err(|why| Failure::transient(format!("virtual tables: {why}")))
@@ -93,7 +96,7 @@ fn aliases(
     if class != RecipientClass::Local || settings.aliases.is_empty() {
         return Ok(None);
     }
-    let Some(found) = find(tables, &settings.aliases, &names(settings, address))? else {
+    let Some(found) = find(tables, &settings.aliases, &names(tables, address))? else {
         return Ok(None);
     };
     match rhs::parse(&found.value) {
@@ -122,18 +125,16 @@ fn keep_alias(
     target: &mut Address,
 ) -> Result<(), Failure> {
     let other = target.domain.is_empty() && !target.local.eq_ignore_ascii_case(&of.local);
-    if other && find(tables, &settings.aliases, &names(settings, target))?.is_some() {
+    if other && find(tables, &settings.aliases, &names(tables, target))?.is_some() {
         target.domain.clone_from(&of.domain);
     }
     Ok(())
 }
 
 /// `user+foo`, `user`
-fn names(settings: &Settings, address: &Address) -> Vec<String> {
+fn names(tables: &impl Tables, address: &Address) -> Vec<String> {
     let mut names = vec![address.local.clone()];
-    if let Some((user, _)) = extension::split(&address.local, &settings.delimiter) {
-        names.push(user.to_owned());
-    }
+    names.extend(tables.user_of(&address.local));
     names
 }
 
@@ -184,15 +185,16 @@ mod tests {
             })
         }
 
+        fn user_of(&self, local: &str) -> Option<String> {
+            local.split_once('+').map(|(user, _)| user.to_owned())
+        }
+
         fn warn(&self, _: &str) {}
     }
 
     fn site() -> (Settings, Fake) {
-        let settings = Settings {
-            aliases: vec!["aliases".into()],
-            virtual_: vec!["virtual".into()],
-            delimiter: String::new(),
-        };
+        let settings =
+            Settings { aliases: vec!["aliases".into()], virtual_: vec!["virtual".into()] };
         let fake = Fake(vec![
             ("aliases", "root", "louen, admin"),
             ("aliases", "prenom.nom", "louen"),
@@ -231,7 +233,6 @@ mod tests {
     #[test]
     fn the_site_expands() {
         assert_eq!(ask("Prenom.Nom", "sulfura.via.ecp.fr", Local), to(&[("louen", "")]));
-        assert_eq!(ask("Prenom.Nom+x", "sulfura.via.ecp.fr", Local), Expansion::NoOpinion);
         assert_eq!(ask("prez", "elfic.net", VirtualAlias), to(&[("president", "student.ecp.fr")]));
         assert_eq!(ask("anything", "elfic.net", VirtualAlias), to(&[("contact", "elfic.net")]));
         assert_eq!(ask("louen", "via.ecp.fr", Other), Expansion::NoOpinion);
@@ -272,17 +273,13 @@ mod tests {
 
     #[test]
     fn an_extension_finds_its_user() {
-        let (settings, fake) = site();
-        let settings = Settings { delimiter: "+".into(), ..settings };
-        let ask = |local: &str, domain: &str, class| {
-            expand(&settings, &fake, &Address::new(local, domain), class).unwrap()
-        };
         // Aliases don't hand an extension on, virtual tables do.
         assert_eq!(ask("prenom.nom+x", "here.org", Local), to(&[("louen", "")]));
         assert_eq!(
             ask("prez+x", "elfic.net", VirtualAlias),
             to(&[("president+x", "student.ecp.fr")])
         );
+        assert_eq!(ask("any+x", "elfic.net", VirtualAlias), to(&[("contact", "elfic.net")]));
     }
 
     #[test]

@@ -11,7 +11,6 @@
 //! [plugin.settings]
 //! aliases = ["aliases"]
 //! virtual = ["virtual"]
-//! delimiter = "+"
 //! ```
 
 mod expand;
@@ -39,6 +38,10 @@ impl Tables for Host {
         keys: &[String],
     ) -> Result<Option<lookup::Found>, lookup::Error> {
         lookup::find_in(tables, keys)
+    }
+
+    fn user_of(&self, local: &str) -> Option<String> {
+        lookup::user_of(local)
     }
 
     fn warn(&self, text: &str) {

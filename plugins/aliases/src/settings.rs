@@ -11,8 +11,6 @@ pub struct Settings {
     /// Tables as virtual(5).
     #[serde(rename = "virtual")]
     pub virtual_: Vec<String>,
-    /// Characters that part a user from an extension. None by default.
-    pub delimiter: String,
 }
 
 #[cfg(test)]
@@ -21,14 +19,10 @@ mod tests {
 
     #[test]
     fn the_settings_are_read() {
-        let settings: Settings = facteur_plugin::settings::parse(
-            r#"{"aliases": ["a"], "virtual": ["b", "c"], "delimiter": "+"}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            (settings.aliases.len(), settings.virtual_.len(), &*settings.delimiter),
-            (1, 2, "+")
-        );
+        let settings: Settings =
+            facteur_plugin::settings::parse(r#"{"aliases": ["a"], "virtual": ["b", "c"]}"#)
+                .unwrap();
+        assert_eq!((settings.aliases.len(), settings.virtual_.len()), (1, 2));
         assert!(facteur_plugin::settings::parse::<Settings>("{}").is_ok());
         let told = facteur_plugin::settings::parse::<Settings>(r#"{"virtuals": []}"#)
             .err()

@@ -1,9 +1,8 @@
 //! virtual(5): which keys, and what a value means for the address that was asked about.
 
-use facteur_plugin::{Address, RecipientClass, Target, extension};
+use facteur_plugin::{Address, RecipientClass, Target};
 
 use crate::rhs;
-use crate::settings::Settings;
 
 /// The keys of an address, best first, each with whether the extension was left over.
 pub struct Keys {
@@ -15,10 +14,9 @@ pub struct Keys {
 
 impl Keys {
     /// `user+foo@domain`, `user@domain`; for a domain of this machine `user+foo` and `user` too;
-    /// `@domain`.
-    pub fn of(settings: &Settings, address: &Address, class: RecipientClass) -> Self {
+    /// `@domain`. `user` is the local part without its extension, where it has one.
+    pub fn of(address: &Address, user: Option<&str>, class: RecipientClass) -> Self {
         let Address { local, domain } = address;
-        let split = extension::split(local, &settings.delimiter);
         let mut made = Self {
             all: Vec::with_capacity(5),
             unmatched: Vec::with_capacity(5),
@@ -29,18 +27,20 @@ impl Keys {
             made.unmatched.push(unmatched);
         };
         add(format!("{local}@{domain}"), false);
-        if let Some((user, _)) = split {
+        if let Some(user) = user {
             add(format!("{user}@{domain}"), true);
         }
-        if class == RecipientClass::Local {
+        // A name that holds an @ would pass for an address of another domain.
+        if class == RecipientClass::Local && !local.contains('@') {
             add(local.clone(), false);
-            if let Some((user, _)) = split {
+            if let Some(user) = user {
                 add(user.to_owned(), true);
             }
         }
-        add(format!("@{domain}"), true);
-        if let Some((_, extension)) = split {
-            extension.clone_into(&mut made.extension);
+        // It matches the extension too: Postfix hands none on from here.
+        add(format!("@{domain}"), false);
+        if let Some(user) = user {
+            local[user.len()..].clone_into(&mut made.extension);
         }
         made
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn keys(address: &Address, class: RecipientClass) -> Keys {
-        Keys::of(&Settings { delimiter: "+".into(), ..Settings::default() }, address, class)
+        Keys::of(address, address.local.split_once('+').map(|(user, _)| user), class)
     }
 
     #[test]
@@ -112,6 +112,10 @@ mod tests {
             keys(&Address::new("u", "x.org"), RecipientClass::Other).all,
             ["u@x.org", "@x.org"]
         );
+        assert_eq!(
+            keys(&Address::new("u@y.org", "x.org"), RecipientClass::Local).all,
+            ["u@y.org@x.org", "@x.org"]
+        );
     }
 
     #[test]
@@ -124,7 +128,7 @@ mod tests {
             value(1, "a@y.org, b"),
             [Address::new("a+foo", "y.org"), Address::new("b+foo", "")]
         );
-        assert_eq!(value(2, "c@y.org"), [Address::new("c+foo", "y.org")]);
+        assert_eq!(value(2, "c@y.org"), [Address::new("c", "y.org")]);
         assert_eq!(value(2, "@Z.org"), [Address::new("user+foo", "z.org")]);
         assert_eq!(
             value(0, "@z.org, d@z.org"),

@@ -80,12 +80,7 @@ fn is_exempt(settings: &Settings, s: &Session, to: &Recipient) -> Result<bool, F
     }
     let exempt = || -> Result<bool, lookup::Error> {
         Ok(access::find_client(&settings.exempt_clients, s)?.is_some()
-            || access::find_mail(
-                &settings.exempt_recipients,
-                Some(&to.address()),
-                &settings.delimiter,
-            )?
-            .is_some())
+            || access::find_mail(&settings.exempt_recipients, Some(&to.address()))?.is_some())
     };
     exempt().map_err(|error| Failure { transient: error.is_transient(), reason: error.explain() })
 }

@@ -35,10 +35,6 @@ pub struct Settings {
     /// Tables of recipients whose mail needn't wait.
     #[serde(default)]
     pub exempt_recipients: Vec<String>,
-    /// Characters that part a user from an extension, for the keys of `exempt-recipients`. None by
-    /// default.
-    #[serde(default)]
-    pub delimiter: String,
 }
 
 fn delay() -> Period {

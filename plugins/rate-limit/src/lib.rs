@@ -116,12 +116,10 @@ fn is_exempt(
 ) -> Result<bool, Failure> {
     let found = match rule.key {
         Key::Client | Key::ClientNetwork => access::find_client(&rule.exempt, s),
-        Key::Sender | Key::SenderDomain => {
-            access::find_mail(&rule.exempt, t.sender().as_ref(), &rule.delimiter)
-        }
+        Key::Sender | Key::SenderDomain => access::find_mail(&rule.exempt, t.sender().as_ref()),
         Key::Recipient => {
             let address = to.map(Recipient::address);
-            access::find_mail(&rule.exempt, address.as_ref(), &rule.delimiter)
+            access::find_mail(&rule.exempt, address.as_ref())
         }
         Key::Login => lookup::find_in(&rule.exempt, &[whom.to_owned()]),
     };

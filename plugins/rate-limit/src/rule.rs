@@ -31,9 +31,6 @@ pub struct Rule {
     /// Whether trusted clients aren't counted.
     #[serde(default = "yes")]
     pub exempt_trusted: bool,
-    /// Characters that part a user from an extension, for the keys of `exempt`. None by default.
-    #[serde(default)]
-    pub delimiter: String,
 }
 
 fn yes() -> bool {

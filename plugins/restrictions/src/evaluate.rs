@@ -42,12 +42,12 @@ pub fn early(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) 
     if facts.in_transaction() && settings.waiting().any(|(_, waiting)| waiting == of) {
         return Verdict::Dunno;
     }
-    stage(facts, settings, rules, of)
+    stage(facts, rules, of)
 }
 
 /// The verdict of a stage that has one list.
-pub fn stage(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) -> Verdict {
-    let mut evaluation = Evaluation::new(facts, settings);
+pub fn stage(facts: &impl Facts, rules: &[Rule], of: What) -> Verdict {
+    let mut evaluation = Evaluation::new(facts);
     match evaluation.list(rules, of, false, 0) {
         Step::Refuse(reply) => refusal(reply),
         Step::Discard => Verdict::Discard,
@@ -64,7 +64,7 @@ pub fn stage(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) 
 /// The verdict about a recipient: what waited for it, then `relay`, then `recipient`. A permit ends
 /// its own list only.
 pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
-    let mut evaluation = Evaluation::new(facts, settings);
+    let mut evaluation = Evaluation::new(facts);
     let mut permitted = false;
     let mut relaying = false;
     for (rules, of) in settings.waiting() {
@@ -107,14 +107,13 @@ pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
 
 struct Evaluation<'a, F> {
     facts: &'a F,
-    settings: &'a Settings,
     defer_if_permit: Option<Reply>,
     defer_if_reject: Option<Reply>,
 }
 
 impl<'a, F: Facts> Evaluation<'a, F> {
-    fn new(facts: &'a F, settings: &'a Settings) -> Self {
-        Self { facts, settings, defer_if_permit: None, defer_if_reject: None }
+    fn new(facts: &'a F) -> Self {
+        Self { facts, defer_if_permit: None, defer_if_reject: None }
     }
 
     /// `warn`: a refusal is only told to the log.

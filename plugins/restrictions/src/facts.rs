@@ -38,6 +38,8 @@ pub trait Facts {
     fn accepted(&self) -> usize;
     /// [`lookup::find`].
     fn find(&self, table: &str, keys: &[String]) -> Result<Option<Found>, lookup::Error>;
+    /// [`lookup::user_of`].
+    fn user_of(&self, local: &str) -> Option<String>;
     /// [`dns::addresses`].
     fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error>;
     /// [`dns::mail_exchangers`].

@@ -95,6 +95,10 @@ impl Facts for Host<'_> {
         lookup::find(table, keys)
     }
 
+    fn user_of(&self, local: &str) -> Option<String> {
+        lookup::user_of(local)
+    }
+
     fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error> {
         dns::addresses(name)
     }

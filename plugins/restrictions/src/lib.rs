@@ -79,23 +79,15 @@ impl Restriction for Restrictions {
     }
 
     fn data(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
-        let settings = SETTINGS.get();
         let only = host::only_recipient(t);
-        Ok(evaluate::stage(
-            &Host::new(s, Some(t), only.as_ref()),
-            settings,
-            &settings.data,
-            What::Data,
-        ))
+        Ok(evaluate::stage(&Host::new(s, Some(t), only.as_ref()), &SETTINGS.get().data, What::Data))
     }
 
     fn end_of_data(s: &Session, t: &Transaction, _: &Message) -> Result<Verdict, Failure> {
-        let settings = SETTINGS.get();
         let only = host::only_recipient(t);
         Ok(evaluate::stage(
             &Host::new(s, Some(t), only.as_ref()),
-            settings,
-            &settings.end_of_data,
+            &SETTINGS.get().end_of_data,
             What::EndOfData,
         ))
     }

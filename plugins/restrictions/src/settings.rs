@@ -24,8 +24,6 @@ struct Written {
     data: List,
     /// `smtpd_end_of_data_restrictions`
     end_of_data: List,
-    /// Characters that part a user from an extension. None by default.
-    delimiter: String,
 }
 
 type List = Vec<String>;
@@ -40,7 +38,6 @@ pub struct Settings {
     pub recipient: Vec<Rule>,
     pub data: Vec<Rule>,
     pub end_of_data: Vec<Rule>,
-    pub delimiter: String,
     /// `relay` or `recipient` refuses what nobody permits. Only then a permit that isn't about the
     /// client itself may grant relaying: Postfix doesn't even start without such a list.
     pub guarded: bool,
@@ -71,7 +68,6 @@ impl Settings {
             guarded: refuses_strangers(&relay) || refuses_strangers(&recipient),
             relay,
             recipient,
-            delimiter: written.delimiter,
         })
     }
 

@@ -1,23 +1,30 @@
 //! From an address to its next hop.
 
 use facteur_plugin::lookup::{Error, Found};
-use facteur_plugin::{Address, Answer, Failure, RecipientClass, Route, Scope, domain, extension};
+use facteur_plugin::{Address, Answer, Failure, RecipientClass, Route, Scope, domain};
 
 use crate::entry::Entry;
 use crate::next_hop::NextHop;
 use crate::settings::Settings;
 
-/// What the tables and the relay host say about this address. `find` is
-/// [`facteur_plugin::lookup::find_in`].
+/// What the host lends.
+pub trait Tables {
+    /// [`facteur_plugin::lookup::find_in`].
+    fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error>;
+    /// [`facteur_plugin::lookup::user_of`].
+    fn user_of(&self, local: &str) -> Option<String>;
+}
+
+/// What the tables and the relay host say about this address.
 ///
 /// # Errors
 /// A table can't be asked, or what it says can't be followed: the recipient waits, and the reason
 /// names the entry.
 pub fn answer(
     settings: &Settings,
+    tables: &impl Tables,
     address: &Address,
     class: RecipientClass,
-    find: impl FnOnce(&[String], &[String]) -> Result<Option<Found>, Error>,
 ) -> Result<Answer, Failure> {
     if class == RecipientClass::VirtualAlias {
         // The class is the domain's.
@@ -26,8 +33,13 @@ pub fn answer(
     // A table may hold an entry for any other address of the domain, so that only the operator can
     // vouch for the whole of it.
     let scope = if settings.domains_only { Scope::Domain } else { Scope::Recipient };
-    let keys = keys(settings, address);
-    let found = if settings.tables.is_empty() { Ok(None) } else { find(&settings.tables, &keys) };
+    let (keys, found) = if settings.tables.is_empty() {
+        (Vec::new(), Ok(None))
+    } else {
+        let keys = keys(settings, tables, address);
+        let found = tables.find(&settings.tables, &keys);
+        (keys, found)
+    };
     let found = found.map_err(|error| Failure {
         transient: error.is_transient(),
         reason: format!("transport tables: {}", error.explain()),
@@ -59,11 +71,11 @@ pub fn answer(
 
 /// transport(5): the address, without its extension, the domain, its parents with a leading dot,
 /// the wildcard.
-fn keys(settings: &Settings, address: &Address) -> Vec<String> {
+fn keys(settings: &Settings, tables: &impl Tables, address: &Address) -> Vec<String> {
     let mut keys = Vec::with_capacity(8);
     if !settings.domains_only {
         keys.push(address.to_string());
-        if let Some((user, _)) = extension::split(&address.local, &settings.delimiter) {
+        if let Some(user) = tables.user_of(&address.local) {
             keys.push(format!("{user}@{}", address.domain));
         }
     }
@@ -105,6 +117,24 @@ mod tests {
     use super::*;
     use facteur_plugin::lookup::first;
 
+    struct Fake<'a>(&'a [(&'a str, &'a str)]);
+
+    impl Tables for Fake<'_> {
+        fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error> {
+            first(tables, keys, |_, keys| {
+                let hit = keys.iter().enumerate().find_map(|(number, key)| {
+                    let (_, value) = self.0.iter().find(|(known, _)| known == key)?;
+                    Some(Found { key: u32::try_from(number).unwrap(), value: (*value).to_owned() })
+                });
+                Ok(hit)
+            })
+        }
+
+        fn user_of(&self, local: &str) -> Option<String> {
+            local.split_once('+').map(|(user, _)| user.to_owned())
+        }
+    }
+
     fn ask(
         settings: &Settings,
         table: &[(&str, &str)],
@@ -112,16 +142,7 @@ mod tests {
         class: RecipientClass,
     ) -> Answer {
         let address = Address::new(address.0, address.1);
-        answer(settings, &address, class, |tables, keys| {
-            first(tables, keys, |_, keys| {
-                let hit = keys.iter().enumerate().find_map(|(number, key)| {
-                    let (_, value) = table.iter().find(|(known, _)| known == key)?;
-                    Some(Found { key: u32::try_from(number).unwrap(), value: (*value).to_owned() })
-                });
-                Ok(hit)
-            })
-        })
-        .unwrap()
+        answer(settings, &Fake(table), &address, class).unwrap()
     }
 
     fn site() -> (Settings, Vec<(&'static str, &'static str)>) {
@@ -166,8 +187,7 @@ mod tests {
 
     #[test]
     fn keys_go_from_the_address_to_the_wildcard() {
-        let settings = Settings { delimiter: "+".into(), ..Settings::default() };
-        let keys = keys(&settings, &Address::new("user+foo", "a.b.org"));
+        let keys = keys(&Settings::default(), &Fake(&[]), &Address::new("user+foo", "a.b.org"));
         assert_eq!(keys, ["user+foo@a.b.org", "user@a.b.org", "a.b.org", ".b.org", ".org", "*"]);
     }
 
@@ -206,10 +226,8 @@ mod tests {
     #[test]
     fn an_entry_that_cant_be_followed_makes_it_wait() {
         let settings = Settings { tables: vec!["transport".into()], ..Settings::default() };
-        let found = Found { key: 1, value: "uucp:there".into() };
-        let told = answer(&settings, &Address::new("x", "y.org"), RecipientClass::Other, |_, _| {
-            Ok(Some(found))
-        });
+        let fake = Fake(&[("y.org", "uucp:there")]);
+        let told = answer(&settings, &fake, &Address::new("x", "y.org"), RecipientClass::Other);
         let failure = told.unwrap_err();
         assert!(
             failure.transient

@@ -13,9 +13,6 @@ struct Written {
     tables: Vec<String>,
     /// Where mail for other servers goes that no table names. Brackets: no MX lookup.
     relayhost: Option<String>,
-    /// Characters that part a user from an extension. None by default.
-    #[serde(default)]
-    delimiter: String,
     /// Vouches that no table has an address as a key, so that one answer serves a whole domain.
     /// Addresses are then not looked up.
     #[serde(default)]
@@ -27,7 +24,6 @@ struct Written {
 pub struct Settings {
     pub tables: Vec<String>,
     pub relayhost: Option<NextHop>,
-    pub delimiter: String,
     pub domains_only: bool,
 }
 
@@ -49,7 +45,6 @@ impl Settings {
         Ok(Self {
             tables: written.tables,
             relayhost: relayhost.transpose()?,
-            delimiter: written.delimiter,
             domains_only: written.domains_only,
         })
     }

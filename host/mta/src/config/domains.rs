@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 
-use facteur_policy::{Class, Domains};
+use facteur_policy::{Class, Delimiter, Domains};
 use facteur_smtp::Address;
 
 use super::reader::{Section, Value};
 
 /// Reads the section. Defaults: `origin` is the host's name, `local` the host's name and
-/// `localhost` (where they aren't listed in another class), the other lists are empty.
+/// `localhost` (where they aren't listed in another class), the other lists are empty, and no
+/// character is a `delimiter`, as in Postfix (`recipient_delimiter`).
 pub(super) fn read(section: &mut Section<'_>, hostname: &str) -> Domains {
     let hostname = normal(hostname).unwrap_or_else(|_| hostname.to_owned());
     let origin = section.or("origin", hostname.clone(), |value| value.parse(normal));
@@ -31,7 +32,20 @@ pub(super) fn read(section: &mut Section<'_>, hostname: &str) -> Domains {
             [hostname, "localhost".to_owned()].into_iter().filter(absent).collect(),
         ));
     }
+    let delimiter = section.or("delimiter", Delimiter::default(), |value| value.parse(delimiter));
     Domains::new(&origin, lists.iter().map(|(class, list)| (*class, &list[..])))
+        .with_delimiter(delimiter)
+}
+
+/// A set of characters, none of which a domain or a name would miss.
+fn delimiter(set: &str) -> Result<Delimiter, String> {
+    if set.chars().all(|c| c.is_ascii_punctuation() && !matches!(c, '@' | '"' | '\\')) {
+        Ok(Delimiter::new(set))
+    } else {
+        Err("write one or more characters such as \"+\" or \"+-\": no letters, digits or blanks, and \
+             none of @, \" and \\"
+            .into())
+    }
 }
 
 /// One element of a list.

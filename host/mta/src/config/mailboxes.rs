@@ -25,8 +25,8 @@ pub struct Mailboxes {
 pub enum Users {
     /// The system's users (NSS: /etc/passwd, LDAP …).
     System,
-    /// A table, by its name. It is asked "user@domain", "user" and "@domain" in turn; the value
-    /// says nothing.
+    /// A table, by its name. It is asked "user@domain", "user" and "@domain" in turn, a user with
+    /// an extension before the one without; the value says nothing.
     Table(String),
 }
 

@@ -149,7 +149,11 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
         hostname: config.hostname.clone(),
         listening: listening.to_vec(),
         smtp,
-        mailboxes: Arc::new(Mailboxes::new(&config.mailboxes, tables)),
+        mailboxes: Arc::new(Mailboxes::new(
+            &config.mailboxes,
+            config.domains.delimiter().clone(),
+            tables,
+        )),
         names: Arc::new(names),
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use facteur_policy::Delimiter;
 use nix::unistd::User;
 use parking_lot::Mutex;
 
@@ -63,15 +64,16 @@ pub struct Mailboxes {
     users: Users,
     path: MailboxPath,
     owner: Option<String>,
+    delimiter: Delimiter,
     tables: Arc<Tables>,
     kept: Mutex<HashMap<String, Kept>>,
 }
 
 impl Mailboxes {
-    /// Asks nobody yet.
-    pub fn new(config: &config::Mailboxes, tables: Arc<Tables>) -> Self {
+    /// Asks nobody yet. `delimiter` parts an extension from a user.
+    pub fn new(config: &config::Mailboxes, delimiter: Delimiter, tables: Arc<Tables>) -> Self {
         let config::Mailboxes { users, path, owner } = config.clone();
-        Self { users, path, owner, tables, kept: Mutex::default() }
+        Self { users, path, owner, delimiter, tables, kept: Mutex::default() }
     }
 
     /// Whether there is somebody to own the mailboxes. May wait for the system's user service.
@@ -102,30 +104,18 @@ impl Mailboxes {
     }
 
     /// The mailbox of an address, if it has one. The local part counts in lower case, as in
-    /// Postfix.
+    /// Postfix; one with an extension is the user of that very name, else the one before it.
     ///
     /// # Errors
     /// Whoever knows can't be asked now, or the configured owner isn't there: try later.
     pub async fn find(&self, local: &str, domain: &str) -> Result<Option<Mailbox>, Unavailable> {
-        let user = local.to_lowercase();
-        let Some(path) = self.path.of(&user, domain) else { return Ok(None) };
-        let user = match &self.users {
-            Users::System => match self.system_user(&user).await? {
-                Some(user) => Some(user),
-                None => return Ok(None),
-            },
-            Users::Table(table) => {
-                let keys = [format!("{user}@{domain}"), user];
-                let found = self
-                    .tables
-                    .find(table, &keys)
-                    .map_err(|error| Unavailable(error.to_string()))?;
-                if found.is_none() {
-                    return Ok(None);
-                }
-                None
-            }
+        let local = facteur_smtp::key(local);
+        let user = self.delimiter.split(&local).map(|(user, _)| user);
+        let found = match &self.users {
+            Users::System => self.in_system(&local, user, domain).await?,
+            Users::Table(table) => self.in_table(table, &local, user, domain)?,
         };
+        let Some((path, user)) = found else { return Ok(None) };
         let owner = match &self.owner {
             None if user.is_none() && nix::unistd::geteuid().is_root() => {
                 return Err(Unavailable(NO_OWNER.to_owned()));
@@ -141,6 +131,43 @@ impl Mailboxes {
             },
         };
         Ok(Some(Mailbox { path, owner }))
+    }
+
+    /// The path, and whose it is.
+    async fn in_system(
+        &self,
+        local: &str,
+        user: Option<&str>,
+        domain: &str,
+    ) -> Result<Option<(PathBuf, Option<Owner>)>, Unavailable> {
+        for name in [Some(local), user].into_iter().flatten() {
+            let Some(path) = self.path.of(name, domain) else { continue };
+            if let Some(owner) = self.system_user(name).await? {
+                return Ok(Some((path, Some(owner))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`Self::in_system`]; a table says nothing of whose it is.
+    fn in_table(
+        &self,
+        table: &str,
+        local: &str,
+        user: Option<&str>,
+        domain: &str,
+    ) -> Result<Option<(PathBuf, Option<Owner>)>, Unavailable> {
+        let names = || [Some(local), user].into_iter().flatten();
+        let mut keys: Vec<(String, &str)> =
+            names().map(|name| (format!("{name}@{domain}"), name)).collect();
+        // A name that holds an @ would pass for an address of another domain.
+        keys.extend(names().filter(|name| !name.contains('@')).map(|name| (name.into(), name)));
+        keys.push((format!("@{domain}"), user.unwrap_or(local)));
+        let texts: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
+        let found =
+            self.tables.find(table, &texts).map_err(|error| Unavailable(error.to_string()))?;
+        let name = found.and_then(|found| keys.get(found.key)).map(|(_, name)| *name);
+        Ok(name.and_then(|name| self.path.of(name, domain)).map(|path| (path, None)))
     }
 
     async fn system_user(&self, name: &str) -> Result<Option<Owner>, Unavailable> {
@@ -182,22 +209,31 @@ mod tests {
     use super::*;
     use crate::config::{Config, TableSource};
 
+    const TABLE: &str =
+        "users = \"table:users\"\nowner = \"nobody\"\npath = \"/srv/{domain}/{user}/\"";
+
     fn mailboxes(section: &str) -> Mailboxes {
         let text = format!(
-            "hostname = \"x.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[tables.users]\ninline \
-             = {{ louen = \"\", \"admin@b.org\" = \"\" }}\n[mailboxes]\n{section}"
+            "hostname = \"x.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[domains]\ndelimiter \
+             = \"+-\"\n[tables.users]\ninline = {{ louen = \"\", \"admin@b.org\" = \"\", \
+             \"lea+x\" = \"\", lea = \"\", \"@c.org\" = \"\", \
+             \"u@xn--bcher-kva.test\" = \"\" }}\n[mailboxes]\n{section}"
         );
         let config = Config::parse(Path::new("/etc/facteur.toml"), &text).unwrap();
         let (tables, errors) = Tables::open(&config.tables, None);
         assert!(errors.is_empty());
-        Mailboxes::new(&config.mailboxes, tables)
+        Mailboxes::new(&config.mailboxes, config.domains.delimiter().clone(), tables)
+    }
+
+    /// Where mail for this address of the table lies.
+    async fn path(local: &str, domain: &str) -> Option<PathBuf> {
+        let found = mailboxes(TABLE).find(local, domain).await.unwrap();
+        found.map(|mailbox| mailbox.path)
     }
 
     #[tokio::test]
     async fn a_table_vouches_for_its_keys() {
-        let mailboxes = mailboxes(
-            "users = \"table:users\"\nowner = \"nobody\"\npath = \"/srv/{domain}/{user}/\"",
-        );
+        let mailboxes = mailboxes(TABLE);
         let found = mailboxes.find("Louen", "a.org").await.unwrap().unwrap();
         assert_eq!(found.path, Path::new("/srv/a.org/louen/"));
         assert_eq!(found.owner.unwrap().name, "nobody");
@@ -205,6 +241,36 @@ mod tests {
         assert!(!mailboxes.exists("admin", "a.org").await.unwrap());
         assert!(!mailboxes.exists("../louen", "a.org").await.unwrap());
         assert_eq!(mailboxes.check(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_extension_leads_to_its_users_mailbox() {
+        assert_eq!(path("Louen+Tag", "a.org").await, Some("/srv/a.org/louen/".into()));
+        assert_eq!(path("louen-x+y", "a.org").await, Some("/srv/a.org/louen/".into()));
+        assert_eq!(path("admin+../x", "b.org").await, Some("/srv/b.org/admin/".into()));
+        // A mailbox of that very name comes first.
+        assert_eq!(path("lea+x", "a.org").await, Some("/srv/a.org/lea+x/".into()));
+        for local in ["+louen", "louenx", "owner-louen", "louen-request", "postmaster"] {
+            assert_eq!(path(local, "a.org").await, None, "{local}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_domain_in_the_table_is_all_of_its_users() {
+        assert_eq!(path("anyone", "c.org").await, Some("/srv/c.org/anyone/".into()));
+        assert_eq!(path("anyone+tag", "c.org").await, Some("/srv/c.org/anyone/".into()));
+        assert_eq!(path("anyone", "d.org").await, None);
+        assert_eq!(path("../x", "c.org").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_name_with_an_at_sign_is_no_address_of_another_domain() {
+        assert_eq!(path("admin@b.org", "a.org").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_key_with_a_labels_vouches_for_its_user() {
+        assert_eq!(path("u", "bücher.test").await, Some("/srv/bücher.test/u/".into()));
     }
 
     #[tokio::test]
@@ -228,9 +294,12 @@ mod tests {
         // Every system has these two.
         let mailboxes = mailboxes("users = \"system\"");
         let found = mailboxes.find("nobody", "x.org").await.unwrap().unwrap();
-        assert_eq!(found.path, Path::new("/var/mail/nobody/"));
+        let found_path = Path::new("/var/mail/nobody/");
+        assert_eq!(found.path, found_path);
         assert_ne!(found.owner.unwrap().uid, 0);
+        assert_eq!(mailboxes.find("nobody+x", "x.org").await.unwrap().unwrap().path, found_path);
         assert!(!mailboxes.exists("root", "x.org").await.unwrap());
+        assert!(!mailboxes.exists("root+x", "x.org").await.unwrap());
         assert!(!mailboxes.exists("no-such-user-here", "x.org").await.unwrap());
         assert!(mailboxes.kept.lock().contains_key("nobody"));
     }

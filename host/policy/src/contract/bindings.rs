@@ -24,7 +24,7 @@ wasmtime::component::bindgen!({
         "facteur:policy/session.[method]session.reverse-name": async | trappable,
         "facteur:policy/transaction.[method]recipient.listed": async | trappable,
         "facteur:policy/message.[method]message.replace-body": async | trappable,
-        "facteur:policy/lookup": async | trappable,
+        "facteur:policy/lookup.find": async | trappable,
         "facteur:policy/dns": async | trappable,
         "facteur:policy/scanner.scan": async | trappable,
         "facteur:policy/verify.recipient": async | trappable,

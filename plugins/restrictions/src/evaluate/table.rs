@@ -1,8 +1,8 @@
 //! The restrictions that ask an access table: what to ask, and what follows from its answer.
 
-use facteur_plugin::access;
 use facteur_plugin::lookup::Found;
 use facteur_plugin::text::clean;
+use facteur_plugin::{Address, access};
 
 use super::{By, Evaluation, Step};
 use crate::access::{Answer, answer};
@@ -43,6 +43,9 @@ impl<F: Facts> Evaluation<'_, F> {
             }
             facts.find(table, &keys).map_err(|error| error.explain())
         };
+        let mail_keys = |address: &Address| {
+            access::mail_keys(address, facts.user_of(&address.local).as_deref())
+        };
         match key {
             Key::Client => {
                 // Two questions: a table of patterns is asked the first key only, and it may hold
@@ -56,14 +59,10 @@ impl<F: Facts> Evaluation<'_, F> {
             Key::Helo => ask(facts.helo().map(|helo| access::name_keys(&helo)).unwrap_or_default()),
             Key::Sender if !facts.in_transaction() => Ok(None),
             Key::Sender => ask(match facts.sender() {
-                Some(sender) => access::mail_keys(&sender, &self.settings.delimiter),
+                Some(sender) => mail_keys(&sender),
                 None => vec![access::NULL_SENDER.to_owned()],
             }),
-            Key::Recipient => {
-                let keys =
-                    facts.recipient().map(|to| access::mail_keys(&to, &self.settings.delimiter));
-                ask(keys.unwrap_or_default())
-            }
+            Key::Recipient => ask(facts.recipient().as_ref().map(mail_keys).unwrap_or_default()),
         }
     }
 

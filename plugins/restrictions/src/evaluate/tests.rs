@@ -106,7 +106,7 @@ fn clients_without_a_name() {
     let nameless = World { name: None, ..World::default() };
     let ask = |list: &str| {
         let settings = settings::of(&format!(r#"{{"client": ["{list}"]}}"#)).unwrap();
-        stage(&nameless, &settings, &settings.client, What::Client)
+        stage(&nameless, &settings.client, What::Client)
     };
     assert_eq!(
         ask("reject_unknown_client_hostname"),
@@ -132,7 +132,7 @@ fn clients_without_a_name() {
 
 fn helo(name: &'static str, restriction: &str, world: World) -> Verdict {
     let settings = settings::of(&format!(r#"{{"helo": ["{restriction}"]}}"#)).unwrap();
-    stage(&World { helo: Some(name), ..world }, &settings, &settings.helo, What::Helo)
+    stage(&World { helo: Some(name), ..world }, &settings.helo, What::Helo)
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn helo_names() {
         assert_eq!(plain("[192.0.2.1]", restriction), Verdict::Dunno, "{restriction}");
         let settings = settings::of(&format!(r#"{{"helo": ["{restriction}"]}}"#)).unwrap();
         let silent = World { helo: None, ..World::default() };
-        assert_eq!(stage(&silent, &settings, &settings.helo, What::Helo), Verdict::Dunno);
+        assert_eq!(stage(&silent, &settings.helo, What::Helo), Verdict::Dunno);
     }
     assert_eq!(plain("192.0.2.1", "reject_invalid_helo_hostname"), Verdict::Dunno);
     assert_eq!(plain("x.org.", "reject_invalid_helo_hostname"), Verdict::Dunno);
@@ -275,7 +275,7 @@ fn defer_if_reject_softens_a_refusal() {
     );
     // At an earlier stage it is forgotten with the stage.
     let settings = settings::of(r#"{"helo": ["defer_if_reject"]}"#).unwrap();
-    assert_eq!(stage(&world, &settings, &settings.helo, What::Helo), Verdict::Dunno);
+    assert_eq!(stage(&world, &settings.helo, What::Helo), Verdict::Dunno);
     // A deferral needs no softening.
     assert_eq!(
         ask(&world, "defer_if_reject, defer"),
@@ -341,7 +341,7 @@ fn bounces_have_one_recipient() {
         )
     );
     let settings = settings::of(&format!(r#"{{"data": ["{list}"]}}"#)).unwrap();
-    let data = |accepted| stage(&bounce(accepted), &settings, &settings.data, What::Data);
+    let data = |accepted| stage(&bounce(accepted), &settings.data, What::Data);
     assert_eq!(data(1), Verdict::Dunno);
     assert_eq!(
         data(2),

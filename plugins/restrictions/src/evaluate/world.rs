@@ -119,6 +119,9 @@ impl Facts for World {
         });
         Ok(hits.next())
     }
+    fn user_of(&self, local: &str) -> Option<String> {
+        local.split_once('+').map(|(user, _)| user.to_owned())
+    }
     fn addresses(&self, _: &str) -> Result<Vec<String>, dns::Error> {
         self.addresses.clone()
     }

@@ -485,6 +485,11 @@ impl lookup::Host for State {
             Err(TableError::Unavailable(why)) => Err(lookup::Error::Unavailable(why)),
         })
     }
+
+    fn user(&mut self, local: String) -> Result<Option<String>> {
+        let split = self.asker()?.policy.domains.delimiter().split(&local);
+        Ok(split.map(|(user, _)| user.to_owned()))
+    }
 }
 
 impl From<DnsError> for dns::Error {
