@@ -227,6 +227,76 @@ fn who_wants_to_hear_of_success_does() {
     });
 }
 
+/// A team, and a list with an owner.
+const ALIASES: &str = r#"
+[tables.aliases]
+inline = { team = "louen, b@hop.test", news = "louen, c@hop.test", owner-news = "boss@sender.test" }
+[[plugin]]
+name = "aliases"
+component = "builtin:aliases"
+[plugin.settings]
+aliases = ["aliases"]
+[plugin.grants]
+lookup = ["aliases"]
+"#;
+
+#[test]
+fn the_success_of_an_alias_is_told_and_never_its_members() {
+    machine(|machine| {
+        let post = post(machine, true, ALIASES);
+        for (number, (name, action)) in
+            [("team", "expanded"), ("news", "delivered")].into_iter().enumerate()
+        {
+            let rcpt = format!("<{name}@local.test> NOTIFY=SUCCESS");
+            send("<a@sender.test>", &[&rcpt], "to many");
+            let notice = read(machine, &post.senders().mail(number + 1)[number]);
+            assert_eq!(only(&notice)["final-recipient"], format!("rfc822; {name}@local.test"));
+            assert_eq!(only(&notice)["action"], action);
+            post.facteur.wait_until_empty();
+            assert_eq!((post.hop.count(), post.senders().count()), (number + 1, number + 1));
+        }
+    });
+}
+
+#[test]
+fn recipients_that_fail_in_several_places_share_a_notice() {
+    machine(|machine| {
+        let post = post(machine, true, "");
+        post.hop.answer("RCPT TO:<gone", "550 5.1.1 nobody");
+        let to = ["<gone@hop.test>", "<x@null.test>", "<b@hop.test>", "<y@null.test>"];
+        send("<a@sender.test>", &to, "hither and thither");
+        post.facteur.wait_until_empty();
+        let notice = read(machine, &post.senders().one());
+        let recipients = notice["recipients"].as_array().unwrap();
+        let named: Vec<_> = recipients.iter().map(|one| &one["final-recipient"]).collect();
+        assert_eq!(named, ["rfc822; gone@hop.test", "rfc822; x@null.test", "rfc822; y@null.test"]);
+        assert_eq!(post.hop.one().recipients, ["b@hop.test"]);
+    });
+}
+
+#[test]
+fn smtputf8_that_no_header_needs_stops_nothing() {
+    machine(|machine| {
+        let post = post(machine, true, "");
+        for server in [&post.hop, post.senders()] {
+            server.keywords(&["PIPELINING", "8BITMIME"]);
+        }
+        send("<a@sender.test> SMTPUTF8", &["<b@hop.test>"], "all ASCII");
+        assert_eq!(post.hop.one().header("Subject").unwrap(), "all ASCII");
+        // The sender's server lacks SMTPUTF8, too, and is told all the same.
+        send("<a@sender.test> SMTPUTF8", &["<b@hop.test>"], "gr\u{fc}n");
+        let notice = String::from_utf8(post.senders().one().content).unwrap();
+        assert!(notice.contains("x-facteur; 553 5.6.7 SMTPUTF8 is required"), "{notice}");
+        assert!(!notice.contains("Remote-MTA"), "{notice}");
+        post.facteur.wait_until_empty();
+        // An address that can be told in no other way is lost, and the log says so.
+        send("<\u{e9}@sender.test> SMTPUTF8", &["<b@hop.test>"], "nowhere");
+        post.facteur.wait_until_empty();
+        assert!(post.facteur.log().contains("nobody is told"));
+        assert_eq!((post.hop.count(), post.senders().count()), (1, 1));
+    });
+}
+
 #[test]
 fn a_server_that_sends_notices_is_told_what_the_sender_wants() {
     machine(|machine| {

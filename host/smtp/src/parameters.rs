@@ -55,6 +55,12 @@ impl Notify {
     pub fn is_never(self) -> bool {
         self == Self::NEVER
     }
+
+    /// The same for the members of an alias, whose success isn't told (RFC 3461 section 5.2.7).
+    #[must_use]
+    pub fn without_success(self) -> Self {
+        Self { success: false, ..self }
+    }
 }
 
 /// The text is no value of NOTIFY.

@@ -87,6 +87,39 @@ pub enum Target {
     /// A mail address.
     #[default]
     Address,
+    /// An alias, beside the members that it stands for: kept so that its sender hears of it, and of
+    /// none of them (RFC 3461 section 5.2.7).
+    Alias,
+    /// The same for an alias with an owner, who hears of the members from then on.
+    List,
+}
+
+/// How a recipient ended (RFC 3464 section 2.3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was given up.
+    Failed,
+    /// It is in the mailbox.
+    Delivered,
+    /// A server has it that doesn't send notices.
+    Relayed,
+    /// Its members have it.
+    Expanded,
+}
+
+impl End {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Failed, Self::Delivered, Self::Relayed, Self::Expanded];
+
+    /// The word in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Delivered => "delivered",
+            Self::Relayed => "relayed",
+            Self::Expanded => "expanded",
+        }
+    }
 }
 
 /// One final recipient of a message on its way into the store.
@@ -134,6 +167,8 @@ pub enum State {
     Quarantine,
     /// What is stored can't be read; not tried until it is released.
     Corrupt,
+    /// Done with, but its sender isn't told yet: one notice tells of all that end together.
+    Ended(End),
 }
 
 impl State {
@@ -144,6 +179,7 @@ impl State {
             Self::Hold => "hold",
             Self::Quarantine => "quarantine",
             Self::Corrupt => "corrupt",
+            Self::Ended(end) => end.as_str(),
         }
     }
 }
@@ -228,12 +264,22 @@ pub struct Outcome {
     pub what: What,
 }
 
-/// The two ends of an attempt as the store sees them.
+/// The ends of an attempt as the store sees them.
 #[derive(Clone, Debug)]
 pub enum What {
     /// Nothing more to do: delivered, bounced, discarded. The recipient goes, and with the last one
     /// the message.
     Done,
+    /// Nothing more to do but to tell the sender: the recipient stays until then, in
+    /// [`State::Ended`].
+    Ended {
+        /// How.
+        end: End,
+        /// In whose words.
+        reply: Reply,
+        /// Who said so.
+        remote: Option<String>,
+    },
     /// To be tried again.
     Deferred {
         /// When.

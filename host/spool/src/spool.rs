@@ -253,6 +253,11 @@ impl Spool {
         }
     }
 
+    /// The messages with recipients that have ended and whose senders aren't told yet.
+    pub async fn untold(&self) -> Result<Vec<QueueId>, SpoolError> {
+        self.read(|store| store.untold()).await
+    }
+
     /// The recipients of a domain that are due, the longest waiting first; after the cursor, the
     /// last one of the page before.
     pub async fn due(

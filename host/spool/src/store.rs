@@ -115,6 +115,7 @@ pub(crate) trait Store: Send + Sync + 'static {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Destination>, SpoolError>;
+    fn untold(&self) -> Result<Vec<QueueId>, SpoolError>;
     fn due(
         &self,
         domain: &str,

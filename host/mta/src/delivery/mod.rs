@@ -26,7 +26,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use facteur_policy::Route;
 use facteur_smtp::{Address, Reply};
-use facteur_spool::{Message, Recipient};
+use facteur_spool::{Message, Recipient, Target};
 use tokio::sync::Semaphore;
 
 pub use callout::callout;
@@ -105,6 +105,8 @@ pub enum Duty {
     Delivered,
     /// We do: the next hop doesn't know of notices ("relayed").
     Relayed,
+    /// We do: its members have it ("expanded").
+    Expanded,
     /// The next hop, which took it over.
     HandedOn,
     /// Nobody: it was discarded.
@@ -190,8 +192,8 @@ impl Deliverer {
                 Attempted { outcomes, reached: true }
             }
             Route::Discard => {
-                let reply = Reply::new(250, "2.0.0", "discarded");
-                attempt.all(&Outcome::Delivered { reply, remote: None, duty: Duty::None }, true)
+                let outcomes = attempt.recipients.iter().map(|recipient| discarded(recipient));
+                Attempted { outcomes: outcomes.collect(), reached: true }
             }
             Route::Error(reply) => attempt.all(&Outcome::refused(reply.clone(), None), true),
         }
@@ -201,4 +203,15 @@ impl Deliverer {
     pub async fn close(&self) {
         self.smtp.close().await;
     }
+}
+
+/// Nothing is delivered to anybody: neither to who gets nothing, nor to an alias, whose members are
+/// recipients of their own.
+fn discarded(recipient: &Recipient) -> Outcome {
+    let (text, duty) = match recipient.target {
+        Target::Address => ("discarded", Duty::None),
+        Target::Alias => ("given to the members of the alias", Duty::Expanded),
+        Target::List => ("delivered to the mailing list", Duty::Delivered),
+    };
+    Outcome::Delivered { reply: Reply::new(250, "2.0.0", text), remote: None, duty }
 }

@@ -1,8 +1,7 @@
-//! Tells a sender what became of a message: who is told, how much of the original goes back, and
-//! where the notice goes.
+//! Tells a sender what became of a message: how much of the original goes back, and where the notice
+//! goes.
 //!
-//! Nobody is told about a message from the null sender, so that no bounce is ever answered by a
-//! bounce. What a notice says is [`crate::dsn::notice`]'s. The notice's own recipient is expanded like
+//! Who is told, and when, is the queue's. What a notice says is [`crate::dsn::notice`]'s. The notice's own recipient is expanded like
 //! any other; no restriction is asked about it.
 
 use std::sync::Arc;
@@ -10,11 +9,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use facteur_smtp::{Address, Notify, Reply, Ret};
 use facteur_spool::{
-    Client, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, Timestamp,
+    Client, End, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, State, Timestamp,
 };
 use jiff::tz::TimeZone;
 
-use crate::dsn::notice::{Action, Notice, Report, Returned, wants};
+use crate::dsn::notice::{Action, Notice, Report, Returned};
 use crate::live::Live;
 use crate::receive::intake;
 
@@ -46,7 +45,27 @@ pub enum BounceError {
     Spool(#[from] SpoolError),
 }
 
-/// The notice, if anybody wants one. `sender` is the envelope sender of all these recipients.
+impl News {
+    /// Of a recipient that has ended; none of any other.
+    pub fn of(recipient: Recipient) -> Option<Self> {
+        let State::Ended(end) = recipient.state else { return None };
+        let reply = recipient.last_reply.clone().unwrap_or_else(|| Reply::new(250, "2.0.0", ""));
+        let remote = recipient.remote.clone();
+        Some(Self { recipient, action: action(end), reply, remote })
+    }
+}
+
+/// What is told of such an end.
+pub fn action(end: End) -> Action {
+    match end {
+        End::Failed => Action::Failed,
+        End::Delivered => Action::Delivered,
+        End::Relayed => Action::Relayed,
+        End::Expanded => Action::Expanded,
+    }
+}
+
+/// The notice for `sender`, the envelope sender of all these recipients.
 ///
 /// # Errors
 /// It can't be made now: don't forget the recipients, and tell the sender later.
@@ -54,11 +73,11 @@ pub async fn notice(
     spool: &Spool,
     live: &Live,
     message: &Message,
-    sender: Option<&Address>,
+    sender: &Address,
     news: &[News],
-) -> Result<Option<NewMessage>, BounceError> {
-    let wanted = news.iter().filter(|one| wants(one.recipient.notify, one.action));
-    let reports: Vec<Report<'_>> = wanted
+) -> Result<NewMessage, BounceError> {
+    let reports: Vec<Report<'_>> = news
+        .iter()
         .map(|one| Report {
             recipient: &one.recipient,
             action: one.action,
@@ -66,13 +85,6 @@ pub async fn notice(
             remote: one.remote.as_deref(),
         })
         .collect();
-    if reports.is_empty() {
-        return Ok(None);
-    }
-    let Some(sender) = sender else {
-        tracing::warn!(id = %message.queue_id, "from the null sender: nobody is told");
-        return Ok(None);
-    };
     let now = Timestamp::now();
     let id = MessageId::random().map_err(SpoolError::from)?;
     let failed = reports.iter().any(|report| report.action == Action::Failed);
@@ -91,7 +103,7 @@ pub async fn notice(
     let mut body = spool.body();
     body.write(written.content).await?;
     let resolved = live.policy.resolve(sender.clone(), &Arc::default()).await;
-    Ok(Some(NewMessage {
+    Ok(NewMessage {
         id,
         queue_id: spool.queue_id(),
         sender: None,
@@ -110,7 +122,7 @@ pub async fn notice(
             .into_iter()
             .map(|one| intake::recipient(one, Some(Notify::NEVER), None))
             .collect(),
-    }))
+    })
 }
 
 /// What goes back: a failure brings the whole message unless the sender asked for less, or it is

@@ -1,12 +1,16 @@
 //! One attempt, from the batch to the committed outcome.
 //!
-//! Whatever is uncertain is a deferral. Bounces are stored in the same commit as the outcomes that
-//! cause them, so that a sender is told once, whenever the process dies.
+//! Whatever is uncertain is a deferral. A notice is stored in the same commit in which the recipients
+//! that it tells of go, so that a sender is told once, whenever the process dies. Where other
+//! attempts at the message are under way they stay until one notice tells of all.
+//!
+//! Nobody is told about a message from the null sender, so that no bounce is ever answered by a
+//! bounce.
 
 use std::sync::Arc;
 
 use facteur_smtp::{Address, Reply};
-use facteur_spool::{Message, NewMessage, NewRecipient, Recipient, Timestamp, What};
+use facteur_spool::{End, Message, NewMessage, NewRecipient, Recipient, Target, Timestamp, What};
 
 use super::batch::Batch;
 use super::fate::{self, Fate};
@@ -15,7 +19,7 @@ use super::{Parts, Queue, redirect};
 use crate::decisions::Record;
 use crate::delivery::{Attempt, Duty, Outcome};
 use crate::dsn::bounce::{self, News};
-use crate::dsn::notice::Action;
+use crate::dsn::notice::wants;
 use crate::receive::intake;
 
 /// Tries the batch (or defers it untried, with this reply), and records what came of it.
@@ -42,7 +46,8 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
     if !reached && let Some(outcome) = outcomes.first() {
         finished.unreached = Some((outcome.reply().clone(), parts.backoff.revive(now)));
     }
-    let settled = settle(parts, &message, &recipients, outcomes, now, tried).await;
+    let attempted = Settling { recipients: &recipients, tried, alone: batch.alone };
+    let settled = settle(parts, &message, attempted, outcomes, now).await;
     finished.deferred = settled
         .outcomes
         .iter()
@@ -51,10 +56,12 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
             What::Deferred { next_try, .. } => {
                 Some((Arc::from(recipient.address.domain()), *next_try))
             }
-            What::Done => None,
+            What::Done | What::Ended { .. } => None,
         })
         .collect();
+    finished.ended = settled.outcomes.iter().any(|one| matches!(one.what, What::Ended { .. }));
     if !record(parts, queue, &message, settled).await {
+        finished.ended = false;
         finished.deferred = ask_again(parts, &batch);
     }
     finished
@@ -73,6 +80,7 @@ pub fn untried(batch: &Batch) -> Finished {
         recipients: batch.recipients.clone(),
         deferred: Vec::new(),
         unreached: None,
+        ended: false,
         tried: false,
     }
 }
@@ -104,17 +112,26 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
 }
 
 /// The envelope sender of a recipient: its own, where it came through a list.
-fn sender<'a>(message: &'a Message, recipient: &'a Recipient) -> Option<&'a Address> {
+pub fn sender<'a>(message: &'a Message, recipient: &'a Recipient) -> Option<&'a Address> {
     recipient.sender.as_ref().unwrap_or(&message.sender).as_ref()
 }
 
 #[derive(Default)]
 struct Settled {
     outcomes: Vec<facteur_spool::Outcome>,
-    /// What the sender is to be told, where it wants to be.
+    /// What the sender is to be told now.
     news: Vec<News>,
     /// Who gets the message in the place of others.
     redirected: Vec<NewRecipient>,
+}
+
+/// What was attempted.
+struct Settling<'a> {
+    recipients: &'a [Recipient],
+    /// It was really tried.
+    tried: bool,
+    /// Nothing else of the message was under way.
+    alone: bool,
 }
 
 /// What each outcome means for the store, and one log line each. Plugins hear of those that were
@@ -122,36 +139,48 @@ struct Settled {
 async fn settle(
     parts: &Parts,
     message: &Message,
-    recipients: &[Recipient],
+    attempted: Settling<'_>,
     outcomes: Vec<Outcome>,
     now: Timestamp,
-    tried: bool,
 ) -> Settled {
+    let Settling { recipients, tried, alone } = attempted;
     let policy = parts.lives.load().policy.clone();
-    let asking = tried && policy.advises();
     let mut settled = Settled::default();
     for (recipient, outcome) in recipients.iter().zip(outcomes) {
         let mut decided = fate::planned(&parts.backoff, message, recipient, outcome, now);
-        if asking {
+        if tried && recipient.target == Target::Address && policy.advises() {
             decided =
                 fate::advised(&policy, &parts.backoff, message, recipient, decided, now).await;
         }
-        let (status, action) = match &decided.fate {
-            Fate::Delivered(Duty::Delivered) => ("sent", Some(Action::Delivered)),
-            Fate::Delivered(Duty::Relayed) => ("sent", Some(Action::Relayed)),
+        let (status, end) = match &decided.fate {
+            Fate::Delivered(Duty::Delivered) => ("sent", Some(End::Delivered)),
+            Fate::Delivered(Duty::Relayed) => ("sent", Some(End::Relayed)),
+            Fate::Delivered(Duty::Expanded) => ("sent", Some(End::Expanded)),
             Fate::Delivered(Duty::HandedOn | Duty::None) => ("sent", None),
-            Fate::Failed => ("bounced", Some(Action::Failed)),
-            Fate::Expired => ("expired", Some(Action::Failed)),
+            Fate::Failed => ("bounced", Some(End::Failed)),
+            Fate::Expired => ("expired", Some(End::Failed)),
             Fate::Deferred(_) => ("deferred", None),
             Fate::Redirected(_) => ("redirected", None),
         };
         log(parts, message, recipient, status, &decided, now);
         let fate::Decided { fate, reply, remote, quiet, .. } = decided;
-        let what = match fate {
-            Fate::Deferred(next_try) => What::Deferred { next_try, reply, remote },
-            fate => {
-                if let Some(action) = action.filter(|_| !quiet) {
-                    settled.news.push(News { recipient: recipient.clone(), action, reply, remote });
+        let end = end.filter(|_| !quiet);
+        if end == Some(End::Failed) && sender(message, recipient).is_none() {
+            tracing::warn!(
+                id = %message.queue_id, to = %recipient.address,
+                "lost, and nobody is told: it is from the null sender"
+            );
+        }
+        let wanted = end.filter(|&end| {
+            sender(message, recipient).is_some() && wants(recipient.notify, bounce::action(end))
+        });
+        let what = match (fate, wanted) {
+            (Fate::Deferred(next_try), _) => What::Deferred { next_try, reply, remote },
+            (_, Some(end)) if !alone => What::Ended { end, reply, remote },
+            (fate, wanted) => {
+                if let Some(end) = wanted {
+                    let (recipient, action) = (recipient.clone(), bounce::action(end));
+                    settled.news.push(News { recipient, action, reply, remote });
                 }
                 if let Fate::Redirected(others) = fate {
                     settled.redirected.extend(others);
@@ -197,37 +226,44 @@ fn log(
     );
 }
 
-/// Commits outcomes, bounces and redirections, and hands what is new to the queue. False: nothing
-/// was recorded.
+/// Commits outcomes, the notice and redirections. False: nothing was recorded.
 async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settled) -> bool {
-    let sender = settled.news.first().and_then(|news| sender(message, &news.recipient)).cloned();
-    let notice = match bounce::notice(
-        &parts.spool,
-        &parts.lives.load_full(),
-        message,
-        sender.as_ref(),
-        &settled.news,
-    )
-    .await
-    {
-        Ok(notice) => notice,
-        Err(error) => {
-            // Nothing is recorded: the recipients are tried again, and a duplicate is better
-            // than a loss.
-            tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
-            return false;
+    let mut new = Vec::new();
+    // All of an attempt have one envelope sender.
+    let to = settled.news.first().and_then(|news| sender(message, &news.recipient));
+    if let Some(to) = to.cloned() {
+        let live = parts.lives.load_full();
+        match bounce::notice(&parts.spool, &live, message, &to, &settled.news).await {
+            Ok(notice) => new.push(notice),
+            Err(error) => {
+                // Nothing is recorded: the recipients are tried again, and a duplicate is better
+                // than a loss.
+                tracing::error!(id = %message.queue_id, %error, "the sender can't be told yet");
+                return false;
+            }
         }
-    };
-    let redirected = match redirect::message(&parts.spool, message, settled.redirected).await {
-        Ok(redirected) => redirected,
+    }
+    match redirect::message(&parts.spool, message, settled.redirected).await {
+        Ok(redirected) => new.extend(redirected),
         Err(error) => {
             tracing::error!(id = %message.queue_id, %error, "it can't be redirected yet");
             return false;
         }
-    };
-    let new: Vec<NewMessage> = notice.into_iter().chain(redirected).collect();
+    }
+    commit(parts, queue, message, settled.outcomes, new).await
+}
+
+/// Commits outcomes with the messages that follow from them, and hands these to the queue. False:
+/// nothing was recorded.
+pub async fn commit(
+    parts: &Parts,
+    queue: &Queue,
+    message: &Message,
+    outcomes: Vec<facteur_spool::Outcome>,
+    new: Vec<NewMessage>,
+) -> bool {
     let messages: Vec<Message> = new.iter().map(intake::as_stored).collect();
-    match parts.spool.record(settled.outcomes, new).await {
+    match parts.spool.record(outcomes, new).await {
         Ok(queued) => {
             for (new, queued) in messages.into_iter().zip(&queued) {
                 tracing::info!(id = %queued.queue_id, of = %message.queue_id, "follows");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::decisions::{Decisions, Record};
 use facteur_policy::{Consignment, Policy, Route, SmtpRoute, Tags};
 use facteur_smtp::Address;
-use facteur_spool::{Message, QueueId, Recipient, RecipientId};
+use facteur_spool::{Message, QueueId, Recipient, RecipientId, Target};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Who shares concurrency, rate and fate.
@@ -41,6 +41,9 @@ pub struct Batch {
     pub route: Route,
     /// Who shares this fate.
     pub destination: Destination,
+    /// No other attempt at the message was under way, and nobody is to be told of it, when this one
+    /// began.
+    pub alone: bool,
     /// The message itself, if there was room to keep it; otherwise it is read again.
     pub kept: Option<Arc<Kept>>,
 }
@@ -75,6 +78,7 @@ pub async fn batches(
             recipients: vec![place],
             route,
             destination,
+            alone: false,
             kept: kept.cloned(),
         });
     }
@@ -89,6 +93,10 @@ async fn route(
 ) -> Route {
     if let Some(reply) = &recipient.refusal {
         return Route::Error(reply.clone());
+    }
+    if recipient.target != Target::Address {
+        // Its members are recipients of their own.
+        return Route::Discard;
     }
     let sender = recipient.sender.as_ref().unwrap_or(&message.sender).as_ref();
     let tags = Tags::restore(message.tags.clone());

@@ -12,6 +12,8 @@ mod destination;
 mod fate;
 mod redirect;
 mod scheduler;
+mod tell;
+mod untold;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,6 +78,8 @@ enum Event {
         domain: Arc<str>,
     },
     Finished(Finished),
+    /// A sender was told, or couldn't be.
+    Told(QueueId, bool),
     /// Look at the whole store again; everything may be due. Answered when the agenda is made.
     Rescan(oneshot::Sender<()>),
     Withdraw(Option<QueueId>, oneshot::Sender<()>),
@@ -101,6 +105,9 @@ impl Queue {
         let mut scheduler = Scheduler::new(parts.limits);
         for destination in parts.spool.destinations().await? {
             scheduler.expect(&destination.domain.into(), destination.next_try);
+        }
+        for message in parts.spool.untold().await? {
+            scheduler.untold.expect(message, Timestamp(0));
         }
         let driver =
             Driver { queue: queue.clone(), scheduler, parts: Arc::new(parts), stopping: None };
@@ -205,12 +212,13 @@ impl Driver {
                 self.scheduler.loaded(&domain, batches, next, now)
             }
             Event::LoadFailed { domain } => {
-                let again =
-                    Timestamp(now.0 + u64::try_from(LOAD_AGAIN.as_millis()).unwrap_or(u64::MAX));
-                self.scheduler.load_failed(&domain, again);
+                self.scheduler.load_failed(&domain, backoff::after(now, LOAD_AGAIN));
                 Vec::new()
             }
             Event::Finished(finished) => self.scheduler.finished(finished, now),
+            Event::Told(message, told) => {
+                self.scheduler.told(message, (!told).then(|| backoff::after(now, LOAD_AGAIN)), now)
+            }
             Event::Rescan(done) => {
                 self.scheduler.revive();
                 match self.parts.spool.destinations().await {
@@ -253,6 +261,11 @@ impl Driver {
                 Command::Defer(batch, reply) => drop(tokio::spawn(async move {
                     let finished = attempt::run(&parts, &queue, batch, Some(reply)).await;
                     queue.tell(Event::Finished(finished));
+                })),
+                Command::Tell(message) if stopping => queue.tell(Event::Told(message, true)),
+                Command::Tell(message) => drop(tokio::spawn(async move {
+                    let told = tell::tell(&parts, &queue, message).await;
+                    queue.tell(Event::Told(message, told));
                 })),
                 Command::Load(domain, limit) => drop(tokio::spawn(async move {
                     let event = match load(&queue, &domain, limit).await {

@@ -16,6 +16,7 @@ use facteur_spool::{QueueId, RecipientId, Timestamp};
 
 use super::batch::{Batch, Destination};
 use super::destination::State;
+use super::untold::Untold;
 
 /// How many due recipients of a domain are loaded at a time.
 const LOAD: usize = 500;
@@ -44,6 +45,8 @@ pub enum Command {
     Start(Batch),
     /// Defer this with this reply, untried: its destination is dead.
     Defer(Batch, Reply),
+    /// Tell the senders of this message what became of it, and give that to [`Scheduler::told`].
+    Tell(QueueId),
     /// Read what is due for this domain, at most so many, and give it to [`Scheduler::loaded`].
     Load(Arc<str>, usize),
 }
@@ -60,6 +63,8 @@ pub struct Finished {
     /// Whether the destination could be reached, and if not, why and until when it may count as
     /// dead.
     pub unreached: Option<(Reply, Timestamp)>,
+    /// Whether a sender is still to be told of some of them.
+    pub ended: bool,
     /// Whether it was tried at all: a deferral of what waited for a dead destination says nothing
     /// about it.
     pub tried: bool,
@@ -86,6 +91,8 @@ pub struct Scheduler {
     agenda: BTreeSet<(Timestamp, Arc<str>)>,
     window: HashSet<RecipientId>,
     loads: usize,
+    /// Whom to tell, and when.
+    pub untold: Untold,
 }
 
 impl Scheduler {
@@ -98,6 +105,7 @@ impl Scheduler {
             agenda: BTreeSet::new(),
             window: HashSet::new(),
             loads: 0,
+            untold: Untold::default(),
         }
     }
 
@@ -115,12 +123,13 @@ impl Scheduler {
 
     /// When [`Scheduler::tick`] has something to do next.
     pub fn next_tick(&self) -> Option<Timestamp> {
-        if self.loads >= LOADS { None } else { self.agenda.first().map(|(when, _)| *when) }
+        let load = self.agenda.first().filter(|_| self.loads < LOADS).map(|(when, _)| *when);
+        load.into_iter().chain(self.untold.next()).min()
     }
 
-    /// Looks for domains that are due.
+    /// Looks for domains that are due, and for senders to be told.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Command> {
-        let mut commands = Vec::new();
+        let mut commands = self.tell(now);
         while self.loads < LOADS {
             let Some((when, domain)) =
                 self.agenda.first().filter(|(when, _)| *when <= now).cloned()
@@ -142,6 +151,21 @@ impl Scheduler {
             commands.push(Command::Load(domain, LOAD + state.active));
         }
         commands
+    }
+
+    fn tell(&mut self, now: Timestamp) -> Vec<Command> {
+        self.untold.take(now).into_iter().map(Command::Tell).collect()
+    }
+
+    /// The senders of a message were told, or are to be told then.
+    pub fn told(
+        &mut self,
+        message: QueueId,
+        again: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<Command> {
+        self.untold.told(message, again);
+        self.tell(now)
     }
 
     /// What a load brought; `next` is when the first of the rest is due.
@@ -188,6 +212,7 @@ impl Scheduler {
     /// Routed recipients, from arrival or load. What is in the window already is left out.
     pub fn ready(&mut self, batches: Vec<Batch>, now: Timestamp) -> Vec<Command> {
         let mut commands = Vec::new();
+        let mut dead = Vec::new();
         let mut touched: Vec<Destination> = Vec::new();
         for mut batch in batches {
             batch.recipients.retain(|(id, _)| !self.window.contains(id));
@@ -204,16 +229,21 @@ impl Scheduler {
             state.recipients += batch.recipients.len();
             for (id, domain) in &batch.recipients {
                 self.window.insert(*id);
+                self.untold.entered(id.message());
                 self.domains.entry(domain.clone()).or_default().active += 1;
             }
             if let Some((_, reply)) = state.dead.as_ref().filter(|(until, _)| *until > now) {
                 let reply = reply.clone();
                 state.running += 1;
-                commands.push(Command::Defer(batch, reply));
+                dead.push((batch, reply));
                 continue;
             }
             touched.push(batch.destination.clone());
             state.ready.push_back(batch);
+        }
+        for (mut batch, reply) in dead {
+            batch.alone = self.untold.is_all(batch.message, batch.recipients.len());
+            commands.push(Command::Defer(batch, reply));
         }
         for destination in touched {
             self.start(&destination, &mut commands);
@@ -229,7 +259,8 @@ impl Scheduler {
             self.limits.initial_concurrency
         };
         while state.may_start(initial) {
-            let Some(batch) = state.ready.pop_front() else { break };
+            let Some(mut batch) = state.ready.pop_front() else { break };
+            batch.alone = self.untold.is_all(batch.message, batch.recipients.len());
             state.running += 1;
             commands.push(Command::Start(batch));
         }
@@ -238,12 +269,16 @@ impl Scheduler {
     /// An attempt has ended and its outcome is in the store.
     pub fn finished(&mut self, finished: Finished, now: Timestamp) -> Vec<Command> {
         let mut commands = Vec::new();
-        let Finished { destination, recipients, deferred, unreached, tried } = finished;
+        let Finished { destination, recipients, deferred, unreached, ended, tried } = finished;
+        if let Some((id, _)) = recipients.first().filter(|_| ended) {
+            self.untold.ended(id.message(), now);
+        }
         for (domain, when) in &deferred {
             self.expect(domain, *when);
         }
         for (id, domain) in &recipients {
             self.window.remove(id);
+            self.untold.left(id.message());
             let Some(state) = self.domains.get_mut(domain) else { continue };
             state.active = state.active.saturating_sub(1);
             if state.more && state.active < LOAD / 2 {
@@ -280,6 +315,7 @@ impl Scheduler {
         if self.destinations.get(&destination).is_some_and(|state| state.is_idle(now)) {
             self.destinations.remove(&destination);
         }
+        commands.extend(self.tell(now));
         commands
     }
 
@@ -312,6 +348,7 @@ impl Scheduler {
                 state.recipients = state.recipients.saturating_sub(batch.recipients.len());
                 for (id, domain) in &batch.recipients {
                     self.window.remove(id);
+                    self.untold.left(id.message());
                     if let Some(state) = self.domains.get_mut(domain) {
                         state.active = state.active.saturating_sub(1);
                     }
@@ -320,9 +357,9 @@ impl Scheduler {
         }
     }
 
-    /// Attempts under way.
+    /// Attempts under way, and messages whose senders are being told.
     pub fn running(&self) -> usize {
-        self.destinations.values().map(|state| state.running).sum()
+        self.destinations.values().map(|state| state.running).sum::<usize>() + self.untold.telling()
     }
 }
 
@@ -350,6 +387,7 @@ mod tests {
             recipients: vec![(message.recipient(0), domain.into())],
             route: Route::Smtp(hop(host)),
             destination: Destination::Smtp(hop(host)),
+            alone: false,
             kept: None,
         }
     }
@@ -378,6 +416,7 @@ mod tests {
                 Vec::new()
             },
             unreached: unreached.then_some((reply, Timestamp(NOW.0 + 300_000))),
+            ended: false,
             tried: true,
         }
     }

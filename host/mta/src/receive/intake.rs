@@ -4,6 +4,8 @@
 //! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no
 //! table shows.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, BytesMut};
 use facteur_policy::{
     Actions, Content, FinalRecipient, Outgoing, SessionFacts, Unavailable, header_line,
@@ -94,11 +96,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         envid: parameters.envid.clone(),
         tags: outgoing.tags,
         hold: hold(outgoing.actions),
-        recipients: outgoing
-            .recipients
-            .into_iter()
-            .map(|one| received_recipient(one, recipients))
-            .collect(),
+        recipients: received_recipients(outgoing.recipients, recipients),
     };
     let queued = store(mta, new, session.id.as_str()).await.map_err(|error| {
         tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
@@ -203,13 +201,44 @@ pub fn recipient(
     }
 }
 
-/// The same with what the client said at the RCPT that it came from.
-fn received_recipient(one: FinalRecipient, parameters: &[RcptParameters]) -> NewRecipient {
-    match one.rcpt.and_then(|number| parameters.get(number)) {
-        Some(given) => recipient(one, given.notify, given.orcpt.clone()),
-        // A copy that a plugin added is nobody's to be told about.
-        None => recipient(one, Some(Notify::NEVER), None),
+/// The same with what the client said at the RCPT that each came from. Where an address stood for
+/// others, its sender hears of the success of that address, and of none of them.
+fn received_recipients(
+    all: Vec<FinalRecipient>,
+    parameters: &[RcptParameters],
+) -> Vec<NewRecipient> {
+    let mut aliases: BTreeMap<usize, FinalRecipient> = BTreeMap::new();
+    for one in &all {
+        if let Some(number) = one.rcpt.filter(|_| one.address != one.original) {
+            let alias = aliases.entry(number).or_insert_with(|| one.clone());
+            alias.sender = alias.sender.take().or_else(|| one.sender.clone());
+        }
     }
+    let received = |one: FinalRecipient| {
+        let alias = one.rcpt.is_some_and(|number| aliases.contains_key(&number));
+        match one.rcpt.and_then(|number| parameters.get(number)) {
+            Some(given) if alias => {
+                recipient(one, given.notify.map(Notify::without_success), given.orcpt.clone())
+            }
+            Some(given) => recipient(one, given.notify, given.orcpt.clone()),
+            // A copy that a plugin added is nobody's to be told about.
+            None => recipient(one, Some(Notify::NEVER), None),
+        }
+    };
+    let mut recipients: Vec<NewRecipient> = all.into_iter().map(received).collect();
+    for (number, alias) in aliases {
+        let Some(given) = parameters.get(number) else { continue };
+        if given.notify.is_some_and(|notify| notify.success) {
+            recipients.push(NewRecipient {
+                address: alias.original.clone(),
+                target: if alias.sender.is_some() { Target::List } else { Target::Alias },
+                sender: None,
+                refusal: None,
+                ..recipient(alias, given.notify, given.orcpt.clone())
+            });
+        }
+    }
+    recipients
 }
 
 /// RFC 3848, RFC 6531.
@@ -294,6 +323,43 @@ mod tests {
         let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n"
             .to_vec();
         assert_eq!(hops(&text).unwrap(), 2);
+    }
+
+    #[test]
+    fn the_success_of_an_alias_is_told_and_none_of_its_members() {
+        let address = |text: &str| text.parse::<Address>().unwrap();
+        let to = |text: &str, rcpt: usize, sender: Option<&str>| FinalRecipient {
+            address: address(text),
+            original: address(["team@here.test", "list@here.test", "box@here.test"][rcpt]),
+            rcpt: Some(rcpt),
+            class: facteur_policy::Class::Local,
+            sender: sender.map(address),
+            refusal: None,
+        };
+        let all = vec![
+            to("a@here.test", 0, None),
+            to("team@here.test", 0, None),
+            to("b@there.test", 1, Some("owner-list@here.test")),
+            to("box@here.test", 2, None),
+        ];
+        let given = RcptParameters { notify: "SUCCESS,DELAY".parse().ok(), orcpt: None };
+        let told: Vec<String> = received_recipients(all, &[given.clone(), given.clone(), given])
+            .iter()
+            .map(|one| {
+                let notify = one.notify.unwrap_or(Notify::NEVER);
+                let from = one.sender.clone().flatten().is_some();
+                format!("{} {notify} {:?} {from}", one.address, one.target)
+            })
+            .collect();
+        let expected = [
+            "a@here.test DELAY Address false",
+            "team@here.test DELAY Address false",
+            "b@there.test DELAY Address true",
+            "box@here.test SUCCESS,DELAY Address false",
+            "team@here.test SUCCESS,DELAY Alias false",
+            "list@here.test SUCCESS,DELAY List false",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use facteur_smtp::{Address, Enhanced, Notify, Reply, Ret};
 
-use crate::{State, Target};
+use crate::{End, State, Target};
 
 /// What can't be understood.
 pub(super) type Unreadable = String;
@@ -57,12 +57,16 @@ pub(super) fn notify(text: &str) -> Result<Notify, Unreadable> {
 pub(super) fn target_text(target: Target) -> &'static str {
     match target {
         Target::Address => "address",
+        Target::Alias => "alias",
+        Target::List => "list",
     }
 }
 
 pub(super) fn target(text: &str) -> Result<Target, Unreadable> {
     match text {
         "address" => Ok(Target::Address),
+        "alias" => Ok(Target::Alias),
+        "list" => Ok(Target::List),
         _ => Err(format!("the target {text:?}")),
     }
 }
@@ -70,6 +74,7 @@ pub(super) fn target(text: &str) -> Result<Target, Unreadable> {
 pub(super) fn state(text: &str) -> Result<State, Unreadable> {
     [State::Queued, State::Hold, State::Quarantine, State::Corrupt]
         .into_iter()
+        .chain(End::ALL.map(State::Ended))
         .find(|state| state.as_str() == text)
         .ok_or_else(|| format!("the state {text:?}"))
 }

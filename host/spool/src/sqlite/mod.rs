@@ -159,6 +159,10 @@ impl Store for Sqlite {
         self.read(|connection| read::destinations(connection, after, limit))
     }
 
+    fn untold(&self) -> Result<Vec<QueueId>, SpoolError> {
+        self.read(read::untold)
+    }
+
     fn due(
         &self,
         domain: &str,

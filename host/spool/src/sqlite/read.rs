@@ -230,6 +230,18 @@ pub(super) fn destinations(
         .map_err(read_failed)
 }
 
+/// The messages with recipients that have ended. There are few, and it is asked once for a start:
+/// an index would cost each write.
+pub(super) fn untold(connection: &Connection) -> Result<Vec<QueueId>, SpoolError> {
+    let words = crate::End::ALL.map(|end| format!("'{}'", end.as_str())).join(", ");
+    let sql = format!("SELECT DISTINCT id >> 20 FROM recipient WHERE state IN ({words})");
+    let select = connection.prepare(&sql).and_then(|mut select| {
+        select.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()
+    });
+    let keys = select.map_err(read_failed)?;
+    Ok(keys.into_iter().filter_map(QueueId::from_key).collect())
+}
+
 pub(super) fn due(
     connection: &Connection,
     domain: &str,

@@ -146,7 +146,11 @@ impl Writer {
             Write::Corrupt { queue_id, reason } => {
                 let (first, last) = queue_id.recipient_keys();
                 let connection = &self.connection;
-                set_state(connection, State::Corrupt, "", first, last).map_err(write_failed)?;
+                // What has ended stays so: it must not be tried again when this is released.
+                for from in [State::Queued, State::Hold, State::Quarantine] {
+                    set_state(connection, State::Corrupt, from, first, last)
+                        .map_err(write_failed)?;
+                }
                 set_reason(connection, *queue_id, Some(reason)).map_err(write_failed)?;
                 Ok(Written::Done)
             }
@@ -341,6 +345,18 @@ fn record(
                 )?
                 .execute(params![outcome.recipient.key(), next_try.key(), codec::reply_text(reply), remote])?;
         }
+        What::Ended { end, reply, remote } => {
+            connection
+                .prepare_cached(
+                    "UPDATE recipient SET state = ?2, last_reply = ?3, remote = ?4 WHERE id = ?1",
+                )?
+                .execute(params![
+                    outcome.recipient.key(),
+                    State::Ended(*end).as_str(),
+                    codec::reply_text(reply),
+                    remote
+                ])?;
+        }
         What::Done => {
             let gone = connection
                 .prepare_cached("DELETE FROM recipient WHERE id = ?1")?
@@ -382,7 +398,7 @@ fn change_message(
     let (first, last) = queue_id.recipient_keys();
     let changed = match change {
         Change::Hold { reason } => {
-            let changed = set_state(connection, State::Hold, "queued", first, last)?;
+            let changed = set_state(connection, State::Hold, State::Queued, first, last)?;
             if changed > 0 {
                 set_reason(connection, queue_id, Some(reason))?;
             }
@@ -392,7 +408,7 @@ fn change_message(
             let mut changed = 0;
             for from in [State::Hold, State::Corrupt, State::Quarantine] {
                 if from != State::Quarantine || *quarantine {
-                    changed += set_state(connection, State::Queued, from.as_str(), first, last)?;
+                    changed += set_state(connection, State::Queued, from, first, last)?;
                 }
             }
             if changed > 0 {
@@ -416,20 +432,20 @@ fn change_message(
     Ok(changed > 0)
 }
 
-/// Sets the state of the recipients that are in another: in `from`, or any if that is empty.
+/// Sets the state of the recipients that are in another.
 fn set_state(
     connection: &Connection,
     to: State,
-    from: &str,
+    from: State,
     first: i64,
     last: i64,
 ) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "UPDATE recipient SET state = ?1
-            WHERE id BETWEEN ?3 AND ?4 AND state <> ?1 AND (?2 = '' OR state = ?2)",
+            WHERE id BETWEEN ?3 AND ?4 AND state = ?2",
         )?
-        .execute(params![to.as_str(), from, first, last])
+        .execute(params![to.as_str(), from.as_str(), first, last])
 }
 
 fn set_reason(

@@ -65,6 +65,9 @@ impl Store for Fake {
     ) -> Result<Vec<Destination>, SpoolError> {
         self.real.destinations(after, limit)
     }
+    fn untold(&self) -> Result<Vec<QueueId>, SpoolError> {
+        self.real.untold()
+    }
     fn due(
         &self,
         domain: &str,

@@ -1,0 +1,49 @@
+//! Tells senders of the recipients of a message that have ended: one notice for each envelope sender,
+//! in the same commit in which those recipients go.
+
+use facteur_smtp::Address;
+use facteur_spool::{NewMessage, Outcome, QueueId, SpoolError, What};
+
+use super::attempt::{commit, sender};
+use super::{Parts, Queue};
+use crate::dsn::bounce::{self, BounceError, News};
+
+/// Tells all that is to be told of a message. False: it can't be done now.
+pub async fn tell(parts: &Parts, queue: &Queue, id: QueueId) -> bool {
+    match try_to(parts, queue, id).await {
+        Ok(told) => told,
+        Err(error) => {
+            tracing::error!(%id, %error, "the sender can't be told yet");
+            false
+        }
+    }
+}
+
+async fn try_to(parts: &Parts, queue: &Queue, id: QueueId) -> Result<bool, BounceError> {
+    let mut message = match parts.spool.load(id, None).await {
+        Ok(Some(message)) => message,
+        // Deleted since, or set aside as corrupt, which the store has logged.
+        Ok(None) | Err(SpoolError::Corrupt { .. }) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
+    let recipients = std::mem::take(&mut message.recipients);
+    let mut outcomes = Vec::new();
+    let mut groups: Vec<(Address, Vec<News>)> = Vec::new();
+    for news in recipients.into_iter().filter_map(News::of) {
+        outcomes.push(Outcome { recipient: news.recipient.id, what: What::Done });
+        let Some(to) = sender(&message, &news.recipient).cloned() else { continue };
+        match groups.iter_mut().find(|(known, _)| *known == to) {
+            Some((_, group)) => group.push(news),
+            None => groups.push((to, vec![news])),
+        }
+    }
+    if outcomes.is_empty() {
+        return Ok(true);
+    }
+    let live = parts.lives.load_full();
+    let mut notices: Vec<NewMessage> = Vec::new();
+    for (to, news) in &groups {
+        notices.push(bounce::notice(&parts.spool, &live, &message, to, news).await?);
+    }
+    Ok(commit(parts, queue, &message, outcomes, notices).await)
+}
