@@ -85,7 +85,12 @@ impl Journal {
         for (number, path) in files(&self.folder)?.into_iter().rev() {
             let about = fs::metadata(&path)?;
             left += about.len();
-            let age = SystemTime::now().duration_since(about.modified()?).unwrap_or_default();
+            let (now, modified) = (SystemTime::now(), about.modified()?);
+            if modified > now {
+                // By a clock that was ahead: it counts as now, or it would stay until it is then.
+                File::options().append(true).open(&path)?.set_modified(now)?;
+            }
+            let age = now.duration_since(modified).unwrap_or_default();
             if number != self.number && (left > self.settings.size || age > self.settings.keep) {
                 fs::remove_file(&path)?;
             }

@@ -1,6 +1,6 @@
 //! What is kept, for how long, and how it reads.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use facteur_policy::{SessionFacts, StoryStep};
 
@@ -112,4 +112,18 @@ fn the_oldest_goes_when_there_is_too_much_or_it_is_too_old() {
         Journal::open(folder.path(), DecisionsSettings { keep: Duration::ZERO, ..SETTINGS })
             .unwrap();
     assert_eq!(size(), 0);
+}
+
+#[test]
+fn what_a_clock_wrote_that_was_ahead_counts_as_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("00000001.jsonl");
+    std::fs::write(&path, "of then\n").unwrap();
+    let then = SystemTime::now() + Duration::from_hours(24 * 365);
+    std::fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+    drop(Journal::open(folder.path(), SETTINGS).unwrap());
+    assert!(path.metadata().unwrap().modified().unwrap() <= SystemTime::now());
+    let shortly = DecisionsSettings { keep: Duration::ZERO, ..SETTINGS };
+    drop(Journal::open(folder.path(), shortly).unwrap());
+    assert!(!path.exists(), "it stays for a year");
 }

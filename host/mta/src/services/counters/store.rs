@@ -2,7 +2,7 @@
 //!
 //! Every operation is one short turn under a lock that nobody holds while waiting. What expired is
 //! gone for whoever asks, at once; its memory goes little by little, with the operations after it.
-//! The time is handed in, in microseconds since 1970.
+//! The time is handed in, in microseconds of a clock that never goes back.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -135,6 +135,12 @@ impl Store {
     /// These are to be written after all.
     pub fn not_written(&self, keys: impl IntoIterator<Item = Arc<str>>) {
         self.0.lock().changed.extend(keys);
+    }
+
+    /// All are to be written: the disk has none of them.
+    pub fn all_changed(&self) {
+        let inner = &mut *self.0.lock();
+        inner.changed.extend(inner.entries.keys().cloned());
     }
 
     /// What these are now. None: gone.
