@@ -1,8 +1,9 @@
 //! Where mail goes out: destinations that are slow or dead, lists of servers, connections.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use facteur_tests::{
     Client, Dns, Facteur, GATEWAY, Gateway, Load, Machine, Plan, Sink, arrived, letter, machine,
@@ -153,6 +154,26 @@ fn a_next_hop_may_have_an_ipv6_address_only() {
         let facteur = start(machine, &[], "");
         client().deliver("a@sender.test", &["b@hop.test"], &letter("six"));
         sink.one().must_be(&letter("six"), GATEWAY);
+        facteur.wait_until_empty();
+    });
+}
+
+/// As if the clock had been a day ahead, and were set right before the next start.
+#[test]
+fn what_waits_for_a_clock_that_was_ahead_is_tried_when_it_is_set_right() {
+    machine(|machine| {
+        let _dns = Dns::start("127.0.0.1", "");
+        let a_day = "[queue]\nminimal-backoff = \"1d\"\nmaximal-backoff = \"1d\"";
+        let mut facteur = start(machine, &[("*", "smtp:[127.0.0.2]:25")], a_day);
+        let id = client().deliver("a@sender.test", &["x@hop.test"], &letter("late"));
+        facteur.wait_until_deferred(&id, 1);
+        facteur.stop();
+        let database = File::options().append(true).open("/var/spool/facteur/queue.db").unwrap();
+        database.set_modified(SystemTime::now() + Duration::from_hours(24)).unwrap();
+        let sink = Sink::start("127.0.0.2:25");
+        facteur.restart();
+        sink.one().must_be(&letter("late"), GATEWAY);
+        facteur.wait_for_log("the clock was ahead");
         facteur.wait_until_empty();
     });
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -295,6 +296,18 @@ impl Spool {
     /// Makes queued messages due now; how many weren't before.
     pub async fn flush(&self, selection: Selection) -> Result<u64, SpoolError> {
         self.change(Change::Flush { now: Timestamp::now() }, selection).await
+    }
+
+    /// How far in the future the last process left the spool, by a clock that has been set back
+    /// since: [`Spool::clock_set_back`] mends what that did.
+    pub fn ahead(&self) -> Duration {
+        self.inner.territory.ahead()
+    }
+
+    /// The clock was set back by so much: what waits comes as much earlier, and what is stored in
+    /// the future counts as now; how many messages that touched.
+    pub async fn clock_set_back(&self, by: Duration) -> Result<u64, SpoolError> {
+        self.change(Change::Earlier { by, now: Timestamp::now() }, Selection::All).await
     }
 
     /// Removes messages without a bounce; how many.

@@ -4,6 +4,8 @@
 //! Synchronous; the committer thread calls `apply`, the housekeeper `checkpoint` and `reclaim`,
 //! anyone the reads.
 
+use std::time::Duration;
+
 use crate::{
     Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued, RecipientId,
     Selection, SpoolError, Summary, Timestamp,
@@ -50,6 +52,12 @@ pub(crate) enum Change {
         quarantine: bool,
     },
     Flush {
+        now: Timestamp,
+    },
+    /// All that is due later than now is due so much earlier, but not before now; what came in
+    /// later than now, now.
+    Earlier {
+        by: Duration,
         now: Timestamp,
     },
     Delete,

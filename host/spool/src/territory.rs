@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::SpoolError;
 
@@ -15,6 +16,7 @@ pub(crate) struct Territory {
     path: PathBuf,
     bodies: Arc<Path>,
     was_clean: bool,
+    ahead: Duration,
     /// Its lock is released when it is closed.
     _lock: File,
 }
@@ -31,6 +33,7 @@ impl Territory {
                 .map_err(|error| SpoolError::io(directory, error))?;
             must_be_ours(directory)?;
         }
+        let ahead = ahead(path);
         let lock = lock(path)?;
         let clean = path.join("clean");
         let was_clean = match std::fs::remove_file(&clean) {
@@ -57,6 +60,7 @@ impl Territory {
             path: path.to_owned(),
             bodies: bodies.into(),
             was_clean: was_clean || fresh,
+            ahead,
             _lock: lock,
         })
     }
@@ -82,6 +86,11 @@ impl Territory {
         self.was_clean
     }
 
+    /// How far in the future the last process left it, by a clock that has been set back since.
+    pub(crate) fn ahead(&self) -> Duration {
+        self.ahead
+    }
+
     /// Marks a clean end; nothing may be written after it.
     pub(crate) fn mark_clean(&self) -> Result<(), SpoolError> {
         let path = self.path.join("clean");
@@ -95,6 +104,16 @@ impl Territory {
             .and_then(|()| sync_directory(&self.path))
             .map_err(|error| SpoolError::sync(&path, &error))
     }
+}
+
+/// How far in the future the files are that every process writes.
+fn ahead(path: &Path) -> Duration {
+    let now = SystemTime::now();
+    let ahead = |name: &&str| {
+        let modified = std::fs::metadata(path.join(name)).ok()?.modified().ok()?;
+        modified.duration_since(now).ok()
+    };
+    ["lock", "clean", "queue.db", "queue.db-wal"].iter().filter_map(ahead).max().unwrap_or_default()
 }
 
 /// Whoever may write to the spool may put mail into it, as anybody, and take what is there. Root may

@@ -8,6 +8,7 @@
 mod attempt;
 mod backoff;
 mod batch;
+mod clock;
 mod destination;
 mod fate;
 mod redirect;
@@ -17,13 +18,14 @@ mod untold;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use facteur_spool::{Message, QueueId, RecipientId, Spool, SpoolError, Timestamp};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use backoff::Backoff;
 use batch::{Batch, Kept, batches};
+use clock::Clock;
 use scheduler::{Command, Finished, Scheduler};
 
 pub use scheduler::Limits;
@@ -103,6 +105,7 @@ impl Queue {
             decisions: parts.decisions.clone(),
         };
         let mut scheduler = Scheduler::new(parts.limits);
+        clock::mend_at_start(&parts.spool).await?;
         for destination in parts.spool.destinations().await? {
             scheduler.expect(&destination.domain.into(), destination.next_try);
         }
@@ -179,8 +182,12 @@ struct Driver {
 
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Event>) {
+        let mut clock = Clock::new(Timestamp::now(), Instant::now());
         loop {
             let now = Timestamp::now();
+            if let Some(ahead) = clock.set_back(now, Instant::now()) {
+                self.mend(ahead);
+            }
             let wake = self
                 .scheduler
                 .next_tick()
@@ -202,6 +209,17 @@ impl Driver {
                 return;
             }
         }
+    }
+
+    /// The agenda was made by a clock that was ahead: it is made anew once the store is mended.
+    fn mend(&self, ahead: Duration) {
+        let queue = self.queue.clone();
+        tokio::spawn(async move {
+            match clock::mend(&queue.spool, ahead).await {
+                Ok(()) => queue.rescan().await,
+                Err(error) => tracing::error!(%error, "what waits can't be tried earlier"),
+            }
+        });
     }
 
     async fn take(&mut self, event: Event) {

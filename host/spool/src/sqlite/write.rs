@@ -422,6 +422,21 @@ fn change_message(
                 WHERE id BETWEEN ?1 AND ?2 AND state = 'queued' AND next_try > ?3",
             )?
             .execute([first, last, now.key()])?,
+        Change::Earlier { by, now } => {
+            let (by, now) = (i64::try_from(by.as_millis()).unwrap_or(i64::MAX), now.key());
+            let received = connection
+                .prepare_cached(
+                    "UPDATE message SET received_at = ?2 WHERE queue_id = ?1 AND received_at > ?2",
+                )?
+                .execute([queue_id.key(), now])?;
+            received
+                + connection
+                    .prepare_cached(
+                        "UPDATE recipient SET next_try = max(?3, next_try - ?4)
+                        WHERE id BETWEEN ?1 AND ?2 AND next_try > ?3",
+                    )?
+                    .execute([first, last, now, by])?
+        }
         Change::Delete => {
             connection
                 .prepare_cached("DELETE FROM recipient WHERE id BETWEEN ?1 AND ?2")?

@@ -1,6 +1,7 @@
 //! The spool's directory and the door, with the real store.
 
 use std::fs::Permissions;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 
@@ -77,6 +78,44 @@ async fn a_spool_that_others_may_write_to_is_refused() {
         let error = Spool::open(&config).unwrap_err();
         assert!(matches!(error, SpoolError::Open { owner: 4711, .. }), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_waits_comes_earlier_when_the_clock_was_set_back() {
+    const HOUR: u64 = 3_600_000;
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path());
+    let spool = Spool::open(&config).unwrap();
+    assert_eq!(spool.ahead(), Duration::ZERO);
+    let now = Timestamp::now().0;
+    let mut message = message(&["early@example.org", "late@example.org", "due@example.org"]);
+    message.received_at = Timestamp(now + 24 * HOUR);
+    let queued = spool.insert(message).await.unwrap();
+    let deferred = |(index, next_try): (usize, u64)| Outcome {
+        recipient: queued.recipients[index],
+        what: What::Deferred {
+            next_try: Timestamp(next_try),
+            reply: Reply::new(450, "4.0.0", "later"),
+            remote: None,
+        },
+    };
+    let waiting = [(0, now + 3 * HOUR), (1, now + 25 * HOUR), (2, now - HOUR)];
+    spool.record(waiting.map(deferred).into(), Vec::new()).await.unwrap();
+    assert_eq!(spool.clock_set_back(Duration::from_millis(24 * HOUR)).await.unwrap(), 1);
+    let after = spool.load(queued.queue_id, None).await.unwrap().unwrap();
+    let next: Vec<u64> = after.recipients.iter().map(|one| one.next_try.0).collect();
+    let until = Timestamp::now().0;
+    assert!((now..=until).contains(&after.received_at.0));
+    assert!((now..=until).contains(&next[0]), "no earlier than now");
+    assert_eq!(next[1..], [now + HOUR, now - HOUR]);
+    spool.close().await.unwrap();
+    drop(spool);
+    // The next start sees by the files that they were written in the future.
+    let then = SystemTime::now() + Duration::from_millis(24 * HOUR);
+    let database = std::fs::File::options().append(true).open(config.path.join("queue.db"));
+    database.unwrap().set_modified(then).unwrap();
+    let ahead = Spool::open(&config).unwrap().ahead();
+    assert!(ahead > Duration::from_millis(23 * HOUR), "{ahead:?}");
 }
 
 #[tokio::test]
