@@ -55,6 +55,16 @@ impl MailboxPath {
         Ok(Self(text.to_owned()))
     }
 
+    /// The part of it that the operator wrote, up to the first placeholder; never all of it.
+    pub fn base(&self) -> PathBuf {
+        let whole = Path::new(&self.0);
+        let written = whole
+            .components()
+            .take_while(|part| !part.as_os_str().as_encoded_bytes().contains(&b'{'));
+        let base: PathBuf = written.collect();
+        if base == *whole { base.parent().map_or(base.clone(), Path::to_owned) } else { base }
+    }
+
     /// The mailbox of this user. None where a name that the path needs can't be a file name (empty,
     /// hidden, with a slash or a NUL, too long), so that no address ever leads out of its folder.
     pub fn of(&self, user: &str, domain: &str) -> Option<PathBuf> {
@@ -126,6 +136,16 @@ mod tests {
             assert_eq!(path.of(user, "via.ecp.fr"), None, "{user}");
         }
         assert_eq!(path.of("louen", ""), None);
+        let bases = [
+            ("/var/mail/{user}/", "/var/mail"),
+            ("/srv/{domain}/mail/{user}/Maildir/", "/srv"),
+            ("/srv/of-{user}/", "/srv"),
+            ("/srv/all/", "/srv"),
+            ("/{user}/", "/"),
+        ];
+        for (path, base) in bases {
+            assert_eq!(MailboxPath(path.into()).base(), Path::new(base));
+        }
         assert_eq!(MailboxPath("/srv/all/".into()).of("a/b", ""), Some("/srv/all/".into()));
     }
 }

@@ -6,11 +6,13 @@
 //! on Unix. Like Postfix's virtual(8) it begins with Return-Path:, X-Original-To: and
 //! Delivered-To:, and mail that already was delivered to this address is a loop.
 
-use std::collections::BTreeSet;
+mod drafts;
+mod folder;
+
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,19 +21,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use facteur_smtp::Reply;
 use facteur_spool::{Body, Recipient};
-use parking_lot::Mutex;
-use rustix::fs::OFlags;
 
 use super::connection::reason;
 use super::credentials::run_as;
 use super::{Attempt, Duty, Outcome, Settings};
-use crate::tables::{Mailbox, Owner};
+use crate::tables::Mailbox;
+use folder::Place;
 
 /// How far into the content its headers are looked at for a loop: more than any honest header is
 /// long.
 const HEADERS_LOOKED_AT: u64 = 256 * 1024;
-/// Maildirs remembered as being on the disk: a few MiB. When it is full it starts anew.
-const SETTLED_AT_MOST: usize = 50_000;
 /// Read from a body's file at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -83,16 +82,19 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
 }
 
 async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
-    let Mailbox { path, owner } = mailbox;
+    let Mailbox { base, path, owner } = mailbox;
+    let place = Place { base, path };
     // The store's files are ours alone: opened before, read by the user's thread.
     let source = open(letter.body.clone()).await.map_err(Failure::Content)?;
     let letter = Arc::new(letter);
-    let work = |letter: Arc<Letter>, source: Source, maildir: PathBuf| {
-        move || letter.write(source, &maildir)
-    };
+    let work =
+        |letter: Arc<Letter>, source: Source, place: Place| move || letter.write(source, &place);
     let again = source.try_clone().map_err(Failure::Content)?;
-    let maildir = path.clone();
-    let written = match run_as(owner.as_ref(), work(letter.clone(), source, path.clone())).await? {
+    let failed = {
+        let path = place.path.clone();
+        |error| Failure::Folder { path, error }
+    };
+    let written = match run_as(owner.as_ref(), work(letter.clone(), source, place.clone())).await? {
         Err(Failure::Folder { error, .. } | Failure::File { error, .. })
             if error.kind() == io::ErrorKind::PermissionDenied
                 && rustix::process::geteuid().is_root() =>
@@ -100,51 +102,22 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
             // A spool such as /var/mail is root's: the folder is made for the user, and is the
             // user's from then on. Or it is being made for another message, and isn't the user's
             // yet.
-            let (maildir, to) = (path.clone(), owner.clone());
-            let made = tokio::task::spawn_blocking(move || {
-                to.map_or(Ok(()), |to| make_for(&maildir, &to))
-            })
-            .await;
-            let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
-            made.map_err(|error| Failure::Folder { path: path.clone(), error })?;
-            run_as(owner.as_ref(), work(letter, again, path)).await?
+            let (maildir, to) = (place.clone(), owner.clone());
+            aside(move || to.map_or(Ok(()), |to| maildir.make_for(&to)))
+                .await
+                .map_err(failed.clone())?;
+            run_as(owner.as_ref(), work(letter, again, place.clone())).await?
         }
         done => done,
     };
     written?;
-    settle(maildir).await
+    if place.is_settled() { Ok(()) } else { aside(move || place.settle()).await.map_err(failed) }
 }
 
-/// The Maildirs that this process has seen on the disk: with their names in the folders above.
-static SETTLED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
-/// Sees to it that the Maildir itself outlasts a power loss. Each message checks, not just the one
-/// that made the folder: another one may find it made, and be done before it is synced. Runs with
-/// the program's own rights, since the user may not be allowed to open the folders above.
-async fn settle(maildir: PathBuf) -> Result<(), Failure> {
-    if SETTLED.lock().contains(&maildir) {
-        return Ok(());
-    }
-    let failed = {
-        let path = maildir.clone();
-        |error| Failure::Folder { path, error }
-    };
-    let synced = tokio::task::spawn_blocking(move || {
-        for folder in maildir.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
-            match sync_folder(folder) {
-                // Not ours to open: it wasn't made here either.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-                synced => synced?,
-            }
-        }
-        let mut settled = SETTLED.lock();
-        if settled.len() >= SETTLED_AT_MOST {
-            settled.clear();
-        }
-        settled.insert(maildir);
-        Ok(())
-    });
-    synced.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
+/// File work with the program's own rights, on a thread that may wait.
+async fn aside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Why it isn't in the mailbox.
@@ -190,11 +163,12 @@ struct Letter {
 
 impl Letter {
     /// Writes it. Runs as the user.
-    fn write(&self, mut source: Source, maildir: &Path) -> Result<(), Failure> {
+    fn write(&self, mut source: Source, place: &Place) -> Result<(), Failure> {
         let start = source.start().map_err(Failure::Content)?;
         if self.was_delivered(&start) {
             return Err(Failure::Loop);
         }
+        let maildir = &place.path;
         let (draft, delivered) =
             (maildir.join("tmp").join(&self.name), maildir.join("new").join(&self.name));
         let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
@@ -204,7 +178,8 @@ impl Letter {
         };
         let mut file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(maildir)
+                place
+                    .make()
                     .map_err(|error| Failure::Folder { path: maildir.to_owned(), error })?;
                 create()
             }
@@ -216,12 +191,19 @@ impl Letter {
             std::fs::rename(&draft, &delivered).map_err(failed(&delivered))
         });
         if let Err(failure) = written {
-            // Nobody reads it there; a Maildir's reader sweeps `tmp` after some days.
+            // Nobody reads it there; what stays is removed with other drafts.
             let _ = std::fs::remove_file(&draft);
             return Err(failure);
         }
         let new = maildir.join("new");
-        sync_folder(&new).map_err(|error| Failure::File { path: new, error })
+        folder::sync(&new).map_err(|error| Failure::File { path: new, error })?;
+        if drafts::are_due(maildir) {
+            drafts::remove_old(maildir, SystemTime::now());
+        }
+        if place.is_settled() {
+            return Ok(());
+        }
+        place.sync_as_user().map_err(|error| Failure::Folder { path: maildir.clone(), error })
     }
 
     fn fill(&self, file: &mut File, mut source: Source) -> Result<(), Failure> {
@@ -316,43 +298,6 @@ fn append_unix(content: &[u8], lines: &mut Vec<u8>) {
     for piece in content.split(|&byte| byte == b'\r') {
         lines.extend_from_slice(piece);
     }
-}
-
-/// Makes a Maildir and what leads to it, as the user.
-fn make(maildir: &Path) -> io::Result<()> {
-    SETTLED.lock().remove(maildir);
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    ["tmp", "new", "cur"].into_iter().try_for_each(|folder| builder.create(maildir.join(folder)))
-}
-
-/// Makes the folder of a Maildir, as root, and gives it to its user. Only the last step of the path
-/// is made.
-fn make_for(maildir: &Path, owner: &Owner) -> io::Result<()> {
-    // Two first messages may come at once: the second one waits until the folder is the user's.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _one = MAKING.lock();
-    SETTLED.lock().remove(maildir);
-    match DirBuilder::new().mode(0o700).create(maildir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let theirs = std::fs::symlink_metadata(maildir)?.uid() == owner.uid;
-            return if theirs { Ok(()) } else { Err(rustix::io::Errno::ACCESS.into()) };
-        }
-        made => made?,
-    }
-    let no_follow = i32::try_from((OFlags::NOFOLLOW | OFlags::DIRECTORY).bits()).unwrap_or(0);
-    let folder = OpenOptions::new().read(true).custom_flags(no_follow).open(maildir)?;
-    // Whoever may write to the folder above could have put another in its place, which must not
-    // change hands.
-    let (made, ourselves) = (folder.metadata()?, rustix::process::geteuid());
-    if made.uid() != ourselves.as_raw() || std::fs::read_dir(maildir)?.next().is_some() {
-        return Err(rustix::io::Errno::ACCESS.into());
-    }
-    std::os::unix::fs::fchown(&folder, Some(owner.uid), Some(owner.gid))
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// `time.MusecPpidQcount.hostname`, as maildir(5) has it: unique among all that is ever delivered

@@ -6,7 +6,7 @@
 //! root's mail.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub struct Unavailable(pub String);
 /// Where mail for an address is put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox {
+    /// The part of the path that the operator wrote: links in it are the operator's.
+    pub base: Arc<Path>,
     /// The Maildir.
     pub path: PathBuf,
     /// Whom it belongs to; never root. None: whoever runs facteur.
@@ -63,6 +65,7 @@ struct Kept {
 pub struct Mailboxes {
     users: Users,
     path: MailboxPath,
+    base: Arc<Path>,
     owner: Option<String>,
     delimiter: Delimiter,
     tables: Arc<Tables>,
@@ -73,7 +76,8 @@ impl Mailboxes {
     /// Asks nobody yet. `delimiter` parts an extension from a user.
     pub fn new(config: &config::Mailboxes, delimiter: Delimiter, tables: Arc<Tables>) -> Self {
         let config::Mailboxes { users, path, owner } = config.clone();
-        Self { users, path, owner, delimiter, tables, kept: Mutex::default() }
+        let base = path.base().into();
+        Self { users, path, base, owner, delimiter, tables, kept: Mutex::default() }
     }
 
     /// Whether there is somebody to own the mailboxes. May wait for the system's user service.
@@ -130,7 +134,7 @@ impl Mailboxes {
                 }
             },
         };
-        Ok(Some(Mailbox { path, owner }))
+        Ok(Some(Mailbox { base: self.base.clone(), path, owner }))
     }
 
     /// The path, and whose it is.
@@ -204,7 +208,6 @@ fn ask_system(name: &str) -> Result<Option<Owner>, Unavailable> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     use super::*;
     use crate::config::{Config, TableSource};
