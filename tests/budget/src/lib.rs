@@ -98,7 +98,7 @@ impl Ledger {
         );
         assert!(
             self.wrong.is_empty(),
-            "{}\nThe budgets stand in {}; ARCHITECTURE.md says when to change one.",
+            "{}\nThe budgets stand in {}; docs/costs.md says when to change one.",
             self.wrong.join("\n"),
             file().display()
         );
