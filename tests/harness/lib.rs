@@ -30,6 +30,7 @@
 
 mod clamd;
 mod client;
+mod component;
 mod dns;
 mod facteur;
 mod gateway;
@@ -47,6 +48,7 @@ mod wait;
 
 pub use clamd::Clamd;
 pub use client::{Client, Reply};
+pub use component::{renamed, with_functions, with_tables};
 pub use dns::Dns;
 pub use facteur::{Entry, EntryRecipient, Facteur, run_facteur};
 pub use gateway::{GATEWAY, Gateway, LOCAL};

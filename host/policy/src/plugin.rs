@@ -1,8 +1,8 @@
 //! One loaded plugin: its code, what it exports, what it may do, what its `init` kept.
 //!
 //! A plugin is whatever it exports: the hooks are probed one interface at a time, so that a new
-//! kind of hook never breaks an old plugin. A plugin that exports none the host knows, or whose
-//! `init` says no, is an error of the load.
+//! kind of hook never breaks an old plugin. A plugin that exports what the host wouldn't ask, that
+//! has no room in the pool, or whose `init` says no, is an error of the load.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,13 +22,11 @@ use crate::runtime::compile_cache::CodeCache;
 use crate::runtime::engine::{MEMORY_CEILING, Runtime};
 use crate::runtime::quota::Quota;
 use crate::runtime::statistics::{Counted, Statistics};
+use crate::runtime::weight::Weight;
 use crate::services::Services;
 
 /// Above this a fresh sandbox costs more than it need: its first pages fault.
 const LARGE_GUEST: usize = 256 * 1024;
-
-const NO_HOOK: &str = "it exports no hook of facteur:policy@0.1.0 (restriction, alias, transport, \
- content, authenticate, delivery)";
 
 const FAIL_OPEN: &str = "fail-open is for plugins whose only hook is content: a restriction, an \
  alias or a route that fails \
@@ -169,6 +167,7 @@ pub struct Plugin {
     pub(crate) services: Option<Arc<dyn Services>>,
     pub(crate) instance_pre: InstancePre<State>,
     pub(crate) hooks: Hooks,
+    pub(crate) weight: Weight,
     pub(crate) quota: Quota,
     pub(crate) statistics: Statistics,
     identity: Identity,
@@ -205,8 +204,11 @@ impl Plugin {
             ))
         })?;
         warn_if_large(&config.name, &component);
+        let weight =
+            Weight::of(&component, runtime.sandboxes()).map_err(|error| fail(error.to_string()))?;
+        let most = share(&config, weight, runtime.sandboxes());
         let plugin = Self {
-            hooks: Hooks::find(&component),
+            hooks: Hooks::find(&component).map_err(|error| fail(error.to_string()))?,
             instance_pre,
             name: config.name,
             settings: config.settings,
@@ -219,14 +221,12 @@ impl Plugin {
             share: config.share,
             instead_of: config.instead_of,
             services: config.services,
-            quota: Quota::new(config.limits.concurrency.unwrap_or(runtime.sandboxes() / 2)),
+            weight,
+            quota: Quota::new(most),
             statistics: Statistics::new(),
             identity,
             initial: OnceLock::new(),
         };
-        if plugin.hooks().is_empty() {
-            return Err(fail(NO_HOOK.into()));
-        }
         if plugin.on_error == OnError::Pass {
             if plugin.hooks() != ["content"] {
                 return Err(fail(FAIL_OPEN.into()));
@@ -251,7 +251,12 @@ impl Plugin {
         let trapped =
             |error: crate::contract::sandbox::CallError| format!("its init failed: {error}");
         let services = self.services.as_ref().unwrap_or(services);
-        let mut sandbox = Sandbox::new(runtime, self, services).await.map_err(trapped)?;
+        let sandbox = Sandbox::new(runtime, self, services).await.map_err(trapped)?;
+        let (mut sandbox, checked) = sandbox
+            .ask(async |store, instance| Ok(self.hooks.check(store, instance)))
+            .await
+            .map_err(trapped)?;
+        checked.map_err(|error| error.to_string())?;
         sandbox.state().initializing = Some(Vec::new());
         let (mut sandbox, answer) = sandbox
             .ask(async |store, instance| self.hooks.init(store, instance).await)
@@ -301,6 +306,12 @@ impl Plugin {
         Limits { concurrency: Some(self.quota.most()), ..self.limits }
     }
 
+    /// How many sandboxes' room each of its own takes; more than one if it needs more tables or
+    /// memories than others.
+    pub fn weight(&self) -> u32 {
+        self.weight.sandboxes()
+    }
+
     /// What it has been asked since its load.
     pub fn counted(&self) -> Counted {
         self.statistics.counted()
@@ -322,6 +333,37 @@ impl Plugin {
         self.hooks.restriction.is_some()
             && self.initial.get().is_some_and(|initial| initial.stages.contains(stage))
     }
+}
+
+/// How many sandboxes the plugin may use at once: what the operator says, as far as there is room,
+/// or half of all there is room for.
+fn share(config: &PluginConfig, weight: Weight, sandboxes: u32) -> usize {
+    let plugin = &config.name;
+    let (room, each) = (sandboxes as usize, weight.sandboxes() as usize);
+    let most = match config.limits.concurrency {
+        None => (room / 2 / each).max(1),
+        Some(wanted) if wanted * each > room => {
+            let fit = room / each;
+            tracing::warn!(
+                plugin,
+                wanted,
+                fit,
+                "its concurrency doesn't fit into [policy] sandboxes: no more can be in use at once"
+            );
+            fit
+        }
+        Some(wanted) => wanted,
+    };
+    if each > 1 {
+        tracing::warn!(
+            plugin,
+            each,
+            most,
+            "each sandbox of it takes the room of several, for the tables and memories that it \
+             needs: so many may be in use at once"
+        );
+    }
+    most
 }
 
 fn warn_if_large(plugin: &str, component: &wasmtime::component::Component) {

@@ -53,7 +53,8 @@ impl Drop for Policy {
 pub type Chain = Arc<[Arc<Plugin>]>;
 
 impl Policy {
-    /// Loads every plugin.
+    /// Loads every plugin. This reads, writes and computes for as long as compiling takes: where
+    /// anything else goes on, it belongs on a thread of its own.
     ///
     /// # Errors
     /// All that is wrong, not just the first.
@@ -74,6 +75,7 @@ impl Policy {
         if !errors.is_empty() {
             return Err(errors);
         }
+        cache.prune();
         Ok(Arc::new(Self {
             runtime: runtime.clone(),
             services,

@@ -7,8 +7,11 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{policy, policy_with, probe, rcpt, refused, users};
-use facteur_policy::{Decision, FAILURES_IN_A_ROW, Limits, PluginConfig, Policy, SessionFacts};
+use common::component::with_tables;
+use common::{policy, policy_with, probe, probe_wasm, rcpt, refused, users};
+use facteur_policy::{
+    Decision, FAILURES_IN_A_ROW, Limits, PluginConfig, Policy, SessionFacts, Transaction,
+};
 
 /// One that uses so many sandboxes at most, and so much time.
 fn limited(config: PluginConfig, concurrency: usize, cpu: Duration) -> PluginConfig {
@@ -20,6 +23,11 @@ fn limited(config: PluginConfig, concurrency: usize, cpu: Duration) -> PluginCon
 
 /// One RCPT of which only this plugin is asked.
 async fn rcpt_of(policy: &Arc<Policy>, plugin: &str) -> Decision {
+    asked(policy, plugin).await.0
+}
+
+/// The same, and its transaction.
+async fn asked(policy: &Arc<Policy>, plugin: &str) -> (Decision, Transaction) {
     let facts = SessionFacts::new(
         "s1".into(),
         "127.0.0.1:25".into(),
@@ -28,7 +36,28 @@ async fn rcpt_of(policy: &Arc<Policy>, plugin: &str) -> Decision {
     );
     let session = policy.session(&policy.chain(Some(&[plugin.to_owned()])), Arc::new(facts));
     let mut transaction = session.begin(Some("sender@example.org".parse().unwrap()), None, false);
-    transaction.rcpt("louen@local.test".parse().unwrap(), false).await
+    let decision = transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    (decision, transaction)
+}
+
+/// A component with 60 small tables takes the room of 31 sandboxes each time it is asked.
+#[tokio::test]
+async fn a_plugin_with_many_tables_leaves_the_pool_to_the_others() {
+    const ROOM: u32 = 124;
+    let settings = r#"{"rcpt": "reject"}"#;
+    let wasm = with_tables(&probe_wasm(), 60);
+    let heavy = PluginConfig { wasm: wasm.into(), ..probe("heavy", settings) };
+    let policy = policy_with(ROOM, vec![heavy, probe("light", settings)], users()).await;
+    let of = |name: &str| policy.plugins().iter().find(|one| one.name() == name).unwrap();
+    assert_eq!((of("heavy").weight(), of("heavy").limits().concurrency), (31, Some(2)));
+    assert_eq!((of("light").weight(), of("light").limits().concurrency), (1, Some(62)));
+    // Transactions that go on, and may keep their sandboxes.
+    let mut going_on = Vec::new();
+    for plugin in ["heavy"; 20].into_iter().chain(["light"; 20]) {
+        let (decision, transaction) = asked(&policy, plugin).await;
+        assert_eq!(refused(&decision), "550 5.7.1 rejected at rcpt", "{plugin}");
+        going_on.push(transaction);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

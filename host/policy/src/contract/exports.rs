@@ -1,8 +1,11 @@
 //! The hooks of a plugin: the functions that it exports, found once, when it is loaded.
 //!
-//! A question then costs the check of one function's type, not that of its whole interface. A hook
-//! is there if all of its functions are; whether they have the contract's types is checked at the
-//! load, in the first sandbox.
+//! A question then costs the check of one function's type, not that of its whole interface.
+//!
+//! Whatever a component exports of the contract is a hook that the host asks, of the host's own
+//! version, with all of its functions, each of the contract's type: anything else is an error of the
+//! load. A hook that is never asked would look like one that never minds. The types are checked in
+//! the first sandbox.
 
 use std::marker::PhantomData;
 
@@ -24,6 +27,55 @@ use crate::contract::sandbox::State;
 type Lent<T> = Resource<T>;
 /// What a restriction or a content plugin answers.
 type Verdict = Result<types::Verdict, Failure>;
+
+/// The version of the contract that the host speaks. No other will do, not even one that counts as
+/// compatible: a later one may have functions that this host would never call.
+const VERSION: &str = "0.1.0";
+
+/// Why the host can't ask what a component exports.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExportError {
+    /// Nothing of the contract.
+    #[error(
+        "it exports no hook of facteur:policy@{VERSION} ({}): export one of them",
+        Hooks::NAMES.join(", ")
+    )]
+    Nothing,
+    /// Another version of a hook, or what is no hook.
+    #[error(
+        "it exports {export}, which this facteur never asks (it asks facteur:policy@{VERSION}: {}): \
+         build it against that version, or take the export out",
+        Hooks::NAMES.join(", ")
+    )]
+    Unknown {
+        /// Its name.
+        export: String,
+    },
+    /// A hook without one of its functions.
+    #[error(
+        "its {hook} lacks the function {function} of facteur:policy@{VERSION}: build it against \
+         that version"
+    )]
+    Missing {
+        /// The interface.
+        hook: &'static str,
+        /// What isn't there.
+        function: &'static str,
+    },
+    /// A function of another type.
+    #[error(
+        "its {hook}.{function} hasn't the type that facteur:policy@{VERSION} gives it ({reason}): \
+         build it against that version"
+    )]
+    Type {
+        /// The interface.
+        hook: &'static str,
+        /// Which.
+        function: &'static str,
+        /// How the types differ.
+        reason: String,
+    },
+}
 
 /// One exported function.
 pub(crate) struct Function<Parameters, Answer> {
@@ -71,24 +123,43 @@ macro_rules! hook {
         }
 
         impl $hook {
-            /// The hook, if the component has all of its functions.
-            pub(crate) fn find(component: &Component) -> Option<Self> {
-                let interface = component.get_export_index(None, concat!("facteur:policy/", $interface, "@0.1.0"))?;
-                let find = |name: &str| component.get_export_index(Some(&interface), name);
-                Some(Self { $($function: Function { index: find($name)?, types: PhantomData },)* })
+            /// The hook, if the component exports it.
+            fn find(component: &Component) -> Result<Option<Self>, ExportError> {
+                let Some(interface) = component.get_export_index(None, full_name($interface)) else {
+                    return Ok(None);
+                };
+                let find = |function| {
+                    component
+                        .get_export_index(Some(&interface), function)
+                        .ok_or(ExportError::Missing { hook: $interface, function })
+                };
+                Ok(Some(Self {
+                    $($function: Function { index: find($name)?, types: PhantomData },)*
+                }))
             }
 
             /// Whether its functions have the types that the contract gives them.
-            fn check(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<()> {
+            fn check(
+                &self,
+                store: &mut Store<State>,
+                instance: &Instance,
+            ) -> Result<(), ExportError> {
                 $(
-                    self.$function
-                        .check(store, instance)
-                        .map_err(|error| error.context(concat!($interface, ".", $name)))?;
+                    self.$function.check(store, instance).map_err(|error| ExportError::Type {
+                        hook: $interface,
+                        function: $name,
+                        reason: format!("{error:#}"),
+                    })?;
                 )*
                 Ok(())
             }
         }
     };
+}
+
+/// The name under which a component exports this hook.
+fn full_name(hook: &str) -> String {
+    format!("facteur:policy/{hook}@{VERSION}")
 }
 
 /// The hooks of one component.
@@ -102,33 +173,70 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    /// Those that the component exports.
-    pub(crate) fn find(component: &Component) -> Self {
-        Self {
-            restriction: Restriction::find(component),
-            alias: Alias::find(component),
-            transport: Transport::find(component),
-            content: Content::find(component),
-            authenticate: Authenticate::find(component),
-            delivery: Delivery::find(component),
+    /// Every hook there is.
+    const NAMES: [&str; 6] =
+        ["restriction", "alias", "transport", "content", "authenticate", "delivery"];
+
+    /// Those that the component exports: at least one.
+    ///
+    /// # Errors
+    /// It exports of the contract what the host doesn't ask, or only a part of what it asks.
+    pub(crate) fn find(component: &Component) -> Result<Self, ExportError> {
+        let asked = Self::NAMES.map(full_name);
+        for (export, _) in component.component_type().exports(component.engine()) {
+            let asked = asked.iter().any(|name| name == export);
+            if export.starts_with("facteur:policy/") && !asked {
+                return Err(ExportError::Unknown { export: export.to_owned() });
+            }
         }
+        let found = Self {
+            restriction: Restriction::find(component)?,
+            alias: Alias::find(component)?,
+            transport: Transport::find(component)?,
+            content: Content::find(component)?,
+            authenticate: Authenticate::find(component)?,
+            delivery: Delivery::find(component)?,
+        };
+        if found.names().is_empty() { Err(ExportError::Nothing) } else { Ok(found) }
+    }
+
+    /// Whether each function has the type that the contract gives it.
+    ///
+    /// # Errors
+    /// The first that hasn't.
+    pub(crate) fn check(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> Result<(), ExportError> {
+        macro_rules! check {
+            ($($hook:ident),*) => {$(
+                self.$hook.as_ref().map_or(Ok(()), |hook| hook.check(store, instance))?;
+            )*};
+        }
+        check!(restriction, alias, transport, content, authenticate, delivery);
+        Ok(())
     }
 
     /// Their names.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        let all = [
-            ("restriction", self.restriction.is_some()),
-            ("alias", self.alias.is_some()),
-            ("transport", self.transport.is_some()),
-            ("content", self.content.is_some()),
-            ("authenticate", self.authenticate.is_some()),
-            ("delivery", self.delivery.is_some()),
+        let there = [
+            self.restriction.is_some(),
+            self.alias.is_some(),
+            self.transport.is_some(),
+            self.content.is_some(),
+            self.authenticate.is_some(),
+            self.delivery.is_some(),
         ];
-        all.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+        Self::NAMES
+            .into_iter()
+            .zip(there)
+            .filter_map(|(name, there)| there.then_some(name))
+            .collect()
     }
 
-    /// Checks each hook's types and runs its `init`; the stages that the restriction wants, or what
-    /// an `init` says against the load.
+    /// Runs each hook's `init`; the stages that the restriction wants, or what an `init` says
+    /// against the load.
     pub(crate) async fn init(
         &self,
         store: &mut Store<State>,
@@ -136,7 +244,6 @@ impl Hooks {
     ) -> wasmtime::Result<Result<Stages, String>> {
         let mut stages = Stages::empty();
         if let Some(hook) = &self.restriction {
-            hook.check(store, instance)?;
             match hook.init.call(store, instance, ()).await? {
                 Ok(wanted) => stages = wanted,
                 Err(reason) => return Ok(Err(reason)),
@@ -145,7 +252,6 @@ impl Hooks {
         macro_rules! init {
             ($($hook:ident),*) => {$(
                 if let Some(hook) = &self.$hook {
-                    hook.check(store, instance)?;
                     if let Err(reason) = hook.init.call(store, instance, ()).await? {
                         return Ok(Err(reason));
                     }

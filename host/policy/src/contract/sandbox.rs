@@ -159,7 +159,7 @@ impl Sandbox {
         plugin: &Arc<Plugin>,
         services: &Arc<dyn Services>,
     ) -> Result<Self, CallError> {
-        let permit = runtime.permit().await.ok_or(CallError::Busy)?;
+        let permit = runtime.permit(plugin.weight).await.ok_or(CallError::Busy)?;
         let state = State {
             plugin: plugin.clone(),
             services: services.clone(),

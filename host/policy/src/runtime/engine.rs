@@ -2,8 +2,9 @@
 //! permits.
 //!
 //! The settings make a fresh sandbox cost microseconds: in the steady state it takes no page fault
-//! and makes no system call. A permit is taken before a sandbox exists, so that a full pool makes
-//! callers wait and then hear "try later"; the pool itself never fails. Signals and guard pages
+//! and makes no system call. A permit is taken before a sandbox exists, for all that it needs
+//! ([`Weight`]), so that a full pool makes callers wait and then hear "try later"; the pool itself
+//! never fails. Signals and guard pages
 //! stay on, since they carry wasmtime's Spectre mitigations.
 //!
 //! It doesn't know what a plugin is.
@@ -21,6 +22,7 @@ use crate::contract::sandbox::State;
 use crate::runtime::instance_pool::Idle;
 use crate::runtime::meter::Meter;
 use crate::runtime::pace::Pace;
+use crate::runtime::weight::{self, Weight};
 
 /// How often running guests are looked at: short enough that a loop can't hold a thread noticeably,
 /// long enough to cost nothing.
@@ -55,7 +57,7 @@ pub struct Runtime {
     pub(crate) idle: Arc<Idle>,
     pub(crate) pace: Arc<Pace>,
     permits: Arc<Semaphore>,
-    sandboxes: usize,
+    sandboxes: u32,
     meter: Option<Arc<Meter>>,
     _ticker: Arc<Ticker>,
 }
@@ -95,7 +97,7 @@ impl Runtime {
             idle: Arc::default(),
             pace: Pace::new(),
             permits: Arc::new(Semaphore::new(sandboxes as usize)),
-            sandboxes: sandboxes as usize,
+            sandboxes,
             meter,
             _ticker: Arc::new(ticker),
         })
@@ -105,11 +107,11 @@ impl Runtime {
     /// idle clients in the middle of a transaction, however many, never take the other half from
     /// those with something to decide.
     pub(crate) fn is_short(&self) -> bool {
-        self.permits.available_permits() < self.sandboxes / 2
+        self.permits.available_permits() < self.sandboxes as usize / 2
     }
 
     /// How many sandboxes there are.
-    pub(crate) fn sandboxes(&self) -> usize {
+    pub(crate) fn sandboxes(&self) -> u32 {
         self.sandboxes
     }
 
@@ -117,17 +119,19 @@ impl Runtime {
         self.meter.as_ref()
     }
 
-    /// The right to have one sandbox, or none if all stay in use for too long.
-    pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+    /// The right to have one sandbox of this weight, or none if too much stays in use for too long.
+    pub(crate) async fn permit(&self, weight: Weight) -> Option<OwnedSemaphorePermit> {
+        let room = weight.sandboxes();
         loop {
-            if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            if let Ok(permit) = self.permits.clone().try_acquire_many_owned(room) {
                 return Some(permit);
             }
             if !self.idle.give_way() {
                 break;
             }
         }
-        tokio::time::timeout(PERMIT_PATIENCE, self.permits.clone().acquire_owned()).await.ok()?.ok()
+        let permit = self.permits.clone().acquire_many_owned(room);
+        tokio::time::timeout(PERMIT_PATIENCE, permit).await.ok()?.ok()
     }
 }
 
@@ -135,9 +139,10 @@ fn configuration(sandboxes: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     // Every total together: one that is forgotten is the one that runs out.
     pool.total_component_instances(sandboxes)
-        .total_core_instances(sandboxes.saturating_mul(4).max(CORE_INSTANCES_PER_COMPONENT))
-        .total_memories(sandboxes)
-        .total_tables(sandboxes.saturating_mul(2))
+        // A count alone, for which nothing is set aside: as many as there can be.
+        .total_core_instances(sandboxes.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .total_memories(sandboxes.saturating_mul(weight::MEMORIES))
+        .total_tables(sandboxes.saturating_mul(weight::TABLES))
         .total_stacks(sandboxes)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(4)

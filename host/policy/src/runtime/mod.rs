@@ -11,3 +11,4 @@ pub(crate) mod meter;
 pub(crate) mod pace;
 pub(crate) mod quota;
 pub(crate) mod statistics;
+pub(crate) mod weight;

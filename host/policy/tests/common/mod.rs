@@ -1,5 +1,8 @@
 //! What the tests of policy share: the probe guest, and services made of tables in memory.
 
+#[allow(dead_code, reason = "not every test file needs it")]
+#[path = "../../../../tests/harness/component.rs"]
+pub mod component;
 mod lent;
 
 use std::collections::HashMap;
@@ -215,6 +218,7 @@ fn code_cache() -> std::path::PathBuf {
 }
 
 /// A policy of these plugins.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub async fn policy(plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy> {
     match try_policy(plugins, services).await {
         Ok(policy) => policy,
