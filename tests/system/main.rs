@@ -17,6 +17,7 @@ mod inspect;
 mod interop;
 mod lent;
 mod load;
+mod loading;
 mod notices;
 mod operation;
 mod postfix;

@@ -2,7 +2,7 @@
 //!
 //! A message goes one way: [`receive`] → the spool → [`queue`] → [`delivery`], and what became of
 //! it is told by [`dsn`]. Beside the way stand what all steps share ([`mta`], [`live`], [`config`],
-//! [`tables`], [`services`]) and the operator's doors ([`operate`], [`cli`]).
+//! [`tables`], [`services`], [`whole`]) and the operator's doors ([`operate`], [`cli`]).
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -23,3 +23,4 @@ pub mod receive;
 pub mod rehearsal;
 pub mod services;
 pub mod tables;
+pub mod whole;

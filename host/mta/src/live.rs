@@ -9,17 +9,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Rehearsal, Runtime, Services};
+use tokio::runtime::Handle;
 
 use crate::builtin;
 use crate::config::{self, Component, Config};
 use crate::delivery;
 use crate::services::connect::Connector;
-use crate::services::counters::{Counters, CountersView};
+use crate::services::counters::Counters;
 use crate::services::files::Folders;
 use crate::services::scanner::AllScanners;
 use crate::services::verify::Verifier;
 use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
+use crate::whole;
+
+/// No component is larger than this: those of the largest language runtimes have some 20 MiB.
+const MAX_COMPONENT: u64 = 256 << 20;
 
 /// One configuration in force.
 pub struct Live {
@@ -50,11 +55,27 @@ pub enum Purpose {
 }
 
 impl Live {
-    /// Opens the tables and loads the plugins.
+    /// Opens the tables and loads the plugins: on a thread of its own, since files are read and
+    /// components compiled, and sessions go on meanwhile.
     ///
     /// # Errors
     /// Everything that is wrong, a line each.
     pub async fn load(
+        config: Config,
+        runtime: &Runtime,
+        shared: &Shared,
+        before: Option<Arc<Live>>,
+        purpose: Purpose,
+    ) -> Result<Self, Vec<String>> {
+        let (runtime, shared, here) = (runtime.clone(), shared.clone(), Handle::current());
+        let load = move || {
+            here.block_on(Self::load_here(config, &runtime, &shared, before.as_deref(), purpose))
+        };
+        tokio::task::spawn_blocking(load).await.unwrap_or_else(|error| Err(vec![error.to_string()]))
+    }
+
+    /// The same on this thread, which it blocks.
+    async fn load_here(
         config: Config,
         runtime: &Runtime,
         shared: &Shared,
@@ -106,7 +127,8 @@ impl Live {
                 &config.services,
                 before.map(|live| &live.services.connector),
             ),
-            counters: counters(shared, &config).await,
+            // Those that are new may have to be read from the disk.
+            counters: shared.counters.view(&config.counters),
             verifier: Verifier::new(
                 shared.answers.clone(),
                 config.verify.clone(),
@@ -142,15 +164,8 @@ impl Live {
     }
 }
 
-/// The stores of counters. Those that are new may have to be read from the disk.
-async fn counters(shared: &Shared, config: &Config) -> CountersView {
-    let (counters, wanted) = (shared.counters.clone(), config.counters.clone());
-    // A panic has been told already; without its stores a plugin that needs them isn't loaded.
-    tokio::task::spawn_blocking(move || counters.view(&wanted)).await.unwrap_or_default()
-}
-
 /// The plugins and domains of a configuration, to be loaded; and a line for each component that
-/// can't be read.
+/// can't be read. Reads files: never on the event loop.
 pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
     let (mut plugins, mut errors) = (Vec::new(), Vec::new());
     for plugin in &config.plugins {
@@ -188,7 +203,7 @@ fn component(plugin: &config::Plugin) -> Result<Cow<'static, [u8]>, String> {
         Component::Builtin(name) => builtin::component(name)
             .map(Cow::Borrowed)
             .ok_or_else(|| format!("plugin \"{}\": there is no builtin \"{name}\"", plugin.name)),
-        Component::File(path) => std::fs::read(path)
+        Component::File(path) => whole::read_settled(path, MAX_COMPONENT)
             .map(Cow::Owned)
             .map_err(|error| format!("plugin \"{}\": {}: {error}", plugin.name, path.display())),
     }

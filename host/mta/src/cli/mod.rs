@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -17,10 +18,13 @@ use crate::config::{self, Config, LogFormat};
 use crate::decisions::{self, Record};
 use crate::operate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::operate::plugins::{self, PluginEntry};
-use crate::operate::serve;
+use crate::operate::serve::{self, ServeError};
 
 /// Where the configuration is looked for.
 const DEFAULT_CONFIG: &str = "/etc/facteur/facteur.toml";
+
+/// How long what runs on threads of its own may still take when all else has ended.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A mail transfer agent whose policy is WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -200,7 +204,16 @@ fn check(config: Config) -> Result<(), Failure> {
 fn run(config: Config, file: Option<&Path>) -> Result<(), Failure> {
     let level = config.log.level;
     log_to_stderr(&config, level);
-    Ok(runtime()?.block_on(serve::serve(config, file, |_| {}))?)
+    until_done(serve::serve(config, file, |_| {}))
+}
+
+/// Runs this to its end, and waits no longer than [`LAST_PATIENCE`] for what then still computes on
+/// a thread of its own, as a component that is compiled for a reload: nothing is lost with it.
+fn until_done(serving: impl Future<Output = Result<(), ServeError>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serving);
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    Ok(ended?)
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
@@ -229,7 +242,7 @@ fn try_out(folder: &Path) -> Result<(), Failure> {
             let _ = out::line(demo::what_to_try(&folder, *address));
         }
     };
-    Ok(runtime()?.block_on(serve::serve(config, None, ready))?)
+    until_done(serve::serve(config, None, ready))
 }
 
 fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {

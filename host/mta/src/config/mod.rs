@@ -27,6 +27,7 @@ mod units;
 mod verify;
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use facteur_policy::Domains;
@@ -48,8 +49,13 @@ pub use service::Service;
 pub use table::{Format, TableSource};
 pub use verify::Verify;
 
+use crate::whole;
+
 /// The configuration that a first start uses: mail for `localhost`, by the built-in plugins.
 pub const DEMO: &str = include_str!("demo.toml");
+
+/// No configuration is larger than this; tables have files of their own.
+const MAX_FILE: u64 = 16 << 20;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -140,11 +146,11 @@ impl Config {
     /// # Errors
     /// All that is wrong, in the order of the file.
     pub fn load(path: &Path) -> Result<Self, Vec<ConfigError>> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
-        let path = std::path::absolute(path)
-            .map_err(|error| vec![ConfigError::unreadable(path, &error)])?;
-        Self::parse(&path, &text)
+        let unreadable = |error| vec![ConfigError::unreadable(path, &error)];
+        let whole = whole::read(path, MAX_FILE).map_err(|error| unreadable(error.into()))?;
+        let text = String::from_utf8(whole.bytes)
+            .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        Self::parse(&std::path::absolute(path).map_err(unreadable)?, &text)
     }
 
     /// The configuration of a first start, with everything below `folder`. Started by root, its

@@ -57,6 +57,8 @@ pub struct Limits {
     pub cpu_ms: u64,
     /// Sandboxes at once.
     pub concurrency: usize,
+    /// How many sandboxes of the pool each of them counts as.
+    pub weight: u32,
 }
 
 /// The plugins in force, in the order in which they are asked.
@@ -99,6 +101,7 @@ fn entry(written: &config::Plugin, plugin: &facteur_policy::Plugin) -> PluginEnt
             timeout_ms: millis(limits.timeout),
             cpu_ms: millis(limits.cpu),
             concurrency: limits.concurrency.unwrap_or_default(),
+            weight: plugin.weight(),
         },
         counted: plugin.counted(),
     }
@@ -165,10 +168,15 @@ fn describe(entry: &PluginEntry, time: impl Fn(u64) -> String) -> String {
         format!(" ({})", entry.stages.join(", "))
     };
     let limits = &entry.limits;
+    let weight = if limits.weight > 1 {
+        format!(" (each counts as {})", limits.weight)
+    } else {
+        String::new()
+    };
     format!(
         "{}\n  component  {}\n  hooks      {}{stages}\n  grants     {}\n  isolation  {}\n  \
          on-error   {}\n  limits     memory {}, \
-         timeout {}, cpu {}, concurrency {}\n  loaded     {}\n",
+         timeout {}, cpu {}, concurrency {}{weight}\n  loaded     {}\n",
         entry.name,
         entry.component,
         list(&entry.hooks),

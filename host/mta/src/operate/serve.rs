@@ -122,13 +122,17 @@ impl Control {
         let Some(file) = &self.file else {
             return Err(vec!["there is no configuration file to load".into()]);
         };
-        let config = Config::load(file).map_err(|errors| lines(&errors))?;
+        let file = file.clone();
+        let read = tokio::task::spawn_blocking(move || Config::load(&file)).await;
+        let config = read.map_err(|error| vec![error.to_string()])?;
+        let config = config.map_err(|errors| lines(&errors))?;
         let before = self.lives.load_full();
         if let Some(what) = needs_restart(&before.config, &config) {
             return Err(vec![format!("{what} has changed: that needs a restart")]);
         }
+        let (runtime, shared) = (&self.runtime, &self.shared);
         let live =
-            Live::load(config, &self.runtime, &self.shared, Some(&before), Purpose::Reload).await?;
+            Live::load(config, runtime, shared, Some(before.clone()), Purpose::Reload).await?;
         for section in waiting_for_restart(&before.config, &live.config) {
             tracing::warn!(section, "changed, and in force after a restart only");
         }
@@ -351,12 +355,17 @@ async fn until_told_to_stop(
     let on = |kind| signal(kind).map_err(ServeError::system("signals"));
     let (mut term, mut int, mut hup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
-    loop {
-        tokio::select! {
-            _ = term.recv() => return Ok(None),
-            _ = int.recv() => return Ok(None),
-            _ = hup.recv() => drop(control.reload().await),
-            error = spool.failed() => return Ok(Some(error)),
+    let reloads = async {
+        while hup.recv().await.is_some() {
+            // What went wrong has been told.
+            let _ = control.reload().await;
         }
+    };
+    // Beside the others, so that a reload under way keeps nobody from stopping.
+    tokio::select! {
+        _ = term.recv() => Ok(None),
+        _ = int.recv() => Ok(None),
+        error = spool.failed() => Ok(Some(error)),
+        () = reloads => Ok(None),
     }
 }

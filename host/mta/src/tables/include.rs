@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::lines::split_unquoted;
-use super::watch::read_once;
+use crate::whole;
 
 /// No list of people is longer than this: some 500,000 addresses.
 const MAX_FILE: u64 = 16 << 20;
@@ -38,8 +38,10 @@ pub enum IncludeError {
 /// # Errors
 /// The file can't be read, is larger than 16 MiB, or has a line that can't be understood.
 pub fn read_include(path: &Path) -> Result<Vec<String>, IncludeError> {
-    let unreadable = |reason| IncludeError::Unreadable { file: path.to_owned(), reason };
-    let bytes = read_once(path, MAX_FILE).map_err(unreadable)?;
+    let bytes = whole::read_settled(path, MAX_FILE).map_err(|error| IncludeError::Unreadable {
+        file: path.to_owned(),
+        reason: error.to_string(),
+    })?;
     let faulty = |(line, reason)| IncludeError::Faulty { file: path.to_owned(), line, reason };
     entries(&bytes).map_err(faulty)
 }

@@ -7,27 +7,19 @@
 //! same trouble is logged once. A version that has lost nearly all entries waits for a while: it is
 //! what `generate > table` looks like when it fails or isn't done.
 
-use std::fs::{File, Metadata};
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use super::{Content, TableError};
 use crate::config::Format;
+use crate::whole::{self, Stamp};
 
-/// A file that changed as recently as this may change again without a new time stamp: the clock of
-/// file systems goes in steps (4 to 10 ms on Linux), and whoever writes may not be done.
-const RECENT: Duration = Duration::from_millis(100);
-/// How often a file that changes under one's hands is read again before that is left to the next
-/// time.
-const ATTEMPTS: usize = 5;
 /// A table must fit into memory, and its text into 32-bit offsets.
-pub(super) const MAX_FILE: u64 = 1 << 30;
+const MAX_FILE: u64 = 1 << 30;
 /// A table that shrinks to so small a part at once, or to nothing, was hardly meant to.
 const TENTH: usize = 10;
 /// How long such a version waits before it is in force after all, unless it is read by a reload: a
@@ -56,37 +48,6 @@ struct Seen {
     shrunk_since: Option<Instant>,
     /// What is wrong with the file now.
     trouble: Vec<TableError>,
-}
-
-/// What tells versions of a file apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    /// Set by the kernel at every write, whatever anyone makes of the other.
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    fn is_recent(&self) -> bool {
-        let (seconds, nanoseconds) = self.changed;
-        let changed = Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
-            + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        now.abs_diff(changed) < RECENT
-    }
 }
 
 impl Watched {
@@ -136,16 +97,16 @@ impl Watched {
         {
             return false;
         }
-        let (bytes, stamp) = match read_whole(&self.path, MAX_FILE) {
+        let read = match whole::read(&self.path, MAX_FILE) {
             Ok(read) => read,
             Err(reason) => {
-                self.trouble_with(&mut seen, vec![self.error(None, reason)]);
+                self.trouble_with(&mut seen, vec![self.error(None, reason.to_string())]);
                 return false;
             }
         };
-        seen.stamp = Some(stamp);
-        seen.recent = stamp.is_recent();
-        let (content, remarks) = Content::parse(self.format, &bytes);
+        seen.stamp = Some(read.stamp);
+        seen.recent = read.recent;
+        let (content, remarks) = Content::parse(self.format, &read.bytes);
         if !remarks.faults.is_empty() {
             seen.shrunk_since = None;
             let told = remarks.faults.into_iter().take(MAX_TOLD);
@@ -199,36 +160,6 @@ impl Watched {
     fn error(&self, line: Option<usize>, reason: String) -> TableError {
         TableError { table: self.name.clone(), file: self.path.clone(), line, reason }
     }
-}
-
-/// The bytes of a file of at most `limit` bytes, all from one version of it, and that version's
-/// stamp.
-fn read_whole(path: &Path, limit: u64) -> Result<(Vec<u8>, Stamp), String> {
-    let words = |error: std::io::Error| error.to_string();
-    for _ in 0..ATTEMPTS {
-        let before = std::fs::metadata(path).map_err(words)?;
-        // Looked at before it is opened, since to open a pipe may wait for ever.
-        if !before.is_file() {
-            return Err("this is no regular file".into());
-        }
-        if before.size() > limit {
-            return Err(format!("larger than {limit} bytes"));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(before.size()).unwrap_or_default());
-        let mut file = File::open(path).map_err(words)?.take(limit + 1);
-        file.read_to_end(&mut bytes).map_err(words)?;
-        let stamp = Stamp::of(&before);
-        let is_whole = bytes.len() as u64 == before.size();
-        if is_whole && Stamp::of(&std::fs::metadata(path).map_err(words)?) == stamp {
-            return Ok((bytes, stamp));
-        }
-    }
-    Err("it is being written: it will be read again".into())
-}
-
-/// The bytes of a file that isn't watched.
-pub(super) fn read_once(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    read_whole(path, limit).map(|(bytes, _)| bytes)
 }
 
 #[cfg(test)]
@@ -355,14 +286,5 @@ mod tests {
             assert!(!watched.look_at(at, true), "it is in force at once");
             std::thread::yield_now();
         }
-    }
-
-    #[test]
-    fn what_is_no_file_is_not_opened() {
-        assert_eq!(read_once(Path::new("/dev/null"), 10).unwrap_err(), "this is no regular file");
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("large");
-        std::fs::write(&path, "12345678901").unwrap();
-        assert_eq!(read_once(&path, 10).unwrap_err(), "larger than 10 bytes");
     }
 }
