@@ -55,7 +55,7 @@ lookup = ["routes"]
 "#;
 
 const TABLES: [(&str, &str); 4] = [
-    ("users", "louen x\nxavier@xn--bcher-kva.test x\n@all.test x\n"),
+    ("users", "louen x\nxavier@xn--bcher-kva.test x\ngone@xn--bcher-kva.test x\n@all.test x\n"),
     ("access", "no@XN--BCHER-KVA.test REJECT not this one\nlouen@local.test DUNNO seen\n"),
     ("virtual", "louen@alias.test louen@local.test\nteam@alias.test secret@local.test\n"),
     ("routes", "gone@xn--bcher-kva.test error:5.1.2 moved away\n"),
@@ -85,6 +85,7 @@ fn a_domain_means_the_same_in_both_of_its_forms() {
             assert!(refused.contains(&format!("<unknown@{domain}>: ")), "{refused}");
             let refused = client.expect(&format!("RCPT TO:<gone@{domain}>"), 550).to_string();
             assert!(refused.contains(&format!("<gone@{domain}>: ")), "{refused}");
+            assert!(refused.contains("moved away"), "{refused}");
             client.expect(&format!("RCPT TO:<xavier@{domain}>"), 250);
             client.expect("RSET", 250);
         }
