@@ -248,7 +248,10 @@ fn reply(input: &mut impl BufRead) -> io::Result<String> {
 /// The content of a numbered message, of at least so many octets. Different numbers differ in every
 /// line.
 pub fn numbered(number: usize, size: usize) -> Vec<u8> {
-    let mut text = format!("Subject: load {number}\r\n\r\n");
+    let mut text = format!(
+        "Subject: load {number}\r\nFrom: a@sender.test\r\nDate: Mon, 2 Mar 2026 10:00:00 +0100\r\n\
+         Message-ID: <{number}@sender.test>\r\n\r\n"
+    );
     let mut line = 0;
     while line == 0 || text.len() < size {
         // Writing to a String can't fail.

@@ -153,7 +153,10 @@ fn eight_bit_content_comes_out_as_it_went_in() {
 
 /// Content of at least so many octets, every line of it different.
 fn large(size: usize) -> Vec<u8> {
-    let mut content = b"Subject: large\r\n\r\n".to_vec();
+    let mut content = crlf(
+        "From: a@example.org\nDate: Mon, 2 Mar 2026 10:00:00 +0100\nMessage-ID: <1@example.org>\n\
+         Subject: large\n\n",
+    );
     let mut number = 0_u64;
     while content.len() < size {
         number += 1;

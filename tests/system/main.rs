@@ -12,6 +12,7 @@ mod crash;
 mod defences;
 mod disk_full;
 mod harness;
+mod headers;
 mod hostile;
 mod inspect;
 mod interop;

@@ -39,7 +39,7 @@ pub use hooks::transport::{Consignment, Route, SmtpRoute};
 pub use identity::Identity;
 pub use message::body::{Bodies, NewBody};
 pub use message::header::header_line;
-pub use message::{Content, Edited, HEADER_LIMIT, Message};
+pub use message::{Content, Edited, Message};
 pub use plugin::{Isolation, Limits, LoadError, Mode, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
 pub use runtime::engine::{EngineError, Runtime};

@@ -10,6 +10,8 @@
 //! - Message content has CRLF line ends only, on the way in ([`Event::Body`]) and on the way out
 //!   ([`Client::body`]); only CRLF.CRLF ends DATA. So no message can be smuggled through inside
 //!   another.
+//! - One rule says what the headers of a message are ([`Fields`]), and [`HeaderSection`] makes what
+//!   comes in agree with it.
 //! - However the bytes are split, the events are the same (runs of [`Event::Body`] joined, and but
 //!   for how much is given of a message that can't be taken).
 //! - Syntax, sequence and limit errors are answered by the machine with the codes and texts of
@@ -31,12 +33,15 @@ mod data;
 mod domain;
 mod envelope;
 mod event;
+mod fields;
 mod limits;
 mod line;
+mod line_ends;
 mod parameters;
 mod path;
 mod reply;
 mod reply_parser;
+mod section;
 mod server;
 mod stage;
 mod stuffing;
@@ -50,10 +55,13 @@ pub use config::{BareNewline, ServerConfig};
 pub use domain::{MAX_DOMAIN, MAX_LABEL, ascii as ascii_domain, ascii_key, key};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use event::{DataError, Event};
+pub use fields::{Field, Fields, is_field_name};
 pub use limits::ServerLimits;
+pub use line_ends::LineEnds;
 pub use parameters::{BodyType, MailParameters, Notify, RcptParameters, Ret};
 pub use path::Path;
 pub use reply::{Enhanced, EnhancedError, Reply, in_ascii};
+pub use section::{DROPPED, HeaderSection, HeadersError, MAX_FIELDS, MAX_SECTION, Missing, Passed};
 pub use server::{MAX_PENDING_INPUT, Server};
 pub use stage::Stage;
 pub use stuffing::{MAX_LINE, Stuffer};

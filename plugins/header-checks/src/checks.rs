@@ -23,9 +23,17 @@ impl Header {
     /// From a header as it came. Bytes that aren't UTF-8 become U+FFFD.
     pub fn new(name: &[u8], value: &[u8]) -> Self {
         let name = String::from_utf8_lossy(name).into_owned();
-        // RFC 5322 section 2.2.3: unfolding takes out the CRLF, and leaves the blank.
-        let value = String::from_utf8_lossy(value).replace("\r\n", "");
-        Self { line: format!("{name}: {value}"), name }
+        // In one piece, since a header may be as long as all headers may be.
+        let mut line = String::with_capacity(name.len() + 2 + value.len());
+        line.extend([&name, ": "]);
+        for chunk in value.utf8_chunks() {
+            // RFC 5322 section 2.2.3: unfolding takes out the CRLF, and leaves the blank.
+            line.extend(chunk.valid().split("\r\n"));
+            if !chunk.invalid().is_empty() {
+                line.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        Self { line, name }
     }
 }
 
@@ -60,18 +68,18 @@ pub struct Outcome {
 /// # Errors
 /// A table can't be asked, or has a value that isn't understood.
 pub fn check(
-    headers: &[Header],
-    mut find: impl FnMut(&str) -> Result<Option<String>, Failure>,
+    headers: impl IntoIterator<Item = Header>,
+    mut find: impl FnMut(&Header) -> Result<Option<String>, Failure>,
 ) -> Result<Outcome, Failure> {
     let mut effects = Vec::new();
     // How many of each name there were so far.
     let mut named: BTreeMap<String, u32> = BTreeMap::new();
-    for (number, header) in headers.iter().enumerate() {
+    for (number, header) in headers.into_iter().enumerate() {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let count = named.entry(header.name.to_ascii_lowercase()).or_default();
         let occurrence = *count;
         *count += 1;
-        let Some(value) = find(&header.line)? else { continue };
+        let Some(value) = find(&header)? else { continue };
         let action = action(&value).map_err(|why| {
             Failure::permanent(format!("the value {:?}: {why}", cut(&value, 200)))
         })?;
@@ -156,8 +164,8 @@ mod tests {
 
     /// With a table of two columns: what a header must contain, and the value.
     fn checked(table: &[(&str, &str)], lines: &[&str]) -> Result<Outcome, Failure> {
-        check(&headers(lines), |line| {
-            let found = table.iter().find(|(part, _)| line.contains(part));
+        check(headers(lines), |header| {
+            let found = table.iter().find(|(part, _)| header.line.contains(part));
             Ok(found.map(|(_, value)| (*value).to_owned()))
         })
     }
@@ -238,7 +246,7 @@ mod tests {
     fn what_isnt_understood_is_never_a_yes() {
         let failure = checked(&[("A:", "FILTER x:y")], &["A: x"]).unwrap_err();
         assert!(!failure.transient && failure.reason.contains("FILTER"), "{failure:?}");
-        let failure = check(&headers(&["A: x"]), |_| Err(Failure::transient("the table is away")))
+        let failure = check(headers(&["A: x"]), |_| Err(Failure::transient("the table is away")))
             .unwrap_err();
         assert!(failure.transient);
     }

@@ -48,12 +48,13 @@ impl Content for HeaderChecks {
 
     fn inspect(_: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
         let tables = &SETTINGS.get().tables;
-        let find = |header: &str| match lookup::find_in(tables, &[header.to_owned()]) {
-            Ok(found) => Ok(found.map(|found| found.value)),
-            Err(error) if error.is_transient() => Err(Failure::transient(error.explain())),
-            Err(error) => Err(Failure::permanent(error.explain())),
-        };
-        let outcome = check(&headers(m), find)?;
+        let find =
+            |header: &Header| match lookup::find_in(tables, std::slice::from_ref(&header.line)) {
+                Ok(found) => Ok(found.map(|found| found.value)),
+                Err(error) if error.is_transient() => Err(Failure::transient(error.explain())),
+                Err(error) => Err(Failure::permanent(error.explain())),
+            };
+        let outcome = check(headers(m), find)?;
         for effect in &outcome.effects {
             act(effect, t, m);
         }
@@ -61,16 +62,15 @@ impl Content for HeaderChecks {
     }
 }
 
-/// All headers, in order.
-fn headers(m: &Message) -> Vec<Header> {
-    let mut all: Vec<Header> = Vec::new();
-    loop {
-        let page = m.headers(u32::try_from(all.len()).unwrap_or(u32::MAX));
-        if page.is_empty() {
-            return all;
-        }
-        all.extend(page.iter().map(|(name, value)| Header::new(name, value)));
-    }
+/// All headers, in order. A page of them is in memory at a time.
+fn headers(m: &Message) -> impl Iterator<Item = Header> {
+    let mut read = 0;
+    let pages = std::iter::from_fn(move || {
+        let page = m.headers(read);
+        read = read.saturating_add(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        (!page.is_empty()).then_some(page)
+    });
+    pages.flatten().map(|(name, value)| Header::new(&name, &value))
 }
 
 fn act(effect: &Effect, t: &Transaction, m: &Message) {

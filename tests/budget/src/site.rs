@@ -84,5 +84,7 @@ lookup = ["routes"]
 /// Content of about so many octets, in CRLF lines without a leading dot.
 pub fn content(octets: usize) -> Vec<u8> {
     let line = format!("{}\r\n", "x".repeat(74));
-    format!("Subject: counted\r\n\r\n{}", line.repeat(octets / line.len())).into_bytes()
+    let headers = "From: a@example.org\r\nDate: Mon, 2 Mar 2026 10:00:00 +0100\r\n\
+                   Message-ID: <1@example.org>\r\nSubject: counted\r\n";
+    format!("{headers}\r\n{}", line.repeat(octets / line.len())).into_bytes()
 }

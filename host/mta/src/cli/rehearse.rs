@@ -98,7 +98,8 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
     if let Some(path) = &wanted.message {
         let bytes =
             fs::read(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
-        said.push(What::Message(Part::whole(with_crlf(&bytes))));
+        let part = Part::received(&bytes);
+        said.push(What::Message(part.map_err(|error| Failure(error.reply().to_string()))?));
     }
     let dialogue = Dialogue {
         session: "try".into(),
@@ -126,18 +127,6 @@ async fn offline(config: Config) -> Result<Live, Failure> {
     let shared = serve::shared(&config, None)?;
     let live = Live::load(config, &runtime, &shared, None, Purpose::Check).await;
     live.map_err(|errors| Failure(errors.join("\n")))
-}
-
-/// Lines end in CRLF, as they do when a client sends them.
-fn with_crlf(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        let text =
-            line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
-        out.extend_from_slice(text);
-        out.extend_from_slice(b"\r\n");
-    }
-    out
 }
 
 struct Told {

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use facteur_smtp::Reply;
+use facteur_smtp::{Fields, Reply};
 use facteur_spool::{Body, Recipient};
 
 use super::connection::reason;
@@ -28,9 +28,8 @@ use super::{Attempt, Duty, Outcome, Settings};
 use crate::tables::Mailbox;
 use folder::Place;
 
-/// How far into the content its headers are looked at for a loop: more than any honest header is
-/// long.
-const HEADERS_LOOKED_AT: u64 = 256 * 1024;
+/// How much of a body is read at first to find its headers.
+const HEADERS_READ: u64 = 16 * 1024;
 /// Read from a body's file at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -220,15 +219,9 @@ impl Letter {
 
     /// Whether a Delivered-To: with this address is among the headers.
     fn was_delivered(&self, start: &[u8]) -> bool {
-        let header_lines = self.header.split(|&byte| byte == b'\n');
-        let lines = header_lines.chain(
-            start.split(|&byte| byte == b'\n').take_while(|line| !line.trim_ascii().is_empty()),
-        );
-        lines.map(<[u8]>::trim_ascii).any(|line| {
-            const NAME: &[u8] = b"delivered-to:";
-            let Some((name, value)) = line.split_at_checked(NAME.len()) else { return false };
-            name.eq_ignore_ascii_case(NAME)
-                && std::str::from_utf8(value.trim_ascii()).is_ok_and(|value| {
+        Fields::new(&self.header).chain(Fields::new(start)).any(|field| {
+            field.is("delivered-to")
+                && std::str::from_utf8(field.value.trim_ascii()).is_ok_and(|value| {
                     self.address.iter().any(|address| *address == facteur_smtp::key(value))
                 })
         })
@@ -261,16 +254,19 @@ impl Source {
         })
     }
 
-    /// The beginning, of which nothing is used up.
+    /// The beginning with all headers, of which nothing is used up.
     fn start(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Memory(bytes) => Ok(bytes.clone().unwrap_or_default()),
-            Self::File { file, size, .. } => {
+            Self::File { file, .. } => {
                 let mut start = Vec::new();
+                let mut length = HEADERS_READ;
                 file.rewind()?;
-                io::Read::by_ref(file)
-                    .take(HEADERS_LOOKED_AT.min(*size))
-                    .read_to_end(&mut start)?;
+                while io::Read::by_ref(file).take(length).read_to_end(&mut start)? > 0
+                    && Fields::new(&start).body().is_none()
+                {
+                    length *= 4;
+                }
                 file.rewind()?;
                 Ok(start.into())
             }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use facteur_smtp::{Address, Notify, Reply, Ret};
+use facteur_smtp::{Address, Fields, Notify, Reply, Ret};
 use facteur_spool::{
     Client, End, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, State, Timestamp,
 };
@@ -17,8 +17,8 @@ use crate::dsn::notice::{Action, Notice, Report, Returned};
 use crate::live::Live;
 use crate::receive::intake;
 
-/// The original goes back up to this many octets; of a larger one only its headers (Postfix:
-/// bounce_size_limit).
+/// The original goes back up to this many octets; of a larger one only its headers, up to as many
+/// (Postfix: bounce_size_limit).
 const RETURNED_AT_MOST: u64 = 50_000;
 
 /// What became of one recipient.
@@ -133,21 +133,16 @@ async fn returned(message: &Message, failed: bool) -> std::io::Result<Returned> 
     let mut reader = message.body.open().await?;
     while let Some(chunk) = reader.next().await? {
         content.extend_from_slice(&chunk);
-        if !whole
-            && (content.len() >= facteur_policy::HEADER_LIMIT || end_of_headers(&content).is_some())
-        {
+        let has_enough = content.len() as u64 > RETURNED_AT_MOST;
+        if !whole && (has_enough || Fields::new(&content).body().is_some()) {
             break;
         }
     }
     if whole {
         return Ok(Returned::Whole(content.freeze()));
     }
-    let end = end_of_headers(&content).unwrap_or(content.len().min(facteur_policy::HEADER_LIMIT));
+    let headers = Fields::new(&content).take_while(|field| field.end as u64 <= RETURNED_AT_MOST);
+    let end = headers.last().map_or(0, |last| last.end);
     content.truncate(end);
     Ok(Returned::Headers(content.freeze()))
-}
-
-/// Where the headers end, after their last line.
-fn end_of_headers(content: &[u8]) -> Option<usize> {
-    content.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 2)
 }

@@ -1,8 +1,7 @@
 //! The last step before the store: a message that was accepted gets its Received: header and its
 //! final recipients.
 //!
-//! Nothing is decided here but the hop count (RFC 5321 section 6.3), which ends mail loops that no
-//! table shows.
+//! Nothing is decided here.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +17,6 @@ use facteur_spool::{
 
 use crate::mta::Mta;
 use crate::receive::bodies;
-
-/// Where Received: headers are looked for, in octets from the start.
-const HEADERS_LOOKED_AT: usize = facteur_policy::HEADER_LIMIT;
 
 /// An accepted message, before it is stored.
 pub struct Accepted<'a> {
@@ -288,42 +284,17 @@ pub fn too_many_hops() -> Reply {
     Reply::new(554, "5.4.6", "Error: too many hops")
 }
 
-/// How many servers the message has passed.
-///
-/// # Errors
-/// The body can't be read back.
-pub fn hops(content: &dyn Content) -> Result<usize, Unavailable> {
-    const NAME: &[u8] = b"received:";
-    let bytes = content.read(0, HEADERS_LOOKED_AT)?;
-    let is_trace =
-        |line: &&[u8]| line.get(..NAME.len()).is_some_and(|start| start.eq_ignore_ascii_case(NAME));
-    Ok(header_lines(&bytes).filter(is_trace).count())
-}
-
 /// Whether the headers hold what only SMTPUTF8 allows there (RFC 6531 section 3.4).
 ///
 /// # Errors
 /// The body can't be read back.
 fn are_international(content: &dyn Content) -> Result<bool, Unavailable> {
-    let bytes = content.read(0, HEADERS_LOOKED_AT)?;
-    Ok(header_lines(&bytes).any(|line| !line.is_ascii()))
-}
-
-fn header_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = bytes.split(|&byte| byte == b'\n');
-    lines.take_while(|line| !line.is_empty() && *line != b"\r")
+    Ok(!content.headers()?.is_ascii())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hops_are_counted_in_the_headers_only() {
-        let text = b"Received: a\r\n\tb\r\nRECEIVED: c\r\nX: received: d\r\n\r\nReceived: body\r\n"
-            .to_vec();
-        assert_eq!(hops(&text).unwrap(), 2);
-    }
 
     #[test]
     fn the_success_of_an_alias_is_told_and_none_of_its_members() {

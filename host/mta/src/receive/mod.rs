@@ -4,4 +4,5 @@
 pub mod bodies;
 pub mod intake;
 pub mod listener;
+pub mod missing;
 pub mod session;

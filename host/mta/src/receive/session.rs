@@ -16,10 +16,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use facteur_policy::{Content, Decision, Message, SessionFacts, Story, Transaction};
 use facteur_smtp::{
-    Address, DataError, Event, MailParameters, Path, RcptParameters, Reply, Server, ServerConfig,
-    ServerLimits,
+    Address, DataError, Event, HeaderSection, HeadersError, MailParameters, Passed, Path,
+    RcptParameters, Reply, Server, ServerConfig, ServerLimits,
 };
-use facteur_spool::{BodyWriter, QueueId, SpoolError};
+use facteur_spool::{BodyWriter, QueueId};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ use crate::live::Live;
 use crate::mta::{Mta, told_to_stop};
 use crate::receive::bodies;
 use crate::receive::intake::{self, Accepted};
+use crate::receive::missing;
 use crate::rehearsal::{self, Part, Recording, What};
 
 /// The most that is read at a time, and what a session in the middle of large content holds. With
@@ -70,6 +71,9 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         Some(recording) => live.policy.session_with(&chain, facts.clone(), recording.services()),
         None => live.policy.session(&chain, facts.clone()),
     };
+    // What comes from this machine to itself comes from the address that it goes to.
+    let local = stream.local_addr().map_or(client, |own| own);
+    let is_local = client.ip() == local.ip() || client.ip().to_canonical().is_loopback();
     let session = Session {
         mta,
         live,
@@ -79,6 +83,7 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         wire,
         stream,
         envelope: None,
+        is_local,
         recording,
     };
     match Box::pin(session.run()).await {
@@ -96,6 +101,8 @@ struct Session {
     wire: Server,
     stream: TcpStream,
     envelope: Option<Box<Envelope>>,
+    /// The client is a program of this machine.
+    is_local: bool,
     recording: Option<Box<Recording>>,
 }
 
@@ -105,14 +112,48 @@ struct Envelope {
     sender: Option<Address>,
     parameters: MailParameters,
     recipients: Vec<RcptParameters>,
+    headers: HeaderSection,
     body: Option<BodyWriter>,
     /// Why the body can't be kept; said at its end.
-    failed: Option<SpoolError>,
+    failed: Option<Reply>,
 }
 
 impl Envelope {
     fn new(policy: Transaction, sender: Option<Address>, parameters: MailParameters) -> Self {
-        Self { policy, sender, parameters, recipients: Vec::new(), body: None, failed: None }
+        Self {
+            policy,
+            sender,
+            parameters,
+            recipients: Vec::new(),
+            headers: HeaderSection::default(),
+            body: None,
+            failed: None,
+        }
+    }
+
+    /// Keeps the next content. `completes` says for which host fields that are missing are added.
+    async fn keep(&mut self, passed: Result<Passed, HeadersError>, completes: Option<&str>) {
+        let Some(body) = &mut self.body else { return };
+        let written = async {
+            let Passed { head, missing, rest } = passed.map_err(HeadersError::reply)?;
+            let added = match missing.zip(completes) {
+                None => Bytes::new(),
+                Some((missing, hostname)) => {
+                    missing::fields(missing, self.sender.as_ref(), hostname)?
+                }
+            };
+            for bytes in [head, added, rest] {
+                if !bytes.is_empty() {
+                    body.write(bytes).await.map_err(|error| error.reply())?;
+                }
+            }
+            Ok(())
+        };
+        if let Err(reply) = written.await {
+            // The rest is read and thrown away, so that the session stays in step.
+            self.body = None;
+            self.failed = Some(reply);
+        }
     }
 }
 
@@ -323,11 +364,10 @@ impl Session {
 
     async fn body(&mut self, bytes: Bytes) {
         let Some(envelope) = &mut self.envelope else { return };
-        let Some(body) = &mut envelope.body else { return };
-        if let Err(error) = body.write(bytes).await {
-            // The rest is read and thrown away, so that the session stays in step.
-            envelope.body = None;
-            envelope.failed = Some(error);
+        if envelope.body.is_some() {
+            let passed = envelope.headers.pass(bytes);
+            let completes = self.is_local.then_some(self.live.config.hostname.as_str());
+            envelope.keep(passed, completes).await;
         }
     }
 
@@ -353,24 +393,24 @@ impl Session {
         if let Err(error) = result {
             return refuse(error.reply());
         }
+        let passed = Ok(envelope.headers.finish());
+        let completes = self.is_local.then_some(self.live.config.hostname.as_str());
+        envelope.keep(passed, completes).await;
         let body = match (envelope.body.take(), envelope.failed.take()) {
-            (Some(body), None) => body.finish().await,
-            (_, Some(error)) => Err(error),
+            (Some(body), None) => body.finish().await.map_err(|error| error.reply()),
+            (_, Some(reply)) => Err(reply),
             (None, None) => return Err(out_of_turn()),
         };
         let body = match body {
             Ok(body) => body,
-            Err(error) => return refuse(error.reply()),
+            Err(reply) => return refuse(reply),
         };
         let content = bodies::content(body.body());
-        match intake::hops(&*content) {
-            Ok(hops) if hops > self.live.config.queue.hop_count => {
-                let decision = Decision::Refuse(intake::too_many_hops());
-                self.say_message(&*content, &decision);
-                return Err(decision);
-            }
-            Ok(_) => {}
-            Err(error) => return refuse(bodies::unreadable(&error)),
+        // It ends mail loops that no table shows (RFC 5321 section 6.3).
+        if envelope.headers.hops() > self.live.config.queue.hop_count {
+            let decision = Decision::Refuse(intake::too_many_hops());
+            self.say_message(&*content, &decision);
+            return Err(decision);
         }
         let message = Message::new(content.clone()).storing(self.mta.bodies.clone());
         let decision = envelope.policy.end_of_data(message).await;

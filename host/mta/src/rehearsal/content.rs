@@ -1,6 +1,8 @@
 //! A message in a dialogue: as much of it as was kept, in a form that JSON can carry.
 
-use facteur_policy::{Content, HEADER_LIMIT, Unavailable};
+use bytes::Bytes;
+use facteur_policy::{Content, Unavailable};
+use facteur_smtp::{Fields, HeaderSection, HeadersError, LineEnds};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How much of a message is kept.
@@ -28,9 +30,22 @@ pub struct Part {
 }
 
 impl Part {
-    /// All of it.
-    pub fn whole(bytes: Vec<u8>) -> Self {
-        Self { size: bytes.len() as u64, bytes }
+    /// All of it, made of what a client would send as it would be stored.
+    ///
+    /// # Errors
+    /// It would be refused for its headers.
+    pub fn received(sent: &[u8]) -> Result<Self, HeadersError> {
+        let mut lines = LineEnds::default();
+        let mended = [lines.mend(sent), lines.finish()].concat();
+        let mut section = HeaderSection::default();
+        let passed = section.pass(Bytes::from(mended))?;
+        let bytes = [passed.head, passed.rest, section.finish().rest].concat();
+        Ok(Self { size: bytes.len() as u64, bytes })
+    }
+
+    /// How many servers it has passed.
+    pub fn hops(&self) -> usize {
+        Fields::new(&self.bytes).filter(|field| field.is("received")).count()
     }
 
     /// As much as shall be kept.
@@ -38,16 +53,11 @@ impl Part {
     /// # Errors
     /// It can't be read.
     pub fn of(content: &dyn Content, kept: Kept) -> Result<Self, Unavailable> {
-        let mut bytes = match kept {
+        let bytes = match kept {
             Kept::Size => Vec::new(),
-            Kept::Headers => content.read(0, HEADER_LIMIT)?,
+            Kept::Headers => content.headers()?,
             Kept::Whole => content.read(0, WHOLE)?,
         };
-        if kept == Kept::Headers
-            && let Some(end) = memchr::memmem::find(&bytes, b"\r\n\r\n")
-        {
-            bytes.truncate(end + 4);
-        }
         Ok(Self { size: content.size(), bytes })
     }
 }
@@ -60,14 +70,19 @@ impl Content for Part {
     fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Unavailable> {
         let wanted = self.size.saturating_sub(offset).min(length as u64);
         let part = self.bytes.read(offset, length)?;
-        let headers = offset == 0 && length == HEADER_LIMIT;
-        if (part.len() as u64) < wanted && !headers {
+        if (part.len() as u64) < wanted {
             return Err(Unavailable(format!(
                 "the recording has {} bytes of this message",
                 self.bytes.len()
             )));
         }
         Ok(part)
+    }
+
+    /// Those that were kept.
+    fn headers(&self) -> Result<Vec<u8>, Unavailable> {
+        let end = Fields::new(&self.bytes).body().unwrap_or(self.bytes.len());
+        Ok(self.bytes[..end].to_vec())
     }
 }
 

@@ -185,10 +185,12 @@ impl Player<'_> {
     }
 
     async fn take(&mut self, mut envelope: Transaction, part: super::content::Part) -> Verdict {
+        let hops = part.hops();
         let content: Arc<dyn facteur_policy::Content> = Arc::new(part);
-        let decision = match intake::hops(&*content) {
-            Ok(hops) if hops > self.stage.hop_count => Decision::Refuse(intake::too_many_hops()),
-            _ => envelope.end_of_data(Message::new(content)).await,
+        let decision = if hops > self.stage.hop_count {
+            Decision::Refuse(intake::too_many_hops())
+        } else {
+            envelope.end_of_data(Message::new(content)).await
         };
         let story = envelope.story().clone();
         let accepted = decision == Decision::Accept;

@@ -27,8 +27,9 @@ use crate::runtime::pace::Pacer;
 use crate::services::Services;
 
 /// The most that the guest may make the host copy in one call, in bytes: strings and lists that it
-/// passes or returns.
-const COPY_LIMIT: usize = 1024 * 1024;
+/// passes or returns. The longest header ([`facteur_smtp::MAX_SECTION`]) can be passed back to ask
+/// a table for it, where each byte that isn't UTF-8 has become the three of U+FFFD.
+const COPY_LIMIT: usize = 4 * facteur_smtp::MAX_SECTION;
 
 /// Why a plugin didn't answer. Each is counted and logged under its label, and `on-error` decides
 /// what follows.

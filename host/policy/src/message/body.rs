@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use facteur_smtp::LineEnds;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
@@ -60,102 +61,25 @@ impl NewBody for Vec<u8> {
 
 /// What a plugin has handed over of a new body.
 pub(crate) struct Writing {
-    lines: Lines,
+    lines: LineEnds,
     to: Box<dyn NewBody>,
 }
 
 impl Writing {
     pub(crate) fn new(bodies: &dyn Bodies) -> Self {
-        Self { lines: Lines::default(), to: bodies.begin() }
+        Self { lines: LineEnds::default(), to: bodies.begin() }
     }
 
     /// The next chunk.
     pub(crate) async fn write(&mut self, chunk: &[u8]) -> Result<(), Unavailable> {
-        let mended = self.lines.next(chunk);
+        let mended = self.lines.mend(chunk);
         self.to.write(&mended).await
     }
 
     /// There are no more.
     pub(crate) async fn finish(mut self) -> Result<Arc<dyn Content>, Unavailable> {
-        let end = self.lines.end();
-        self.to.write(end).await?;
+        let end = self.lines.finish();
+        self.to.write(&end).await?;
         self.to.finish().await
-    }
-}
-
-/// Mends line ends, chunk by chunk, as those of a client are: a bare LF ends a line, a bare CR
-/// becomes a space.
-#[derive(Default)]
-struct Lines {
-    /// A CR came, and it isn't known yet what follows it.
-    after_cr: bool,
-    within_line: bool,
-}
-
-impl Lines {
-    fn next(&mut self, chunk: &[u8]) -> Vec<u8> {
-        let mut mended = Vec::with_capacity(chunk.len() + chunk.len() / 32 + 2);
-        for &byte in chunk {
-            if std::mem::take(&mut self.after_cr) && byte != b'\n' {
-                mended.push(b' ');
-                self.within_line = true;
-            }
-            match byte {
-                b'\r' => self.after_cr = true,
-                b'\n' => {
-                    mended.extend_from_slice(b"\r\n");
-                    self.within_line = false;
-                }
-                byte => {
-                    mended.push(byte);
-                    self.within_line = true;
-                }
-            }
-        }
-        mended
-    }
-
-    fn end(&mut self) -> &'static [u8] {
-        match (std::mem::take(&mut self.after_cr), self.within_line) {
-            (true, _) => b" \r\n",
-            (false, true) => b"\r\n",
-            (false, false) => b"",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn mended(chunks: &[&[u8]]) -> Vec<u8> {
-        let mut lines = Lines::default();
-        let mut all: Vec<u8> = chunks.iter().flat_map(|chunk| lines.next(chunk)).collect();
-        all.extend_from_slice(lines.end());
-        all
-    }
-
-    #[test]
-    fn every_line_ends_in_crlf() {
-        assert_eq!(mended(&[b"a\r\nb\nc\rd"]), b"a\r\nb\r\nc d\r\n");
-        assert_eq!(mended(&[b"a\r", b"\nb"]), b"a\r\nb\r\n");
-        assert_eq!(mended(&[b"a\r", b"\r", b"\n\r"]), b"a \r\n \r\n");
-        assert_eq!(mended(&[]), b"");
-    }
-
-    proptest! {
-        #[test]
-        fn no_bare_cr_or_lf_is_left_wherever_chunks_part(
-            text in "[a\r\n.]{0,40}",
-            at in 0_usize..40,
-        ) {
-            let (before, after) = text.as_bytes().split_at(at.min(text.len()));
-            let parted = mended(&[before, after]);
-            prop_assert_eq!(&parted, &mended(&[text.as_bytes()]));
-            let rest = String::from_utf8(parted).unwrap().replace("\r\n", "");
-            prop_assert!(!rest.contains(['\r', '\n']), "{rest:?}");
-        }
     }
 }

@@ -3,6 +3,8 @@
 //! Names and values are hostile input: nothing that passes here can end the header it is in, or
 //! begin another.
 
+use facteur_smtp::is_field_name;
+
 /// The longest name, in bytes.
 const NAME_LIMIT: usize = 64;
 /// The longest value, in bytes: longer ones no mail server need take, and far shorter ones are the
@@ -13,18 +15,13 @@ const FOLD_AT: usize = 78;
 
 /// Whether name and value may stand in a message; the text says what is wrong with them.
 pub(crate) fn check(name: &str, value: &str) -> Result<(), &'static str> {
-    if !(1..=NAME_LIMIT).contains(&name.len()) || !is_name(name.as_bytes()) {
+    if !(1..=NAME_LIMIT).contains(&name.len()) || !is_field_name(name.as_bytes()) {
         return Err("a header name that isn't one");
     }
     if value.len() > VALUE_LIMIT || value.contains(['\0', '\r', '\n']) {
         return Err("a header value that is too long, or has NUL, CR or LF");
     }
     Ok(())
-}
-
-/// Whether these bytes are a field name (RFC 5322 section 2.2).
-pub(crate) fn is_name(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 /// The header as it stands in a message: folded at spaces, with its CRLF.

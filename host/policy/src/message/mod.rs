@@ -1,8 +1,8 @@
 //! A message as a plugin sees it: bytes read by ranges, and where its headers are.
 //!
 //! The bytes stay with whoever took the message in; this module only indexes headers, and only when
-//! a plugin first asks. What plugins change is in [`crate::message::edits`]: a message with edits is another
-//! message.
+//! a plugin first asks. What a header is, and where they end, is [`facteur_smtp::Fields`]' rule.
+//! What plugins change is in [`crate::message::edits`]: a message with edits is another message.
 
 pub(crate) mod body;
 pub(crate) mod edits;
@@ -12,13 +12,14 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use facteur_smtp::Fields;
+
 use crate::message::body::{Bodies, InMemory};
 use crate::message::edits::View;
-use crate::message::header::is_name;
 use crate::services::Unavailable;
 
-/// What counts as headers at most (the contract says so); the rest is body.
-pub const HEADER_LIMIT: usize = 100 * 1024;
+/// How much of a message is read at first to find its headers, in bytes: most have less.
+const HEADERS_READ: usize = 8 * 1024;
 
 /// The bytes of a message: lines end in CRLF, no dot-stuffing.
 pub trait Content: Send + Sync + 'static {
@@ -26,6 +27,20 @@ pub trait Content: Send + Sync + 'static {
     fn size(&self) -> u64;
     /// At most `length` bytes from `offset`; fewer only at the end.
     fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Unavailable>;
+    /// The headers and the empty line that ends them; all of a message that has no body. As many as
+    /// there are: whoever takes a message in bounds them ([`facteur_smtp::HeaderSection`]).
+    fn headers(&self) -> Result<Vec<u8>, Unavailable> {
+        let mut length = HEADERS_READ;
+        loop {
+            let mut bytes = self.read(0, length)?;
+            let end = Fields::new(&bytes).body();
+            if end.is_some() || bytes.len() < length {
+                bytes.truncate(end.unwrap_or(bytes.len()));
+                return Ok(bytes);
+            }
+            length = length.saturating_mul(4);
+        }
+    }
 }
 
 /// A message, with the edits of the plugins that were asked so far, and its header index.
@@ -44,14 +59,14 @@ pub(crate) struct Index {
     bytes: Vec<u8>,
     headers: Vec<Header>,
     end: usize,
-    body: usize,
-    is_cut: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Header {
     start: usize,
-    colon: usize,
+    name_end: usize,
+    value: usize,
+    value_end: usize,
     end: usize,
 }
 
@@ -97,9 +112,8 @@ impl Message {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
-        let bytes = self.content.read(0, HEADER_LIMIT)?;
-        let is_whole = bytes.len() as u64 == self.content.size();
-        Ok(self.index.get_or_init(|| Index::new(bytes, is_whole)))
+        let bytes = self.content.headers()?;
+        Ok(self.index.get_or_init(|| Index::new(bytes)))
     }
 }
 
@@ -126,44 +140,18 @@ impl fmt::Debug for Edited {
 }
 
 impl Index {
-    /// Of the first bytes of a message; whether these are all.
-    fn new(bytes: Vec<u8>, is_whole: bool) -> Self {
-        let mut headers: Vec<Header> = Vec::new();
-        let mut at = 0;
-        let mut is_cut = false;
-        let body = loop {
-            let line = &bytes[at..];
-            let Some(length) = line.windows(2).position(|pair| pair == b"\r\n") else {
-                // A line that the limit cut, or the end without a line end: it counts as body.
-                is_cut = !is_whole;
-                break at;
-            };
-            if length == 0 {
-                break at + 2;
-            }
-            let line = &line[..length];
-            if line[0] == b' ' || line[0] == b'\t' {
-                let Some(last) = headers.last_mut() else { break at };
-                last.end = at + length;
-            } else if let Some(colon) = line.iter().position(|&byte| byte == b':')
-                && is_name(line[..colon].trim_ascii_end())
-            {
-                headers.push(Header { start: at, colon: at + colon, end: at + length });
-            } else {
-                // Not a header: the body begins without its empty line, as sendmail and Postfix
-                // take it.
-                break at;
-            }
-            at += length + 2;
+    /// Of the headers of a message, with the empty line that ends them.
+    fn new(bytes: Vec<u8>) -> Self {
+        let header = |field: facteur_smtp::Field<'_>| Header {
+            start: field.start,
+            name_end: field.start + field.name.len(),
+            value: field.colon + 1,
+            value_end: field.colon + 1 + field.value.len(),
+            end: field.end,
         };
-        let mut index = Self { bytes, headers, end: at.min(body), body, is_cut };
-        if is_cut && index.bytes.get(at).is_none_or(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
-            // The rest of the last header may be beyond the limit.
-            if let Some(last) = index.headers.pop() {
-                (index.end, index.body) = (last.start, last.start);
-            }
-        }
-        index
+        let headers: Vec<Header> = Fields::new(&bytes).map(header).collect();
+        let end = headers.last().map_or(0, |last| last.end);
+        Self { bytes, headers, end }
     }
 
     /// Where the headers end: at the empty line, or at the body where there is none.
@@ -173,17 +161,12 @@ impl Index {
 
     /// Where the body begins.
     pub(crate) fn body(&self) -> u64 {
-        self.body as u64
-    }
-
-    /// Whether there are more headers than count as such: the rest of them is in the body.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
+        self.bytes.len() as u64
     }
 
     /// Where each header stands, its line end included.
     pub(crate) fn ranges(&self) -> impl ExactSizeIterator<Item = Range<u64>> {
-        self.headers.iter().map(|header| header.start as u64..header.end as u64 + 2)
+        self.headers.iter().map(|header| header.start as u64..header.end as u64)
     }
 
     /// The numbers of the headers of this name, in any case.
@@ -197,8 +180,8 @@ impl Index {
     /// Name and value of the header with this number.
     pub(crate) fn get(&self, number: usize) -> Option<(&[u8], &[u8])> {
         let header = self.headers.get(number)?;
-        let name = self.bytes[header.start..header.colon].trim_ascii_end();
-        let value = &self.bytes[header.colon + 1..header.end];
+        let name = &self.bytes[header.start..header.name_end];
+        let value = &self.bytes[header.value..header.value_end];
         Some((name, value.strip_prefix(b" ").unwrap_or(value)))
     }
 
@@ -224,39 +207,28 @@ impl Content for Vec<u8> {
 mod tests {
     use super::*;
 
-    fn index(text: &str) -> Index {
-        Index::new(text.as_bytes().to_vec(), true)
+    fn message(text: String) -> Message {
+        Message::new(Arc::new(text.into_bytes()))
     }
 
     #[test]
     fn headers_keep_their_folding() {
-        let index = index("Subject: a\r\n b\r\nX-Empty:\r\n\r\nbody\r\n");
+        let message = message("Subject: a\r\n b\r\nX-Empty:\r\n\r\nbody\r\n".into());
+        let index = message.index().unwrap();
         let all: Vec<_> = index.iter().collect();
         assert_eq!(all, [(&b"Subject"[..], &b"a\r\n b"[..]), (b"X-Empty", b"")]);
-        assert_eq!(index.body(), 28);
+        assert_eq!((index.end(), index.body()), (26, 28));
     }
 
     #[test]
-    fn what_is_no_header_begins_the_body() {
-        assert_eq!(index("A: b\r\nhello\r\n").body(), 6);
-        assert_eq!(index(" folded first\r\n").body(), 0);
-        assert_eq!(index("A: cut off").body(), 0);
-        assert_eq!(index("").body(), 0);
-        assert_eq!(index("A: b\r\nFrom me: c\r\n").body(), 6);
-        assert_eq!(index("A: b\r\nX\u{e9}: c\r\n").body(), 6);
-    }
-
-    #[test]
-    fn a_header_that_the_limit_cuts_is_none() {
-        let cut = |text: &str| {
-            let index = Index::new(text.as_bytes().to_vec(), false);
-            (index.headers.len(), index.body())
-        };
-        assert_eq!(cut("A: b\r\nB: c"), (1, 6));
-        assert_eq!(cut("A: b\r\nB: c\r\n d"), (1, 6));
-        // What comes next isn't known.
-        assert_eq!(cut("A: b\r\nB: c\r\n"), (1, 6));
-        assert_eq!(cut("A: b\r\nB: c\r\n\r"), (1, 6));
-        assert_eq!(cut("A: b\r\n\r\nB: c\r\n"), (1, 8));
+    fn headers_are_seen_however_long_they_are() {
+        for count in [1, 100, 1_000, 100_000] {
+            let headers = "A: b\r\n c\r\n".repeat(count);
+            let whole = message(format!("{headers}X: y\r\n\r\nbody\r\n"));
+            let index = whole.index().unwrap();
+            assert_eq!(index.ranges().len(), count + 1);
+            assert_eq!(index.body() as usize, headers.len() + 8);
+            assert_eq!(message(headers).index().unwrap().ranges().len(), count);
+        }
     }
 }
