@@ -256,7 +256,7 @@ impl Spool {
 
     /// The messages with recipients that have ended and whose senders aren't told yet.
     pub async fn untold(&self) -> Result<Vec<QueueId>, SpoolError> {
-        self.read(|store| store.untold()).await
+        self.read(Store::untold).await
     }
 
     /// The recipients of a domain that are due, the longest waiting first; after the cursor, the
