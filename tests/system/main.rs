@@ -6,6 +6,7 @@
 
 mod addresses;
 mod advice;
+mod aliases;
 mod backlog;
 mod content;
 mod crash;

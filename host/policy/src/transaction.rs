@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,14 +73,45 @@ pub struct FinalRecipient {
     pub class: Class,
     /// Its own envelope sender, where it came through a list with an owner.
     pub sender: Option<Address>,
-    /// Refused after all: only to be bounced, with this.
+    /// The first alias of this machine that it came by.
+    pub alias: Option<Address>,
+    /// With 5yz: refused after all, only to be bounced. With 4yz: it couldn't be found out who gets
+    /// it, and [`Policy::resolve_again`] may.
     pub refusal: Option<Reply>,
+    /// The list whose members couldn't be found out, where it was one that `address` stands for.
+    pub list: Option<PathBuf>,
 }
 
 impl Policy {
     /// Who really gets what the program itself sends to this address (a bounce): aliases apply,
     /// restrictions don't.
     pub async fn resolve(self: &Arc<Self>, to: Address, story: &Arc<Story>) -> Vec<FinalRecipient> {
+        self.resolving(story, async |transaction, outgoing| {
+            transaction.add(outgoing, &mut HashSet::new(), to).await;
+        })
+        .await
+    }
+
+    /// The same for a recipient with a [`FinalRecipient::refusal`] of 4yz, and for its `list`.
+    pub async fn resolve_again(
+        self: &Arc<Self>,
+        to: Address,
+        list: Option<&Path>,
+        story: &Arc<Story>,
+    ) -> Vec<FinalRecipient> {
+        let Some(list) = list else { return self.resolve(to, story).await };
+        self.resolving(story, async |transaction, outgoing| {
+            let closed = Expansion::of_list(&transaction.asker, to.clone(), list).results;
+            transaction.take(outgoing, &mut HashSet::new(), None, &to, &closed).await;
+        })
+        .await
+    }
+
+    async fn resolving(
+        self: &Arc<Self>,
+        story: &Arc<Story>,
+        resolve: impl AsyncFnOnce(&Transaction, &mut Outgoing),
+    ) -> Vec<FinalRecipient> {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let facts = Arc::new(SessionFacts::new("internal".into(), "internal".into(), nobody, true));
         let envelope = Arc::new(EnvelopeFacts::new(&self.domains, None, false));
@@ -92,7 +124,7 @@ impl Policy {
             story: story.clone(),
         });
         let mut outgoing = Outgoing::default();
-        Transaction::new(asker).add(&mut outgoing, &mut HashSet::new(), to).await;
+        resolve(&Transaction::new(asker), &mut outgoing).await;
         outgoing.recipients
     }
 }
@@ -182,7 +214,9 @@ impl Transaction {
         let mut refused = Vec::new();
         for result in &expansion.results {
             refused.push(match &result.outcome {
-                alias::Outcome::Refused(reply) => Some(reply.clone()),
+                alias::Outcome::Refused(reply) | alias::Outcome::Closed(_, reply) => {
+                    Some(reply.clone())
+                }
                 alias::Outcome::List(_) => None,
                 alias::Outcome::Deliver => self.dead_route(result, address).await,
             });
@@ -374,9 +408,8 @@ impl Transaction {
         results: &[Resolved],
     ) {
         for result in results {
-            if let alias::Outcome::List(path) = &result.outcome {
-                let members = Expansion::members(&self.asker, result, path).await;
-                for member in &members {
+            if let alias::Outcome::List(list) = &result.outcome {
+                for member in &Expansion::members(&self.asker, result, list).await {
                     keep(outgoing, seen, rcpt, original, member);
                 }
             } else {
@@ -393,12 +426,10 @@ fn keep(
     original: &Address,
     result: &Resolved,
 ) {
-    let refusal = match &result.outcome {
-        alias::Outcome::Refused(reply) => Some(reply.clone()),
-        alias::Outcome::Deliver => None,
-        alias::Outcome::List(_) => {
-            Some(Reply::new(550, "5.7.0", "a list can't be named by a list"))
-        }
+    let refusal = result.outcome.refusal().cloned();
+    let list = match &result.outcome {
+        alias::Outcome::Closed(list, _) => Some(list.path.clone()),
+        _ => None,
     };
     // Several refusals may bear the alias's own address, each with its reason; deliveries are one
     // for each address, and for each mailbox.
@@ -411,6 +442,8 @@ fn keep(
         rcpt,
         class: result.class,
         sender: result.sender.clone(),
+        alias: result.alias.clone(),
         refusal,
+        list,
     });
 }

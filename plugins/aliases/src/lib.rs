@@ -17,7 +17,6 @@ mod expand;
 mod rhs;
 mod settings;
 mod virtual_map;
-mod words;
 
 use facteur_plugin::{Address, Alias, Expansion, Failure, Kept, Recipient, log, lookup};
 

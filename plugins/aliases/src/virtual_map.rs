@@ -71,7 +71,7 @@ impl Keys {
             }
             None => value,
         };
-        for target in rhs::parse(rest)? {
+        for target in rhs::parse(rest, |why| warn(&format!("ignored for {address}: {why}"))) {
             match target {
                 Target::Address(address) => found.push(address),
                 other => warn(&format!(

@@ -11,7 +11,7 @@ mod folder;
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,17 +19,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use facteur_smtp::{Fields, Reply};
+use facteur_smtp::Reply;
 use facteur_spool::{Body, Recipient};
 
 use super::connection::reason;
 use super::credentials::run_as;
-use super::{Attempt, Duty, Outcome, Settings};
+use super::{Attempt, Duty, Outcome, Settings, delivered_to};
 use crate::tables::Mailbox;
 use folder::Place;
 
-/// How much of a body is read at first to find its headers.
-const HEADERS_READ: u64 = 16 * 1024;
 /// Read from a body's file at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -54,6 +52,9 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
         }
     };
     let message = attempt.message;
+    if let Some(reply) = delivered_to::looping(message, [address]).await {
+        return Outcome::refused(reply, None);
+    }
     let mut head = String::new();
     // Writing to a String can't fail.
     let _ = match attempt.sender {
@@ -63,8 +64,6 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
     let (original, delivered) = (recipient.original.wire(), address.wire());
     let _ = write!(head, "X-Original-To: {original}\nDelivered-To: {delivered}\n");
     let letter = Letter {
-        address: [&delivered, address.as_unquoted()]
-            .map(|address| facteur_smtp::key(address).into_owned()),
         head,
         header: message.header.clone(),
         body: message.body.clone(),
@@ -76,7 +75,7 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
             remote: None,
             duty: Duty::Delivered,
         },
-        Err(failure) => Outcome::refused(failure.reply(address.as_unquoted()), None),
+        Err(failure) => Outcome::refused(failure.reply(), None),
     }
 }
 
@@ -122,8 +121,6 @@ async fn aside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Re
 /// Why it isn't in the mailbox.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("mail forwarding loop")]
-    Loop,
     #[error("the message can't be read from the queue: {0}")]
     Content(io::Error),
     #[error("create maildir {}: {}", path.display(), reason(error))]
@@ -135,9 +132,8 @@ enum Failure {
 }
 
 impl Failure {
-    fn reply(&self, address: &str) -> Reply {
+    fn reply(&self) -> Reply {
         match self {
-            Self::Loop => Reply::new(554, "5.4.6", format!("mail forwarding loop for {address}")),
             Self::Content(_) => Reply::new(451, "4.3.0", self.to_string()),
             Self::Credentials(_) => Reply::new(451, "4.3.5", self.to_string()),
             Self::Folder { error, .. } | Self::File { error, .. } => match error.kind() {
@@ -151,8 +147,6 @@ impl Failure {
 
 /// A message on its way into one mailbox.
 struct Letter {
-    /// As it is compared with what stands in Delivered-To:, quoted and unquoted.
-    address: [String; 2],
     /// What is put before the message, LF lines.
     head: String,
     header: Bytes,
@@ -162,11 +156,7 @@ struct Letter {
 
 impl Letter {
     /// Writes it. Runs as the user.
-    fn write(&self, mut source: Source, place: &Place) -> Result<(), Failure> {
-        let start = source.start().map_err(Failure::Content)?;
-        if self.was_delivered(&start) {
-            return Err(Failure::Loop);
-        }
+    fn write(&self, source: Source, place: &Place) -> Result<(), Failure> {
         let maildir = &place.path;
         let (draft, delivered) =
             (maildir.join("tmp").join(&self.name), maildir.join("new").join(&self.name));
@@ -216,16 +206,6 @@ impl Letter {
         }
         file.write_all(&lines).map_err(failed)
     }
-
-    /// Whether a Delivered-To: with this address is among the headers.
-    fn was_delivered(&self, start: &[u8]) -> bool {
-        Fields::new(&self.header).chain(Fields::new(start)).any(|field| {
-            field.is("delivered-to")
-                && std::str::from_utf8(field.value.trim_ascii()).is_ok_and(|value| {
-                    self.address.iter().any(|address| *address == facteur_smtp::key(value))
-                })
-        })
-    }
 }
 
 /// Where the content comes from, opened.
@@ -252,25 +232,6 @@ impl Source {
                 Self::File { file: file.try_clone()?, left: *size, size: *size }
             }
         })
-    }
-
-    /// The beginning with all headers, of which nothing is used up.
-    fn start(&mut self) -> io::Result<Bytes> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes.clone().unwrap_or_default()),
-            Self::File { file, .. } => {
-                let mut start = Vec::new();
-                let mut length = HEADERS_READ;
-                file.rewind()?;
-                while io::Read::by_ref(file).take(length).read_to_end(&mut start)? > 0
-                    && Fields::new(&start).body().is_none()
-                {
-                    length *= 4;
-                }
-                file.rewind()?;
-                Ok(start.into())
-            }
-        }
     }
 
     /// The next part. A file shorter than the store says is an error, never a short message.

@@ -22,7 +22,8 @@ async fn deliver(spool: &Path, message: &Message, to: &str) -> Outcome {
     recipient.original = "alias@here.example".parse().unwrap();
     let recipients = [&recipient];
     let sender = message.sender.as_ref();
-    let attempt = Attempt { message, sender, recipients: &recipients, route: &Route::Maildir };
+    let attempt =
+        Attempt { message, sender, alias: None, recipients: &recipients, route: &Route::Maildir };
     let attempted = deliverer.attempt(&attempt).await;
     assert!(attempted.reached);
     attempted.outcomes.into_iter().next().unwrap()

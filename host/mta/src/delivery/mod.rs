@@ -11,6 +11,7 @@
 mod callout;
 mod connection;
 mod credentials;
+mod delivered_to;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod maildir;
@@ -57,6 +58,8 @@ pub struct Attempt<'a> {
     pub message: &'a Message,
     /// The envelope sender of these recipients; none is the null sender.
     pub sender: Option<&'a Address>,
+    /// The alias of this machine by which all of these recipients came, if they came by one.
+    pub alias: Option<&'a Address>,
     /// Who is to get it.
     pub recipients: &'a [&'a Recipient],
     /// How.
@@ -180,8 +183,16 @@ impl Deliverer {
     /// Tries it once.
     pub async fn attempt(&self, attempt: &Attempt<'_>) -> Attempted {
         let settings = self.settings.load_full();
+        if let Some(reply) = delivered_to::looping(attempt.message, attempt.alias).await {
+            return attempt.all(&Outcome::refused(reply, None), true);
+        }
         match attempt.route {
-            Route::Smtp(route) => self.smtp.attempt(&settings, attempt, route).await,
+            Route::Smtp(route) => {
+                let sent_on =
+                    attempt.alias.map(|alias| delivered_to::sent_on_by(alias, attempt.message));
+                let message = sent_on.as_ref().unwrap_or(attempt.message);
+                self.smtp.attempt(&settings, &Attempt { message, ..*attempt }, route).await
+            }
             Route::Maildir => {
                 let mut outcomes = Vec::with_capacity(attempt.recipients.len());
                 for recipient in attempt.recipients {

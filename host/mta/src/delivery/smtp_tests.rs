@@ -29,6 +29,7 @@ async fn send(
     let attempt = Attempt {
         message,
         sender: message.sender.as_ref(),
+        alias: None,
         recipients: &recipients,
         route: &route,
     };

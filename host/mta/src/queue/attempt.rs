@@ -20,7 +20,7 @@ use crate::decisions::Record;
 use crate::delivery::{Attempt, Duty, Outcome};
 use crate::dsn::bounce::{self, News};
 use crate::dsn::notice::wants;
-use crate::receive::intake;
+use crate::receive::{intake, notes};
 
 /// Tries the batch (or defers it untried, with this reply), and records what came of it.
 pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>) -> Finished {
@@ -38,8 +38,14 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
     } else {
         let recipients: Vec<&Recipient> = recipients.iter().collect();
         let sender = recipients.first().and_then(|first| sender(&message, first));
-        let attempt =
-            Attempt { message: &message, sender, recipients: &recipients, route: &batch.route };
+        let alias = recipients.first().and_then(|first| notes::alias(&first.tags));
+        let attempt = Attempt {
+            message: &message,
+            sender,
+            alias: alias.as_ref(),
+            recipients: &recipients,
+            route: &batch.route,
+        };
         let attempted = parts.deliverer.attempt(&attempt).await;
         (attempted.outcomes, attempted.reached)
     };
@@ -122,7 +128,7 @@ struct Settled {
     /// What the sender is to be told now.
     news: Vec<News>,
     /// Who gets the message in the place of others.
-    redirected: Vec<NewRecipient>,
+    instead: Vec<NewRecipient>,
 }
 
 /// What was attempted.
@@ -148,7 +154,10 @@ async fn settle(
     let mut settled = Settled::default();
     for (recipient, outcome) in recipients.iter().zip(outcomes) {
         let mut decided = fate::planned(&parts.backoff, message, recipient, outcome, now);
-        if tried && recipient.target == Target::Address && policy.advises() {
+        if tried && fate::is_unresolved(recipient) {
+            decided =
+                fate::resolved(&policy, &parts.backoff, message, recipient, decided, now).await;
+        } else if tried && recipient.target == Target::Address && policy.advises() {
             decided =
                 fate::advised(&policy, &parts.backoff, message, recipient, decided, now).await;
         }
@@ -161,6 +170,7 @@ async fn settle(
             Fate::Expired => ("expired", Some(End::Failed)),
             Fate::Deferred(_) => ("deferred", None),
             Fate::Redirected(_) => ("redirected", None),
+            Fate::Expanded(_) => ("expanded", None),
         };
         log(parts, message, recipient, status, &decided, now);
         let fate::Decided { fate, reply, remote, quiet, .. } = decided;
@@ -182,8 +192,8 @@ async fn settle(
                     let (recipient, action) = (recipient.clone(), bounce::action(end));
                     settled.news.push(News { recipient, action, reply, remote });
                 }
-                if let Fate::Redirected(others) = fate {
-                    settled.redirected.extend(others);
+                if let Fate::Redirected(others) | Fate::Expanded(others) = fate {
+                    settled.instead.extend(others);
                 }
                 What::Done
             }
@@ -243,7 +253,7 @@ async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settle
             }
         }
     }
-    match redirect::message(&parts.spool, message, settled.redirected).await {
+    match redirect::message(&parts.spool, message, settled.instead).await {
         Ok(redirected) => new.extend(redirected),
         Err(error) => {
             tracing::error!(id = %message.queue_id, %error, "it can't be redirected yet");

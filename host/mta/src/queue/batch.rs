@@ -1,9 +1,11 @@
-//! What is delivered together: recipients of one message that share a route and an envelope sender.
+//! What is delivered together: recipients of one message that share a route, an envelope
+//! sender and the alias that they came by, which the message names to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::decisions::{Decisions, Record};
+use crate::receive::notes;
 use facteur_policy::{Consignment, Policy, Route, SmtpRoute, Tags};
 use facteur_smtp::Address;
 use facteur_spool::{Message, QueueId, Recipient, RecipientId, Target};
@@ -59,13 +61,14 @@ pub async fn batches(
     size: usize,
 ) -> Vec<Batch> {
     let mut made: Vec<Batch> = Vec::new();
-    let mut open: HashMap<(Route, Option<Address>, Destination), usize> = HashMap::new();
+    let mut open: HashMap<_, usize> = HashMap::new();
     for recipient in recipients {
         let route = route(policy, decisions, message, recipient).await;
         let destination = destination(&route, &recipient.address);
         let place = (recipient.id, Arc::from(recipient.address.domain()));
         let sender = recipient.sender.clone().unwrap_or_else(|| message.sender.clone());
-        let key = (route.clone(), sender, destination.clone());
+        let alias = notes::alias(&recipient.tags);
+        let key = (route.clone(), sender, alias, destination.clone());
         if let Some(batch) = open.get(&key).and_then(|&index| made.get_mut(index))
             && batch.recipients.len() < size
         {

@@ -8,22 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, StoryStep, Tags};
-use facteur_smtp::Reply;
+use facteur_smtp::{Notify, Reply};
 use facteur_spool::{Message, NewRecipient, Recipient, Timestamp};
 
 use super::backoff::{Backoff, after};
 use crate::delivery::{Duty, Outcome};
-use crate::receive::intake;
+use crate::receive::{intake, notes};
 
 /// The shortest wait that a plugin may ask for: less would be a busy loop.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// How often a message may be redirected on its way to one recipient: two plugins, or two sites,
-/// that send it to each other end it so.
-const REDIRECTIONS: u32 = 5;
-/// What one redirection may become; as many as an alias may.
+/// How often another may be put in the place of a recipient: two plugins, or two sites, that send
+/// it to each other end it so.
+const REPLACEMENTS: u32 = 5;
+/// What one redirection may become.
 const REDIRECTED_AT_MOST: usize = 1_000;
-/// The host's own note on a recipient, which plugins don't see: how often it was redirected.
-const REDIRECTED: &str = "redirected";
 
 /// What becomes of a recipient.
 #[derive(Debug)]
@@ -38,6 +36,8 @@ pub enum Fate {
     Deferred(Timestamp),
     /// These get the message in its place.
     Redirected(Vec<NewRecipient>),
+    /// The same, since it was found out now who they are.
+    Expanded(Vec<NewRecipient>),
 }
 
 /// What was decided about one recipient.
@@ -125,8 +125,8 @@ pub async fn advised(
             }
         }
         Advice::Redirect(to) => {
-            let times = redirections(recipient) + 1;
-            let resolved = if times > REDIRECTIONS {
+            let times = notes::replaced(&recipient.tags) + 1;
+            let resolved = if times > REPLACEMENTS {
                 Vec::new()
             } else {
                 policy.resolve(to.clone(), &story).await
@@ -158,21 +158,56 @@ fn undecided(one: &FinalRecipient) -> Option<&Reply> {
     one.refusal.as_ref().filter(|reply| reply.is_transient())
 }
 
-fn redirections(recipient: &Recipient) -> u32 {
-    let noted = recipient.tags.iter().find(|(key, _)| key == REDIRECTED);
-    noted.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+/// Whether it couldn't be found out when the message came who gets it.
+pub fn is_unresolved(recipient: &Recipient) -> bool {
+    recipient.refusal.as_ref().is_some_and(Reply::is_transient)
+}
+
+/// Asks again who gets it. As long as nothing more is known, what was planned holds: it waits, and
+/// is given up in the end.
+pub async fn resolved(
+    policy: &Arc<Policy>,
+    backoff: &Backoff,
+    message: &Message,
+    recipient: &Recipient,
+    planned: Decided,
+    now: Timestamp,
+) -> Decided {
+    let story = Arc::default();
+    let (to, list) = (recipient.address.clone(), notes::list(&recipient.tags));
+    let found = policy.resolve_again(to, list.as_deref(), &story).await;
+    let waiting = found.iter().filter_map(undecided).next().cloned();
+    let times = notes::replaced(&recipient.tags) + 1;
+    // Who is known gets it at once; the others go on waiting, each for itself. Where that came up
+    // too often already, they wait for each other.
+    let nothing_new = found.iter().all(|one| undecided(one).is_some()) && !found.is_empty();
+    let mut decided = match waiting {
+        Some(reply) if nothing_new || times > REPLACEMENTS => {
+            let fate = self::waiting(backoff, message, recipient, now);
+            Decided { fate, reply, remote: None, ..planned }
+        }
+        _ => {
+            let mut others: Vec<NewRecipient> =
+                found.into_iter().map(|one| instead_of(recipient, one, times)).collect();
+            // RFC 3461 section 5.2.7: a sender hears of no success of a member.
+            for one in &mut others {
+                one.notify = one.notify.map(Notify::without_success);
+            }
+            let reply = Reply::new(250, "2.0.0", "it is known now who gets it");
+            Decided { fate: Fate::Expanded(others), reply, remote: None, ..planned }
+        }
+    };
+    decided.steps = story.take();
+    decided
 }
 
 /// Who gets it in the place of a recipient: the sender hears of the address that it wrote to.
 fn instead_of(recipient: &Recipient, one: FinalRecipient, times: u32) -> NewRecipient {
-    let mut tags = recipient.tags.clone();
-    tags.retain(|(key, _)| key != REDIRECTED);
-    tags.push((REDIRECTED.to_owned(), times.to_string()));
     let new = intake::recipient(one, recipient.notify, recipient.orcpt.clone());
     NewRecipient {
         original: recipient.original.clone(),
         sender: new.sender.or_else(|| recipient.sender.clone()),
-        tags,
+        tags: notes::replacing(&recipient.tags, &new.tags, times),
         ..new
     }
 }
@@ -213,16 +248,18 @@ mod tests {
             rcpt: None,
             class: Class::Other,
             sender: None,
+            alias: None,
             refusal: None,
+            list: None,
         };
         let first = recipient(vec![("note".into(), "x".into())]);
-        assert_eq!(redirections(&first), 0);
+        assert_eq!(notes::replaced(&first.tags), 0);
         let next = instead_of(&first, other(), 1);
-        assert_eq!(redirections(&recipient(next.tags.clone())), 1);
+        assert_eq!(notes::replaced(&next.tags), 1);
         let after = instead_of(&recipient(next.tags.clone()), other(), 2);
         assert_eq!(
             after.tags,
-            [("note".to_owned(), "x".to_owned()), ("redirected".to_owned(), "2".to_owned())]
+            [("note".to_owned(), "x".to_owned()), ("replaced".to_owned(), "2".to_owned())]
         );
         // The sender knows the address that it wrote to, and bounces go where they went.
         assert_eq!(

@@ -16,7 +16,7 @@ use facteur_spool::{
 };
 
 use crate::mta::Mta;
-use crate::receive::bodies;
+use crate::receive::{bodies, notes};
 
 /// An accepted message, before it is stored.
 pub struct Accepted<'a> {
@@ -189,7 +189,7 @@ pub fn recipient(
         // What comes through a list with an owner is the owner's to hear about.
         sender: one.sender.map(Some),
         target: Target::Address,
-        tags: Vec::new(),
+        tags: notes::new(one.alias.as_ref(), one.list.as_deref()),
         class: one.class.as_str().to_owned(),
         refusal: one.refusal,
         address: one.address,
@@ -230,6 +230,8 @@ fn received_recipients(
                 target: if alias.sender.is_some() { Target::List } else { Target::Alias },
                 sender: None,
                 refusal: None,
+                // It stands for the address itself, which came by no alias.
+                tags: Vec::new(),
                 ..recipient(alias, given.notify, given.orcpt.clone())
             });
         }
@@ -306,6 +308,8 @@ mod tests {
             class: facteur_policy::Class::Local,
             sender: sender.map(address),
             refusal: None,
+            alias: None,
+            list: None,
         };
         let all = vec![
             to("a@here.test", 0, None),

@@ -5,4 +5,5 @@ pub mod bodies;
 pub mod intake;
 pub mod listener;
 pub mod missing;
+pub mod notes;
 pub mod session;

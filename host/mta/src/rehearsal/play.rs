@@ -255,6 +255,9 @@ pub fn outcome(outgoing: &Outgoing) -> String {
         return "accepted, and thrown away".into();
     }
     let one = |one: &FinalRecipient| match &one.refusal {
+        Some(reply) if reply.is_transient() => {
+            format!("<{}> (asked again later: {reply})", one.address)
+        }
         Some(reply) => format!("<{}> (refused: {reply})", one.address),
         None => format!("<{}>", one.address),
     };

@@ -1,5 +1,7 @@
 //! aliases(5): `name: value`, the name quoted where it needs to be. The value stays as it is: who
-//! asks parses it.
+//! asks parses it, and leaves out what can't be understood, of which this warns.
+
+use facteur_targets::Blanks;
 
 use super::index::Index;
 use super::lines::{Remarks, logical_lines, split_unquoted};
@@ -23,6 +25,11 @@ pub(super) fn parse(bytes: &[u8], remarks: &mut Remarks) -> Index {
                 line,
                 format!("\"{name}\" has no value: write whom it stands for after the colon"),
             );
+        }
+        for wrong in
+            facteur_targets::parse(value, Blanks::Part).iter().filter_map(|it| it.as_ref().err())
+        {
+            remarks.warning(line, format!("\"{name}\" stands for one thing less: {wrong}"));
         }
         insert(&mut index, remarks, line, name, value);
     });
@@ -48,6 +55,16 @@ mod tests {
         assert_eq!(index.get("tresorier"), Some("\"|/usr/local/bin/ticket\""));
         assert_eq!(index.get("jean: du bde"), Some("louen"));
         assert_eq!(index.get("annonces"), Some(":include:/etc/mail/annonces.list"));
+    }
+
+    #[test]
+    fn a_target_that_is_none_is_told_with_its_line() {
+        let mut remarks = Remarks::default();
+        let text = b"a: b\nteam: alice@, Bob <bob@x.test>; carol@x.test (Carol)\n";
+        parse(text, &mut remarks);
+        let warnings: Vec<_> =
+            remarks.warnings.iter().map(|one| (one.line, one.reason.as_str())).collect();
+        assert_eq!(warnings, [(2, "\"team\" stands for one thing less: not an address: alice@")]);
     }
 
     #[test]

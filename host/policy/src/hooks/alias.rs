@@ -1,17 +1,23 @@
 //! Alias expansion: what an address at RCPT really stands for.
 //!
 //! The host repeats single steps of the alias plugins. A result that equals one of its ancestors is
-//! final (`root: root, admin` is legal); only depth and count are errors. Results never grant
-//! relaying, and are never checked for it. Commands, files and includes count for class local only,
-//! and never come from an include. A list is only checked here; its members are found when the
-//! message is queued.
+//! final (`root: root, admin` is legal). Results never grant relaying, and are never checked for
+//! it. Commands, files and lists count for class local only. At RCPT lists stay closed; their
+//! members are found when the message is queued.
+//!
+//! What can't be found out now is a 4yz result, never a final refusal, and an expansion that is cut
+//! off has no other result: whoever keeps a result with a 4yz asks about it again. Replies go to
+//! strangers, so that no file is named in them; the log and the story name file and line.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use facteur_smtp::{Address, Reply};
+use facteur_targets::Target;
 use wasmtime::component::Resource;
 
+use super::list;
 use crate::asker::{Asker, Question};
 use crate::contract::bindings::RecipientHandle;
 use crate::contract::bindings::alias::exports::facteur::policy::alias;
@@ -25,10 +31,15 @@ use crate::story::Told;
 /// How many steps may follow on each other (Postfix: virtual_alias_recursion_limit is 1,000; nobody
 /// means more than a few).
 const DEPTH_LIMIT: usize = 100;
-/// What one address may become (Postfix: virtual_alias_expansion_limit).
-const COUNT_LIMIT: usize = 1_000;
+/// What one address may become, lists apart: all of it is asked about at each RCPT, in about half
+/// a second. (Postfix: virtual_alias_expansion_limit is 1,000, and aliases have no limit.)
+const COUNT_LIMIT: usize = 10_000;
 /// How many members a list may have: each becomes a recipient of one message.
 const LIST_LIMIT: usize = 100_000;
+/// How deep lists may be nested in lists. Nobody means more than one or two.
+const NESTED_LISTS: usize = 20;
+/// Bad lines of one list that are told; the mend of the first few shows the others.
+const BAD_LINES_TOLD: usize = 20;
 
 /// What an address stands for.
 #[derive(Debug)]
@@ -43,6 +54,8 @@ pub(crate) struct Resolved {
     pub class: Class,
     /// The envelope sender of this copy, where it came through a list that has an owner.
     pub sender: Option<Address>,
+    /// The first alias of this machine that it came by.
+    pub alias: Option<Address>,
     pub outcome: Outcome,
 }
 
@@ -52,8 +65,32 @@ pub(crate) enum Outcome {
     Deliver,
     /// There is nothing there: whether that is known for sure, the reply says (5yz or 4yz).
     Refused(Reply),
-    /// A list whose members are to be read from this file.
-    List(PathBuf),
+    /// A list whose members are to be read.
+    List(List),
+    /// A list that couldn't be read (4yz).
+    Closed(List, Reply),
+}
+
+/// A list in a file.
+#[derive(Debug, Clone)]
+pub(crate) struct List {
+    pub path: PathBuf,
+    /// Who named it, in the chain; none: some plugin did, some time ago.
+    plugin: Option<usize>,
+    /// The addresses that led to it.
+    ancestors: Vec<Address>,
+    /// The lists that it stands in.
+    within: Arc<[PathBuf]>,
+}
+
+impl Outcome {
+    /// The reply, unless it can be delivered or opened.
+    pub(crate) fn refusal(&self) -> Option<&Reply> {
+        match self {
+            Self::Refused(reply) | Self::Closed(_, reply) => Some(reply),
+            Self::Deliver | Self::List(_) => None,
+        }
+    }
 }
 
 impl Resolved {
@@ -71,51 +108,49 @@ impl Resolved {
 impl Expansion {
     /// Asks the alias plugins, step by step.
     pub(crate) async fn of(asker: &Asker, address: Address) -> Self {
-        let about = address.clone();
-        let mut walk = Walk { asker, about, results: Vec::new(), limit: COUNT_LIMIT, steps: 0 };
-        walk.run(Step { address, ancestors: Vec::new(), sender: None, in_list: false }).await;
-        Self { results: walk.results }
-    }
-
-    /// Opens the lists: reads their members and expands each.
-    pub(crate) async fn members(asker: &Asker, list: &Resolved, path: &Path) -> Vec<Resolved> {
-        let about = list.address.clone();
-        let mut walk = Walk { asker, about, results: Vec::new(), limit: LIST_LIMIT, steps: 0 };
-        let entries = match asker.services.include(path).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                let reply = Reply::new(451, "4.3.0", format!("the list can't be read: {error}"));
-                return vec![Resolved { outcome: Outcome::Refused(reply), ..list.clone() }];
-            }
-        };
-        for entry in entries {
-            let parsed = match entry.chars().next() {
-                Some('|' | '/' | ':') => {
-                    Err(Reply::new(550, "5.7.0", "a list holds addresses only"))
-                }
-                _ => entry
-                    .parse::<Address>()
-                    .map_err(|error| Reply::new(550, "5.1.3", error.to_string())),
-            };
-            match parsed {
-                Ok(address) => {
-                    let address = asker.policy.domains.complete(address);
-                    let ancestors = vec![list.address.clone()];
-                    walk.run(Step {
-                        address,
-                        ancestors,
-                        sender: list.sender.clone(),
-                        in_list: true,
-                    })
-                    .await;
-                }
-                Err(reply) => {
-                    walk.results
-                        .push(Resolved { outcome: Outcome::Refused(reply), ..list.clone() });
+        let mut walk = Walk::new(asker, &address, false, COUNT_LIMIT);
+        let class = asker.policy.domains.class_of(&address);
+        let step = Step::new(address.clone());
+        match walk.run(Work::Ask(step)).await {
+            Ok(()) => Self { results: walk.results },
+            Err(CutOff(reply)) => {
+                let outcome = Outcome::Refused(reply);
+                Self {
+                    results: vec![Resolved { address, class, sender: None, alias: None, outcome }],
                 }
             }
         }
-        walk.results
+    }
+
+    /// A list that couldn't be read before, named by this address.
+    pub(crate) fn of_list(asker: &Asker, address: Address, path: &Path) -> Self {
+        let class = asker.policy.domains.class_of(&address);
+        let outcome = Outcome::List(List {
+            path: path.to_owned(),
+            plugin: None,
+            ancestors: vec![address.clone()],
+            within: Arc::default(),
+        });
+        Self { results: vec![Resolved { address, class, sender: None, alias: None, outcome }] }
+    }
+
+    /// Opens a list: reads its members and expands each, lists among them too.
+    pub(crate) async fn members(asker: &Asker, of: &Resolved, list: &List) -> Vec<Resolved> {
+        let mut walk = Walk::new(asker, &of.address, true, LIST_LIMIT);
+        let step = Step {
+            address: of.address.clone(),
+            ancestors: list.ancestors.clone(),
+            sender: of.sender.clone(),
+            alias: of.alias.clone(),
+            within: list.within.clone(),
+        };
+        let first = walk.list(&step, list.path.clone(), list.plugin);
+        match walk.run(first).await {
+            Ok(()) => walk.results,
+            Err(CutOff(reply)) => {
+                vec![Resolved { outcome: Outcome::Closed(list.clone(), reply), ..of.clone() }]
+            }
+        }
     }
 
     /// Whether anything of it can be delivered. If that isn't sure, an error.
@@ -129,10 +164,7 @@ impl Expansion {
 
     /// The reply if every result is refused: the one that may pass before one that won't.
     pub(crate) fn refusal(&self) -> Option<&Reply> {
-        refusal_of_all(self.results.iter().map(|result| match &result.outcome {
-            Outcome::Refused(reply) => Some(reply),
-            Outcome::Deliver | Outcome::List(_) => None,
-        }))
+        refusal_of_all(self.results.iter().map(|result| result.outcome.refusal()))
     }
 }
 
@@ -156,38 +188,66 @@ struct Walk<'a> {
     /// are told to strangers.
     about: Address,
     results: Vec<Resolved>,
+    /// Whether lists are opened.
+    opening: bool,
     limit: usize,
     steps: usize,
 }
 
+/// It expands too far, with the reply that says so.
+struct CutOff(Reply);
+
+#[derive(Clone)]
 struct Step {
     address: Address,
     ancestors: Vec<Address>,
     sender: Option<Address>,
-    in_list: bool,
+    alias: Option<Address>,
+    within: Arc<[PathBuf]>,
 }
 
 /// What is still to be done, in the order it was written.
 enum Work {
     Ask(Step),
+    /// The list in this file, which this plugin named.
+    Open(Step, PathBuf, Option<usize>),
     Known(Resolved),
-}
-
-/// Where a target comes from.
-struct From<'a> {
-    step: &'a Step,
-    class: Class,
-    plugin: usize,
-    ancestors: &'a [Address],
-    sender: Option<&'a Address>,
 }
 
 /// What one step came to.
 enum Answer {
     NoOpinion,
     Exists,
-    Targets { targets: Vec<alias::Target>, owner: Option<Address>, plugin: usize },
+    Targets {
+        targets: Vec<alias::Target>,
+        owner: Option<Address>,
+        plugin: usize,
+        /// Not a rewriting.
+        by_alias: bool,
+    },
     Unknown(Option<String>),
+}
+
+impl Step {
+    fn new(address: Address) -> Self {
+        let within = Arc::default();
+        Self { address, ancestors: Vec::new(), sender: None, alias: None, within }
+    }
+
+    fn resolved(&self, class: Class, outcome: Outcome) -> Resolved {
+        Resolved {
+            address: self.address.clone(),
+            class,
+            sender: self.sender.clone(),
+            alias: self.alias.clone(),
+            outcome,
+        }
+    }
+
+    fn list(&self, path: PathBuf, plugin: Option<usize>) -> List {
+        let (ancestors, within) = (self.ancestors.clone(), self.within.clone());
+        List { path, plugin, ancestors, within }
+    }
 }
 
 impl Told for Answer {
@@ -215,108 +275,227 @@ impl Told for Answer {
     }
 }
 
-impl Walk<'_> {
-    async fn run(&mut self, first: Step) {
+impl<'a> Walk<'a> {
+    fn new(asker: &'a Asker, about: &Address, opening: bool, limit: usize) -> Self {
+        let about = about.clone();
+        Self { asker, about, results: Vec::new(), opening, limit, steps: 0 }
+    }
+
+    async fn run(&mut self, first: Work) -> Result<(), CutOff> {
         // A stack, last in first out and filled in reverse, so that results come in the order they
         // were written in.
-        let mut stack = vec![Work::Ask(first)];
+        let mut stack = vec![first];
         while let Some(work) = stack.pop() {
-            let step = match work {
-                Work::Ask(step) => step,
-                Work::Known(result) => {
-                    self.results.push(result);
-                    continue;
+            match work {
+                Work::Ask(step) => self.step(step, &mut stack).await?,
+                Work::Open(step, path, plugin) if self.opening => {
+                    self.open(step, path, plugin, &mut stack).await?;
                 }
-            };
-            self.steps += 1;
-            let class = self.asker.policy.domains.class_of(&step.address);
-            let too_much = step.ancestors.len() >= DEPTH_LIMIT || self.steps > self.limit;
-            if too_much {
-                // Not a bounce: the tables are wrong, and can be mended.
-                let reply = Reply::new(
-                    451,
-                    "4.3.5",
-                    format!("<{}>: the alias expands too far", self.about),
-                );
-                self.push(step, class, Outcome::Refused(reply));
-                stack.clear();
-                return;
+                Work::Open(step, path, plugin) => {
+                    let list = step.list(path, plugin);
+                    self.push(step, Outcome::List(list));
+                }
+                Work::Known(result) => self.results.push(result),
             }
-            let outcome = match self.ask(&step, class).await {
-                Ok(Answer::Targets { targets, owner, plugin }) => {
-                    let sender = owner.or_else(|| step.sender.clone());
-                    let mut ancestors = step.ancestors.clone();
-                    ancestors.push(step.address.clone());
-                    let from = From {
-                        step: &step,
-                        class,
-                        plugin,
-                        ancestors: &ancestors,
-                        sender: sender.as_ref(),
-                    };
-                    for target in targets.into_iter().rev() {
-                        stack.push(self.target(&from, target).await);
-                    }
-                    continue;
+        }
+        Ok(())
+    }
+
+    /// Not a bounce: the tables are wrong, and can be mended.
+    fn cut_off(&self, at: &Step, why: &str) -> CutOff {
+        self.tell(&self.about, &format!("expands too far, at {}: {why}", at.address));
+        CutOff(Reply::new(451, "4.3.5", format!("<{}>: the alias expands too far", self.about)))
+    }
+
+    async fn step(&mut self, step: Step, stack: &mut Vec<Work>) -> Result<(), CutOff> {
+        self.steps += 1;
+        if step.ancestors.len() >= DEPTH_LIMIT {
+            return Err(self.cut_off(&step, &format!("{DEPTH_LIMIT} steps one after the other")));
+        }
+        if self.steps > self.limit {
+            return Err(self.cut_off(&step, &format!("more than {} addresses", self.limit)));
+        }
+        let class = self.asker.policy.domains.class_of(&step.address);
+        let outcome = match self.ask(&step, class).await {
+            Ok(Answer::Targets { targets, owner, plugin, by_alias }) => {
+                let mut below = step.clone();
+                below.sender = owner.or(below.sender);
+                if by_alias && class == Class::Local {
+                    below.alias.get_or_insert_with(|| step.address.clone());
                 }
-                Ok(Answer::Exists) => Outcome::Deliver,
-                Ok(Answer::Unknown(text)) => {
-                    Outcome::Refused(unknown_user(&self.about, class, text.as_deref()))
+                below.ancestors.push(step.address);
+                // Filled in reverse.
+                for target in targets.into_iter().rev() {
+                    stack.push(self.target(&below, class, plugin, target).await);
                 }
-                Ok(Answer::NoOpinion) => self.by_class(&step.address, class).await,
-                Err(error) => Outcome::Refused(undecided(&self.about, &error)),
-            };
-            self.push(step, class, outcome);
+                return Ok(());
+            }
+            Ok(Answer::Exists) => Outcome::Deliver,
+            Ok(Answer::Unknown(text)) => {
+                Outcome::Refused(unknown_user(&self.about, class, text.as_deref()))
+            }
+            Ok(Answer::NoOpinion) => self.by_class(&step.address, class).await,
+            Err(error) => Outcome::Refused(undecided(&self.about, &error)),
+        };
+        self.push(step, outcome);
+        Ok(())
+    }
+
+    /// What a target is. `below` has the address that stands for it, which is its last ancestor
+    /// too.
+    async fn target(
+        &self,
+        below: &Step,
+        class: Class,
+        plugin: usize,
+        target: alias::Target,
+    ) -> Work {
+        let refuse = |text: &str| {
+            let outcome = Outcome::Refused(Reply::new(550, "5.7.0", text));
+            Work::Known(below.resolved(class, outcome))
+        };
+        match target {
+            alias::Target::Address(raw) => match checked_address(&raw) {
+                Ok(address) => self.member(below, address).await,
+                Err(reason) => {
+                    self.tell(&below.address, &reason);
+                    Work::Known(below.resolved(class, Outcome::Refused(bad_member(&self.about))))
+                }
+            },
+            alias::Target::Command(_) => refuse("delivery to a command is not granted"),
+            alias::Target::File(_) => refuse("delivery to a file is not granted"),
+            alias::Target::Include(_) if class != Class::Local => {
+                refuse("a list can be named by an alias of this machine only")
+            }
+            alias::Target::Include(path) => self.list(below, path.into(), Some(plugin)),
         }
     }
 
-    async fn target(&self, from: &From<'_>, target: alias::Target) -> Work {
-        let refuse = |text: String| Outcome::Refused(Reply::new(550, "5.7.0", text));
-        let sender = from.sender.cloned();
-        let outcome = match target {
-            alias::Target::Address(raw) => match checked_address(&raw) {
-                Ok(address) => {
-                    let domains = &self.asker.policy.domains;
-                    let address = domains.complete(address);
-                    if !from.ancestors.contains(&address) {
-                        let ancestors = from.ancestors.to_vec();
-                        return Work::Ask(Step {
-                            address,
-                            ancestors,
-                            sender,
-                            in_list: from.step.in_list,
-                        });
-                    }
-                    // It stands for itself: final, if it is there at all.
-                    let class = domains.class_of(&address);
-                    let outcome = self.by_class(&address, class).await;
-                    return Work::Known(Resolved { address, class, sender, outcome });
-                }
-                Err(reason) => refuse(reason),
-            },
-            alias::Target::Command(_) => refuse("delivery to a command is not granted".to_owned()),
-            alias::Target::File(_) => refuse("delivery to a file is not granted".to_owned()),
-            alias::Target::Include(path) => {
-                let path = PathBuf::from(path);
-                if from.step.in_list || from.class != Class::Local {
-                    refuse("a list can be named by an alias of this machine only".to_owned())
-                } else if self.asker.chain[from.plugin].grants.include(&path) {
-                    Outcome::List(path)
-                } else {
-                    refuse("the list is not granted".to_owned())
-                }
-            }
+    async fn member(&self, below: &Step, address: Address) -> Work {
+        let domains = &self.asker.policy.domains;
+        let address = domains.complete(address);
+        let Some(known) = below.ancestors.iter().position(|one| *one == address) else {
+            return Work::Ask(Step { address, ..below.clone() });
         };
-        Work::Known(Resolved {
-            address: from.step.address.clone(),
-            class: from.class,
-            sender,
-            outcome,
-        })
+        // It stands for itself: final, if it is there at all.
+        let class = domains.class_of(&address);
+        let outcome = self.by_class(&address, class).await;
+        if outcome.refusal().is_some() {
+            let way: Vec<String> =
+                below.ancestors[known..].iter().map(ToString::to_string).collect();
+            self.tell(&address, &format!("alias loop: {} -> {address}", way.join(" -> ")));
+        }
+        let step = Step { address, ..below.clone() };
+        Work::Known(step.resolved(class, outcome))
     }
 
-    fn push(&mut self, step: Step, class: Class, outcome: Outcome) {
-        self.results.push(Resolved { address: step.address, class, sender: step.sender, outcome });
+    /// A list, if it may be read. That it may not can be mended.
+    fn list(&self, below: &Step, path: PathBuf, plugin: Option<usize>) -> Work {
+        let granted = match plugin {
+            Some(plugin) => self.asker.chain[plugin].grants.include(&path),
+            None => self.asker.chain.iter().any(|plugin| plugin.grants.include(&path)),
+        };
+        if granted {
+            return Work::Open(below.clone(), path, plugin);
+        }
+        self.tell(
+            &below.address,
+            &format!("the list {} is not granted: add its path to `include`", path.display()),
+        );
+        let reply = Reply::new(
+            451,
+            "4.3.5",
+            format!("<{}>: Server configuration error: the list is not granted", self.about),
+        );
+        self.closed(below, path, plugin, reply)
+    }
+
+    fn closed(&self, step: &Step, path: PathBuf, plugin: Option<usize>, reply: Reply) -> Work {
+        let class = self.asker.policy.domains.class_of(&step.address);
+        Work::Known(step.resolved(class, Outcome::Closed(step.list(path, plugin), reply)))
+    }
+
+    /// Puts the members of a list on the stack. A line that isn't one fails alone.
+    async fn open(
+        &mut self,
+        step: Step,
+        path: PathBuf,
+        plugin: Option<usize>,
+        stack: &mut Vec<Work>,
+    ) -> Result<(), CutOff> {
+        if step.within.contains(&path) {
+            // Its members are there already.
+            self.tell(&step.address, &format!("alias loop: {} names itself", path.display()));
+            return Ok(());
+        }
+        if step.within.len() >= NESTED_LISTS {
+            return Err(self.cut_off(&step, &format!("{NESTED_LISTS} lists in each other")));
+        }
+        let members = match self.asker.services.include(&path).await {
+            Ok(lines) => list::members(&lines),
+            Err(error) => {
+                self.tell(&step.address, &error.to_string());
+                let text = format!("<{}>: Temporary lookup failure", self.about);
+                stack.push(self.closed(&step, path, plugin, Reply::new(451, "4.3.0", text)));
+                return Ok(());
+            }
+        };
+        let within: Arc<[PathBuf]> = step.within.iter().cloned().chain([path.clone()]).collect();
+        let inside = Step { within, ..step.clone() };
+        let mut found = Vec::with_capacity(members.len());
+        let mut bad = 0;
+        for list::Member { line, target } in members {
+            let why = match target {
+                Ok(Target::Address { local, domain }) => {
+                    let address = if domain.is_empty() {
+                        Address::bare(&local)
+                    } else {
+                        Address::new(&local, &domain)
+                    };
+                    match address {
+                        Ok(address) => {
+                            found.push(self.member(&inside, address).await);
+                            continue;
+                        }
+                        Err(error) => format!("{local}@{domain}: {error}"),
+                    }
+                }
+                Ok(Target::Include(path)) => {
+                    found.push(self.list(&inside, path.into(), plugin));
+                    continue;
+                }
+                Ok(Target::Command(_) | Target::File(_)) => "a list holds addresses only".into(),
+                Err(why) => why,
+            };
+            bad += 1;
+            if bad <= BAD_LINES_TOLD {
+                self.tell(&step.address, &format!("{}:{line}: {why}", path.display()));
+            }
+        }
+        if bad > 0 {
+            let class = self.asker.policy.domains.class_of(&step.address);
+            let refused = Outcome::Refused(bad_member(&self.about));
+            found.push(Work::Known(step.resolved(class, refused)));
+        }
+        if bad > BAD_LINES_TOLD {
+            let more = bad - BAD_LINES_TOLD;
+            self.tell(&step.address, &format!("{}: {more} more bad lines", path.display()));
+        }
+        stack.extend(found.into_iter().rev());
+        Ok(())
+    }
+
+    fn push(&mut self, step: Step, outcome: Outcome) {
+        let class = self.asker.policy.domains.class_of(&step.address);
+        self.results.push(step.resolved(class, outcome));
+    }
+
+    /// Tells the operator, in the log and in the story.
+    fn tell(&self, about: &Address, what: &str) {
+        let (asker, what) = (self.asker, printable(what));
+        let session = asker.session.as_ref().map(|session| session.id.as_str());
+        tracing::warn!(session, address = %about, "{what}");
+        asker.story.host("alias", Some(about.to_string()), what);
     }
 
     /// One step, asked of the alias plugins in order.
@@ -340,6 +519,7 @@ impl Walk<'_> {
                         Ok(expansion) => expansion,
                         Err(failure) => return Ok(Err(failure)),
                     };
+                    let mut by_alias = true;
                     let targets = match expansion {
                         alias::Expansion::NoOpinion => return Ok(Ok(Answer::NoOpinion)),
                         alias::Expansion::Exists => return Ok(Ok(Answer::Exists)),
@@ -350,6 +530,10 @@ impl Walk<'_> {
                             return Ok(Ok(Answer::Unknown(text)));
                         }
                         alias::Expansion::Targets(targets) => targets,
+                        alias::Expansion::Rewritten(addresses) => {
+                            by_alias = false;
+                            addresses.into_iter().map(alias::Target::Address).collect()
+                        }
                     };
                     if targets.is_empty() || targets.len() > COUNT_LIMIT {
                         wasmtime::bail!(
@@ -358,7 +542,7 @@ impl Walk<'_> {
                         );
                     }
                     let mut owner = None;
-                    if class == Class::Local {
+                    if by_alias && class == Class::Local {
                         match hook.owner.call(store, instance, ((&step.address).into(),)).await? {
                             Ok(Some(raw)) => {
                                 let address =
@@ -369,7 +553,7 @@ impl Walk<'_> {
                             Err(failure) => return Ok(Err(failure)),
                         }
                     }
-                    Ok(Ok(Answer::Targets { targets, owner, plugin: index }))
+                    Ok(Ok(Answer::Targets { targets, owner, plugin: index, by_alias }))
                 })
                 .await?;
             match answer {
@@ -401,6 +585,12 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// What strangers hear of a member that isn't an address.
+fn bad_member(of: &Address) -> Reply {
+    let text = format!("<{of}>: one of the addresses that this stands for is no address");
+    Reply::new(550, "5.1.3", text)
 }
 
 fn unknown_user(address: &Address, class: Class, text: Option<&str>) -> Reply {

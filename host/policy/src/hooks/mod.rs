@@ -4,5 +4,6 @@ pub(crate) mod alias;
 pub(crate) mod authenticate;
 pub(crate) mod content;
 pub(crate) mod delivery;
+pub(crate) mod list;
 pub(crate) mod restriction;
 pub(crate) mod transport;

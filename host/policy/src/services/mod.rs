@@ -139,7 +139,7 @@ pub trait Services: Send + Sync + 'static {
     /// Whether the mailbox of this address is there.
     fn mailbox<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>>;
 
-    /// The entries of a list (`:include:`), as they stand in its file.
+    /// The lines of a list (`:include:`), as they stand in its file.
     fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>>;
 
     /// The virus scanners.
