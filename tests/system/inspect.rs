@@ -91,10 +91,13 @@ fn below_received(mail: &Mail) -> Vec<u8> {
     text[end + 2..].to_vec()
 }
 
-/// All octets above 127, odd folding and spacing, and a signature that any change would break.
+/// All octets above 127, odd folding and spacing, and a signature that any change would break. It
+/// has what is added to local mail that lacks it.
 fn original(size: usize) -> Vec<u8> {
-    let mut content =
-        b"DKIM-Signature: v=1;\r\n\tb=abc \r\n  def\r\nsubject :  odd\r\nX-Raw: ".to_vec();
+    let mut content = b"DKIM-Signature: v=1;\r\n\tb=abc \r\n  def\r\nFrom: a@sender.test\r\n\
+        Date: Fri, 13 Nov 2026 15:00:00 +0100\r\nMessage-ID: <1@sender.test>\r\n\
+        subject :  odd\r\nX-Raw: "
+        .to_vec();
     content.extend(0x80..=0xff_u8);
     content.extend_from_slice(b"\r\nReceived: elsewhere\r\n\r\n");
     let mut number = 0_u64;

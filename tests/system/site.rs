@@ -272,6 +272,7 @@ fn row_15_a_virus_is_named_and_never_queued() {
             assert_eq!(facteur.queued().len(), 0);
             // The session goes on, and what is clean passes as it is.
             client.deliver(SENDER, &["x@via.ecp.fr"], &letter("row 15"));
+            facteur.wait_until_empty();
         }
         for mail in zen.mail(2) {
             mail.must_be(&letter("row 15"), HOST);

@@ -82,7 +82,7 @@ pub fn build_one(toolchain: &Toolchain, folder: &Path) -> Outcome {
         )
     })?;
     let mut cargo = toolchain.cargo();
-    let known = cargo::metadata(cargo.arg("--manifest-path").arg(&manifest))?;
+    let known = cargo::metadata(cargo.current_dir(folder))?;
     let package = known.packages.iter().find(|package| package.manifest_path == manifest);
     let library = package.and_then(|package| Some((package, cargo::library(package)?)));
     let Some((package, library)) = library else {
