@@ -12,6 +12,7 @@ use crate::decisions::Decisions;
 use crate::live::Live;
 use crate::queue::Queue;
 use crate::receive::bodies::SpoolBodies;
+use crate::receive::repeats::Repeats;
 use crate::rehearsal::Recorder;
 
 /// The configuration in force: one pointer, swapped by a reload.
@@ -31,6 +32,8 @@ pub struct Mta {
     pub decisions: Decisions,
     /// Who records sessions.
     pub recorder: Recorder,
+    /// Which lines about clients are told.
+    pub repeats: Repeats,
     /// True once the program is to end: sessions say 421 and go.
     pub stopping: watch::Receiver<bool>,
     sessions: AtomicU64,
@@ -62,6 +65,7 @@ impl Mta {
             queue,
             decisions,
             recorder: Recorder::default(),
+            repeats: Repeats::default(),
             stopping,
             sessions: AtomicU64::new(0),
             started,

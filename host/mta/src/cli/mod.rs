@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod demo;
+mod log;
 mod out;
 mod rehearse;
 
@@ -14,11 +15,12 @@ use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 use facteur_spool::{Spool, State};
 
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config};
 use crate::decisions::{self, Record};
 use crate::operate::admin::{self, Answer, Entry, Request, Sink, Which};
 use crate::operate::plugins::{self, PluginEntry};
-use crate::operate::serve::{self, ServeError};
+use crate::operate::serve;
+use log::Log;
 
 /// Where the configuration is looked for.
 const DEFAULT_CONFIG: &str = "/etc/facteur/facteur.toml";
@@ -136,7 +138,8 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Serve => {
-            load(&arguments.config).and_then(|config| run(config, Some(&arguments.config)))
+            let file = Some(&*arguments.config);
+            load(&arguments.config).and_then(|config| run(config, file, |_| {}))
         }
         Command::Check => load(&arguments.config).and_then(check),
         Command::Queue { command } => {
@@ -167,13 +170,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What the person at the terminal is told.
+/// What the person at the terminal is told; nothing where that was told already.
 struct Failure(String);
 
 impl Failure {
     /// Says it, unless it is that nobody reads what is printed; ends with this code.
     fn told(&self, code: ExitCode) -> ExitCode {
-        if !out::is_unread() {
+        if !out::is_unread() && !self.0.is_empty() {
             out::note(self.0.trim_end());
         }
         code
@@ -196,38 +199,34 @@ fn load(path: &Path) -> Result<Config, Failure> {
 }
 
 fn check(config: Config) -> Result<(), Failure> {
-    log_to_stderr(&config, tracing::Level::WARN);
-    runtime()?.block_on(serve::check(config))?;
+    let log = Log::start(&config.log, tracing::Level::WARN);
+    let checked = runtime()?.block_on(serve::check(config));
+    log.finish("");
+    checked?;
     Ok(out::line("all is well")?)
 }
 
-fn run(config: Config, file: Option<&Path>) -> Result<(), Failure> {
-    let level = config.log.level;
-    log_to_stderr(&config, level);
-    until_done(serve::serve(config, file, |_| {}))
-}
-
-/// Runs this to its end, and waits no longer than [`LAST_PATIENCE`] for what then still computes on
-/// a thread of its own, as a component that is compiled for a reload: nothing is lost with it.
-fn until_done(serving: impl Future<Output = Result<(), ServeError>>) -> Result<(), Failure> {
-    let runtime = runtime()?;
-    let ended = runtime.block_on(serving);
-    runtime.shutdown_timeout(LAST_PATIENCE);
-    Ok(ended?)
+/// Serves until it is told to stop, and waits no longer than [`LAST_PATIENCE`] for what then still
+/// computes on a thread of its own, as a component that is compiled for a reload: nothing is lost
+/// with it. Why it ended otherwise is the last line of the log, rather than something that would
+/// wait for whoever reads it.
+fn run(
+    config: Config,
+    file: Option<&Path>,
+    ready: impl FnOnce(&[std::net::SocketAddr]),
+) -> Result<(), Failure> {
+    let log = Log::start(&config.log, config.log.level);
+    let served = runtime().map_err(Failure::from).and_then(|runtime| {
+        let ended = runtime.block_on(serve::serve(config, file, ready));
+        runtime.shutdown_timeout(LAST_PATIENCE);
+        ended.map_err(Failure::from)
+    });
+    log.finish(served.as_ref().err().map_or("", |Failure(why)| why));
+    served.map_err(|_| Failure(String::new()))
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
-}
-
-fn log_to_stderr(config: &Config, level: tracing::Level) {
-    let filter = tracing_subscriber::filter::LevelFilter::from_level(level);
-    let builder =
-        tracing_subscriber::fmt().with_max_level(filter).with_writer(io::stderr).with_target(false);
-    match config.log.format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
-    }
 }
 
 fn try_out(folder: &Path) -> Result<(), Failure> {
@@ -235,14 +234,13 @@ fn try_out(folder: &Path) -> Result<(), Failure> {
         demo::prepare(folder).map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
     let (folder, config) = prepared;
     let config = config.map_err(|errors| told(&errors))?;
-    log_to_stderr(&config, tracing::Level::INFO);
     let ready = |addresses: &[std::net::SocketAddr]| {
         if let Some(address) = addresses.first() {
             // The server runs on, whoever reads this.
             let _ = out::line(demo::what_to_try(&folder, *address));
         }
     };
-    until_done(serve::serve(config, None, ready))
+    run(config, None, ready)
 }
 
 fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {

@@ -94,7 +94,9 @@ impl Listener {
 }
 
 fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta) {
-    tracing::warn!(client = %client.ip().to_canonical(), "turned away: too many sessions");
+    if mta.repeats.is_told(client.ip()) {
+        tracing::warn!(client = %client.ip().to_canonical(), "turned away: too many sessions");
+    }
     let hostname = &mta.lives.load().config.hostname;
     // A fresh socket's buffer has room for one line; if not, the client learns as much from the end
     // of the connection.

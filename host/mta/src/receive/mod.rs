@@ -6,4 +6,5 @@ pub mod intake;
 pub mod listener;
 pub mod missing;
 pub mod notes;
+pub mod repeats;
 pub mod session;

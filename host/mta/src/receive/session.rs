@@ -484,6 +484,9 @@ impl Session {
 
     /// One line for each refusal, in the words that the client hears.
     fn log_refusal(&self, stage: &str, reply: &Reply) {
+        if !self.mta.repeats.is_told(self.facts.client_ip()) {
+            return;
+        }
         let sender = self.envelope.as_ref().and_then(|envelope| envelope.sender.as_ref());
         tracing::info!(
             session = self.facts.id,
