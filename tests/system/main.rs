@@ -24,6 +24,7 @@ mod notices;
 mod operation;
 mod postfix;
 mod power_loss;
+mod pressure;
 mod queue;
 mod readme;
 mod rehearse;

@@ -117,7 +117,7 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     let config = Config::parse(&file, CONFIG).unwrap_or_else(|errors| panic!("{errors:?}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let live = runtime.block_on(async {
-        let shared = facteur::operate::serve::shared(&config, None).unwrap();
+        let shared = facteur::operate::serve::shared(&config, None, 64).unwrap();
         let engine = facteur_policy::Runtime::new(16).unwrap();
         // The tables are in memory from here on, and nobody watches their files.
         Live::load(config, &engine, &shared, None, Purpose::Start)

@@ -9,6 +9,7 @@
 // They panic where nobody reads: `cli::out` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod accepting;
 pub mod builtin;
 pub mod cli;
 pub mod config;

@@ -16,6 +16,7 @@ use crate::config::{self, Component, Config};
 use crate::delivery;
 use crate::services::connect::Connector;
 use crate::services::counters::Counters;
+use crate::services::dns::ATTEMPT_PATIENCE;
 use crate::services::files::Folders;
 use crate::services::scanner::AllScanners;
 use crate::services::verify::Verifier;
@@ -113,6 +114,7 @@ impl Live {
             smtp: config.smtp.clone(),
             mailboxes: mailboxes.clone(),
             names: shared.resolver.clone(),
+            lookups: config.dns.timeout * ATTEMPT_PATIENCE,
         };
         let services = Arc::new(Lent {
             tables: tables.clone(),

@@ -124,7 +124,7 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
 
 async fn offline(config: Config) -> Result<Live, Failure> {
     let runtime = serve::runtime(&config)?;
-    let shared = serve::shared(&config, None)?;
+    let shared = serve::shared(&config, None, serve::DNS_ALONE)?;
     let live = Live::load(config, &runtime, &shared, None, Purpose::Check).await;
     live.map_err(|errors| Failure(errors.join("\n")))
 }

@@ -24,6 +24,10 @@ pub struct Queue {
     pub destination_concurrency: usize,
     /// … and at most. Default 20 (`default_destination_concurrency_limit`).
     pub destination_concurrency_limit: usize,
+    /// Deliveries by SMTP at once, to all destinations together. Default 1,000: each takes some
+    /// memory and a connection, not a process (Postfix's `default_process_limit` is 100). As many
+    /// as there are descriptors for.
+    pub deliveries: usize,
     /// Recipients of one delivery. Default 50 (`default_destination_recipient_limit`).
     pub recipients_per_delivery: usize,
     /// `Received:` headers after which a message loops. Default 50 (`hopcount_limit`).
@@ -66,8 +70,6 @@ pub struct SmtpTimeouts {
     pub data: Duration,
     /// For the reply to the end of the content. Default 600 s (`smtp_data_done_timeout`).
     pub data_done: Duration,
-    /// For the reply to QUIT. Default 300 s (`smtp_quit_timeout`).
-    pub quit: Duration,
 }
 
 /// Reads `[queue]`.
@@ -113,6 +115,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Queue {
         bounce_lifetime: time(section, "bounce-lifetime", 5 * DAY),
         destination_concurrency,
         destination_concurrency_limit,
+        deliveries: section.or("deliveries", 1_000, |value| value.integer(1..=100_000)),
         recipients_per_delivery: section
             .or("recipients-per-delivery", 50, |value| value.integer(1..=1_000)),
         hop_count: section.or("hop-count", 50, |value| value.integer(1..=1_000)),
@@ -150,7 +153,6 @@ pub(super) fn read_client(section: &mut Section<'_>, hostname: &str) -> SmtpClie
         data_init: time(section, "data-init", 2 * MINUTE),
         data: time(section, "data", 3 * MINUTE),
         data_done: time(section, "data-done", 10 * MINUTE),
-        quit: time(section, "quit", 5 * MINUTE),
     });
     SmtpClient { helo, source_ipv4, source_ipv6, idle_connection, timeouts }
 }

@@ -5,6 +5,7 @@
 
 use facteur_policy::{SmtpRoute, Verified};
 use facteur_smtp::{Address, Answer, Envelope, EnvelopeRecipient};
+use tokio::time::Instant;
 
 use super::Settings;
 use super::connection::{Connection, Unreachable};
@@ -19,7 +20,8 @@ pub async fn callout(
     address: &Address,
 ) -> Verified {
     let own = Own { hostname: &settings.hostname, listening: &settings.listening };
-    let targets = match targets::find(route, &own, &*settings.names).await {
+    let deadline = Instant::now() + settings.lookups;
+    let targets = match targets::find(route, &own, &*settings.names, deadline).await {
         Ok(targets) => targets,
         Err(nowhere) if nowhere.definite && nowhere.reply.is_permanent() => {
             return Verified::Undeliverable(nowhere.reply);

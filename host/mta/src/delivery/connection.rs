@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::stop::Doubt;
 use super::targets::Target;
 use crate::config::SmtpTimeouts;
 
@@ -48,6 +49,8 @@ pub struct Connection {
     seen: Option<ClientEvent>,
     opened: Instant,
     messages: u32,
+    /// Whether the end of a message was sent and isn't answered.
+    doubt: Doubt,
 }
 
 /// Why there is no connection.
@@ -103,6 +106,7 @@ impl Connection {
             seen: None,
             opened: Instant::now(),
             messages: 0,
+            doubt: Doubt::default(),
         };
         match connection.event().await {
             ClientEvent::Ready(capabilities) => {
@@ -139,6 +143,11 @@ impl Connection {
         (self.messages, self.opened.elapsed())
     }
 
+    /// Tells others, while a message is being sent, whether its answer must be waited for.
+    pub fn doubt(&self) -> Doubt {
+        self.doubt.clone()
+    }
+
     /// Whether nothing has happened on an idle connection. What a server says unasked is that it
     /// closes.
     pub fn is_quiet(&mut self) -> bool {
@@ -148,6 +157,7 @@ impl Connection {
     /// Sends a message: these headers, then the body.
     pub async fn send(&mut self, envelope: &Envelope, header: &Bytes, body: &Body) -> Sent {
         self.messages += 1;
+        self.doubt.set(false);
         self.client.start(envelope);
         let mut unreadable = false;
         let finished = loop {
@@ -192,15 +202,12 @@ impl Connection {
         Answer { reply: bounded(answer.reply), ..answer }
     }
 
-    /// Says goodbye, and waits for the answer as long as it may take.
-    pub async fn quit(mut self) {
+    /// Says goodbye, and doesn't wait for the answer (Postfix's `smtp_skip_quit_response`): a server
+    /// that never gives one would hold a socket for nothing.
+    pub fn leave(mut self) {
         self.client.quit();
-        while !matches!(self.event().await, ClientEvent::Closed(_)) {}
-    }
-
-    /// Says goodbye without making anybody wait.
-    pub fn leave(self) {
-        tokio::spawn(self.quit());
+        // It has room in an idle connection's buffer, or is of no importance.
+        let _ = self.stream.try_write(self.client.output());
     }
 
     async fn content(&mut self, header: &Bytes, body: &Body) -> io::Result<()> {
@@ -212,6 +219,7 @@ impl Connection {
                 return Ok(());
             }
         }
+        self.doubt.set(true);
         self.client.end_of_body();
         Ok(())
     }
@@ -264,13 +272,14 @@ impl Connection {
 
     fn limit(&self, stage: Stage) -> Duration {
         match stage {
-            Stage::Greeting | Stage::Hello | Stage::Ready | Stage::Closed => self.timeouts.helo,
+            Stage::Greeting | Stage::Hello | Stage::Ready | Stage::Quit | Stage::Closed => {
+                self.timeouts.helo
+            }
             Stage::Reset | Stage::Mail => self.timeouts.mail,
             Stage::Rcpt => self.timeouts.rcpt,
             Stage::Data => self.timeouts.data_init,
             Stage::Body => self.timeouts.data,
             Stage::EndOfData => self.timeouts.data_done,
-            Stage::Quit => self.timeouts.quit,
         }
     }
 

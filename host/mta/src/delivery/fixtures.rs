@@ -16,7 +16,7 @@ use facteur_spool::{
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::Settings;
+use super::{Room, Settings};
 use crate::config::{Config, TableSource};
 use crate::services::dns::Names;
 use crate::tables::{Mailboxes, Tables};
@@ -117,6 +117,9 @@ impl Names for Told {
     }
 }
 
+/// Room enough.
+pub const ROOM: Room = Room { idle_connections: 100, mailboxes: 4 };
+
 /// Settings with short times, these names, and a mailbox for "louen" and "lea" below `mail`.
 pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings {
     // Mail is never written as root, so that the tests have a user for it when root runs them.
@@ -140,7 +143,6 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
         &mut times.data_init,
         &mut times.data,
         &mut times.data_done,
-        &mut times.quit,
     ] {
         *time = Duration::from_secs(20);
     }
@@ -155,5 +157,6 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
             tables,
         )),
         names: Arc::new(names),
+        lookups: Duration::from_secs(20),
     }
 }

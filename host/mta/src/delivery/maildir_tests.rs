@@ -6,7 +6,7 @@ use facteur_policy::Route;
 use facteur_spool::{Body, Message};
 
 use super::unique_name;
-use crate::delivery::fixtures::{Told, message, recipient, settings};
+use crate::delivery::fixtures::{ROOM, Told, message, recipient, settings};
 use crate::delivery::{Attempt, Deliverer, Duty, Outcome};
 
 /// A folder like /var/mail: everybody may enter it, and only its owner may write to it.
@@ -17,7 +17,7 @@ fn spool() -> tempfile::TempDir {
 }
 
 async fn deliver(spool: &Path, message: &Message, to: &str) -> Outcome {
-    let deliverer = Deliverer::new(settings(Told::default(), &[], spool));
+    let deliverer = Deliverer::new(settings(Told::default(), &[], spool), ROOM);
     let mut recipient = recipient(to);
     recipient.original = "alias@here.example".parse().unwrap();
     let recipients = [&recipient];

@@ -19,10 +19,12 @@ mod pool;
 #[cfg(test)]
 mod script;
 mod smtp;
+mod stop;
 mod targets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use facteur_policy::Route;
@@ -35,6 +37,7 @@ pub use callout::callout;
 use crate::config::SmtpClient;
 use crate::services::dns::Names;
 use crate::tables::Mailboxes;
+use stop::Stop;
 
 /// What delivery knows of the configuration.
 #[derive(Clone)]
@@ -49,6 +52,8 @@ pub struct Settings {
     pub mailboxes: Arc<Mailboxes>,
     /// The DNS.
     pub names: Arc<dyn Names>,
+    /// How long all lookups of one attempt may take together.
+    pub lookups: Duration,
 }
 
 /// One attempt.
@@ -68,7 +73,14 @@ pub struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn all(&self, outcome: &Outcome, reached: bool) -> Attempted {
-        Attempted { outcomes: vec![outcome.clone(); self.recipients.len()], reached }
+        let outcomes = vec![outcome.clone(); self.recipients.len()];
+        Attempted { outcomes, reached, stopped: false }
+    }
+
+    /// Nothing came of it, since the program is ending.
+    fn stopped(&self) -> Attempted {
+        let reply = Reply::new(450, "4.3.2", "the program is ending");
+        Attempted { stopped: true, ..self.all(&Outcome::Deferred { reply, remote: None }, true) }
     }
 }
 
@@ -153,25 +165,36 @@ pub struct Attempted {
     /// False: the destination couldn't be asked (no connection, no greeting, no DNS). Trying it
     /// again soon is of no use to any other message either.
     pub reached: bool,
+    /// It was broken off, since the program is ending: what is deferred wasn't tried, and stays as
+    /// it was.
+    pub stopped: bool,
 }
 
-/// Mailboxes that are written at once: each takes a thread, and waits for the disk.
-const MAILBOX_WRITERS: usize = 32;
+/// What there may be at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Idle connections to servers.
+    pub idle_connections: usize,
+    /// Mailboxes that are written.
+    pub mailboxes: usize,
+}
 
 /// Does the attempts; keeps connections from one to the next.
 pub struct Deliverer {
     settings: ArcSwap<Settings>,
     smtp: smtp::Smtp,
     writers: Semaphore,
+    stop: Stop,
 }
 
 impl Deliverer {
     /// A deliverer without connections.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, room: Room) -> Self {
         Self {
             settings: ArcSwap::from_pointee(settings),
-            smtp: smtp::Smtp::default(),
-            writers: Semaphore::new(MAILBOX_WRITERS),
+            smtp: smtp::Smtp::new(room.idle_connections),
+            writers: Semaphore::new(room.mailboxes),
+            stop: Stop::default(),
         }
     }
 
@@ -191,28 +214,36 @@ impl Deliverer {
                 let sent_on =
                     attempt.alias.map(|alias| delivered_to::sent_on_by(alias, attempt.message));
                 let message = sent_on.as_ref().unwrap_or(attempt.message);
-                self.smtp.attempt(&settings, &Attempt { message, ..*attempt }, route).await
+                let attempt = Attempt { message, ..*attempt };
+                self.smtp.attempt(&settings, &attempt, route, &self.stop).await
             }
             Route::Maildir => {
                 let mut outcomes = Vec::with_capacity(attempt.recipients.len());
                 for recipient in attempt.recipients {
                     // It is never closed, so this is no error.
-                    let _turn = self.writers.acquire().await;
+                    let turn = self.stop.or(self.writers.acquire()).await;
+                    if turn.is_none() {
+                        let (done, untried) = (outcomes.len(), attempt.stopped().outcomes);
+                        outcomes.extend(untried.into_iter().skip(done));
+                        return Attempted { outcomes, reached: true, stopped: true };
+                    }
                     outcomes.push(maildir::deliver(&settings, attempt, recipient).await);
                 }
-                Attempted { outcomes, reached: true }
+                Attempted { outcomes, reached: true, stopped: false }
             }
             Route::Discard => {
                 let outcomes = attempt.recipients.iter().map(|recipient| discarded(recipient));
-                Attempted { outcomes: outcomes.collect(), reached: true }
+                Attempted { outcomes: outcomes.collect(), reached: true, stopped: false }
             }
             Route::Error(reply) => attempt.all(&Outcome::refused(reply.clone(), None), true),
         }
     }
 
-    /// Says QUIT on the connections that nothing uses, and keeps none from now on.
-    pub async fn close(&self) {
-        self.smtp.close().await;
+    /// Breaks off what can be tried again, says QUIT on the connections that nothing uses, and keeps
+    /// none from now on.
+    pub fn stop(&self) {
+        self.stop.now();
+        self.smtp.close();
     }
 }
 

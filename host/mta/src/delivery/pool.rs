@@ -13,21 +13,16 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 
-/// Idle connections in all: each holds a socket here and one there.
-const IDLE_LIMIT: usize = 500;
 /// Messages that one connection carries: many servers stop at some hundred.
 const MESSAGE_LIMIT: u32 = 100;
 /// How long one connection is used (Postfix's `smtp_connection_reuse_time_limit`).
 const AGE_LIMIT: Duration = Duration::from_mins(5);
-/// How long the end of the program waits for servers to answer QUIT.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Connections that are the same to a message: the server's address, and ours.
 pub type Key = (SocketAddr, Option<IpAddr>);
 
-/// The idle connections.
-#[derive(Default)]
-pub struct Pool(Mutex<Idle>);
+/// The idle connections, so many in all.
+pub struct Pool(Mutex<Idle>, usize);
 
 #[derive(Default)]
 struct Idle {
@@ -39,6 +34,11 @@ struct Idle {
 }
 
 impl Pool {
+    /// None yet.
+    pub fn new(most: usize) -> Self {
+        Self(Mutex::default(), most)
+    }
+
     /// Whether there is one.
     pub fn has(&self, key: &Key) -> bool {
         self.0.lock().kept.contains_key(key)
@@ -59,7 +59,7 @@ impl Pool {
         let (messages, age) = connection.worn();
         let mut idle = self.0.lock();
         if idle.closed
-            || idle.count >= IDLE_LIMIT
+            || idle.count >= self.1
             || messages >= MESSAGE_LIMIT
             || age >= AGE_LIMIT
             || keep.is_zero()
@@ -75,20 +75,14 @@ impl Pool {
     }
 
     /// Says QUIT to all, and keeps none from now on.
-    pub async fn close(&self) {
+    pub fn close(&self) {
         let connections = {
             let mut idle = self.0.lock();
             idle.closed = true;
             idle.count = 0;
             std::mem::take(&mut idle.kept)
         };
-        let mut quits = tokio::task::JoinSet::new();
-        for (_, connection) in connections.into_values().flatten() {
-            quits.spawn(connection.quit());
-        }
-        let all = async { while quits.join_next().await.is_some() {} };
-        // Who hasn't answered by then loses nothing: no message is under way.
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, all).await;
+        connections.into_values().flatten().for_each(|(_, connection)| connection.leave());
     }
 }
 

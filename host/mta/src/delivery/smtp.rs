@@ -10,9 +10,11 @@ use std::sync::Arc;
 use facteur_policy::SmtpRoute;
 use facteur_smtp::{Answer, Envelope, EnvelopeRecipient, Reply, Stage};
 use facteur_spool::Recipient;
+use tokio::time::Instant;
 
 use super::connection::{Connection, Sent, Unreachable};
 use super::pool::{Key, Pool};
+use super::stop::Stop;
 use super::targets::{self, Own, Target};
 use super::{Attempt, Attempted, Duty, Outcome, Settings};
 use crate::config::SmtpClient;
@@ -23,7 +25,6 @@ pub(super) const SESSION_LIMIT: usize = 2;
 const SMTP_PORT: u16 = 25;
 
 /// The SMTP client.
-#[derive(Default)]
 pub struct Smtp {
     pool: Arc<Pool>,
 }
@@ -34,6 +35,8 @@ enum Silent {
     Unreachable(Reply),
     /// It has our name.
     Ourselves(String),
+    /// The program is ending.
+    Stopped,
 }
 
 /// What a server made of the message.
@@ -46,19 +49,28 @@ struct Talk {
 }
 
 impl Smtp {
+    /// Keeps so many idle connections at most.
+    pub fn new(idle_connections: usize) -> Self {
+        Self { pool: Arc::new(Pool::new(idle_connections)) }
+    }
+
     /// Tries it.
     pub async fn attempt(
         &self,
         settings: &Settings,
         attempt: &Attempt<'_>,
         route: &SmtpRoute,
+        stop: &Stop,
     ) -> Attempted {
         let own = Own { hostname: &settings.hostname, listening: &settings.listening };
-        let mut targets = match targets::find(route, &own, &*settings.names).await {
-            Ok(targets) => targets,
-            Err(nowhere) => {
+        let deadline = Instant::now() + settings.lookups;
+        let found = stop.or(targets::find(route, &own, &*settings.names, deadline)).await;
+        let mut targets = match found {
+            Some(Ok(targets)) => targets,
+            Some(Err(nowhere)) => {
                 return attempt.all(&Outcome::refused(nowhere.reply, None), nowhere.definite);
             }
+            None => return attempt.stopped(),
         };
         // Among equals, those that a connection is open to come first.
         targets.sort_by_key(|target| {
@@ -75,14 +87,18 @@ impl Smtp {
             ];
         // Who has no final outcome yet; their outcome so far is a deferral.
         let mut open: Vec<usize> = (0..outcomes.len()).collect();
-        let (mut reached, mut sessions) = (false, 0);
+        let (mut reached, mut sessions, mut stopped) = (false, 0, false);
         for target in targets {
             if open.is_empty() || sessions == SESSION_LIMIT {
                 break;
             }
             let envelope = envelope(attempt, open.iter().map(|&index| attempt.recipients[index]));
-            let talk = match self.talk(settings, route, &target, attempt, &envelope).await {
+            let talk = match self.talk(settings, route, &target, attempt, &envelope, stop).await {
                 Ok(talk) => talk,
+                Err(Silent::Stopped) => {
+                    stopped = true;
+                    break;
+                }
                 Err(Silent::Unreachable(reply)) => {
                     all(&mut outcomes, &open, &reply);
                     continue;
@@ -98,7 +114,7 @@ impl Smtp {
                         Reply::new(450, "4.4.6", format!("mailer {peer} has my own name"))
                     };
                     all(&mut outcomes, &open, &reply);
-                    return Attempted { outcomes, reached: true };
+                    return Attempted { outcomes, reached: true, stopped };
                 }
             };
             reached = true;
@@ -119,7 +135,7 @@ impl Smtp {
             }
             open = later;
         }
-        Attempted { outcomes, reached }
+        Attempted { outcomes, reached, stopped }
     }
 
     /// Gives the message to one server, by a connection that is kept or by a new one.
@@ -130,11 +146,12 @@ impl Smtp {
         target: &Target,
         attempt: &Attempt<'_>,
         envelope: &Envelope,
+        stop: &Stop,
     ) -> Result<Talk, Silent> {
         let source = source(&settings.smtp, route, target);
         let key = (target.address, source);
         if let Some(connection) = self.pool.take(&key) {
-            let talk = self.send(settings, key, connection, attempt, envelope).await;
+            let talk = self.send(settings, key, connection, attempt, envelope, stop).await?;
             // A server may end an idle connection at any moment. It took nothing if it didn't even
             // answer MAIL.
             let was_dead =
@@ -143,15 +160,16 @@ impl Smtp {
                 return Ok(talk);
             }
         }
-        let opened =
-            Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
+        let opening =
+            Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts);
+        let opened = stop.or(opening).await.ok_or(Silent::Stopped)?;
         let connection = opened.map_err(|Unreachable(reply)| Silent::Unreachable(reply))?;
         if is_ourselves(&connection, route, settings) {
             let peer = connection.peer().to_owned();
             connection.leave();
             return Err(Silent::Ourselves(peer));
         }
-        Ok(self.send(settings, key, connection, attempt, envelope).await)
+        self.send(settings, key, connection, attempt, envelope, stop).await
     }
 
     async fn send(
@@ -161,8 +179,11 @@ impl Smtp {
         mut connection: Connection,
         attempt: &Attempt<'_>,
         envelope: &Envelope,
-    ) -> Talk {
-        let sent = connection.send(envelope, &attempt.message.header, &attempt.message.body).await;
+        stop: &Stop,
+    ) -> Result<Talk, Silent> {
+        let (doubt, message) = (connection.doubt(), attempt.message);
+        let sending = connection.send(envelope, &message.header, &message.body);
+        let sent = stop.or_in_doubt(&doubt, sending).await.ok_or(Silent::Stopped)?;
         let peer = connection.peer().to_owned();
         let duty = if connection.capabilities().dsn { Duty::HandedOn } else { Duty::Relayed };
         if sent.reusable {
@@ -170,12 +191,12 @@ impl Smtp {
         } else if sent.lost.is_none() {
             connection.leave();
         }
-        Talk { sent, peer, duty }
+        Ok(Talk { sent, peer, duty })
     }
 
     /// Says QUIT on the idle connections.
-    pub async fn close(&self) {
-        self.pool.close().await;
+    pub fn close(&self) {
+        self.pool.close();
     }
 }
 

@@ -8,14 +8,14 @@ use facteur_policy::{Route, SmtpRoute};
 use facteur_smtp::Reply;
 use facteur_spool::{Body, Message, Recipient};
 
-use crate::delivery::fixtures::{Told, message, recipient, settings};
+use crate::delivery::fixtures::{ROOM, Told, message, recipient, settings};
 use crate::delivery::script::*;
 use crate::delivery::{Attempt, Attempted, Deliverer, Duty, Outcome, Settings};
 
 fn deliverer(names: Told, adapt: impl FnOnce(&mut Settings)) -> Deliverer {
     let mut settings = settings(names, &[], Path::new("/nonexistent"));
     adapt(&mut settings);
-    Deliverer::new(settings)
+    Deliverer::new(settings, ROOM)
 }
 
 async fn send(
@@ -97,7 +97,7 @@ async fn a_message_is_given_whole_and_stuffed() {
     let reply = Reply::new(250, "2.0.0", "taken");
     assert_eq!(*only(&attempted), Outcome::Delivered { reply, remote, duty: Duty::HandedOn });
     assert!(attempted.reached);
-    deliverer.close().await;
+    deliverer.stop();
     let heard = server.end().await;
     assert_eq!(heard[2], "MAIL FROM:<s@here.example>");
     assert_eq!(heard[3], "RCPT TO:<a@there.example> ORCPT=rfc822;alias@here.example");
@@ -135,7 +135,7 @@ async fn so_does_one_that_does_not_talk_or_says_later() {
         let deliverer = deliverer(two(), |_| ());
         let attempted = send_one(&deliverer, &route).await;
         assert_delivered(only(&attempted));
-        deliverer.close().await;
+        deliverer.stop();
         first.end().await;
         second.end().await;
     }
@@ -236,7 +236,7 @@ async fn connections_are_used_again() {
     for _ in 0..3 {
         assert_delivered(only(&send_one(&deliverer, &route).await));
     }
-    deliverer.close().await;
+    deliverer.stop();
     server.end().await;
 }
 
@@ -275,7 +275,7 @@ async fn a_refusal_that_is_ours_names_no_server() {
     let attempted = send(&deliverer, &route, &letter, &[recipient("a@there.example")]).await;
     let Outcome::Failed { reply, remote: None } = only(&attempted) else { panic!("{attempted:?}") };
     assert!(reply.text.starts_with("SMTPUTF8 is required, but was not offered by host 127.0.0.1["));
-    deliverer.close().await;
+    deliverer.stop();
     server.end().await;
 }
 
@@ -435,7 +435,7 @@ async fn utf8_needs_a_server_that_knows_it() {
     let attempted = send(&deliverer, &route, &letter(), &[recipient("ré@there.example")]).await;
     let Outcome::Failed { reply, .. } = only(&attempted) else { panic!("{attempted:?}") };
     assert_eq!(reply.enhanced, "5.6.7".parse().ok());
-    deliverer.close().await;
+    deliverer.stop();
     server.end().await;
 }
 
@@ -453,7 +453,7 @@ async fn two_servers_are_talked_to_at_most() {
     let third = Server::start(&format!("127.0.0.3:{}", route.port), vec![vec![]]).await;
     let deliverer = deliverer(names, |_| ());
     assert_deferred(only(&send_one(&deliverer, &route).await), "4.3.0", "later");
-    deliverer.close().await;
+    deliverer.stop();
     first.end().await;
     second.end().await;
     assert_eq!(third.connections(), 0);

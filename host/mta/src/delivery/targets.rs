@@ -4,10 +4,13 @@
 //! is cut, and where we are the best there is, the mail loops. Hosts of equal preference come in
 //! random order. Temporary trouble with the DNS is never a reason to fail.
 
+use std::collections::VecDeque;
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use facteur_policy::{DnsError, SmtpRoute};
 use facteur_smtp::Reply;
+use tokio::time::{Instant, timeout_at};
 
 use crate::services::dns::{Names, ascii_name};
 
@@ -96,11 +99,13 @@ fn is_local(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// Finds the addresses to try, best first, at most [`ADDRESS_LIMIT`] of them.
+/// Finds the addresses to try, best first, at most [`ADDRESS_LIMIT`] of them. What the DNS hasn't
+/// said by the deadline it doesn't say.
 pub async fn find(
     route: &SmtpRoute,
     own: &Own<'_>,
     names: &dyn Names,
+    deadline: Instant,
 ) -> Result<Vec<Target>, Nowhere> {
     let (host, mx) = match literal(&route.host) {
         Literal::Address(address) => return at(&address.to_string(), [address], route, own),
@@ -111,18 +116,27 @@ pub async fn find(
         return Err(Nowhere::dns(host, "MX", DnsError::InvalidName));
     };
     if mx {
-        match names.mail_exchangers(&name).await {
+        match by(deadline, names.mail_exchangers(&name)).await {
             Ok(exchangers) if !exchangers.is_empty() => {
                 let exchangers = exchangers.into_iter().map(|mx| (mx.preference, mx.host));
-                return exchange(&name, exchangers.collect(), route, own, names).await;
+                return exchange(&name, exchangers.collect(), route, own, names, deadline).await;
             }
             // The implicit MX (RFC 5321 section 5.1).
             Ok(_) | Err(DnsError::NoData) => {}
             Err(error) => return Err(Nowhere::dns(&name, "MX", error)),
         }
     }
-    let found = names.addresses(&name).await.map_err(|error| Nowhere::dns(&name, "A", error))?;
+    let found = by(deadline, names.addresses(&name)).await;
+    let found = found.map_err(|error| Nowhere::dns(&name, "A", error))?;
     at(&name, found, route, own)
+}
+
+/// What the DNS says, if it says it by then.
+async fn by<T>(
+    deadline: Instant,
+    answer: impl Future<Output = Result<T, DnsError>>,
+) -> Result<T, DnsError> {
+    timeout_at(deadline, answer).await.unwrap_or(Err(DnsError::Timeout))
 }
 
 /// The form of a host in a route.
@@ -186,6 +200,7 @@ async fn exchange(
     route: &SmtpRoute,
     own: &Own<'_>,
     names: &dyn Names,
+    deadline: Instant,
 ) -> Result<Vec<Target>, Nowhere> {
     if exchangers.iter().all(|(_, host)| host == ".") {
         return Err(Nowhere::definite(
@@ -198,9 +213,12 @@ async fn exchange(
     let mut trouble = None;
     let mut ourselves = None;
     let best = exchangers.iter().find(|(_, host)| host != ".").map(|(preference, _)| *preference);
-    for (preference, host) in
-        exchangers.into_iter().filter(|(_, host)| host != ".").take(HOST_LIMIT)
-    {
+    let mut hosts = exchangers
+        .into_iter()
+        .filter(|(_, host)| host != ".")
+        .take(HOST_LIMIT)
+        .collect::<VecDeque<_>>();
+    while let Some((preference, host)) = hosts.pop_front() {
         if ourselves.is_some_and(|own| preference >= own)
             || found.len() >= ADDRESS_LIMIT
                 && found.last().is_some_and(|last| last.preference < preference)
@@ -211,7 +229,12 @@ async fn exchange(
             ourselves = Some(preference);
             continue;
         }
-        match names.addresses(&host).await {
+        // Each has its part of the time that is left, so that the last is asked for as well,
+        // however many before it never answer.
+        let now = Instant::now();
+        let waiting = u32::try_from(hosts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let part = now + deadline.saturating_duration_since(now) / waiting;
+        match by(part, names.addresses(&host)).await {
             Ok(addresses) => {
                 let more = usable(&host, preference, addresses, route);
                 if more.iter().any(|target| own.is_address(target.address)) {

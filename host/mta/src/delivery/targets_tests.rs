@@ -1,9 +1,15 @@
-use std::net::SocketAddr;
+use std::future::pending;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use facteur_policy::{DnsError, SmtpRoute};
+use facteur_policy::{DnsError, MailExchanger, SmtpRoute};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::{ADDRESS_LIMIT, Nowhere, Own, Target, find};
 use crate::delivery::fixtures::Told;
+use crate::services::dns::Names;
 
 fn to(host: &str) -> SmtpRoute {
     SmtpRoute { host: host.into(), port: 25, mx: true, source: None }
@@ -15,7 +21,8 @@ async fn find_from(
     listening: &[&str],
 ) -> Result<Vec<Target>, Nowhere> {
     let listening: Vec<SocketAddr> = listening.iter().map(|text| text.parse().unwrap()).collect();
-    find(route, &Own { hostname: "mx.here.example", listening: &listening }, names).await
+    let own = Own { hostname: "mx.here.example", listening: &listening };
+    find(route, &own, names, Instant::now() + Duration::from_secs(30)).await
 }
 
 async fn found(route: &SmtpRoute, names: &Told) -> Vec<String> {
@@ -200,4 +207,51 @@ async fn a_few_addresses_of_both_kinds() {
         targets.len() == 2 && targets.iter().all(|target| target.address.is_ipv4()),
         "{targets:?}"
     );
+}
+
+/// A DNS in which some names are never answered.
+struct Partly(Told);
+
+impl Names for Partly {
+    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        if name.starts_with("mute") { pending().boxed() } else { self.0.addresses(name) }
+    }
+
+    fn mail_exchangers<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+        if name.starts_with("mute") { pending().boxed() } else { self.0.mail_exchangers(name) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_that_never_resolve_share_one_time() {
+    let hosts: Vec<_> = (0..25).map(|number| format!("mute{number}.example")).collect();
+    let mut exchangers: Vec<_> = hosts.iter().map(|host| (1, host.as_str())).collect();
+    exchangers.push((9, "last.example"));
+    let names = Told::default()
+        .mx("some.example", &exchangers)
+        .mx("none.example", &exchangers[..25])
+        .at("last.example", &["192.0.2.1"]);
+    let names = Partly(names);
+    let own = Own { hostname: "mx.here.example", listening: &[] };
+    let limit = Duration::from_secs(30);
+    for (domain, wanted) in [
+        ("some.example", Ok("last.example")),
+        ("none.example", Err("450 4.4.4")),
+        ("mute.example", Err("450 4.4.3")),
+    ] {
+        let start = Instant::now();
+        let found = find(&to(domain), &own, &names, start + limit).await;
+        match (found, wanted) {
+            (Ok(found), Ok(host)) => assert_eq!(found[0].host, host),
+            (Err(nowhere), Err(code)) => {
+                assert!(!nowhere.definite && nowhere.reply.to_string().starts_with(code));
+            }
+            (found, wanted) => panic!("{found:?} instead of {wanted:?}"),
+        }
+        // The timer counts whole milliseconds.
+        assert!(start.elapsed() <= limit + Duration::from_millis(50), "{:?}", start.elapsed());
+    }
 }

@@ -13,7 +13,9 @@ use facteur_spool::{QueueId, Selection, Spool, SpoolError, Summary};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 
+use crate::accepting::Accepting;
 use crate::decisions::{self, Record};
 use crate::mta::{Mta, told_to_stop};
 use crate::operate::plugins::{self, PluginEntry};
@@ -22,6 +24,8 @@ use crate::rehearsal::{self, Dialogue, Recorded, Wanted};
 
 /// A request is short, but for the message of a rehearsal.
 const REQUEST_LIMIT: u64 = 64 << 20;
+/// Requests at once; more wait. Each takes a descriptor, and some read a file.
+const REQUESTS: usize = 16;
 const NO_SERVER: &str = "no server runs with this configuration: `facteur serve` starts one";
 /// Messages in one page of a listing.
 const PAGE: usize = 500;
@@ -381,18 +385,29 @@ impl Door {
     /// Answers until the program stops.
     pub async fn run(self, mta: Arc<Mta>, control: Control) {
         let mut stopping = mta.stopping.clone();
+        let mut accepting = Accepting::new("admin");
+        let places = Arc::new(Semaphore::new(REQUESTS));
         loop {
-            let accepted = tokio::select! {
-                accepted = self.0.accept() => accepted,
+            let accept = async {
+                // It is never closed, so that there always is one.
+                let place = places.clone().acquire_owned().await;
+                (place, self.0.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                accepted = accept => accepted,
                 () = told_to_stop(&mut stopping) => return,
             };
-            if let Ok((stream, _)) = accepted {
-                let (mta, control) = (mta.clone(), control.clone());
-                tokio::spawn(async move {
-                    if let Err(error) = serve(stream, &mta, &control).await {
-                        tracing::debug!(%error, "an operator's request ended early");
-                    }
-                });
+            match accepted {
+                Ok((stream, _)) => {
+                    let (mta, control) = (mta.clone(), control.clone());
+                    tokio::spawn(async move {
+                        if let Err(error) = serve(stream, &mta, &control).await {
+                            tracing::debug!(%error, "an operator's request ended early");
+                        }
+                        drop(place);
+                    });
+                }
+                Err(error) => accepting.failed(&error).await,
             }
         }
     }

@@ -18,10 +18,11 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError};
 use crate::decisions::Decisions;
-use crate::delivery::Deliverer;
+use crate::delivery::{Deliverer, Room};
 use crate::live::{Live, Purpose};
 use crate::mta::{Lives, Mta};
 use crate::operate::admin;
+use crate::operate::descriptors::{self, Shares};
 use crate::queue::{self, Backoff, Queue};
 use crate::receive::listener::Listener;
 use crate::services::Shared;
@@ -29,12 +30,15 @@ use crate::services::counters::Counters;
 use crate::services::dns::Resolver;
 use crate::services::verify::Answers;
 
-/// How long deliveries under way may take when the program stops; what isn't done by then is tried
-/// again after the start.
+/// How long deliveries may take when the program stops that can't be broken off: those that wait for
+/// the answer to a whole message. What isn't done by then is tried again after the start.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The file of the durable counters, in the spool.
 const COUNTERS: &str = "counters.sqlite";
+
+/// Sockets to the DNS where nothing else is done.
+pub const DNS_ALONE: usize = 64;
 
 /// The folder of what was decided, in the spool.
 pub const DECISIONS: &str = "decisions";
@@ -48,6 +52,9 @@ pub enum ServeError {
     /// The store.
     #[error(transparent)]
     Spool(#[from] facteur_spool::SpoolError),
+    /// File descriptors.
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::TooFew),
     /// An address to listen on.
     #[error("can't listen on {address}: {error}{}", mend(error))]
     Listen {
@@ -97,6 +104,8 @@ pub struct Control {
     shared: Shared,
     lives: Lives,
     deliverer: Arc<Deliverer>,
+    /// How many there may be.
+    descriptors: usize,
     /// One reload at a time.
     reloading: Arc<Mutex<()>>,
 }
@@ -125,7 +134,9 @@ impl Control {
         let file = file.clone();
         let read = tokio::task::spawn_blocking(move || Config::load(&file)).await;
         let config = read.map_err(|error| vec![error.to_string()])?;
-        let config = config.map_err(|errors| lines(&errors))?;
+        let mut config = config.map_err(|errors| lines(&errors))?;
+        // As at the start. What isn't in the configuration stays as it is.
+        descriptors::fit(&mut config, self.descriptors).map_err(|error| vec![error.to_string()])?;
         let before = self.lives.load_full();
         if let Some(what) = needs_restart(&before.config, &config) {
             return Err(vec![format!("{what} has changed: that needs a restart")]);
@@ -192,7 +203,7 @@ fn lines(errors: &[ConfigError]) -> Vec<String> {
 /// Everything that is wrong.
 pub async fn check(config: Config) -> Result<(), ServeError> {
     let runtime = runtime(&config)?;
-    let shared = shared(&config, None)?;
+    let shared = shared(&config, None, DNS_ALONE)?;
     Live::load(config, &runtime, &shared, None, Purpose::Check).await.map_err(ServeError::Setup)?;
     Ok(())
 }
@@ -210,9 +221,13 @@ pub fn runtime(config: &Config) -> Result<Runtime, ServeError> {
 ///
 /// # Errors
 /// The DNS is configured so that it can't be asked.
-pub fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, ServeError> {
-    let resolver =
-        Resolver::new(&config.dns).map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
+pub fn shared(
+    config: &Config,
+    counters: Option<PathBuf>,
+    dns_sockets: usize,
+) -> Result<Shared, ServeError> {
+    let resolver = Resolver::new(&config.dns, dns_sockets)
+        .map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
     Ok(Shared {
         resolver: Arc::new(resolver),
         counters: Arc::new(Counters::new(counters)),
@@ -226,12 +241,16 @@ pub fn shared(config: &Config, counters: Option<PathBuf>) -> Result<Shared, Serv
 /// # Errors
 /// What kept it from starting, or made it end.
 pub async fn serve(
-    config: Config,
+    wanted: Config,
     file: Option<&Path>,
     ready: impl FnOnce(&[std::net::SocketAddr]),
 ) -> Result<(), ServeError> {
+    let descriptors = descriptors::raise();
+    let mut config = wanted.clone();
+    let shares = descriptors::fit(&mut config, descriptors)?;
+    descriptors::tell(&wanted, &config, descriptors);
     let runtime = runtime(&config)?;
-    let shared = shared(&config, Some(config.spool.path.join(COUNTERS)))?;
+    let shared = shared(&config, Some(config.spool.path.join(COUNTERS)), shares.dns)?;
     let spool = open_spool(&config).await?;
     let listeners = config.listen.iter().map(|listen| {
         let address = listen.name.clone();
@@ -243,7 +262,9 @@ pub async fn serve(
     let live = Live::load(config, &runtime, &shared, None, Purpose::Start).await;
     let live = live.map_err(ServeError::Setup)?;
     live.tables.watch().map_err(ServeError::system("watching the tables"))?;
-    let deliverer = Arc::new(Deliverer::new(live.delivery.clone()));
+    let Shares { idle_connections, mailboxes, .. } = shares;
+    let deliverer = Deliverer::new(live.delivery.clone(), Room { idle_connections, mailboxes });
+    let deliverer = Arc::new(deliverer);
     let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
     let decisions = {
         let loaded = lives.load();
@@ -267,6 +288,7 @@ pub async fn serve(
         shared: shared.clone(),
         lives,
         deliverer: deliverer.clone(),
+        descriptors,
         reloading: Arc::default(),
     };
     let addresses: Vec<_> =
@@ -291,7 +313,6 @@ pub async fn serve(
     if tokio::time::timeout(STOP_PATIENCE, queue.stop()).await.is_err() {
         tracing::warn!("deliveries are still under way: they are tried again after the next start");
     }
-    deliverer.close().await;
     let counters = shared.counters;
     // A panic in there has been told already.
     let _ = tokio::task::spawn_blocking(move || {
@@ -334,6 +355,7 @@ fn parts(
         decisions: decisions.clone(),
         limits: queue::Limits {
             window: settings.active,
+            deliveries: settings.deliveries,
             initial_concurrency: settings.destination_concurrency,
             concurrency: settings.destination_concurrency_limit,
         },

@@ -26,33 +26,47 @@ use crate::receive::{intake, notes};
 pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>) -> Finished {
     let tried = dead.is_none();
     let mut finished = Finished { tried, ..untried(&batch) };
-    let Some((message, recipients)) = loaded(parts, &batch).await else {
+    let Some((message, mut recipients)) = loaded(parts, &batch).await else {
         // Gone, corrupt, or a store in trouble: the store has the truth, and is asked again.
         finished.tried = false;
         finished.deferred = ask_again(parts, &batch);
         return finished;
     };
     let now = Timestamp::now();
+    // Whether nobody else is left of the message.
+    let mut alone = batch.alone;
     let (outcomes, reached) = if let Some(reply) = dead {
         (vec![Outcome::Deferred { reply, remote: None }; recipients.len()], true)
     } else {
-        let recipients: Vec<&Recipient> = recipients.iter().collect();
-        let sender = recipients.first().and_then(|first| sender(&message, first));
-        let alias = recipients.first().and_then(|first| notes::alias(&first.tags));
+        let all: Vec<&Recipient> = recipients.iter().collect();
+        let sender = all.first().and_then(|first| sender(&message, first));
+        let alias = all.first().and_then(|first| notes::alias(&first.tags));
         let attempt = Attempt {
             message: &message,
             sender,
             alias: alias.as_ref(),
-            recipients: &recipients,
+            recipients: &all,
             route: &batch.route,
         };
-        let attempted = parts.deliverer.attempt(&attempt).await;
+        let mut attempted = parts.deliverer.attempt(&attempt).await;
+        if attempted.stopped {
+            // The rest stays due in the store, and the next start finds it there.
+            alone = false;
+            (recipients, attempted.outcomes) = recipients
+                .into_iter()
+                .zip(attempted.outcomes)
+                .filter(|(_, outcome)| !matches!(outcome, Outcome::Deferred { .. }))
+                .unzip();
+            if recipients.is_empty() {
+                return finished;
+            }
+        }
         (attempted.outcomes, attempted.reached)
     };
     if !reached && let Some(outcome) = outcomes.first() {
         finished.unreached = Some((outcome.reply().clone(), parts.backoff.revive(now)));
     }
-    let attempted = Settling { recipients: &recipients, tried, alone: batch.alone };
+    let attempted = Settling { recipients: &recipients, tried, alone };
     let settled = settle(parts, &message, attempted, outcomes, now).await;
     finished.deferred = settled
         .outcomes

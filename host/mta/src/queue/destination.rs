@@ -25,6 +25,8 @@ pub struct State {
     concurrency: usize,
     /// Until when nothing is tried, and why.
     pub dead: Option<(Timestamp, Reply)>,
+    /// It is among those that wait for a place.
+    pub waiting: bool,
     /// Domains with more for this destination than it has room for here.
     pub parked: HashSet<Arc<str>>,
 }

@@ -11,6 +11,7 @@ mod batch;
 mod clock;
 mod destination;
 mod fate;
+mod places;
 mod redirect;
 mod scheduler;
 mod tell;
@@ -160,7 +161,7 @@ impl Queue {
         let _ = wait.await;
     }
 
-    /// Starts nothing more, and waits for what is under way.
+    /// Starts nothing more, breaks off what can be tried again, and waits for the rest.
     pub async fn stop(&self) {
         let (done, wait) = oneshot::channel();
         self.tell(Event::Stop(done));
@@ -256,6 +257,7 @@ impl Driver {
                 Vec::new()
             }
             Event::Stop(done) => {
+                self.parts.deliverer.stop();
                 self.stopping = Some(done);
                 Vec::new()
             }

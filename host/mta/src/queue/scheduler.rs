@@ -6,9 +6,10 @@
 //! destination that has its share in the window gets no more, and the domains that lead to it are
 //! parked until it has room, so that one slow destination never takes the window from the others. A
 //! destination with little in the window may always have a little more. So memory is bounded by the
-//! window and by the number of domains and destinations, not by messages.
+//! window and by the number of domains and destinations, not by messages. Deliveries by SMTP are
+//! bounded as a whole by [`Places`]; destinations that wait for one are looked at in turn.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use facteur_smtp::Reply;
@@ -16,6 +17,7 @@ use facteur_spool::{QueueId, RecipientId, Timestamp};
 
 use super::batch::{Batch, Destination};
 use super::destination::State;
+use super::places::Places;
 use super::untold::Untold;
 
 /// How many due recipients of a domain are loaded at a time.
@@ -26,6 +28,9 @@ const SHARE_AT_LEAST: usize = 20;
 const SHARE_AT_MOST: usize = 4;
 /// Loads under way at once: each reads the store and asks plugins.
 const LOADS: usize = 8;
+/// Batches, or destinations, that are looked at for one place that became free. More are looked at
+/// for the next one.
+const LOOKS: usize = 100;
 
 /// `[queue]`.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +41,8 @@ pub struct Limits {
     pub initial_concurrency: usize,
     /// Attempts at one destination.
     pub concurrency: usize,
+    /// Attempts by SMTP, in all.
+    pub deliveries: usize,
 }
 
 /// What the driver is to do.
@@ -93,6 +100,9 @@ pub struct Scheduler {
     loads: usize,
     /// Whom to tell, and when.
     pub untold: Untold,
+    places: Places,
+    /// Destinations that could start something but for a place.
+    waiting: VecDeque<Destination>,
 }
 
 impl Scheduler {
@@ -106,6 +116,8 @@ impl Scheduler {
             window: HashSet::new(),
             loads: 0,
             untold: Untold::default(),
+            places: Places::new(limits.deliveries),
+            waiting: VecDeque::new(),
         }
     }
 
@@ -258,11 +270,36 @@ impl Scheduler {
         } else {
             self.limits.initial_concurrency
         };
+        let counts = matches!(destination, Destination::Smtp(_));
         while state.may_start(initial) {
-            let Some(mut batch) = state.ready.pop_front() else { break };
+            let may = |batch: &Batch| !counts || self.places.are_there(batch.message);
+            let Some(next) = state.ready.iter().take(LOOKS).position(may) else {
+                if !std::mem::replace(&mut state.waiting, true) {
+                    self.waiting.push_back(destination.clone());
+                }
+                break;
+            };
+            let Some(mut batch) = state.ready.remove(next) else { break };
+            if counts {
+                self.places.take(&batch);
+            }
             batch.alone = self.untold.is_all(batch.message, batch.recipients.len());
             state.running += 1;
             commands.push(Command::Start(batch));
+        }
+    }
+
+    /// A place may be free: those that wait for one are looked at, each once at most.
+    fn fill(&mut self, commands: &mut Vec<Command>) {
+        for _ in 0..self.waiting.len().min(LOOKS) {
+            if self.places.is_full() {
+                return;
+            }
+            let Some(destination) = self.waiting.pop_front() else { return };
+            if let Some(state) = self.destinations.get_mut(&destination) {
+                state.waiting = false;
+            }
+            self.start(&destination, commands);
         }
     }
 
@@ -275,6 +312,9 @@ impl Scheduler {
         }
         for (domain, when) in &deferred {
             self.expect(domain, *when);
+        }
+        if let Some((first, _)) = recipients.first() {
+            self.places.give_back(*first);
         }
         for (id, domain) in &recipients {
             self.window.remove(id);
@@ -312,6 +352,7 @@ impl Scheduler {
             }
         }
         self.start(&destination, &mut commands);
+        self.fill(&mut commands);
         if self.destinations.get(&destination).is_some_and(|state| state.is_idle(now)) {
             self.destinations.remove(&destination);
         }
@@ -368,7 +409,8 @@ mod tests {
     use super::*;
     use facteur_policy::{Route, SmtpRoute};
 
-    const LIMITS: Limits = Limits { window: 400, initial_concurrency: 5, concurrency: 20 };
+    const LIMITS: Limits =
+        Limits { window: 400, initial_concurrency: 5, concurrency: 20, deliveries: 1000 };
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn hop(host: &str) -> SmtpRoute {
@@ -500,6 +542,66 @@ mod tests {
             matches!(&commands[..], [Command::Load(domain, _)] if &**domain == "a.test"),
             "{commands:?}"
         );
+    }
+
+    /// One message to many hosts, a batch for each.
+    fn to_many(message: u64, hosts: std::ops::Range<usize>) -> Vec<Batch> {
+        let message = QueueId::new(message).unwrap();
+        let to_host = |number: usize| {
+            let domain = format!("host{number}.test");
+            let recipients = vec![(message.recipient(number), domain.as_str().into())];
+            Batch { message, recipients, ..batch(0, &domain) }
+        };
+        hosts.map(to_host).collect()
+    }
+
+    #[test]
+    fn messages_to_many_hosts_that_hang_leave_places_to_others() {
+        let limits = Limits { window: 100_000, deliveries: 10, ..LIMITS };
+        let mut scheduler = Scheduler::new(limits);
+        for hanging in 1..=2 {
+            scheduler.ready(to_many(hanging, 0..1200), NOW);
+        }
+        assert!(scheduler.running() < 10, "{}", scheduler.running());
+        let good = scheduler.ready(vec![batch(9000, "good.test")], NOW);
+        assert_eq!(started(&good).len(), 1);
+        // Another message to a host of theirs goes before what may not start.
+        let same = scheduler.ready(vec![batch(9001, "host1199.test")], NOW);
+        assert_eq!(started(&same).len(), 1);
+    }
+
+    #[test]
+    fn all_deliveries_are_bounded_and_all_get_their_turn() {
+        let limits = Limits { window: 100_000, deliveries: 10, ..LIMITS };
+        let mut scheduler = Scheduler::new(limits);
+        let mut running: VecDeque<Batch> = VecDeque::new();
+        let mut count = 0;
+        let commands = (0..500).flat_map(|number| {
+            scheduler.ready(vec![batch(number, &format!("host{number}.test"))], NOW)
+        });
+        let starts = |commands: Vec<Command>| {
+            commands.into_iter().filter_map(|command| match command {
+                Command::Start(batch) => Some(batch),
+                _ => None,
+            })
+        };
+        running.extend(starts(commands.collect()));
+        while let Some(batch) = running.pop_front() {
+            assert!(scheduler.running() <= 10);
+            count += 1;
+            let Batch { destination, recipients, .. } = batch;
+            let done = Finished {
+                destination,
+                recipients,
+                deferred: Vec::new(),
+                unreached: None,
+                ended: false,
+                tried: true,
+            };
+            running.extend(starts(scheduler.finished(done, NOW)));
+        }
+        assert_eq!(count, 500);
+        assert!(scheduler.waiting.is_empty() && scheduler.destinations.is_empty());
     }
 
     #[test]

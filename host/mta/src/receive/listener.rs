@@ -6,22 +6,19 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::accepting::Accepting;
 use crate::config::Listen;
 use crate::mta::{Mta, told_to_stop};
 use crate::receive::session;
 
 /// Clients that may wait for accept.
 const BACKLOG: i32 = 1024;
-/// After accept failed, as it does when the process is out of file descriptors: trying at once
-/// would only burn the processor.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// A bound address.
 pub struct Listener {
@@ -64,6 +61,7 @@ impl Listener {
         let mut stopping = mta.stopping.clone();
         let room = Arc::new(Semaphore::new(self.listen.limits.connections));
         let listen = Arc::new(self.listen);
+        let mut accepting = Accepting::new(&*listen.name);
         let mut sessions = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -82,10 +80,7 @@ impl Listener {
                     }
                     Err(_) => turn_away(&stream, client, &mta),
                 },
-                Err(error) => {
-                    tracing::error!(listener = %listen.name, %error, "no client can be taken");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
+                Err(error) => accepting.failed(&error).await,
             }
         }
         drop(self.socket);

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ use crate::rehearsal::{self, Part, Recording, What};
 /// The most that is read at a time, and what a session in the middle of large content holds. With
 /// an eighth of it, such content costs half as much processor time again.
 const READ: usize = 512 * 1024;
+/// What clients hear when the program stops, and its code.
+const STOPPING: (&str, &str) = ("Service shutting down", "4.3.2");
 /// How long a client that is told to go may take to read it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a client in the middle of its content may go on when the program stops: what it sends
@@ -176,7 +178,17 @@ impl Session {
     }
 
     async fn converse(&mut self) -> io::Result<()> {
-        let decision = Box::pin(self.policy.connect()).await;
+        // Both live as long as the session: a timer that is only put off, and a place in the line
+        // of those who hear of the stop, cost a command nothing.
+        let mut stopping = self.mta.stopping.clone();
+        let mut stop = pin!(told_to_stop(&mut stopping));
+        let mut patience = pin!(tokio::time::sleep(self.listen.limits.timeout));
+        let mut leaving = false;
+        let connect = Box::pin(self.policy.connect());
+        let Some(decision) = unless(stop.as_mut(), connect).await else {
+            self.wire.greet(&self.farewell(STOPPING.0, STOPPING.1));
+            return self.last_words().await;
+        };
         self.say(|| What::Connect, Some(&decision));
         match decision {
             Decision::Accept => {
@@ -188,16 +200,22 @@ impl Session {
                 self.wire.greet(&reply);
             }
         }
-        // Both live as long as the session: a timer that is only put off, and a place in the line
-        // of those who hear of the stop, cost a command nothing.
-        let mut stopping = self.mta.stopping.clone();
-        let mut stop = pin!(told_to_stop(&mut stopping));
-        let mut patience = pin!(tokio::time::sleep(self.listen.limits.timeout));
-        let mut leaving = false;
         loop {
             while let Some(event) = self.wire.poll() {
-                if self.take(event).await.is_break() {
-                    return self.last_words().await;
+                let content = matches!(event, Event::Body(_) | Event::EndOfData(_));
+                let answered = if leaving || content {
+                    Some(self.take(event).await)
+                } else {
+                    // Who waits for an answer can ask again after the start.
+                    unless(stop.as_mut(), self.take(event)).await
+                };
+                match answered {
+                    Some(ControlFlow::Continue(())) => {}
+                    Some(ControlFlow::Break(())) => return self.last_words().await,
+                    None => {
+                        self.wire.reply(&self.farewell(STOPPING.0, STOPPING.1));
+                        return self.last_words().await;
+                    }
                 }
             }
             self.flush().await?;
@@ -217,7 +235,7 @@ impl Session {
                 }
                 () = stop.as_mut(), if !leaving => {
                     // Said at once, or after the content that is coming in.
-                    self.go_away("Service shutting down", "4.3.2");
+                    self.go_away(STOPPING.0, STOPPING.1);
                     leaving = true;
                     patience.as_mut().reset(Instant::now() + LAST_CONTENT);
                     continue;
@@ -254,8 +272,11 @@ impl Session {
     }
 
     fn go_away(&mut self, text: &str, status: &str) {
-        let reply = Reply::new(421, status, format!("{} {text}", self.live.config.hostname));
-        self.wire.shut_down(&reply);
+        self.wire.shut_down(&self.farewell(text, status));
+    }
+
+    fn farewell(&self, text: &str, status: &str) -> Reply {
+        Reply::new(421, status, format!("{} {text}", self.live.config.hostname))
     }
 
     async fn last_words(&mut self) -> io::Result<()> {
@@ -497,6 +518,18 @@ impl Session {
             reply = %reply,
             "refused"
         );
+    }
+}
+
+/// What comes of this, if it comes before the stop.
+async fn unless<T>(
+    stop: Pin<&mut impl Future<Output = ()>>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = stop => None,
     }
 }
 

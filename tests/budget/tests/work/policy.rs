@@ -98,7 +98,7 @@ impl Site {
         let text = site::configuration("127.0.0.1:25", &folder, Some("nobody"));
         let config = Config::parse(&folder.join("facteur.toml"), &text)
             .unwrap_or_else(|errors| panic!("{errors:?}"));
-        let shared = facteur::operate::serve::shared(&config, None).unwrap();
+        let shared = facteur::operate::serve::shared(&config, None, 64).unwrap();
         let plain = Runtime::new(16).unwrap();
         let live = Live::load(config, &plain, &shared, None, Purpose::Check).await;
         let Live { config, services, .. } = live.unwrap_or_else(|errors| panic!("{errors:?}"));

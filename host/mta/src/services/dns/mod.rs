@@ -5,6 +5,10 @@
 //! said so. Everything else, a refusal and a server failure above all, is a failure: mail bounces
 //! on the former and waits on the latter.
 
+mod sockets;
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -14,13 +18,13 @@ use futures_util::future::{BoxFuture, join};
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as Answer, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::{TokioResolver, system_conf};
+use hickory_resolver::system_conf;
 
 use crate::config;
+use sockets::Sockets;
 
 /// Answers kept in memory; a few KiB each at most.
 const CACHE: u64 = 10_000;
@@ -31,6 +35,10 @@ const UNDER_WAY: usize = 4096;
 /// A whole lookup, with its attempts and the aliases that it follows, takes so many times the time
 /// of one question.
 const PATIENCE: u32 = 4;
+
+/// All lookups of one attempt to deliver take so many times the time of one question: the MX
+/// records, their hosts.
+pub const ATTEMPT_PATIENCE: u32 = 6;
 
 /// What delivery asks the DNS. Tests have their own.
 pub trait Names: Send + Sync + 'static {
@@ -46,7 +54,7 @@ pub trait Names: Send + Sync + 'static {
 
 /// The resolver with its cache.
 pub struct Resolver {
-    inner: TokioResolver,
+    inner: hickory_resolver::Resolver<Sockets>,
     /// Of a whole lookup.
     limit: Duration,
 }
@@ -57,8 +65,8 @@ pub struct Resolver {
 pub struct ResolverError(String);
 
 impl Resolver {
-    /// A resolver that asks the configured servers, or the system's.
-    pub fn new(settings: &config::Dns) -> Result<Self, ResolverError> {
+    /// A resolver that asks the configured servers, or the system's, with so many sockets at once.
+    pub fn new(settings: &config::Dns, sockets: usize) -> Result<Self, ResolverError> {
         let (servers, mut options) = if settings.servers.is_empty() {
             system()
         } else {
@@ -71,8 +79,9 @@ impl Resolver {
         options.use_hosts_file = ResolveHosts::Never;
         let servers = servers.into_iter().map(name_server).collect();
         let config = ResolverConfig::from_name_servers(servers);
-        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            .with_options(options);
+        let sockets = Sockets::new(sockets);
+        let builder =
+            hickory_resolver::Resolver::builder_with_config(config, sockets).with_options(options);
         let inner = builder.build().map_err(|error| ResolverError(error.to_string()))?;
         Ok(Self { inner, limit: settings.timeout * PATIENCE })
     }
@@ -277,6 +286,3 @@ fn absence(code: ResponseCode) -> DnsError {
         _ => DnsError::ServerFailure,
     }
 }
-
-#[cfg(test)]
-mod tests;

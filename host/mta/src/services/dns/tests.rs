@@ -57,7 +57,7 @@ async fn resolver(zone: Zone) -> (Resolver, Arc<Mutex<Vec<String>>>) {
         }
     });
     let settings = Dns { servers: vec![address], timeout: Duration::from_millis(300) };
-    (Resolver::new(&settings).unwrap(), asked)
+    (Resolver::new(&settings, 8).unwrap(), asked)
 }
 
 fn reply(question: &[u8], zone: Zone, udp: bool, asked: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
