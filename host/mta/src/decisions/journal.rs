@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use super::{Kind, Record};
+use super::record::{Kind, Record};
 use crate::config::DecisionsSettings;
 
 /// Files in the row: what goes at once when there is too much is one of them.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use facteur_policy::StoryStep;
 
-use super::{Kind, Record};
+use super::record::{Kind, Record};
 
 /// The story that the records tell, in paragraphs. `time` writes a moment as its reader wants it.
 pub fn tell(records: &[Record], time: impl Fn(u64) -> String) -> String {

@@ -20,10 +20,10 @@ use crate::facts::{EnvelopeFacts, SessionFacts};
 use crate::message::Message;
 use crate::message::edits::Draft;
 use crate::plugin::{Isolation, Plugin};
-use crate::runtime::engine::{Runtime, TICK};
+use crate::runtime::engine::Runtime;
 use crate::runtime::memory::Memory;
 use crate::runtime::meter::{self, Meter};
-use crate::runtime::pace::Pacer;
+use crate::runtime::pace::{Pacer, TICK};
 use crate::services::Services;
 
 /// The most that the guest may make the host copy in one call, in bytes: strings and lists that it

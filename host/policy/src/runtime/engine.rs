@@ -21,12 +21,8 @@ use crate::contract::bindings::Imports;
 use crate::contract::sandbox::State;
 use crate::runtime::instance_pool::Idle;
 use crate::runtime::meter::Meter;
-use crate::runtime::pace::Pace;
+use crate::runtime::pace::{Pace, TICK};
 use crate::runtime::weight::{self, Weight};
-
-/// How often running guests are looked at: short enough that a loop can't hold a thread noticeably,
-/// long enough to cost nothing.
-pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// Guest memory that stays mapped in a free slot: what a guest touches within it never faults
 /// again. The kernel says which pages were written to, and only those are made as they were; where

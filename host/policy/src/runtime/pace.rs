@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::runtime::engine::TICK;
+/// How often running guests are looked at: short enough that a loop can't hold a thread noticeably,
+/// long enough to cost nothing.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// Ticks of a question that go by without a pause. A guest that waits for the host sees a tick
 /// after each wait, without having computed.

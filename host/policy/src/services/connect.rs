@@ -3,7 +3,7 @@
 use futures_util::future::{BoxFuture, ready};
 use serde::{Deserialize, Serialize};
 
-use super::Nothing;
+use super::nothing::Nothing;
 
 /// One part of a conversation: what is sent, and where the answer to it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use futures_util::future::{BoxFuture, ready};
 use serde::{Deserialize, Serialize};
 
-use super::Nothing;
+use super::nothing::Nothing;
 
 /// What is known of a file or folder without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 mod connect;
 mod counters;
 mod files;
+mod nothing;
 mod overlay;
 mod rehearsal;
 mod scanners;
@@ -27,6 +28,7 @@ use futures_util::future::BoxFuture;
 pub use connect::{Connect, ConnectError, Ending, Step};
 pub use counters::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
 pub use files::{FileAnswer, FileError, FileInfo, Files};
+pub use nothing::Nothing;
 pub use overlay::Overlay;
 pub use rehearsal::Rehearsal;
 pub use scanners::{ScanError, Scanned, Scanners};
@@ -167,6 +169,3 @@ pub trait Services: Send + Sync + 'static {
         &Nothing
     }
 }
-
-/// Lends nothing: no name is known.
-pub struct Nothing;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, ready};
 
-use super::Nothing;
+use super::nothing::Nothing;
 use crate::message::Content;
 
 /// What a scanner found in a message that it saw to its end.

@@ -3,7 +3,7 @@
 use facteur_smtp::{Address, Reply};
 use futures_util::future::{BoxFuture, ready};
 
-use super::Nothing;
+use super::nothing::Nothing;
 use crate::hooks::transport::SmtpRoute;
 
 /// What is known of an address.
