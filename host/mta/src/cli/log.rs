@@ -218,10 +218,14 @@ mod tests {
         let (go, gate) = mpsc::channel();
         let (show, seen) = mpsc::channel();
         let log = Log::to(Reader(gate, show));
-        go.send(()).unwrap();
+        // Lines are gathered into one write, or into as many as there are.
+        for _ in 0..3 {
+            go.send(()).unwrap();
+        }
         log.take(b"one\n");
         log.take(b"two\n");
         log.finish("three");
-        assert_eq!(seen.recv().unwrap(), b"one\ntwo\nthree\n");
+        let written: Vec<u8> = seen.try_iter().flatten().collect();
+        assert_eq!(written, b"one\ntwo\nthree\n");
     }
 }
