@@ -454,7 +454,7 @@ mod tests {
             ),
             at in prop::collection::vec(0_usize..100, 0..4),
         ) {
-            let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+            let text = lines.iter().map(|line| format!("{line}\r\n")).collect::<Vec<_>>().concat();
             let bytes = text.as_bytes();
             let mut at: Vec<usize> = at.into_iter().map(|at| at.min(bytes.len())).collect();
             at.extend([0, bytes.len()]);

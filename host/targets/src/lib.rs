@@ -10,6 +10,9 @@
 //!
 //! It reads no file, and doesn't say whether an address is one in the sense of RFC 5321.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod words;
 
 /// One item.

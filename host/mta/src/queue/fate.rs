@@ -176,7 +176,7 @@ pub async fn resolved(
     let story = Arc::default();
     let (to, list) = (recipient.address.clone(), notes::list(&recipient.tags));
     let found = policy.resolve_again(to, list.as_deref(), &story).await;
-    let waiting = found.iter().filter_map(undecided).next().cloned();
+    let waiting = found.iter().find_map(undecided).cloned();
     let times = notes::replaced(&recipient.tags) + 1;
     // Who is known gets it at once; the others go on waiting, each for itself. Where that came up
     // too often already, they wait for each other.

@@ -293,7 +293,7 @@ impl<'a> Walk<'a> {
                 }
                 Work::Open(step, path, plugin) => {
                     let list = step.list(path, plugin);
-                    self.push(step, Outcome::List(list));
+                    self.push(&step, Outcome::List(list));
                 }
                 Work::Known(result) => self.results.push(result),
             }
@@ -337,7 +337,7 @@ impl<'a> Walk<'a> {
             Ok(Answer::NoOpinion) => self.by_class(&step.address, class).await,
             Err(error) => Outcome::Refused(undecided(&self.about, &error)),
         };
-        self.push(step, outcome);
+        self.push(&step, outcome);
         Ok(())
     }
 
@@ -485,7 +485,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn push(&mut self, step: Step, outcome: Outcome) {
+    fn push(&mut self, step: &Step, outcome: Outcome) {
         let class = self.asker.policy.domains.class_of(&step.address);
         self.results.push(step.resolved(class, outcome));
     }

@@ -31,7 +31,7 @@ pub(crate) fn members(lines: &[String]) -> Vec<Member> {
         };
         match found {
             Ok(found) => {
-                members.extend(found.into_iter().map(|target| Member { line, target: Ok(target) }))
+                members.extend(found.into_iter().map(|target| Member { line, target: Ok(target) }));
             }
             Err(why) => members.push(Member { line, target: Err(why) }),
         }

@@ -227,7 +227,7 @@ mod tests {
             let whole = message(format!("{headers}X: y\r\n\r\nbody\r\n"));
             let index = whole.index().unwrap();
             assert_eq!(index.ranges().len(), count + 1);
-            assert_eq!(index.body() as usize, headers.len() + 8);
+            assert_eq!(index.body(), headers.len() as u64 + 8);
             assert_eq!(message(headers).index().unwrap().ranges().len(), count);
         }
     }
