@@ -134,6 +134,7 @@ fn a_circle_of_redirections_ends() {
         let told = senders.one().text();
         assert!(told.contains("<b@hop.test>") && told.contains("<a@hop.test>"), "{told}");
         facteur.wait_until_empty();
+        facteur.wait_for_log("not redirected");
         assert_eq!(facteur.log().matches("redirected").count(), 6, "five, and the one that wasn't");
     });
 }

@@ -96,7 +96,7 @@ fn below_received(mail: &Mail) -> Vec<u8> {
 fn original(size: usize) -> Vec<u8> {
     let mut content = b"DKIM-Signature: v=1;\r\n\tb=abc \r\n  def\r\nFrom: a@sender.test\r\n\
         Date: Fri, 13 Nov 2026 15:00:00 +0100\r\nMessage-ID: <1@sender.test>\r\n\
-        subject :  odd\r\nX-Raw: "
+        subject:  odd\r\nX-Raw: "
         .to_vec();
     content.extend(0x80..=0xff_u8);
     content.extend_from_slice(b"\r\nReceived: elsewhere\r\n\r\n");
@@ -141,7 +141,7 @@ fn edits_arrive_and_all_else_keeps_its_octets() {
             assert!(arrives(&two, &content) == top, "on top");
             // Anywhere.
             let replace = probe("p", r#"["replace-header:Subject: plain", "add-header:X-End: e"]"#);
-            let expected = replaced(&content, b"subject :  odd\r\n", b"Subject: plain\r\n");
+            let expected = replaced(&content, b"subject:  odd\r\n", b"Subject: plain\r\n");
             let expected = replaced(&expected, b"elsewhere\r\n", b"elsewhere\r\nX-End: e\r\n");
             assert!(arrives(&replace, &content) == expected, "in the middle");
             let remove = probe("p", r#""remove-headers:x-raw""#);

@@ -126,6 +126,7 @@ fn a_story_is_told_of_mail_and_of_refusals() {
         client.expect("RCPT TO:<louen@example.net>", 554);
         client.expect("QUIT", 221);
         facteur.wait_until_empty();
+        facteur.wait_for_log("no spam");
         let name = session(&facteur.log(), "no spam");
         until("the session to be over", || {
             facteur.run(&["explain", &name]).success().contains("left by the client").then_some(())

@@ -41,7 +41,7 @@ fn row_01_own_clients_relay_by_mx() {
             "{received}"
         );
         facteur.wait_until_empty();
-        assert!(facteur.log().contains(&id), "the log doesn't name {id}");
+        facteur.wait_for_log(&id);
     });
 }
 

@@ -99,13 +99,13 @@ fn a_damaged_file_is_put_aside_and_another_begun_for_good() {
         let view = counters.view(&names);
         assert_eq!(value(&view, "kept", "a"), None, "{damage}");
         assert_eq!(view.add("kept", "a", 3, HOUR).unwrap().value, 3);
-        counters.close();
+        drop(counters);
         assert!(aside.exists(), "{damage}");
         std::fs::remove_file(&aside).unwrap();
         let counters = open();
         assert_eq!(value(&counters.view(&names), "kept", "a"), Some(3), "{damage}");
         assert!(!aside.exists(), "{damage}");
-        counters.close();
+        drop(counters);
         if damage == 0 {
             fill(&open());
             let mut bytes = std::fs::read(&file).unwrap();
