@@ -33,7 +33,7 @@ impl Header {
                 line.push(char::REPLACEMENT_CHARACTER);
             }
         }
-        Self { line, name }
+        Self { name, line }
     }
 }
 

@@ -155,10 +155,10 @@ fn act(name: &str, text: &str, asked: &Asked<'_>) -> Result<(), Failure> {
         // More than there may be.
         "flood-tags" => (0..1_000).for_each(|number| t.set_tag(&format!("tag{number}"), "x")),
         "flood-bcc" => {
-            (0..1_000).for_each(|number| t.bcc(&Address::new(format!("u{number}"), "x.test")))
+            (0..1_000).for_each(|number| t.bcc(&Address::new(format!("u{number}"), "x.test")));
         }
         "flood-headers" => {
-            (0..1_000).for_each(|number| t.prepend_header("X-Many", &number.to_string()))
+            (0..1_000).for_each(|number| t.prepend_header("X-Many", &number.to_string()));
         }
         _ => return Err(Failure::permanent(format!("the probe doesn't know {name}"))),
     }
