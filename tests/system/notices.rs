@@ -275,6 +275,30 @@ fn recipients_that_fail_in_several_places_share_a_notice() {
 }
 
 #[test]
+fn mail_that_loops_for_all_is_refused_and_else_makes_one_notice() {
+    machine(|machine| {
+        let post = post(machine, true, "");
+        let mut looping = b"Delivered-To: Louen@local.test\r\n".to_vec();
+        looping.extend(letter("back again"));
+        let mut client = Client::connect("127.0.0.1", "127.0.0.1:25");
+        client.ehlo();
+        client.expect("MAIL FROM:<forged@sender.test>", 250);
+        client.expect("RCPT TO:<louen@local.test>", 250);
+        client.expect("DATA", 354);
+        assert_eq!(client.content(&looping).code, 554);
+        client.expect("MAIL FROM:<a@sender.test>", 250);
+        client.expect("RCPT TO:<louen@local.test>", 250);
+        client.expect("RCPT TO:<b@hop.test>", 250);
+        client.expect("DATA", 354);
+        assert_eq!(client.content(&looping).code, 250);
+        post.facteur.wait_until_empty();
+        let notice = read(machine, &post.senders().one());
+        assert_eq!(only(&notice)["status"], "5.4.6");
+        assert_eq!((post.hop.count(), post.senders().count()), (1, 1));
+    });
+}
+
+#[test]
 fn smtputf8_that_no_header_needs_stops_nothing() {
     machine(|machine| {
         let post = post(machine, true, "");

@@ -1,11 +1,39 @@
 //! `Delivered-To:`, by which mail that comes back is known: it names a mailbox that the message was
 //! put into, or an alias of this machine that it was sent on by.
 
+use std::collections::HashSet;
 use std::io;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use facteur_smtp::{Address, Fields, Reply};
 use facteur_spool::{Body, Message};
+
+/// Whom the headers of a message say that it was delivered to.
+pub(crate) struct DeliveredTo(HashSet<String>);
+
+impl DeliveredTo {
+    /// What these headers say: those put before the content, and those that it begins with.
+    pub(crate) fn of(header: &[u8], start: &[u8]) -> Self {
+        let fields = Fields::new(header).chain(Fields::new(start));
+        let values = fields.filter(|field| field.is("delivered-to")).filter_map(|field| {
+            let value = std::str::from_utf8(field.value.trim_ascii()).ok()?;
+            Some(facteur_smtp::key(value).into_owned())
+        });
+        Self(values.collect())
+    }
+
+    /// Whether this address, quoted or not, is among them.
+    pub(crate) fn names(&self, address: &Address) -> bool {
+        [&address.wire(), address.as_unquoted()]
+            .into_iter()
+            .any(|form| self.0.contains(&*facteur_smtp::key(form)))
+    }
+}
+
+/// The refusal of mail that was delivered to this address before.
+pub(crate) fn refusal(address: &Address) -> Reply {
+    Reply::new(554, "5.4.6", format!("mail forwarding loop for {}", address.as_unquoted()))
+}
 
 /// Headers are no longer than this: a message with longer ones is refused.
 const HEADERS_LOOKED_AT: usize = 1024 * 1024;
@@ -26,8 +54,8 @@ pub(super) async fn looping<'a>(
             return Some(Reply::new(451, "4.3.0", text));
         }
     };
-    let address = addresses.into_iter().find(|address| names(&message.header, &start, address))?;
-    Some(Reply::new(554, "5.4.6", format!("mail forwarding loop for {}", address.as_unquoted())))
+    let delivered = DeliveredTo::of(&message.header, &start);
+    addresses.into_iter().find(|address| delivered.names(address)).map(refusal)
 }
 
 /// The message as it is sent on by an alias: its name stands before all others.
@@ -41,15 +69,4 @@ pub(super) fn sent_on_by(alias: &Address, message: &Message) -> Message {
 
 async fn start(body: &Body) -> io::Result<Bytes> {
     body.open().await?.read_at(0, HEADERS_LOOKED_AT).await
-}
-
-/// Whether a Delivered-To: with this address, quoted or not, is among the headers.
-fn names(header: &[u8], start: &[u8], address: &Address) -> bool {
-    let known =
-        [&address.wire(), address.as_unquoted()].map(|one| facteur_smtp::key(one).into_owned());
-    Fields::new(header).chain(Fields::new(start)).any(|field| {
-        field.is("delivered-to")
-            && std::str::from_utf8(field.value.trim_ascii())
-                .is_ok_and(|value| known.iter().any(|one| *one == facteur_smtp::key(value)))
-    })
 }

@@ -11,7 +11,7 @@
 mod callout;
 mod connection;
 mod credentials;
-mod delivered_to;
+pub(crate) mod delivered_to;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod maildir;

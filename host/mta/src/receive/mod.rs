@@ -4,6 +4,7 @@
 pub mod bodies;
 pub mod intake;
 pub mod listener;
+pub mod loops;
 pub mod missing;
 pub mod notes;
 pub mod repeats;

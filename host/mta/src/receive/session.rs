@@ -28,9 +28,8 @@ use crate::config::Listen;
 use crate::decisions::{Kind, Record};
 use crate::live::Live;
 use crate::mta::{Mta, told_to_stop};
-use crate::receive::bodies;
 use crate::receive::intake::{self, Accepted};
-use crate::receive::missing;
+use crate::receive::{bodies, loops, missing};
 use crate::rehearsal::{self, Part, Recording, What};
 
 /// The most that is read at a time, and what a session in the middle of large content holds. With
@@ -441,6 +440,13 @@ impl Session {
             return Err(decision);
         }
         let outgoing = envelope.policy.finish().await;
+        let sender = envelope.sender.as_ref();
+        let looping = loops::refusal(&self.live.policy, sender, &*content, &outgoing).await;
+        if let Some(reply) = looping {
+            let decision = Decision::Refuse(reply);
+            self.say_message(&*content, &decision);
+            return Err(decision);
+        }
         if self.recording.is_some() {
             self.say_message(&*content, &rehearsal::outcome(&outgoing));
         }
