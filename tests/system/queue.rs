@@ -145,6 +145,21 @@ fn the_list_of_mx_is_tried_to_its_end() {
 }
 
 #[test]
+fn the_next_hops_of_an_entry_are_tried_in_their_order() {
+    machine(|machine| {
+        let _dns = Dns::start("127.0.0.1", "");
+        let (busy, takes) = (Sink::start("127.0.0.12:25"), Sink::start("127.0.0.13:2525"));
+        busy.answer("RCPT", "451 4.3.2 busy, come again");
+        let hops = "smtp:[127.0.0.11], [127.0.0.12]:25, [127.0.0.13]:2525, [127.0.0.14]";
+        let facteur = start(machine, &[("hop.test", hops)], "");
+        client().deliver("a@sender.test", &["b@hop.test"], &letter("third"));
+        takes.one().must_be(&letter("third"), GATEWAY);
+        facteur.wait_until_empty();
+        assert_eq!((busy.connections(), busy.count()), (1, 0));
+    });
+}
+
+#[test]
 fn a_next_hop_may_have_an_ipv6_address_only() {
     machine(|machine| {
         machine.addresses(&["2001:db8::9"]);

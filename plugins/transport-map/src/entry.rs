@@ -2,7 +2,7 @@
 
 use facteur_plugin::{Reply, status};
 
-use crate::next_hop::NextHop;
+use crate::next_hop::NextHops;
 
 /// What a table says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub enum Entry {
     /// `:` — nothing special: as if no table had it.
     Default,
     /// `:nexthop` — the usual transport of its class, but there.
-    To(NextHop),
+    To(NextHops),
     /// `smtp:` or `relay:`, with a next hop or to the recipient's own domain.
-    Smtp(Option<NextHop>),
+    Smtp(Option<NextHops>),
     /// `maildir:`, `local:`, `virtual:`
     Maildir,
     /// `discard:`
@@ -33,7 +33,7 @@ impl Entry {
         let value = value.trim();
         let (transport, rest) = value.split_once(':').unwrap_or((value, ""));
         let rest = rest.trim();
-        let next_hop = || if rest.is_empty() { Ok(None) } else { NextHop::parse(rest).map(Some) };
+        let next_hop = || if rest.is_empty() { Ok(None) } else { NextHops::parse(rest).map(Some) };
         Ok(match transport {
             "" => next_hop()?.map_or(Self::Default, Self::To),
             "smtp" | "relay" => Self::Smtp(next_hop()?),
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn all_forms_are_read() {
-        let hop = |text: &str| NextHop::parse(text).ok();
+        let hop = |text: &str| NextHops::parse(text).ok();
         assert_eq!(Entry::parse(":"), Ok(Entry::Default));
         assert_eq!(Entry::parse(":[x.org]"), Ok(Entry::To(hop("[x.org]").unwrap())));
         assert_eq!(Entry::parse("smtp:"), Ok(Entry::Smtp(None)));

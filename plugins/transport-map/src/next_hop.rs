@@ -1,6 +1,7 @@
 //! A next hop as transport(5) and `relayhost` write it: `[host]:port`, `[host]`, `domain:service`,
-//! `domain`.
+//! `domain`; or several, parted by commas or blanks.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -24,9 +25,6 @@ impl NextHop {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let wrong = |why: &str| format!("\"{text}\" is not a next hop: {why}");
-        if text.contains([',', ' ', '\t']) {
-            return Err(wrong("only one is supported"));
-        }
         let (host, service, no_mx) = if let Some(inner) = text.strip_prefix('[') {
             let (host, rest) =
                 inner.split_once(']').ok_or_else(|| wrong("a bracket is not closed"))?;
@@ -49,6 +47,46 @@ impl NextHop {
             port(service).ok_or_else(|| wrong("its port is neither a number nor a known service"))
         });
         Ok(Self { host, port: port.transpose()?, no_mx })
+    }
+}
+
+/// Next hops, in the order in which they are tried; at least one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextHops(Vec<NextHop>);
+
+impl NextHops {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// What is wrong with the first that is wrong, naming it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.split([',', ' ', '\t']).filter(|part| !part.is_empty());
+        let hops: Vec<NextHop> = parts.map(NextHop::parse).collect::<Result<_, _>>()?;
+        if hops.is_empty() {
+            return Err(format!("\"{text}\" is not a next hop: there is no host"));
+        }
+        Ok(Self(hops))
+    }
+
+    /// Host, port and whether its MX records are left out, as a route has them.
+    pub fn into_route(mut self) -> (Option<String>, Option<u16>, bool) {
+        if self.0.len() > 1 {
+            let hops: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+            return (Some(hops.join(", ")), None, false);
+        }
+        let only = self.0.pop();
+        only.map_or((None, None, false), |hop| (Some(hop.host), hop.port, hop.no_mx))
+    }
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.no_mx && !self.host.starts_with('[') {
+            write!(f, "[{}]", self.host)?;
+        } else {
+            f.write_str(&self.host)?;
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -104,9 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn several_are_one_route() {
+        let route = |text: &str| NextHops::parse(text).map(NextHops::into_route);
+        assert_eq!(route("[a.org]:26"), Ok((Some("a.org".into()), Some(26), true)));
+        let several = "[a.org]:26, b.org:25, [192.0.2.1], c.org".to_owned();
+        assert_eq!(
+            route("[a.org]:26, b.org:smtp [192.0.2.1],c.org"),
+            Ok((Some(several), None, false))
+        );
+        assert!(route(" , ").is_err() && route("a.org, [b").is_err());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
-        for text in
-            ["", "[]", "[host", "[host]25", "host:", "host:telnetx", "host:0", "host:70000", "a, b"]
+        for text in ["", "[]", "[host", "[host]25", "host:", "host:telnetx", "host:0", "host:70000"]
         {
             let told = NextHop::parse(text).unwrap_err();
             assert!(told.contains(&format!("\"{text}\"")), "{told}");

@@ -4,7 +4,7 @@ use facteur_plugin::lookup::{Error, Found};
 use facteur_plugin::{Address, Answer, Failure, RecipientClass, Route, Scope, domain};
 
 use crate::entry::Entry;
-use crate::next_hop::NextHop;
+use crate::next_hop::NextHops;
 use crate::settings::Settings;
 
 /// What the host lends.
@@ -85,9 +85,8 @@ fn keys(settings: &Settings, tables: &impl Tables, address: &Address) -> Vec<Str
     keys
 }
 
-fn smtp(hop: Option<NextHop>, scope: Scope) -> Answer {
-    let (host, port, no_mx) =
-        hop.map_or((None, None, false), |hop| (Some(hop.host), hop.port, hop.no_mx));
+fn smtp(hop: Option<NextHops>, scope: Scope) -> Answer {
+    let (host, port, no_mx) = hop.map_or((None, None, false), NextHops::into_route);
     Answer::Route(Route {
         transport: "smtp".to_owned(),
         host,
@@ -202,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_relay_host_is_for_other_servers_only() {
-        let relayhost = NextHop::parse("[relay.org]:587").ok();
+        let relayhost = NextHops::parse("[relay.org]:587").ok();
         let (settings, table) = site();
         let settings = Settings { relayhost, ..settings };
         let ask = |domain, class| ask(&settings, &table, ("x", domain), class);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::next_hop::NextHop;
+use crate::next_hop::NextHops;
 
 /// As the operator writes them.
 #[derive(Deserialize)]
@@ -23,7 +23,7 @@ struct Written {
 #[derive(Serialize, Deserialize, Default)]
 pub struct Settings {
     pub tables: Vec<String>,
-    pub relayhost: Option<NextHop>,
+    pub relayhost: Option<NextHops>,
     pub domains_only: bool,
 }
 
@@ -38,7 +38,7 @@ impl Settings {
 
     fn check(written: Written) -> Result<Self, String> {
         let relayhost = written.relayhost.map(|text| {
-            NextHop::parse(&text).map_err(|why| {
+            NextHops::parse(&text).map_err(|why| {
                 format!("setting \"relayhost\": {why}; write \"[host]:port\" or \"domain\"")
             })
         });

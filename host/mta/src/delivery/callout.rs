@@ -53,7 +53,7 @@ pub async fn callout(
                 continue;
             }
         };
-        if is_ourselves(&connection, route, settings) {
+        if is_ourselves(&connection, &target, settings) {
             connection.leave();
             return Verified::Unknown(format!("mail for {} loops back to myself", route.host));
         }

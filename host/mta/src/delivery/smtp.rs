@@ -19,7 +19,7 @@ use super::targets::{self, Own, Target};
 use super::{Attempt, Attempted, Duty, Outcome, Settings};
 use crate::config::SmtpClient;
 
-/// Servers that are talked to in one attempt (Postfix's `smtp_mx_session_limit`).
+/// Servers of a next hop that are talked to in one attempt (Postfix's `smtp_mx_session_limit`).
 pub(super) const SESSION_LIMIT: usize = 2;
 /// The port on which a server with our name is ourselves.
 const SMTP_PORT: u16 = 25;
@@ -75,11 +75,11 @@ impl Smtp {
         // Among equals, those that a connection is open to come first.
         targets.sort_by_key(|target| {
             (
-                target.preference,
+                (target.hop, target.preference),
                 !self.pool.has(&(target.address, source(&settings.smtp, route, target))),
             )
         });
-        let best = targets.first().map(|target| target.preference);
+        let best = targets.first().map(|target| (target.hop, target.preference));
         let mut outcomes =
             vec![
                 Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None);
@@ -87,10 +87,16 @@ impl Smtp {
             ];
         // Who has no final outcome yet; their outcome so far is a deferral.
         let mut open: Vec<usize> = (0..outcomes.len()).collect();
-        let (mut reached, mut sessions, mut stopped) = (false, 0, false);
+        let (mut reached, mut sessions, mut hop, mut stopped) = (false, 0, 0, false);
         for target in targets {
-            if open.is_empty() || sessions == SESSION_LIMIT {
+            if open.is_empty() {
                 break;
+            }
+            if target.hop != hop {
+                (hop, sessions) = (target.hop, 0);
+            }
+            if sessions == SESSION_LIMIT {
+                continue;
             }
             let envelope = envelope(attempt, open.iter().map(|&index| attempt.recipients[index]));
             let talk = match self.talk(settings, route, &target, attempt, &envelope, stop).await {
@@ -104,7 +110,7 @@ impl Smtp {
                     continue;
                 }
                 Err(Silent::Ourselves(peer)) => {
-                    let reply = if best == Some(target.preference) {
+                    let reply = if best == Some((target.hop, target.preference)) {
                         Reply::new(
                             554,
                             "5.4.6",
@@ -164,7 +170,7 @@ impl Smtp {
             Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts);
         let opened = stop.or(opening).await.ok_or(Silent::Stopped)?;
         let connection = opened.map_err(|Unreachable(reply)| Silent::Unreachable(reply))?;
-        if is_ourselves(&connection, route, settings) {
+        if is_ourselves(&connection, target, settings) {
             let peer = connection.peer().to_owned();
             connection.leave();
             return Err(Silent::Ourselves(peer));
@@ -201,12 +207,8 @@ impl Smtp {
 }
 
 /// Whether the server has our name, where only we can be meant by it.
-pub(super) fn is_ourselves(
-    connection: &Connection,
-    route: &SmtpRoute,
-    settings: &Settings,
-) -> bool {
-    route.port == SMTP_PORT
+pub(super) fn is_ourselves(connection: &Connection, target: &Target, settings: &Settings) -> bool {
+    target.address.port() == SMTP_PORT
         && connection.capabilities().name.eq_ignore_ascii_case(&settings.hostname)
 }
 

@@ -48,7 +48,7 @@ fn letter() -> Message {
 }
 
 fn to(host: &str, port: u16) -> SmtpRoute {
-    SmtpRoute { host: host.into(), port, mx: true, source: None }
+    SmtpRoute { host: host.into(), port, mx: true, source: None, otherwise: None }
 }
 
 /// A domain with two servers, the better one at 127.0.0.1.

@@ -30,6 +30,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// That of its MX record; 0 without.
     pub preference: u16,
+    /// Which of the route's next hops it belongs to.
+    pub hop: usize,
 }
 
 /// Why there is nothing to try.
@@ -99,9 +101,34 @@ fn is_local(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// Finds the addresses to try, best first, at most [`ADDRESS_LIMIT`] of them. What the DNS hasn't
-/// said by the deadline it doesn't say.
+/// Finds the addresses to try, best first: of each next hop at most [`ADDRESS_LIMIT`]. What the DNS
+/// hasn't said by the deadline it doesn't say.
 pub async fn find(
+    route: &SmtpRoute,
+    own: &Own<'_>,
+    names: &dyn Names,
+    deadline: Instant,
+) -> Result<Vec<Target>, Nowhere> {
+    let (mut found, mut nowhere) = (Vec::new(), None::<Nowhere>);
+    for (hop, one) in route.hops().enumerate() {
+        let part = part_of(deadline, route.hops().count() - hop);
+        match find_hop(one, own, names, part).await {
+            Ok(targets) => found.extend(targets.into_iter().map(|target| Target { hop, ..target })),
+            // What may pass stands before what won't.
+            Err(error) => {
+                if nowhere.as_ref().is_none_or(|known| known.definite) {
+                    nowhere = Some(error);
+                }
+            }
+        }
+    }
+    match nowhere {
+        Some(nowhere) if found.is_empty() => Err(nowhere),
+        _ => Ok(found),
+    }
+}
+
+async fn find_hop(
     route: &SmtpRoute,
     own: &Own<'_>,
     names: &dyn Names,
@@ -137,6 +164,14 @@ async fn by<T>(
     answer: impl Future<Output = Result<T, DnsError>>,
 ) -> Result<T, DnsError> {
     timeout_at(deadline, answer).await.unwrap_or(Err(DnsError::Timeout))
+}
+
+/// The end of the part that the first of so many has of the time that is left: so the last is asked
+/// for as well, however many before it never answer.
+fn part_of(deadline: Instant, waiting: usize) -> Instant {
+    let now = Instant::now();
+    let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).max(1);
+    now + deadline.saturating_duration_since(now) / waiting
 }
 
 /// The form of a host in a route.
@@ -229,11 +264,7 @@ async fn exchange(
             ourselves = Some(preference);
             continue;
         }
-        // Each has its part of the time that is left, so that the last is asked for as well,
-        // however many before it never answer.
-        let now = Instant::now();
-        let waiting = u32::try_from(hosts.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let part = now + deadline.saturating_duration_since(now) / waiting;
+        let part = part_of(deadline, hosts.len() + 1);
         match by(part, names.addresses(&host)).await {
             Ok(addresses) => {
                 let more = usable(&host, preference, addresses, route);
@@ -288,6 +319,7 @@ fn usable(
             host: host.to_owned(),
             address: SocketAddr::new(address, route.port),
             preference,
+            hop: 0,
         })
         .collect()
 }

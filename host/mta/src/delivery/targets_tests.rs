@@ -12,7 +12,7 @@ use crate::delivery::fixtures::Told;
 use crate::services::dns::Names;
 
 fn to(host: &str) -> SmtpRoute {
-    SmtpRoute { host: host.into(), port: 25, mx: true, source: None }
+    SmtpRoute { host: host.into(), port: 25, mx: true, source: None, otherwise: None }
 }
 
 async fn find_from(

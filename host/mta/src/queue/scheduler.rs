@@ -414,7 +414,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn hop(host: &str) -> SmtpRoute {
-        SmtpRoute { host: host.into(), port: 25, mx: true, source: None }
+        SmtpRoute { host: host.into(), port: 25, mx: true, source: None, otherwise: None }
     }
 
     /// One recipient of one message; `number` makes both.
