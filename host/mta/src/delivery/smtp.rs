@@ -79,7 +79,7 @@ impl Smtp {
                 !self.pool.has(&(target.address, source(&settings.smtp, route, target))),
             )
         });
-        let best = targets.first().map(|target| (target.hop, target.preference));
+        let best = targets.first().map(|target| target.preference);
         let mut outcomes =
             vec![
                 Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None);
@@ -110,7 +110,7 @@ impl Smtp {
                     continue;
                 }
                 Err(Silent::Ourselves(peer)) => {
-                    let reply = if best == Some((target.hop, target.preference)) {
+                    let reply = if hop == 0 && best == Some(target.preference) {
                         Reply::new(
                             554,
                             "5.4.6",
@@ -120,7 +120,9 @@ impl Smtp {
                         Reply::new(450, "4.4.6", format!("mailer {peer} has my own name"))
                     };
                     all(&mut outcomes, &open, &reply);
-                    return Attempted { outcomes, reached: true, stopped };
+                    // Who comes after ourselves isn't asked; the next hop is.
+                    (reached, sessions) = (true, SESSION_LIMIT);
+                    continue;
                 }
             };
             reached = true;

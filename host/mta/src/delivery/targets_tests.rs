@@ -53,6 +53,18 @@ async fn by_preference_and_equals_shuffled() {
 }
 
 #[tokio::test]
+async fn each_next_hop_has_its_turn_and_one_that_is_nowhere_stops_no_other() {
+    let names = Told::default().at("a.example", &["192.0.2.1"]).at("b.example", &["192.0.2.2"]);
+    let then =
+        |first: &str, second| SmtpRoute { otherwise: Some(Box::new(to(second))), ..to(first) };
+    let both = ["a.example 192.0.2.1:25", "b.example 192.0.2.2:25"];
+    assert_eq!(found(&then("a.example", "b.example"), &names).await, both);
+    assert_eq!(found(&then("none.example", "b.example"), &names).await, both[1..]);
+    assert_eq!(found(&then("b.example", "[192.0.2.300]"), &names).await, both[1..]);
+    assert!(refused(find_from(&then("none.example", "[192.0.2.300]"), &names, &[]).await).1);
+}
+
+#[tokio::test]
 async fn the_implicit_mx() {
     let names = Told::default()
         .at("a.example", &["192.0.2.1", "2001:db8::1"])

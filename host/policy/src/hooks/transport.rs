@@ -23,6 +23,7 @@ use crate::contract::bindings::{RecipientHandle, TransactionHandle};
 use crate::contract::verdict::check_reply;
 use crate::domains::{Class, Domains};
 use crate::facts::{EnvelopeFacts, RecipientFacts};
+use crate::hooks::next_hop::{SMTP_PORT, SmtpRoute};
 use crate::policy::Policy;
 use crate::services::Services;
 use crate::story::{Story, Told};
@@ -30,12 +31,6 @@ use crate::tags::Tags;
 
 /// Answers kept: some MiB at most. When it is full it starts anew.
 const KEPT_ROUTES: usize = 20_000;
-
-/// Next hops of one route: nobody means more.
-const HOPS_AT_MOST: usize = 10;
-
-/// SMTP's port (RFC 5321 section 4.5.4.2).
-const SMTP_PORT: u16 = 25;
 
 /// A checked answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,39 +43,6 @@ pub enum Route {
     Discard,
     /// It fails (5yz) or waits (4yz).
     Error(Reply),
-}
-
-/// The next hop.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SmtpRoute {
-    /// A domain, a host or an address literal in brackets.
-    pub host: String,
-    /// Where it listens.
-    pub port: u16,
-    /// Whether the host's MX records say where; otherwise its own addresses do.
-    pub mx: bool,
-    /// The local address to connect from.
-    pub source: Option<IpAddr>,
-    /// Where it goes if this one doesn't take it.
-    pub otherwise: Option<Box<SmtpRoute>>,
-}
-
-impl SmtpRoute {
-    /// This next hop, and those after it.
-    pub fn hops(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |hop| hop.otherwise.as_deref())
-    }
-}
-
-impl fmt::Display for SmtpRoute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, hop) in self.hops().enumerate() {
-            let before = if number == 0 { "" } else { ", else " };
-            let by = if hop.mx { " by its MX" } else { "" };
-            write!(f, "{before}{}:{}{by}", hop.host, hop.port)?;
-        }
-        self.source.map_or(Ok(()), |source| write!(f, " from {source}"))
-    }
 }
 
 /// A checked answer of one plugin, none if it has no opinion; and what that depends on.
@@ -286,13 +248,9 @@ fn narrower(one: transport::Scope, other: transport::Scope) -> transport::Scope 
 fn default_route(class: Class, address: &Address) -> Route {
     match class {
         Class::Local | Class::VirtualMailbox => Route::Maildir,
-        Class::VirtualAlias | Class::Relay | Class::Other => Route::Smtp(SmtpRoute {
-            host: address.domain().to_owned(),
-            port: SMTP_PORT,
-            mx: true,
-            source: None,
-            otherwise: None,
-        }),
+        Class::VirtualAlias | Class::Relay | Class::Other => {
+            Route::Smtp(SmtpRoute::to(address.domain()))
+        }
     }
 }
 
@@ -314,11 +272,14 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String>
             {
                 return Err("the route asks for TLS, which this facteur doesn't speak yet".into());
             }
-            let host = raw.host.unwrap_or_else(|| address.domain().to_owned());
             let source = raw.source.map(|text| text.parse::<IpAddr>()).transpose();
             let source = source.map_err(|_| "a source that isn't an IP address".to_owned())?;
             let port = raw.port.unwrap_or(SMTP_PORT);
-            Route::Smtp(next_hops(&host, port, !raw.no_mx, source)?)
+            let mx = !raw.no_mx;
+            Route::Smtp(match raw.host {
+                Some(text) => SmtpRoute::parse(&text, port, mx, source)?,
+                None => SmtpRoute { port, mx, source, ..SmtpRoute::to(address.domain()) },
+            })
         }
         other => {
             return Err(format!(
@@ -328,58 +289,4 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Answer, String>
         }
     };
     Ok(Answer(Some(route), raw.scope))
-}
-
-/// One next hop, or several parted by commas.
-fn next_hops(text: &str, port: u16, mx: bool, source: Option<IpAddr>) -> Result<SmtpRoute, String> {
-    let hops: Vec<&str> = text.split(',').map(str::trim).collect();
-    if hops.len() > HOPS_AT_MOST {
-        return Err(format!("more than {HOPS_AT_MOST} next hops"));
-    }
-    let mut route = None;
-    for hop in hops.into_iter().rev() {
-        let (host, own) = parted(hop);
-        let port = own.map_or(Ok(port), str::parse);
-        let port = port.map_err(|_| "a next hop with a port that is no number".to_owned())?;
-        let odd = |c: char| c.is_control() || c.is_whitespace();
-        if host.is_empty() || host.len() > 255 || host.chars().any(odd) {
-            return Err("a next hop that isn't a host".into());
-        }
-        let host = facteur_smtp::key(host).into_owned();
-        route = Some(SmtpRoute { host, port, mx, source, otherwise: route.map(Box::new) });
-    }
-    route.ok_or_else(|| "a next hop that isn't a host".into())
-}
-
-/// The host and the port of a next hop; an address needs no brackets.
-fn parted(hop: &str) -> (&str, Option<&str>) {
-    let after = hop.rfind(']').map_or(0, |end| end + 1);
-    match hop[after..].split_once(':') {
-        Some((host, port)) if hop.parse::<IpAddr>().is_err() => {
-            (&hop[..after + host.len()], Some(port))
-        }
-        _ => (hop, None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn next_hops_are_read_in_their_order() {
-        let told = |text: &str| {
-            next_hops(text, 25, true, None).map_or_else(|why| why, |route| route.to_string())
-        };
-        assert_eq!(told("a.example"), "a.example:25 by its MX");
-        assert_eq!(
-            told("[a.example]:26, b.example ,[IPv6:::1]"),
-            "[a.example]:26 by its MX, else b.example:25 by its MX, else [ipv6:::1]:25 by its MX"
-        );
-        assert_eq!(told("::1"), "::1:25 by its MX");
-        for text in ["", "a,", "a b", "a:x", "a:70000"] {
-            assert!(next_hops(text, 25, true, None).is_err(), "{text:?}");
-        }
-        assert!(next_hops(&["a"; 11].join(","), 25, true, None).is_err());
-    }
 }

@@ -21,7 +21,7 @@ use super::{
     Files, Found, Lifetime, MailExchanger, ScanError, Scanned, Scanners, Services, Step,
     TableError, Taken, Unavailable, UnknownStore, Verified, Verify,
 };
-use crate::hooks::transport::SmtpRoute;
+use crate::hooks::next_hop::SmtpRoute;
 use crate::message::Content;
 
 /// The most answers of one session that are kept; a session with more can't be played again, and
