@@ -1,5 +1,6 @@
 //! Mail that comes back: refused while its client is there, where all that it is for have it
-//! already, or were sent it on by an alias of this machine. Else a stranger could have us write a bounce to whomever it names as the sender.
+//! already, or were sent it on by an alias of this machine. Else a stranger could have us write a
+//! bounce to whomever it names as the sender.
 //!
 //! What loops only for some is the delivery's to find.
 
@@ -43,5 +44,6 @@ pub async fn refusal(
             return None;
         }
     }
-    Some(delivered_to::refusal(first.alias.as_ref().unwrap_or(&first.address)))
+    let known = first.alias.as_ref().filter(|_| by_alias(first));
+    Some(delivered_to::refusal(known.unwrap_or(&first.address)))
 }
