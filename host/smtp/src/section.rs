@@ -46,6 +46,7 @@ pub struct HeaderSection {
     size: usize,
     fields: usize,
     hops: usize,
+    was_delivered: bool,
     seen: Seen,
 }
 
@@ -116,6 +117,11 @@ impl HeaderSection {
     /// How many `Received:` fields there are: servers that the message has passed.
     pub fn hops(&self) -> usize {
         self.hops
+    }
+
+    /// Whether there is a `Delivered-To:` field: only then can the message have been here before.
+    pub fn was_delivered(&self) -> bool {
+        self.was_delivered
     }
 
     /// Takes the next content: CRLF line ends only. What isn't changed isn't copied.
@@ -235,6 +241,7 @@ impl HeaderSection {
 
     fn note(&mut self, name: &[u8]) {
         self.hops += usize::from(name.eq_ignore_ascii_case(b"received"));
+        self.was_delivered |= name.eq_ignore_ascii_case(b"delivered-to");
         self.seen.note(name);
     }
 }
@@ -374,6 +381,17 @@ mod tests {
         );
         assert_eq!(stored("Bcc: a\r\nhello\r\n"), "\r\nhello\r\n");
         assert_eq!(stored("Bccs: a\r\n"), "Bccs: a\r\n");
+    }
+
+    #[test]
+    fn a_delivery_before_is_told() {
+        let told = |text: &'static str| {
+            let mut section = HeaderSection::default();
+            section.pass(text.into()).unwrap();
+            section.was_delivered()
+        };
+        assert!(told("A: b\r\ndelivered-TO : a@b.test\r\n\r\n"));
+        assert!(!told("X: y\r\n Delivered-To: a\r\n\r\nDelivered-To: body\r\n"));
     }
 
     #[test]

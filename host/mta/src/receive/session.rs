@@ -440,9 +440,12 @@ impl Session {
             return Err(decision);
         }
         let outgoing = envelope.policy.finish().await;
-        let sender = envelope.sender.as_ref();
-        let looping = loops::refusal(&self.live.policy, sender, &*content, &outgoing).await;
-        if let Some(reply) = looping {
+        // Most mail never was here, and its headers needn't be read again.
+        if (envelope.headers.was_delivered() || outgoing.edited.is_some())
+            && let Some(reply) =
+                loops::refusal(&self.live.policy, envelope.sender.as_ref(), &*content, &outgoing)
+                    .await
+        {
             let decision = Decision::Refuse(reply);
             self.say_message(&*content, &decision);
             return Err(decision);
