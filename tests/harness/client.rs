@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -103,6 +103,12 @@ impl Client {
     /// The connection ended.
     pub fn try_write(&mut self, octets: &[u8]) -> io::Result<()> {
         self.stream.write_all(octets)
+    }
+
+    /// Says that nothing more will be sent; replies may still come.
+    pub fn end_of_input(&mut self) {
+        // Who is gone already needs not be told.
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Reads a reply.

@@ -32,3 +32,4 @@ mod reload;
 mod site;
 mod site_live;
 mod site_replies;
+mod smuggling;
