@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Rehearsal, Runtime, Services};
+use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Runtime, Services};
 use tokio::runtime::Handle;
 
 use crate::builtin;
@@ -36,7 +36,7 @@ pub struct Live {
     /// What delivery knows of it.
     pub delivery: delivery::Settings,
     /// What the plugins are lent.
-    pub services: Arc<Lent>,
+    pub services: Lent,
     /// The plugins.
     pub policy: Arc<Policy>,
     chains: HashMap<String, Chain>,
@@ -116,34 +116,38 @@ impl Live {
             names: shared.resolver.clone(),
             lookups: config.dns.timeout * ATTEMPT_PATIENCE,
         };
-        let services = Arc::new(Lent {
+        let services = Lent {
             tables: tables.clone(),
             mailboxes: mailboxes.clone(),
             resolver: shared.resolver.clone(),
-            scanners: AllScanners::new(
+            scanners: Arc::new(AllScanners::new(
                 &config.scanners,
-                before.map(|live| &live.services.scanners),
-            ),
-            folders: Folders::new(&config.folders, before.map(|live| &live.services.folders)),
-            connector: Connector::new(
+                before.map(|live| &*live.services.scanners),
+            )),
+            folders: Arc::new(Folders::new(
+                &config.folders,
+                before.map(|live| &*live.services.folders),
+            )),
+            connector: Arc::new(Connector::new(
                 &config.services,
-                before.map(|live| &live.services.connector),
-            ),
+                before.map(|live| &*live.services.connector),
+            )),
             // Those that are new may have to be read from the disk.
-            counters: shared.counters.view(&config.counters),
-            verifier: Verifier::new(
+            counters: Arc::new(shared.counters.view(&config.counters)),
+            verifier: Arc::new(Verifier::new(
                 shared.answers.clone(),
                 config.verify.clone(),
                 delivery.clone(),
-            ),
-        });
+            )),
+        };
+        let lent = Services::from(services.clone());
         let (mut policy, unreadable) = policy_config(&config);
         errors.extend(unreadable);
         policy.code = (purpose != Purpose::Check).then(|| config.policy.cache.clone());
         for plugin in policy.plugins.iter_mut().filter(|plugin| plugin.mode == Mode::Shadow) {
-            plugin.services = Some(in_the_shadow(&config, services.clone()));
+            plugin.services = Some(in_the_shadow(&config, &lent));
         }
-        match Policy::load(runtime, policy, services.clone()).await {
+        match Policy::load(runtime, policy, lent).await {
             Ok(policy) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| {
                     (listen.name.clone(), policy.chain(Some(&listen.chain)))
@@ -194,10 +198,10 @@ pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
 
 /// What a plugin in the shadow is lent: counters of its own, and nothing that others could see a
 /// trace of.
-fn in_the_shadow(config: &Config, services: Arc<Lent>) -> Arc<dyn Services> {
+fn in_the_shadow(config: &Config, services: &Services) -> Arc<Services> {
     // In memory alone: they last until the next reload.
     let counters = Counters::new(None).view(&config.counters);
-    Arc::new(Rehearsal::new(services, Box::new(counters), true))
+    Arc::new(services.simulated(Arc::new(counters), true))
 }
 
 fn component(plugin: &config::Plugin) -> Result<Cow<'static, [u8]>, String> {

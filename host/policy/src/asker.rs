@@ -29,6 +29,7 @@ use crate::hooks::alias::Expansion;
 use crate::message::{Edited, Message};
 use crate::plugin::{Isolation, Mode, Plugin};
 use crate::policy::{Chain, Policy};
+use crate::run::Run;
 use crate::services::Services;
 use crate::story::{Step, Story, Told};
 
@@ -48,7 +49,9 @@ pub(crate) struct Matter {
     /// None before MAIL.
     pub envelope: Option<Arc<EnvelopeFacts>>,
     /// What is lent.
-    pub services: Arc<dyn Services>,
+    pub services: Arc<Services>,
+    /// What for.
+    pub run: Run,
     /// Where the answers are told.
     pub story: Arc<Story>,
 }
@@ -140,8 +143,8 @@ impl Asker {
             Err(error) => Err(error),
         };
         let took = started.elapsed();
-        // A rehearsal says nothing about how the plugin does.
-        if self.services.are_real() {
+        // A simulation says nothing about how the plugin does.
+        if self.run.is_real() {
             plugin.statistics.note(&plugin.name, took, answer.as_ref().err());
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -216,12 +219,12 @@ impl Asker {
         let within = place.asking.fetch_add(1, Ordering::Relaxed) > 0;
         let _asking = Asking(place);
         let kept = place.sandbox.lock().take();
-        // What is lent in a rehearsal goes before what is lent to the plugin alone.
-        let real = self.services.are_real();
+        // What is lent in a simulation goes before what is lent to the plugin alone.
+        let real = self.run.is_real();
         let services = plugin.services.as_ref().filter(|_| real).unwrap_or(&self.services);
         let mut sandbox = match kept {
             Some(sandbox) => sandbox,
-            // No rehearsal may leave a trace in an instance that is asked for real.
+            // No simulation may leave a trace in an instance that is asked for real.
             None if real => Sandbox::get(runtime, plugin, services, within).await?,
             None => Sandbox::new(runtime, plugin, services).await?,
         };

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::domains::{Class, Domains, routes_by_itself};
-use crate::services::{DnsError, Services};
+use crate::services::{Dns, DnsError};
 use crate::tags::Tags;
 
 /// The facts of one connection.
@@ -122,17 +122,17 @@ impl SessionFacts {
         self.reverse.get()?.as_ref().ok()?.verified.as_ref().ok()?.as_deref()
     }
 
-    pub(crate) async fn reverse(&self, services: &dyn Services) -> Result<Reverse, DnsError> {
+    pub(crate) async fn reverse(&self, dns: &dyn Dns) -> Result<Reverse, DnsError> {
         let ask = || async {
             let address = self.client_ip();
-            let names = match services.names_of(address).await {
+            let names = match dns.names_of(address).await {
                 Ok(names) => names,
                 Err(error) if error.is_transient() => return Err(error),
                 Err(_) => return Ok(Reverse { name: None, verified: Ok(None) }),
             };
             let mut failure = None;
             for name in names.iter().take(REVERSE_NAMES) {
-                match services.addresses(name.as_str()).await {
+                match dns.addresses(name.as_str()).await {
                     Ok(found) if found.contains(&address) => {
                         return Ok(Reverse {
                             name: Some(name.clone()),

@@ -22,12 +22,14 @@ mod identity;
 mod message;
 mod plugin;
 mod policy;
+mod run;
 mod runtime;
 mod services;
 mod session;
 mod story;
 mod tags;
 mod transaction;
+mod unavailable;
 
 pub use domains::{Class, Domains, routes_by_itself};
 pub use extension::Delimiter;
@@ -43,16 +45,18 @@ pub use message::header::header_line;
 pub use message::{Content, Edited, Message};
 pub use plugin::{Isolation, Limits, LoadError, Mode, OnError, Plugin, PluginConfig};
 pub use policy::{Chain, Policy, PolicyConfig};
+pub use run::Run;
 pub use runtime::engine::{EngineError, Runtime};
 pub use runtime::meter::{Meter, Used};
 pub use runtime::statistics::{Counted, FAILURES_IN_A_ROW};
 pub use services::{
-    Bucket, Connect, ConnectError, Count, Counters, DnsError, Ending, FileAnswer, FileError,
-    FileInfo, Files, Found, Lifetime, MailExchanger, Nothing, Overlay, Rehearsal, ScanError,
-    Scanned, Scanners, Services, Step, TableError, Taken, Tape, Taped, Unavailable, UnknownStore,
-    Verified, Verify,
+    Bucket, Clock, Connect, ConnectError, Count, Counters, Dns, DnsAnswer, DnsError, Ending,
+    FileAnswer, FileError, FileInfo, Files, Found, Lifetime, Lists, MailExchanger, Mailboxes,
+    Nothing, Overlay, ScanError, Scanned, Scanners, Services, Step, TableError, Tables, Taken,
+    Tape, Taped, UnknownStore, Verified, Verify,
 };
 pub use session::{Decision, Session};
 pub use story::{Step as StoryStep, Story};
 pub use tags::Tags;
 pub use transaction::{FinalRecipient, Outgoing, Transaction};
+pub use unavailable::Unavailable;

@@ -59,7 +59,7 @@ pub struct PluginConfig {
     /// The plugin whose place it takes in those sessions; otherwise it has a place of its own.
     pub instead_of: Option<String>,
     /// What is lent to it; none: what is lent to all.
-    pub services: Option<Arc<dyn Services>>,
+    pub services: Option<Arc<Services>>,
 }
 
 impl Default for PluginConfig {
@@ -164,7 +164,7 @@ pub struct Plugin {
     pub(crate) mode: Mode,
     pub(crate) share: u8,
     pub(crate) instead_of: Option<String>,
-    pub(crate) services: Option<Arc<dyn Services>>,
+    pub(crate) services: Option<Arc<Services>>,
     pub(crate) instance_pre: InstancePre<State>,
     pub(crate) hooks: Hooks,
     pub(crate) weight: Weight,
@@ -185,7 +185,7 @@ impl Plugin {
     pub(crate) async fn load(
         runtime: &Runtime,
         cache: &CodeCache,
-        services: &Arc<dyn Services>,
+        services: &Arc<Services>,
         config: PluginConfig,
     ) -> Result<Arc<Self>, LoadError> {
         let name = config.name.clone();
@@ -246,7 +246,7 @@ impl Plugin {
     async fn init(
         self: &Arc<Self>,
         runtime: &Runtime,
-        services: &Arc<dyn Services>,
+        services: &Arc<Services>,
     ) -> Result<Initial, String> {
         let trapped =
             |error: crate::contract::sandbox::CallError| format!("its init failed: {error}");

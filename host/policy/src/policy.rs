@@ -13,6 +13,7 @@ use crate::domains::Domains;
 use crate::facts::SessionFacts;
 use crate::hooks::transport::RouteCache;
 use crate::plugin::{LoadError, Plugin, PluginConfig};
+use crate::run::Run;
 use crate::runtime::compile_cache::CodeCache;
 use crate::runtime::engine::Runtime;
 use crate::services::Services;
@@ -31,7 +32,7 @@ pub struct PolicyConfig {
 /// The plugins in force.
 pub struct Policy {
     pub(crate) runtime: Runtime,
-    pub(crate) services: Arc<dyn Services>,
+    pub(crate) services: Arc<Services>,
     pub(crate) domains: Domains,
     pub(crate) routes: RouteCache,
     /// Those that export `transport`, in order: they are asked whatever the listener.
@@ -61,8 +62,9 @@ impl Policy {
     pub async fn load(
         runtime: &Runtime,
         config: PolicyConfig,
-        services: Arc<dyn Services>,
+        services: Services,
     ) -> Result<Arc<Self>, Vec<LoadError>> {
+        let services = Arc::new(services);
         let cache = CodeCache::open(config.code.as_deref());
         let mut plugins = Vec::new();
         let mut errors = Vec::new();
@@ -131,7 +133,7 @@ impl Policy {
     }
 
     /// What the plugins are lent.
-    pub fn services(&self) -> &Arc<dyn Services> {
+    pub fn services(&self) -> &Arc<Services> {
         &self.services
     }
 
@@ -142,15 +144,16 @@ impl Policy {
 
     /// The policy's side of one connection.
     pub fn session(self: &Arc<Self>, chain: &Chain, facts: Arc<SessionFacts>) -> Session {
-        self.session_with(chain, facts, self.services.clone())
+        self.session_with(chain, facts, self.services.clone(), Run::Live)
     }
 
-    /// The same with other services, for a session that is rehearsed, recorded or played again.
+    /// The same with other services, for another kind of run.
     pub fn session_with(
         self: &Arc<Self>,
         chain: &Chain,
         facts: Arc<SessionFacts>,
-        services: Arc<dyn Services>,
+        services: Arc<Services>,
+        run: Run,
     ) -> Session {
         let matter = Matter {
             policy: self.clone(),
@@ -158,6 +161,7 @@ impl Policy {
             session: Some(facts.clone()),
             envelope: None,
             services,
+            run,
             story: Arc::default(),
         };
         Session::new(matter, facts)

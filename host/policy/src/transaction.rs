@@ -23,6 +23,7 @@ use crate::hooks::restriction::{self, Outcome, Settled, Stage};
 use crate::hooks::transport::{Consignment, Route};
 use crate::message::{Edited, Message};
 use crate::policy::Policy;
+use crate::run::Run;
 use crate::session::Decision;
 use crate::story::{Story, Told};
 
@@ -121,6 +122,7 @@ impl Policy {
             session: Some(facts),
             envelope: Some(envelope),
             services: self.services.clone(),
+            run: Run::Live,
             story: story.clone(),
         });
         let mut outgoing = Outgoing::default();
@@ -241,7 +243,7 @@ impl Transaction {
         match self
             .asker
             .policy
-            .next_hop_with(consignment, &self.asker.services, &self.asker.story)
+            .next_hop_with(consignment, &self.asker.services, self.asker.run, &self.asker.story)
             .await
         {
             Ok(Route::Error(reply)) => Some(Reply {

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use common::{Memory, policy, probe, users};
 use facteur_policy::{
-    Bucket, Lifetime, Mode, Overlay, PluginConfig, Rehearsal, Services, SessionFacts, Taken, Taped,
+    Bucket, Counters, Lifetime, Mailboxes, Mode, Overlay, PluginConfig, Services, SessionFacts,
+    Tables, Taken, Taped,
 };
 
 fn counted() -> Arc<Memory> {
@@ -25,8 +26,8 @@ const BUCKET: Bucket = Bucket { size: 3, period: Duration::from_hours(1) };
 #[test]
 fn an_overlay_counts_on_and_moves_nothing() {
     let beneath = counted();
-    let services = Rehearsal::new(beneath.clone(), Box::new(Overlay::new(beneath.clone())), false);
-    let counters = services.counters();
+    let overlay = Arc::new(Overlay::new(beneath.clone()));
+    let counters = Services::of(&beneath).simulated(overlay, false).counters;
     let value = |key: &str| counters.get("seen", key).unwrap().map(|count| count.value);
     assert_eq!((value("known"), value("new")), (Some(2), None));
     assert_eq!(counters.add("seen", "known", 3, DAY).unwrap().value, 5);
@@ -48,21 +49,21 @@ fn an_overlay_counts_on_and_moves_nothing() {
 
 #[tokio::test]
 async fn a_tape_answers_as_before_and_tells_what_it_lacks() {
-    let recording = Taped::recording(counted());
+    let recording = Taped::recording(Arc::new(Services::of(&counted())));
     let keys = ["x".to_owned()];
     let first = recording.find("nowhere", &keys).await;
-    let mailbox = recording.mailbox(&"louen@local.test".parse().unwrap()).await;
-    recording.counters().add("seen", "known", 1, DAY).unwrap();
-    recording.counters().add("seen", "known", 1, DAY).unwrap();
+    let mailbox = recording.exists(&"louen@local.test".parse().unwrap()).await;
+    Counters::add(&recording, "seen", "known", 1, DAY).unwrap();
+    Counters::add(&recording, "seen", "known", 1, DAY).unwrap();
     let playing = Taped::playing(recording.take().unwrap());
     assert_eq!(playing.find("nowhere", &keys).await, first);
-    assert_eq!(playing.mailbox(&"louen@local.test".parse().unwrap()).await, mailbox);
+    assert_eq!(playing.exists(&"louen@local.test".parse().unwrap()).await, mailbox);
     let values = [3, 4, 4];
     for value in values {
-        assert_eq!(playing.counters().add("seen", "known", 1, DAY).unwrap().value, value);
+        assert_eq!(Counters::add(&playing, "seen", "known", 1, DAY).unwrap().value, value);
     }
     assert!(playing.missing().is_empty());
-    assert!(playing.mailbox(&"other@local.test".parse().unwrap()).await.is_err());
+    assert!(playing.exists(&"other@local.test".parse().unwrap()).await.is_err());
     assert_eq!(playing.missing(), ["[\"mailbox\",\"other@local.test\"]"]);
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_policy::{Policy, Taped};
+use facteur_policy::{Policy, Services, Taped};
 use facteur_spool::Timestamp;
 
 use super::{Failure, Json, Plain, load, out, runtime, time};
@@ -236,7 +236,7 @@ async fn play(config: Config, file: &Path) -> Result<Summary, Failure> {
     };
     let runtime = serve::runtime(&config)?;
     // No table, no network: all that plugins may know is on the tapes.
-    let nothing = Arc::new(Taped::playing(Vec::new()));
+    let nothing = Services::of(&Arc::new(Taped::playing(Vec::new())));
     let (wanted, unreadable) = live::policy_config(&config);
     if !unreadable.is_empty() {
         return Err(Failure(unreadable.join("\n")));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use facteur_policy::{DnsError, MailExchanger};
+use facteur_policy::{Dns, DnsError, MailExchanger};
 use facteur_smtp::Address;
 use facteur_spool::{
     Body, Client, Message, MessageId, QueueId, Recipient, RecipientId, State, Target, Timestamp,
@@ -18,7 +18,6 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Room, Settings};
 use crate::config::{Config, TableSource};
-use crate::services::dns::Names;
 use crate::tables::{Mailboxes, Tables};
 
 /// 13 November 2026, 14:00:00 UTC.
@@ -102,7 +101,7 @@ impl Told {
     }
 }
 
-impl Names for Told {
+impl Dns for Told {
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         ready(self.addresses.get(name).cloned().unwrap_or(Err(DnsError::NoSuchName))).boxed()
     }

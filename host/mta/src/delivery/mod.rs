@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use facteur_policy::Route;
+use facteur_policy::{Dns, Route};
 use facteur_smtp::{Address, Reply};
 use facteur_spool::{Message, Recipient, Target};
 use tokio::sync::Semaphore;
@@ -35,7 +35,6 @@ use tokio::sync::Semaphore;
 pub use callout::callout;
 
 use crate::config::SmtpClient;
-use crate::services::dns::Names;
 use crate::tables::Mailboxes;
 use stop::Stop;
 
@@ -51,7 +50,7 @@ pub struct Settings {
     /// Where mailboxes are and whose.
     pub mailboxes: Arc<Mailboxes>,
     /// The DNS.
-    pub names: Arc<dyn Names>,
+    pub names: Arc<dyn Dns>,
     /// How long all lookups of one attempt may take together.
     pub lookups: Duration,
 }

@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use facteur_policy::{DnsError, SmtpRoute};
+use facteur_policy::{Dns, DnsError, SmtpRoute};
 use facteur_smtp::Reply;
 use tokio::time::{Instant, timeout_at};
 
-use crate::services::dns::{Names, ascii_name};
+use crate::services::dns::ascii_name;
 
 /// Addresses tried in one attempt at most (Postfix's `smtp_mx_address_limit`).
 pub const ADDRESS_LIMIT: usize = 5;
@@ -106,7 +106,7 @@ fn is_local(address: IpAddr) -> bool {
 pub async fn find(
     route: &SmtpRoute,
     own: &Own<'_>,
-    names: &dyn Names,
+    names: &dyn Dns,
     deadline: Instant,
 ) -> Result<Vec<Target>, Nowhere> {
     let (mut found, mut nowhere) = (Vec::new(), None::<Nowhere>);
@@ -131,7 +131,7 @@ pub async fn find(
 async fn find_hop(
     route: &SmtpRoute,
     own: &Own<'_>,
-    names: &dyn Names,
+    names: &dyn Dns,
     deadline: Instant,
 ) -> Result<Vec<Target>, Nowhere> {
     let (host, mx) = match literal(&route.host) {
@@ -234,7 +234,7 @@ async fn exchange(
     exchangers: Vec<(u16, String)>,
     route: &SmtpRoute,
     own: &Own<'_>,
-    names: &dyn Names,
+    names: &dyn Dns,
     deadline: Instant,
 ) -> Result<Vec<Target>, Nowhere> {
     if exchangers.iter().all(|(_, host)| host == ".") {

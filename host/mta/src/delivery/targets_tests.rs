@@ -2,14 +2,13 @@ use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use facteur_policy::{DnsError, MailExchanger, SmtpRoute};
+use facteur_policy::{Dns, DnsError, MailExchanger, SmtpRoute};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{ADDRESS_LIMIT, Nowhere, Own, Target, find};
 use crate::delivery::fixtures::Told;
-use crate::services::dns::Names;
 
 fn to(host: &str) -> SmtpRoute {
     SmtpRoute { host: host.into(), port: 25, mx: true, source: None, otherwise: None }
@@ -224,7 +223,7 @@ async fn a_few_addresses_of_both_kinds() {
 /// A DNS in which some names are never answered.
 struct Partly(Told);
 
-impl Names for Partly {
+impl Dns for Partly {
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         if name.starts_with("mute") { pending().boxed() } else { self.0.addresses(name) }
     }

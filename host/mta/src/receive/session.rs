@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use facteur_policy::{Content, Decision, Message, SessionFacts, Story, Transaction};
+use facteur_policy::{Content, Decision, Message, Run, SessionFacts, Story, Transaction};
 use facteur_smtp::{
     Address, DataError, Event, HeaderSection, HeadersError, MailParameters, Passed, Path,
     RcptParameters, Reply, Server, ServerConfig, ServerLimits,
@@ -69,7 +69,9 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
     let recording = mta.recorder.begin(&facts, || live.policy.services().clone());
     let chain = live.chain(&listen.name);
     let policy = match &recording {
-        Some(recording) => live.policy.session_with(&chain, facts.clone(), recording.services()),
+        Some(recording) => {
+            live.policy.session_with(&chain, facts.clone(), recording.services(), Run::Recorded)
+        }
         None => live.policy.session(&chain, facts.clone()),
     };
     // What comes from this machine to itself comes from the address that it goes to.

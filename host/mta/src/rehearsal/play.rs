@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use facteur_policy::{
-    Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Rehearsal,
+    Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Run,
     Services, SessionFacts, StoryStep, Tags, Transaction,
 };
 use facteur_smtp::{Path, Reply};
@@ -34,12 +34,13 @@ pub async fn rehearse(live: &Live, mut dialogue: Dialogue) -> Result<Record, Str
         ));
     };
     dialogue.listener.clone_from(&listen.name);
-    let beneath: Arc<dyn Services> = live.services.clone();
-    let counters = Box::new(Overlay::new(beneath.clone()));
+    let services = live.policy.services();
+    let counters = Arc::new(Overlay::new(services.counters.clone()));
     let stage = Stage {
         policy: &live.policy,
         chain: live.chain(&listen.name),
-        services: Arc::new(Rehearsal::new(beneath, counters, false)),
+        services: Arc::new(services.simulated(counters, false)),
+        run: Run::Simulated,
         trusted: live.config.networks.contains(dialogue.client.ip().to_canonical()),
         hop_count: live.config.queue.hop_count,
     };
@@ -74,7 +75,9 @@ pub struct Stage<'a> {
     /// Those that the listener asks.
     pub chain: Chain,
     /// What they are lent.
-    pub services: Arc<dyn Services>,
+    pub services: Arc<Services>,
+    /// What for.
+    pub run: Run,
     /// Whether the client is in a trusted network.
     pub trusted: bool,
     /// The most `Received:` headers that a message may have.
@@ -92,7 +95,8 @@ pub async fn play(stage: &Stage<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<Sto
     if let Some(login) = &dialogue.login {
         facts.set_login(login.clone());
     }
-    let session = stage.policy.session_with(&stage.chain, Arc::new(facts), stage.services.clone());
+    let session =
+        stage.policy.session_with(&stage.chain, Arc::new(facts), stage.services.clone(), stage.run);
     let mut player =
         Player { stage, session, envelope: None, accepted: 0, ready: false, steps: Vec::new() };
     let mut said = Vec::new();
@@ -221,7 +225,11 @@ impl Player<'_> {
                 address: &one.address,
                 original: &one.original,
             };
-            let next = self.stage.policy.next_hop_with(of, &self.stage.services, &story).await;
+            let next = self
+                .stage
+                .policy
+                .next_hop_with(of, &self.stage.services, self.stage.run, &story)
+                .await;
             let answer =
                 next.map_or_else(|later| format!("waits: {later}"), |route| route.to_string());
             story.host("next hop", Some(one.address.to_string()), answer);

@@ -90,7 +90,7 @@ impl Recorder {
     pub fn begin(
         &self,
         facts: &SessionFacts,
-        services: impl FnOnce() -> Arc<dyn Services>,
+        services: impl FnOnce() -> Arc<Services>,
     ) -> Option<Box<Recording>> {
         if !self.on.load(Ordering::Relaxed) {
             return None;
@@ -141,8 +141,8 @@ pub struct Recording {
 
 impl Recording {
     /// What the session's plugins are lent.
-    pub fn services(&self) -> Arc<dyn Services> {
-        self.tape.clone()
+    pub fn services(&self) -> Arc<Services> {
+        Arc::new(Services::of(&self.tape))
     }
 
     /// How much of each message.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use facteur_policy::{Policy, Services, StoryStep, Taped};
+use facteur_policy::{Policy, Run, Services, StoryStep, Taped};
 
 use super::play::{Stage, play};
 use super::record::Recorded;
@@ -61,13 +61,13 @@ pub async fn replay(
     summary: &mut Summary,
 ) -> String {
     let tape = Arc::new(Taped::playing(recorded.tape.clone()));
-    let services: Arc<dyn Services> = tape.clone();
+    let services = Arc::new(Services::of(&tape));
     let listen = config.listen.iter().find(|listen| listen.name == recorded.dialogue.listener);
     // A listener that the other configuration doesn't have asks all plugins.
     let chain = policy.chain(listen.map(|listen| listen.chain.as_slice()));
     let trusted = config.networks.contains(recorded.dialogue.client.ip().to_canonical());
     let hop_count = config.queue.hop_count;
-    let stage = Stage { policy, chain, services, trusted, hop_count };
+    let stage = Stage { policy, chain, services, run: Run::Replayed, trusted, hop_count };
     let (said, steps) = play(&stage, &recorded.dialogue).await;
     let missing = tape.missing();
     summary.sessions += 1;

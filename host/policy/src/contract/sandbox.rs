@@ -76,7 +76,7 @@ impl CallError {
 /// What a guest's calls into the host can reach.
 pub(crate) struct State {
     pub plugin: Arc<Plugin>,
-    pub services: Arc<dyn Services>,
+    pub services: Arc<Services>,
     pub view: View,
     /// What `keep` gave, and whether it may be called: only in `init`.
     pub initializing: Option<Vec<u8>>,
@@ -136,7 +136,7 @@ impl Sandbox {
     pub(crate) async fn get(
         runtime: &Runtime,
         plugin: &Arc<Plugin>,
-        services: &Arc<dyn Services>,
+        services: &Arc<Services>,
         within: bool,
     ) -> Result<Self, CallError> {
         let place =
@@ -158,7 +158,7 @@ impl Sandbox {
     pub(crate) async fn new(
         runtime: &Runtime,
         plugin: &Arc<Plugin>,
-        services: &Arc<dyn Services>,
+        services: &Arc<Services>,
     ) -> Result<Self, CallError> {
         let permit = runtime.permit(plugin.weight).await.ok_or(CallError::Busy)?;
         let state = State {

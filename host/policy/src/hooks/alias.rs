@@ -431,7 +431,7 @@ impl<'a> Walk<'a> {
         if step.within.len() >= NESTED_LISTS {
             return Err(self.cut_off(&step, &format!("{NESTED_LISTS} lists in each other")));
         }
-        let members = match self.asker.services.include(&path).await {
+        let members = match self.asker.services.lists.lines(&path).await {
             Ok(lines) => list::members(&lines),
             Err(error) => {
                 self.tell(&step.address, &error.to_string());
@@ -570,7 +570,7 @@ impl<'a> Walk<'a> {
             Class::Relay | Class::Other => Outcome::Deliver,
             Class::VirtualAlias => Outcome::Refused(unknown_user(&self.about, class, None)),
             Class::Local | Class::VirtualMailbox => {
-                match self.asker.services.mailbox(address).await {
+                match self.asker.services.mailboxes.exists(address).await {
                     Ok(true) => Outcome::Deliver,
                     Ok(false) => Outcome::Refused(unknown_user(&self.about, class, None)),
                     Err(error) => {

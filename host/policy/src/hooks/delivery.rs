@@ -20,6 +20,7 @@ use crate::contract::imports::checked_address;
 use crate::domains::Domains;
 use crate::hooks::transport::Consignment;
 use crate::policy::Policy;
+use crate::run::Run;
 use crate::story::{Story, Told};
 
 /// What is known of an attempt, for one recipient.
@@ -81,6 +82,7 @@ impl Policy {
             session: None,
             envelope: Some(of.facts(&self.domains)),
             services: self.services.clone(),
+            run: Run::Live,
             story: story.clone(),
         });
         for (number, plugin) in asker.chain.iter().enumerate() {

@@ -25,6 +25,7 @@ use crate::domains::{Class, Domains};
 use crate::facts::{EnvelopeFacts, RecipientFacts};
 use crate::hooks::next_hop::{SMTP_PORT, SmtpRoute};
 use crate::policy::Policy;
+use crate::run::Run;
 use crate::services::Services;
 use crate::story::{Story, Told};
 use crate::tags::Tags;
@@ -145,32 +146,34 @@ impl Policy {
         of: Consignment<'_>,
         story: &Arc<Story>,
     ) -> Result<Route, Reply> {
-        self.next_hop_with(of, &self.services, story).await
+        self.next_hop_with(of, &self.services, Run::Live, story).await
     }
 
-    /// The same with other services: then nothing is kept, and nothing that is kept is used.
+    /// The same with other services, for another kind of run: then nothing is kept, and nothing
+    /// that is kept is used.
     ///
     /// # Errors
     /// As [`Policy::next_hop`].
     pub async fn next_hop_with(
         self: &Arc<Self>,
         of: Consignment<'_>,
-        services: &Arc<dyn Services>,
+        services: &Arc<Services>,
+        run: Run,
         story: &Arc<Story>,
     ) -> Result<Route, Reply> {
         if self.routers.is_empty() {
             return Ok(self.own_way(of.address));
         }
-        if !Arc::ptr_eq(services, &self.services) {
-            return Ok(self.ask_routers(of, services.clone(), story.clone()).await?.0);
+        if !run.may_reuse() {
+            return Ok(self.ask_routers(of, services, run, story).await?.0);
         }
         // Read before the tables are: an answer made of a table that changes meanwhile is not kept.
-        let generation = self.services.generation();
+        let generation = services.tables.generation();
         if let Some(route) = self.routes.get(generation, of.address) {
             story.host("transport", Some(of.address.to_string()), format!("{route} (kept)"));
             return Ok(route);
         }
-        let (route, scope) = self.ask_routers(of, self.services.clone(), story.clone()).await?;
+        let (route, scope) = self.ask_routers(of, services, run, story).await?;
         // Who is asked may depend on the recipient: then so does the answer.
         let scope =
             if self.is_drawing() { narrower(scope, transport::Scope::Recipient) } else { scope };
@@ -187,8 +190,9 @@ impl Policy {
     async fn ask_routers(
         self: &Arc<Self>,
         of: Consignment<'_>,
-        services: Arc<dyn Services>,
-        story: Arc<Story>,
+        services: &Arc<Services>,
+        run: Run,
+        story: &Arc<Story>,
     ) -> Result<(Route, transport::Scope), Reply> {
         let envelope = Some(of.facts(&self.domains));
         let chain = self.draw(&self.routers, of.address);
@@ -197,8 +201,9 @@ impl Policy {
             chain,
             session: None,
             envelope,
-            services,
-            story,
+            services: services.clone(),
+            run,
+            story: story.clone(),
         });
         let mut depends_on = transport::Scope::Domain;
         for (number, plugin) in asker.chain.iter().enumerate() {

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
 use crate::message::Content;
-use crate::services::Unavailable;
+use crate::unavailable::Unavailable;
 
 /// The largest body that [`InMemory`] keeps, in bytes.
 const MEMORY_LIMIT: usize = 1 << 20;

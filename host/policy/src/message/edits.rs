@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::message::body::{Bodies, Writing};
 use crate::message::header;
 use crate::message::{Content, Index, Message};
-use crate::services::Unavailable;
+use crate::unavailable::Unavailable;
 
 /// Edits of headers by one plugin: more than a message has headers.
 const EDITS_LIMIT: usize = 1_000;

@@ -16,7 +16,7 @@ use facteur_smtp::Fields;
 
 use crate::message::body::{Bodies, InMemory};
 use crate::message::edits::View;
-use crate::services::Unavailable;
+use crate::unavailable::Unavailable;
 
 /// How much of a message is read at first to find its headers, in bytes: most have less.
 const HEADERS_READ: usize = 8 * 1024;

@@ -1,4 +1,4 @@
 //! What is lent where nothing of a kind is.
 
-/// Lends nothing: no name is known.
+/// Lends nothing: no name is known. (The time is, which is the machine's.)
 pub struct Nothing;

@@ -1,4 +1,4 @@
-//! Counters as they are, with changes that nobody else sees: for a rehearsal, which moves none.
+//! Counters as they are, with changes that nobody else sees: for a simulation, which moves none.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::{Bucket, Count, Counters, Lifetime, Services, Taken, UnknownStore};
+use super::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
 
 /// A store and a key.
 type Place = (String, String);
@@ -14,7 +14,7 @@ type Place = (String, String);
 /// Counters that are read and never moved. What was changed by way of it is remembered for as long
 /// as it lives.
 pub struct Overlay {
-    beneath: Arc<dyn Services>,
+    beneath: Arc<dyn Counters>,
     changed: Mutex<Changed>,
 }
 
@@ -28,13 +28,13 @@ struct Changed {
 
 impl Overlay {
     /// Nothing is changed yet.
-    pub fn new(beneath: Arc<dyn Services>) -> Self {
+    pub fn new(beneath: Arc<dyn Counters>) -> Self {
         Self { beneath, changed: Mutex::default() }
     }
 
     fn known(&self, changed: &Changed, place: &Place) -> Result<Option<Count>, UnknownStore> {
         let Some(kept) = changed.counters.get(place) else {
-            return self.beneath.counters().get(&place.0, &place.1);
+            return self.beneath.get(&place.0, &place.1);
         };
         let aged = |(at, count): &(Instant, Count)| {
             let since = at.elapsed();
@@ -51,7 +51,7 @@ fn place(store: &str, key: &str) -> Place {
 
 impl Counters for Overlay {
     fn is_store(&self, name: &str) -> bool {
-        self.beneath.counters().is_store(name)
+        self.beneath.is_store(name)
     }
 
     fn get(&self, store: &str, key: &str) -> Result<Option<Count>, UnknownStore> {
@@ -100,7 +100,7 @@ impl Counters for Overlay {
         } else if full {
             Taken::Yes
         } else {
-            self.beneath.counters().would_take(store, key, all, bucket)?
+            self.beneath.would_take(store, key, all, bucket)?
         };
         if answer == Taken::Yes {
             changed.buckets.insert(place, (all, full));
@@ -115,7 +115,7 @@ impl Counters for Overlay {
         amount: u32,
         bucket: Bucket,
     ) -> Result<Taken, UnknownStore> {
-        self.beneath.counters().would_take(store, key, amount, bucket)
+        self.beneath.would_take(store, key, amount, bucket)
     }
 
     fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore> {

@@ -17,12 +17,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Bucket, Connect, ConnectError, Count, Counters, DnsError, FileAnswer, FileError, FileInfo,
-    Files, Found, Lifetime, MailExchanger, ScanError, Scanned, Scanners, Services, Step,
-    TableError, Taken, Unavailable, UnknownStore, Verified, Verify,
+    Bucket, Clock, Connect, ConnectError, Count, Counters, Dns, DnsAnswer, DnsError, FileAnswer,
+    FileError, FileInfo, Files, Found, Lifetime, Lists, MailExchanger, Mailboxes, ScanError,
+    Scanned, Scanners, Services, Step, TableError, Tables, Taken, UnknownStore, Verified, Verify,
 };
 use crate::hooks::next_hop::SmtpRoute;
 use crate::message::Content;
+use crate::unavailable::Unavailable;
 
 /// The most answers of one session that are kept; a session with more can't be played again, and
 /// says so.
@@ -35,13 +36,13 @@ pub type Tape = Vec<(Value, Value)>;
 pub struct Taped(Source);
 
 enum Source {
-    Recording { beneath: Arc<dyn Services>, tape: Mutex<Tape> },
+    Recording { beneath: Arc<Services>, tape: Mutex<Tape> },
     Playing { answers: Mutex<HashMap<String, VecDeque<Value>>>, missing: Mutex<Vec<String>> },
 }
 
 impl Taped {
     /// Writes down what these services answer.
-    pub fn recording(beneath: Arc<dyn Services>) -> Self {
+    pub fn recording(beneath: Arc<Services>) -> Self {
         Self(Source::Recording { beneath, tape: Mutex::default() })
     }
 
@@ -104,12 +105,12 @@ impl Taped {
     async fn ask<'a, T: Serialize + DeserializeOwned>(
         &'a self,
         question: Value,
-        ask: impl FnOnce(&'a dyn Services) -> BoxFuture<'a, T>,
+        ask: impl FnOnce(&'a Services) -> BoxFuture<'a, T>,
         absent: impl FnOnce() -> T,
     ) -> T {
         match &self.0 {
             Source::Recording { beneath, tape } => {
-                let answer = ask(&**beneath).await;
+                let answer = ask(beneath).await;
                 Self::write(tape, question, &answer);
                 answer
             }
@@ -123,12 +124,12 @@ impl Taped {
     fn ask_now<T: Serialize + DeserializeOwned>(
         &self,
         question: Value,
-        ask: impl FnOnce(&dyn Services) -> T,
+        ask: impl FnOnce(&Services) -> T,
         absent: impl FnOnce() -> T,
     ) -> T {
         match &self.0 {
             Source::Recording { beneath, tape } => {
-                let answer = ask(&**beneath);
+                let answer = ask(beneath);
                 Self::write(tape, question, &answer);
                 answer
             }
@@ -139,9 +140,9 @@ impl Taped {
     }
 
     /// Whether something has this name. What is asked about while playing was there.
-    fn is(&self, there: impl FnOnce(&dyn Services) -> bool) -> bool {
+    fn is(&self, there: impl FnOnce(&Services) -> bool) -> bool {
         match &self.0 {
-            Source::Recording { beneath, .. } => there(&**beneath),
+            Source::Recording { beneath, .. } => there(beneath),
             Source::Playing { .. } => true,
         }
     }
@@ -149,7 +150,7 @@ impl Taped {
 
 const ABSENT: &str = "the recording has no answer to this";
 
-impl Services for Taped {
+impl Tables for Taped {
     fn find<'a>(
         &'a self,
         table: &'a str,
@@ -162,102 +163,91 @@ impl Services for Taped {
         }
         Box::pin(self.ask(
             json!(["find", table, keys]),
-            move |beneath| beneath.find(table, keys),
+            move |beneath| beneath.tables.find(table, keys),
             absent,
         ))
     }
 
     fn generation(&self) -> u64 {
         match &self.0 {
-            Source::Recording { beneath, .. } => beneath.generation(),
+            Source::Recording { beneath, .. } => beneath.tables.generation(),
             Source::Playing { .. } => 0,
         }
     }
+}
 
-    fn are_real(&self) -> bool {
-        matches!(self.0, Source::Recording { .. })
-    }
-
+impl Clock for Taped {
     fn now(&self) -> u64 {
-        self.ask_now(json!(["now"]), Services::now, || 0)
+        self.ask_now(json!(["now"]), |it| it.clock.now(), || 0)
     }
+}
 
-    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+impl Dns for Taped {
+    fn addresses<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<IpAddr>> {
         Box::pin(self.ask(
             json!(["addresses", name]),
-            |it| it.addresses(name),
+            |it| it.dns.addresses(name),
             || Err(DnsError::Timeout),
         ))
     }
 
-    fn mail_exchangers<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+    fn mail_exchangers<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<MailExchanger>> {
         Box::pin(self.ask(
             json!(["mail-exchangers", name]),
-            |it| it.mail_exchangers(name),
+            |it| it.dns.mail_exchangers(name),
             || Err(DnsError::Timeout),
         ))
     }
 
-    fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
-        Box::pin(self.ask(json!(["texts", name]), |it| it.texts(name), || Err(DnsError::Timeout)))
+    fn texts<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<Vec<u8>>> {
+        Box::pin(self.ask(
+            json!(["texts", name]),
+            |it| it.dns.texts(name),
+            || Err(DnsError::Timeout),
+        ))
     }
 
-    fn name_servers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
+    fn name_servers<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<String>> {
         Box::pin(self.ask(
             json!(["name-servers", name]),
-            |it| it.name_servers(name),
+            |it| it.dns.name_servers(name),
             || Err(DnsError::Timeout),
         ))
     }
 
-    fn names_of(&self, address: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
+    fn names_of(&self, address: IpAddr) -> DnsAnswer<'_, Vec<String>> {
         Box::pin(self.ask(
             json!(["names-of", address]),
-            move |it| it.names_of(address),
+            move |it| it.dns.names_of(address),
             || Err(DnsError::Timeout),
         ))
     }
+}
 
-    fn mailbox<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
+impl Mailboxes for Taped {
+    fn exists<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
         let question = json!(["mailbox", address.to_string()]);
-        Box::pin(self.ask(question, |it| it.mailbox(address), || Err(Unavailable(ABSENT.into()))))
-    }
-
-    fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
         Box::pin(self.ask(
-            json!(["include", path]),
-            |it| it.include(path),
+            question,
+            |it| it.mailboxes.exists(address),
             || Err(Unavailable(ABSENT.into())),
         ))
     }
+}
 
-    fn scanners(&self) -> &dyn Scanners {
-        self
-    }
-
-    fn counters(&self) -> &dyn Counters {
-        self
-    }
-
-    fn files(&self) -> &dyn Files {
-        self
-    }
-
-    fn connect(&self) -> &dyn Connect {
-        self
-    }
-
-    fn verify(&self) -> &dyn Verify {
-        self
+impl Lists for Taped {
+    fn lines<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
+        Box::pin(self.ask(
+            json!(["include", path]),
+            |it| it.lists.lines(path),
+            || Err(Unavailable(ABSENT.into())),
+        ))
     }
 }
 
 impl Scanners for Taped {
     fn is_scanner(&self, name: &str) -> bool {
-        self.is(|beneath| beneath.scanners().is_scanner(name))
+        self.is(|beneath| beneath.scanners.is_scanner(name))
     }
 
     fn scan<'a>(
@@ -268,7 +258,7 @@ impl Scanners for Taped {
         let absent = || Err(ScanError::Unavailable(ABSENT.into()));
         Box::pin(self.ask(
             json!(["scan", scanner]),
-            move |it| it.scanners().scan(scanner, content),
+            move |it| it.scanners.scan(scanner, content),
             absent,
         ))
     }
@@ -276,15 +266,11 @@ impl Scanners for Taped {
 
 impl Counters for Taped {
     fn is_store(&self, name: &str) -> bool {
-        self.is(|beneath| beneath.counters().is_store(name))
+        self.is(|beneath| beneath.counters.is_store(name))
     }
 
     fn get(&self, store: &str, key: &str) -> Result<Option<Count>, UnknownStore> {
-        self.ask_now(
-            json!(["counter", store, key]),
-            |it| it.counters().get(store, key),
-            || Ok(None),
-        )
+        self.ask_now(json!(["counter", store, key]), |it| it.counters.get(store, key), || Ok(None))
     }
 
     fn add(
@@ -296,7 +282,7 @@ impl Counters for Taped {
     ) -> Result<Count, UnknownStore> {
         let absent = || Err(UnknownStore(store.to_owned()));
         let question = json!(["add", store, key, amount, lifetime]);
-        self.ask_now(question, |it| it.counters().add(store, key, amount, lifetime), absent)
+        self.ask_now(question, |it| it.counters.add(store, key, amount, lifetime), absent)
     }
 
     fn take(
@@ -308,7 +294,7 @@ impl Counters for Taped {
     ) -> Result<Taken, UnknownStore> {
         let absent = || Err(UnknownStore(store.to_owned()));
         let question = json!(["take", store, key, amount, bucket]);
-        self.ask_now(question, |it| it.counters().take(store, key, amount, bucket), absent)
+        self.ask_now(question, |it| it.counters.take(store, key, amount, bucket), absent)
     }
 
     fn would_take(
@@ -320,13 +306,13 @@ impl Counters for Taped {
     ) -> Result<Taken, UnknownStore> {
         let absent = || Err(UnknownStore(store.to_owned()));
         let question = json!(["would-take", store, key, amount, bucket]);
-        self.ask_now(question, |it| it.counters().would_take(store, key, amount, bucket), absent)
+        self.ask_now(question, |it| it.counters.would_take(store, key, amount, bucket), absent)
     }
 
     fn remove(&self, store: &str, key: &str) -> Result<bool, UnknownStore> {
         self.ask_now(
             json!(["remove", store, key]),
-            |it| it.counters().remove(store, key),
+            |it| it.counters.remove(store, key),
             || Ok(false),
         )
     }
@@ -334,7 +320,7 @@ impl Counters for Taped {
 
 impl Files for Taped {
     fn is_folder(&self, name: &str) -> bool {
-        self.is(|beneath| beneath.files().is_folder(name))
+        self.is(|beneath| beneath.files.is_folder(name))
     }
 
     fn read<'a>(
@@ -347,7 +333,7 @@ impl Files for Taped {
         let question = json!(["read", folder, path, offset, length]);
         Box::pin(self.ask(
             question,
-            move |it| it.files().read(folder, path, offset, length),
+            move |it| it.files.read(folder, path, offset, length),
             absent_file,
         ))
     }
@@ -355,7 +341,7 @@ impl Files for Taped {
     fn info<'a>(&'a self, folder: &'a str, path: &'a str) -> FileAnswer<'a, FileInfo> {
         Box::pin(self.ask(
             json!(["info", folder, path]),
-            |it| it.files().info(folder, path),
+            |it| it.files.info(folder, path),
             absent_file,
         ))
     }
@@ -367,18 +353,18 @@ impl Files for Taped {
         after: Option<&'a str>,
     ) -> FileAnswer<'a, Vec<String>> {
         let question = json!(["list", folder, path, after]);
-        Box::pin(self.ask(question, move |it| it.files().list(folder, path, after), absent_file))
+        Box::pin(self.ask(question, move |it| it.files.list(folder, path, after), absent_file))
     }
 
     fn write<'a>(&'a self, folder: &'a str, path: &'a str, content: Vec<u8>) -> FileAnswer<'a, ()> {
         let question = json!(["write", folder, path, content.len()]);
-        Box::pin(self.ask(question, move |it| it.files().write(folder, path, content), absent_file))
+        Box::pin(self.ask(question, move |it| it.files.write(folder, path, content), absent_file))
     }
 
     fn remove<'a>(&'a self, folder: &'a str, path: &'a str) -> FileAnswer<'a, ()> {
         Box::pin(self.ask(
             json!(["remove-file", folder, path]),
-            |it| it.files().remove(folder, path),
+            |it| it.files.remove(folder, path),
             absent_file,
         ))
     }
@@ -390,7 +376,7 @@ fn absent_file<T>() -> Result<T, FileError> {
 
 impl Connect for Taped {
     fn is_service(&self, name: &str) -> bool {
-        self.is(|beneath| beneath.connect().is_service(name))
+        self.is(|beneath| beneath.connect.is_service(name))
     }
 
     fn exchange<'a>(
@@ -400,7 +386,7 @@ impl Connect for Taped {
     ) -> BoxFuture<'a, Result<Vec<Vec<u8>>, ConnectError>> {
         let absent = || Err(ConnectError::Unavailable(ABSENT.into()));
         let question = json!(["exchange", service, steps]);
-        Box::pin(self.ask(question, move |it| it.connect().exchange(service, steps), absent))
+        Box::pin(self.ask(question, move |it| it.connect.exchange(service, steps), absent))
     }
 }
 
@@ -420,9 +406,9 @@ impl Verify for Taped {
     ) -> BoxFuture<'a, Verified> {
         let question = json!(["callout", address.to_string(), route.host, route.port]);
         Box::pin(async move {
-            let ask = |it: &'a dyn Services| -> BoxFuture<'a, Written> {
+            let ask = |it: &'a Services| -> BoxFuture<'a, Written> {
                 Box::pin(async move {
-                    match it.verify().callout(address, route).await {
+                    match it.verify.callout(address, route).await {
                         Verified::Deliverable => Written::Deliverable,
                         Verified::Undeliverable(reply) => Written::Undeliverable(
                             reply.code,

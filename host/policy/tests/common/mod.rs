@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Connect, Counters, Decision, DnsError, Domains, Files, Found, Grants, Limits, LoadError,
-    MailExchanger, PluginConfig, Policy, PolicyConfig, Runtime, Scanners, Services, Session,
-    SessionFacts, TableError, Transaction, Unavailable, Verify,
+    Class, Clock, Decision, Dns, DnsError, Domains, Found, Grants, Limits, Lists, LoadError,
+    MailExchanger, Mailboxes, PluginConfig, Policy, PolicyConfig, Runtime, Services, Session,
+    SessionFacts, TableError, Tables, Transaction, Unavailable,
 };
 use facteur_smtp::Address;
 use futures_util::FutureExt;
@@ -48,7 +48,7 @@ pub struct Memory {
     pub finds: AtomicU64,
 }
 
-impl Services for Memory {
+impl Tables for Memory {
     fn find<'a>(
         &'a self,
         table: &'a str,
@@ -67,7 +67,11 @@ impl Services for Memory {
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
     }
+}
 
+impl Clock for Memory {}
+
+impl Dns for Memory {
     fn addresses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         std::future::ready(Err(DnsError::NoSuchName)).boxed()
     }
@@ -90,41 +94,25 @@ impl Services for Memory {
     fn names_of(&self, _: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
         std::future::ready(Err(DnsError::NoSuchName)).boxed()
     }
+}
 
-    fn mailbox<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
+impl Mailboxes for Memory {
+    fn exists<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
         let there = match address.local() {
             "broken" => Err(Unavailable("the disk is away".into())),
             local => Ok(self.mailboxes.iter().any(|known| known == local)),
         };
         std::future::ready(there).boxed()
     }
+}
 
-    fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
+impl Lists for Memory {
+    fn lines<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
         let list = self.lists.get(&path.display().to_string()).cloned();
         std::future::ready(
             list.ok_or_else(|| Unavailable(format!("{}: not found", path.display()))),
         )
         .boxed()
-    }
-
-    fn scanners(&self) -> &dyn Scanners {
-        self
-    }
-
-    fn counters(&self) -> &dyn Counters {
-        self
-    }
-
-    fn files(&self) -> &dyn Files {
-        self
-    }
-
-    fn connect(&self) -> &dyn Connect {
-        self
-    }
-
-    fn verify(&self) -> &dyn Verify {
-        self
     }
 }
 
@@ -209,7 +197,7 @@ async fn load(
 ) -> Result<Arc<Policy>, Vec<LoadError>> {
     let runtime = Runtime::new(sandboxes).unwrap();
     let config = PolicyConfig { plugins, domains, code: Some(code_cache()) };
-    Policy::load(&runtime, config, Arc::new(services)).await
+    Policy::load(&runtime, config, Services::of(&Arc::new(services))).await
 }
 
 /// Compiled once for all tests of a run.

@@ -13,18 +13,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use facteur::builtin;
 use facteur::config::{Component, Config};
 use facteur::live::{Live, Purpose};
-use facteur::services::Lent;
 use facteur_budget::{Ledger, site};
 use facteur_policy::{
-    Consignment, Decision, DnsError, Found, MailExchanger, Meter, PluginConfig, Policy,
-    PolicyConfig, Runtime, Services, SessionFacts, TableError, Tags, Unavailable, Used,
+    Consignment, Decision, Dns, DnsError, Found, Lists, MailExchanger, Mailboxes, Meter,
+    PluginConfig, Policy, PolicyConfig, Runtime, Services, SessionFacts, TableError, Tables, Tags,
+    Unavailable, Used,
 };
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
 
 /// The program's own services, and how often they are asked: tables, mailboxes, names, lists.
 struct Counted {
-    lent: Arc<Lent>,
+    lent: Services,
     asked: AtomicU64,
 }
 
@@ -34,54 +34,60 @@ impl Counted {
         self.asked.swap(0, Ordering::Relaxed)
     }
 
-    fn one(&self) -> &Lent {
+    fn one(&self) -> &Services {
         self.asked.fetch_add(1, Ordering::Relaxed);
         &self.lent
     }
 }
 
-impl Services for Counted {
+impl Tables for Counted {
     fn find<'a>(
         &'a self,
         table: &'a str,
         keys: &'a [String],
     ) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
-        self.one().find(table, keys)
+        self.one().tables.find(table, keys)
     }
 
     fn generation(&self) -> u64 {
-        self.lent.generation()
+        self.lent.tables.generation()
     }
+}
 
+impl Dns for Counted {
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        self.one().addresses(name)
+        self.one().dns.addresses(name)
     }
 
     fn mail_exchangers<'a>(
         &'a self,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
-        self.one().mail_exchangers(name)
+        self.one().dns.mail_exchangers(name)
     }
 
     fn texts<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
-        self.one().texts(name)
+        self.one().dns.texts(name)
     }
 
     fn name_servers<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<String>, DnsError>> {
-        self.one().name_servers(name)
+        self.one().dns.name_servers(name)
     }
 
     fn names_of(&self, address: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
-        self.one().names_of(address)
+        self.one().dns.names_of(address)
     }
+}
 
-    fn mailbox<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
-        self.one().mailbox(address)
+impl Mailboxes for Counted {
+    fn exists<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        self.one().mailboxes.exists(address)
     }
+}
 
-    fn include<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
-        self.one().include(path)
+impl Lists for Counted {
+    fn lines<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Vec<String>, Unavailable>> {
+        self.one().lists.lines(path)
     }
 }
 
@@ -102,7 +108,7 @@ impl Site {
         let plain = Runtime::new(16).unwrap();
         let live = Live::load(config, &plain, &shared, None, Purpose::Check).await;
         let Live { config, services, .. } = live.unwrap_or_else(|errors| panic!("{errors:?}"));
-        let services = Arc::new(Counted { lent: services, asked: AtomicU64::default() });
+        let services = Arc::new(Counted { lent: services.into(), asked: AtomicU64::default() });
         let plugins = config.plugins.iter().map(|plugin| {
             let Component::Builtin(name) = &plugin.component else {
                 panic!("the site has what ships")
@@ -126,9 +132,15 @@ impl Site {
             domains: config.domains.clone(),
             code: Some(config.policy.cache.clone()),
         };
-        let policy = Policy::load(&runtime, parts, services.clone())
-            .await
-            .unwrap_or_else(|e| panic!("{e:?}"));
+        let counted = Services {
+            tables: services.clone(),
+            dns: services.clone(),
+            mailboxes: services.clone(),
+            lists: services.clone(),
+            ..Services::default()
+        };
+        let policy =
+            Policy::load(&runtime, parts, counted).await.unwrap_or_else(|e| panic!("{e:?}"));
         let site = Self { policy, services, meter };
         site.take();
         site

@@ -12,9 +12,9 @@ mod tests;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use facteur_policy::{DnsError, MailExchanger};
+use facteur_policy::{Dns, DnsAnswer, DnsError, MailExchanger};
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join};
+use futures_util::future::join;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
@@ -39,18 +39,6 @@ const PATIENCE: u32 = 4;
 /// All lookups of one attempt to deliver take so many times the time of one question: the MX
 /// records, their hosts.
 pub const ATTEMPT_PATIENCE: u32 = 6;
-
-/// What delivery asks the DNS. Tests have their own.
-pub trait Names: Send + Sync + 'static {
-    /// IPv4 and IPv6 addresses of a name.
-    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
-
-    /// MX records, lowest preference first.
-    fn mail_exchangers<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>>;
-}
 
 /// The resolver with its cache.
 pub struct Resolver {
@@ -170,16 +158,25 @@ impl Resolver {
     }
 }
 
-impl Names for Resolver {
-    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+impl Dns for Resolver {
+    fn addresses<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<IpAddr>> {
         Self::addresses(self, name).boxed()
     }
 
-    fn mail_exchangers<'a>(
-        &'a self,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<MailExchanger>, DnsError>> {
+    fn mail_exchangers<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<MailExchanger>> {
         Self::mail_exchangers(self, name).boxed()
+    }
+
+    fn texts<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<Vec<u8>>> {
+        Self::texts(self, name).boxed()
+    }
+
+    fn name_servers<'a>(&'a self, name: &'a str) -> DnsAnswer<'a, Vec<String>> {
+        Self::name_servers(self, name).boxed()
+    }
+
+    fn names_of(&self, address: IpAddr) -> DnsAnswer<'_, Vec<String>> {
+        Self::names_of(self, address).boxed()
     }
 }
 

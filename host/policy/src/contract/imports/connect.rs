@@ -19,7 +19,7 @@ impl State {
             .grants
             .connect(&self.plugin.name, service)
             .map_err(connect::Error::NotGranted)?;
-        if self.services.connect().is_service(service) {
+        if self.services.connect.is_service(service) {
             Ok(())
         } else {
             Err(connect::Error::UnknownService(service.to_owned()))
@@ -74,6 +74,6 @@ impl connect::Host for State {
         if let Err(error) = self.may_connect(&service) {
             return Ok(Err(error));
         }
-        Ok(self.services.connect().exchange(&service, steps).await.map_err(Into::into))
+        Ok(self.services.connect.exchange(&service, steps).await.map_err(Into::into))
     }
 }

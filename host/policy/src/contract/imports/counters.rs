@@ -22,7 +22,7 @@ impl State {
             .grants
             .counters(&self.plugin.name, store)
             .map_err(counters::Error::NotGranted)?;
-        if self.services.counters().is_store(store) {
+        if self.services.counters.is_store(store) {
             Ok(())
         } else {
             Err(counters::Error::UnknownStore(store.to_owned()))
@@ -39,7 +39,7 @@ impl State {
         if key.len() > KEY_LIMIT {
             bail!("a key of {} bytes (at most {KEY_LIMIT})", key.len());
         }
-        Ok(self.may_count(store).and_then(|()| work(self.services.counters()).map_err(Into::into)))
+        Ok(self.may_count(store).and_then(|()| work(&*self.services.counters).map_err(Into::into)))
     }
 }
 

@@ -26,7 +26,7 @@ impl State {
     }
 
     fn is_folder(&self, folder: &str) -> Answer<()> {
-        if self.services.files().is_folder(folder) {
+        if self.services.files.is_folder(folder) {
             Ok(())
         } else {
             Err(files::Error::UnknownFolder(folder.to_owned()))
@@ -69,14 +69,14 @@ impl files::Host for State {
             return Ok(Err(error));
         }
         let length = length.min(READ_LIMIT) as usize;
-        Ok(self.services.files().read(&folder, &path, offset, length).await.map_err(Into::into))
+        Ok(self.services.files.read(&folder, &path, offset, length).await.map_err(Into::into))
     }
 
     async fn info(&mut self, folder: String, path: String) -> Result<Answer<files::Entry>> {
         if let Err(error) = self.may_read(&folder) {
             return Ok(Err(error));
         }
-        Ok(self.services.files().info(&folder, &path).await.map(Into::into).map_err(Into::into))
+        Ok(self.services.files.info(&folder, &path).await.map(Into::into).map_err(Into::into))
     }
 
     async fn list(
@@ -88,7 +88,7 @@ impl files::Host for State {
         if let Err(error) = self.may_read(&folder) {
             return Ok(Err(error));
         }
-        Ok(self.services.files().list(&folder, &path, after.as_deref()).await.map_err(Into::into))
+        Ok(self.services.files.list(&folder, &path, after.as_deref()).await.map_err(Into::into))
     }
 
     async fn write(
@@ -100,13 +100,13 @@ impl files::Host for State {
         if let Err(error) = self.may_write(&folder) {
             return Ok(Err(error));
         }
-        Ok(self.services.files().write(&folder, &path, content).await.map_err(Into::into))
+        Ok(self.services.files.write(&folder, &path, content).await.map_err(Into::into))
     }
 
     async fn remove(&mut self, folder: String, path: String) -> Result<Answer<()>> {
         if let Err(error) = self.may_write(&folder) {
             return Ok(Err(error));
         }
-        Ok(self.services.files().remove(&folder, &path).await.map_err(Into::into))
+        Ok(self.services.files.remove(&folder, &path).await.map_err(Into::into))
     }
 }

@@ -157,7 +157,7 @@ impl session::HostSession for State {
         &mut self,
         _: Resource<SessionHandle>,
     ) -> Result<std::result::Result<Option<String>, session::LookupFailure>> {
-        let reverse = self.session()?.reverse(&*self.services).await;
+        let reverse = self.session()?.reverse(&*self.services.dns).await;
         Ok(reverse.and_then(|reverse| reverse.verified).map_err(lookup_failure))
     }
 
@@ -165,7 +165,7 @@ impl session::HostSession for State {
         &mut self,
         _: Resource<SessionHandle>,
     ) -> Result<std::result::Result<Option<String>, session::LookupFailure>> {
-        let reverse = self.session()?.reverse(&*self.services).await;
+        let reverse = self.session()?.reverse(&*self.services.dns).await;
         Ok(reverse.map(|reverse| reverse.name).map_err(lookup_failure))
     }
 
@@ -455,7 +455,7 @@ impl settings::Host for State {
 
 impl clock::Host for State {
     fn now(&mut self) -> Result<u64> {
-        Ok(self.services.now())
+        Ok(self.services.clock.now())
     }
 }
 
@@ -476,7 +476,7 @@ impl lookup::Host for State {
                 *key = key.to_lowercase();
             }
         }
-        Ok(match self.services.find(&table, &keys).await {
+        Ok(match self.services.tables.find(&table, &keys).await {
             Ok(found) => Ok(found.map(|found| lookup::Found {
                 key: u32::try_from(found.key).unwrap_or(u32::MAX),
                 value: found.value,
@@ -518,7 +518,7 @@ impl dns::Host for State {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }
-        let found = self.services.addresses(&name).await;
+        let found = self.services.dns.addresses(&name).await;
         Ok(found.map(|list| list.iter().map(IpAddr::to_string).collect()).map_err(Into::into))
     }
 
@@ -529,7 +529,7 @@ impl dns::Host for State {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }
-        let found = self.services.mail_exchangers(&name).await;
+        let found = self.services.dns.mail_exchangers(&name).await;
         let raw = |mx: crate::services::MailExchanger| dns::MailExchanger {
             preference: mx.preference,
             host: mx.host,
@@ -544,7 +544,7 @@ impl dns::Host for State {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }
-        Ok(self.services.texts(&name).await.map_err(Into::into))
+        Ok(self.services.dns.texts(&name).await.map_err(Into::into))
     }
 
     async fn name_servers(
@@ -554,7 +554,7 @@ impl dns::Host for State {
         if let Err(error) = self.may_ask_dns() {
             return Ok(Err(error));
         }
-        Ok(self.services.name_servers(&name).await.map_err(Into::into))
+        Ok(self.services.dns.name_servers(&name).await.map_err(Into::into))
     }
 
     async fn names_of(
@@ -567,6 +567,6 @@ impl dns::Host for State {
         let Ok(address) = address.parse::<IpAddr>() else {
             return Ok(Err(dns::Error::InvalidName));
         };
-        Ok(self.services.names_of(address).await.map_err(Into::into))
+        Ok(self.services.dns.names_of(address).await.map_err(Into::into))
     }
 }

@@ -11,7 +11,7 @@ use crate::services::{ScanError, Scanned};
 impl State {
     fn may_scan(&self, name: &str) -> std::result::Result<(), scanner::Error> {
         self.plugin.grants.scanner(&self.plugin.name, name).map_err(scanner::Error::NotGranted)?;
-        if self.services.scanners().is_scanner(name) {
+        if self.services.scanners.is_scanner(name) {
             Ok(())
         } else {
             Err(scanner::Error::UnknownScanner(name.to_owned()))
@@ -33,7 +33,7 @@ impl scanner::Host for State {
             return Ok(Err(error));
         }
         let content = self.message()?.content.clone();
-        Ok(match self.services.scanners().scan(&name, content).await {
+        Ok(match self.services.scanners.scan(&name, content).await {
             Ok(Scanned::Clean) => Ok(scanner::Outcome::Clean),
             Ok(Scanned::Infected(signature)) => Ok(scanner::Outcome::Infected(signature)),
             Err(ScanError::Unknown(name)) => Err(scanner::Error::UnknownScanner(name)),

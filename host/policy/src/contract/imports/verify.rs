@@ -68,8 +68,8 @@ async fn verified(asker: &Asker, address: Address) -> Verified {
     let tags = Tags::default();
     let consignment =
         Consignment { sender: None, tags: &tags, utf8, address: &address, original: &address };
-    match policy.next_hop_with(consignment, &asker.services, &asker.story).await {
-        Ok(Route::Smtp(route)) => asker.services.verify().callout(&address, &route).await,
+    match policy.next_hop_with(consignment, &asker.services, asker.run, &asker.story).await {
+        Ok(Route::Smtp(route)) => asker.services.verify.callout(&address, &route).await,
         Ok(Route::Maildir | Route::Discard) => Verified::Deliverable,
         Ok(Route::Error(reply)) | Err(reply) => refused(reply),
     }
