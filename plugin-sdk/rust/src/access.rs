@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use crate::lookup::{Error, Found, find_in, user_of};
+use crate::lookup::{self, Error, Found, find_in};
 use crate::{Address, Session, domain};
 
 /// The null sender as a key (Postfix's `smtpd_null_access_lookup_key`).
 pub const NULL_SENDER: &str = "<>";
+/// The key of a client that has no verified name.
+pub const NO_NAME: &str = "unknown";
 
 /// A name and the domains above it, each with and without a leading dot. An address has none above
 /// it.
@@ -45,7 +47,7 @@ pub fn address_keys(address: &str) -> Vec<String> {
 }
 
 /// `user+foo@domain`, `user@domain`, the domain and those above it, `user+foo@`, `user@`.
-/// `user` as of [`user_of`].
+/// `user` as of [`lookup::user`].
 pub fn mail_keys(address: &Address, user: Option<&str>) -> Vec<String> {
     let mut keys = Vec::with_capacity(8);
     keys.push(address.to_string());
@@ -56,23 +58,40 @@ pub fn mail_keys(address: &Address, user: Option<&str>) -> Vec<String> {
     keys
 }
 
+/// Whom [`find_client`] asks about.
+pub trait Client {
+    /// Its verified name; none if it has none, or if the DNS can't say now.
+    fn client_name(&self) -> Option<String>;
+    /// Its IP address.
+    fn client_address(&self) -> String;
+}
+
+impl Client for Session {
+    fn client_name(&self) -> Option<String> {
+        Session::client_name(self).unwrap_or_default()
+    }
+
+    fn client_address(&self) -> String {
+        Session::client_address(self)
+    }
+}
+
 /// What the tables have for a client: by its verified name and the domains above that, then by its
 /// address and networks. With no tables nobody is asked, the DNS neither.
 ///
 /// # Errors
 /// As [`find_in`].
-pub fn find_client(tables: &[String], client: &Session) -> Result<Option<Found>, Error> {
+pub fn find_client(tables: &[String], client: &impl Client) -> Result<Option<Found>, Error> {
     if tables.is_empty() {
         return Ok(None);
     }
     // Two questions: a table of patterns is asked the first key only, and it may hold names or
-    // addresses. A name that the DNS can't tell now is as good as none.
-    if let Ok(Some(name)) = client.client_name()
-        && let Some(found) = find_in(tables, &name_keys(&name))?
-    {
-        return Ok(Some(found));
+    // addresses.
+    let name = client.client_name();
+    match find_in(tables, &name_keys(name.as_deref().unwrap_or(NO_NAME)))? {
+        Some(found) => Ok(Some(found)),
+        None => find_in(tables, &address_keys(&client.client_address())),
     }
-    find_in(tables, &address_keys(&client.client_address()))
 }
 
 /// What the tables have for an address; none is the null sender.
@@ -83,7 +102,7 @@ pub fn find_mail(tables: &[String], address: Option<&Address>) -> Result<Option<
     match address {
         _ if tables.is_empty() => Ok(None),
         Some(address) => {
-            let user = user_of(&address.local);
+            let user = lookup::user(&address.local);
             find_in(tables, &mail_keys(address, user.as_deref()))
         }
         None => find_in(tables, &[NULL_SENDER.to_owned()]),
@@ -94,6 +113,36 @@ pub fn find_mail(tables: &[String], address: Option<&Address>) -> Result<Option<
 mod tests {
     use super::*;
     use crate::lookup::KEYS_LIMIT;
+    use crate::testing::Host;
+
+    /// Name and address.
+    struct Known(Option<&'static str>, &'static str);
+
+    impl Client for Known {
+        fn client_name(&self) -> Option<String> {
+            self.0.map(str::to_owned)
+        }
+
+        fn client_address(&self) -> String {
+            self.1.to_owned()
+        }
+    }
+
+    #[test]
+    fn a_client_is_asked_about_by_name_then_by_address() {
+        let host = Host::new()
+            .table("t", &[("unknown", "nameless"), (".example", "name"), ("192.0.2", "network")]);
+        let find = |client: Known| {
+            let found = host.run(|| find_client(&["t".to_owned()], &client)).unwrap();
+            found.map(|found| found.value)
+        };
+        assert_eq!(find(Known(Some("mx.example"), "192.0.2.1")).as_deref(), Some("name"));
+        assert_eq!(find(Known(Some("mx.test"), "192.0.2.1")).as_deref(), Some("network"));
+        assert_eq!(find(Known(None, "192.0.2.1")).as_deref(), Some("nameless"));
+        assert_eq!(find(Known(Some("mx.test"), "198.51.100.1")), None);
+        // Without tables there is no host to be asked.
+        assert_eq!(find_client(&[], &Known(None, "192.0.2.1")), Ok(None));
+    }
 
     #[test]
     fn keys_are_in_postfix_order() {

@@ -2,5 +2,5 @@
 
 /// Milliseconds since 1970-01-01, UTC.
 pub fn now() -> u64 {
-    crate::bindings::facteur::policy::clock::now()
+    crate::host::clock::now()
 }

@@ -1,8 +1,8 @@
 //! Other programs that the operator names. Each needs the grant `connect = ["name"]`; where it
 //! listens is the operator's to say.
 
-use crate::bindings::facteur::policy::connect as host;
-pub use host::{Ending, Error, Step};
+pub use crate::bindings::facteur::policy::connect::{Ending, Error, Step};
+use crate::host::connect as host;
 
 /// One request and its answer, by a connection of its own.
 ///

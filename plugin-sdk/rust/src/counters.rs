@@ -30,8 +30,8 @@
 //! }
 //! ```
 
-use crate::bindings::facteur::policy::counters as host;
-pub use host::{Bucket, Counter, Error, Lifetime, Taken};
+pub use crate::bindings::facteur::policy::counters::{Bucket, Counter, Error, Lifetime, Taken};
+use crate::host::counters as host;
 
 /// The counter of this key; none if there is none.
 ///
@@ -76,6 +76,11 @@ pub fn check(store: &str) -> Result<(), String> {
 }
 
 impl Error {
+    /// Whether asking again later may help: never.
+    pub fn is_transient(&self) -> bool {
+        false
+    }
+
     /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
     /// shows the bare value.)
     pub fn explain(&self) -> String {

@@ -1,7 +1,7 @@
 //! The DNS, through the operator's resolver and its cache. Needs the grant `dns = true`.
 
-use crate::bindings::facteur::policy::dns as host;
-pub use host::{Error, MailExchanger};
+pub use crate::bindings::facteur::policy::dns::{Error, MailExchanger};
+use crate::host::dns as host;
 
 /// The IPv4 and IPv6 addresses of a name.
 ///

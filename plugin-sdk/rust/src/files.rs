@@ -3,8 +3,8 @@
 //!
 //! Paths are relative to the folder, with slashes; parts that begin with a dot are not valid.
 
-use crate::bindings::facteur::policy::files as host;
-pub use host::{Entry, Error};
+pub use crate::bindings::facteur::policy::files::{Entry, Error};
+use crate::host::files as host;
 
 /// At most 65,536 bytes of a file, from this offset; fewer only at the end.
 ///
@@ -56,6 +56,11 @@ pub fn check(folder: &str, write: bool) -> Result<(), String> {
 }
 
 impl Error {
+    /// Whether asking again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
     /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
     /// shows the bare value.)
     pub fn explain(&self) -> String {

@@ -37,7 +37,7 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
                 bytes.len()
             ));
         }
-        crate::bindings::facteur::policy::settings::keep(&bytes);
+        crate::host::settings::keep(&bytes);
         // A second hook's init in the same sandbox keeps the same.
         let _ = self.0.set(state);
         Ok(())
@@ -48,11 +48,9 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
     /// # Panics
     /// If `init` kept nothing, or something else: the plugin is wrong.
     pub fn get(&self) -> &T {
-        self.0.get_or_init(|| {
-            match postcard::from_bytes(&crate::bindings::facteur::policy::settings::kept()) {
-                Ok(state) => state,
-                Err(error) => panic!("init kept no such state: {error}"),
-            }
+        self.0.get_or_init(|| match postcard::from_bytes(&crate::host::settings::kept()) {
+            Ok(state) => state,
+            Err(error) => panic!("init kept no such state: {error}"),
         })
     }
 }

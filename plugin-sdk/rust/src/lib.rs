@@ -6,7 +6,9 @@
 //! [`export!`]:
 //!
 //! ```
-//! use facteur_plugin::{Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict};
+//! use facteur_plugin::{
+//!     Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict,
+//! };
 //!
 //! struct NoThirteen;
 //!
@@ -26,25 +28,39 @@
 //! facteur_plugin::export!(restriction: NoThirteen);
 //! ```
 //!
-//! What the host lends stands in the modules [`lookup`], [`dns`], [`scanner`], [`counters`],
-//! [`verify`], [`files`], [`connect`], [`log`], [`settings`] and [`clock`]. The contract itself,
-//! with every limit, is `wit/0.1`; the names here are its names. The modules [`access`],
-//! [`domain`], [`network`], [`status`] and [`text`] hold what nearly every mail
-//! policy needs and nobody should write twice.
+//! # The way through this crate
 //!
-//! A transaction runs in a fresh instance, so what `init` makes of the settings is kept in a
-//! [`Kept`] and costs almost nothing to get back. On WebAssembly the crate brings its own
-//! allocator, made for that: it asks the host for no memory before the first pages are used up.
-//! Natively the host's functions panic: keep the logic that you test free of them.
+//! 1. **The hook.** Its trait says when it is asked and what it may answer; the types of questions
+//!    and answers stand below, and bear the contract's names. [`Session`], [`Transaction`],
+//!    [`Recipient`] and [`Message`] are what a question is about, and how a plugin acts on it.
+//! 2. **Settings.** [`settings::read`] in `init` gives them as a type of the plugin's own. A
+//!    transaction runs in a fresh instance, so what `init` made of them is put into a [`Kept`],
+//!    and costs almost nothing to get back. [`Period`] is a time as operators write it.
+//! 3. **What the host lends.** [`log`], [`settings`] and [`clock`] are everyone's; [`lookup`],
+//!    [`dns`], [`scanner`], [`counters`], [`verify`], [`files`] and [`connect`] need a grant of the
+//!    operator's. Each has a `check` for `init`, so that a missing grant is told before the first
+//!    mail, and its errors become a [`Failure`] with `?`.
+//! 4. **What nearly every mail policy needs**: [`access`], [`domain`], [`network`], [`status`] and
+//!    [`text`].
+//! 5. **Tests.** [`testing`] is a made-up host, so that `cargo test` tries the rule on your
+//!    machine, with tables, DNS and counters, without a mail server.
 //!
-//! It doesn't speak to the network and has no clock but the host's; `std`'s clock panics on this
-//! target.
+//! The contract itself, with every limit, is `wit/0.1`; `docs/plugins.md` says what the host does
+//! with the answers. A template to copy is in `plugin-sdk/rust/template`.
+//!
+//! # What it doesn't do
+//!
+//! It doesn't speak to the network and has no clock but the host's; `std`'s files, sockets, threads
+//! and clock don't work on this target. On WebAssembly the crate brings its own allocator, made for
+//! instances that live for one message: it asks the host for no memory before the first pages are
+//! used up.
 
 pub mod bindings;
 
 #[cfg(any(target_arch = "wasm32", test))]
 mod allocator;
 mod hooks;
+mod host;
 mod kept;
 mod period;
 mod types;
@@ -62,6 +78,8 @@ pub mod network;
 pub mod scanner;
 pub mod settings;
 pub mod status;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 pub mod text;
 pub mod verify;
 

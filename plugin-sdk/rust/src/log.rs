@@ -2,7 +2,8 @@
 //!
 //! At most 1,024 bytes of a line are kept, and 100 lines for one call of a hook.
 
-use crate::bindings::facteur::policy::log::{Level, write};
+use crate::bindings::facteur::policy::log::Level;
+use crate::host::log::write;
 
 /// For whoever looks for a fault.
 pub fn debug(text: impl AsRef<str>) {

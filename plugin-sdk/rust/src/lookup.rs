@@ -1,23 +1,25 @@
 //! The operator's tables. Each needs the grant `lookup = ["name"]`.
 
 pub use crate::bindings::facteur::policy::lookup::{Error, Found};
+use crate::host::lookup as host;
 
 /// How many keys one [`find`] may have.
 pub const KEYS_LIMIT: usize = 64;
 
 /// The first of `keys` that the table has; none if it has none of them. Keys are compared in lower
-/// case, domains with either kind of labels. A table of patterns is asked the first key only. More than [`KEYS_LIMIT`] keys are a trap.
+/// case, domains with either kind of labels. A table of patterns is asked the first key only. More
+/// than [`KEYS_LIMIT`] keys are a trap.
 ///
 /// # Errors
 /// The table isn't granted, isn't there, or can't be asked now.
 pub fn find(table: &str, keys: &[String]) -> Result<Option<Found>, Error> {
-    crate::bindings::facteur::policy::lookup::find(table, keys)
+    host::find(table, keys)
 }
 
 /// The user of a local part that has an extension, by the operator's `[domains] delimiter`: `bob`
 /// of `bob+tag`. None where it has none. Not in `init`.
-pub fn user_of(local: &str) -> Option<String> {
-    crate::bindings::facteur::policy::lookup::user(local)
+pub fn user(local: &str) -> Option<String> {
+    host::user(local)
 }
 
 /// The first of `keys` that any of the tables has; where several have it, the first of them. As
@@ -26,18 +28,6 @@ pub fn user_of(local: &str) -> Option<String> {
 /// # Errors
 /// Any of the tables that had to be asked isn't granted, isn't there, or can't be asked now.
 pub fn find_in(tables: &[String], keys: &[String]) -> Result<Option<Found>, Error> {
-    first(tables, keys, find)
-}
-
-/// What [`find_in`] does, with a `find` of one's own: for tests.
-///
-/// # Errors
-/// Those of `find`.
-pub fn first<E>(
-    tables: &[String],
-    keys: &[String],
-    mut find: impl FnMut(&str, &[String]) -> Result<Option<Found>, E>,
-) -> Result<Option<Found>, E> {
     let mut best: Option<Found> = None;
     for table in tables {
         if let Some(found) = find(table, keys)?
@@ -85,27 +75,21 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, first};
+    use super::find_in;
+    use crate::testing::Host;
 
     #[test]
     fn an_earlier_key_beats_an_earlier_table() {
-        let tables = ["one".to_owned(), "two".to_owned()];
-        let find = |table: &str, _: &[String]| {
-            Ok::<_, ()>(Some(Found {
-                key: if table == "one" { 2 } else { 1 },
-                value: table.to_owned(),
-            }))
+        let host = Host::new()
+            .table("one", &[("c", "one")])
+            .table("two", &[("b", "two")])
+            .table("three", &[("c", "three")]);
+        let find = |tables: [&str; 2]| {
+            let keys = ["a", "b", "c"].map(str::to_owned);
+            let found = host.run(|| find_in(&tables.map(str::to_owned), &keys)).unwrap();
+            found.map(|found| found.value)
         };
-        assert_eq!(
-            first(&tables, &[], find).unwrap().map(|found| found.value).as_deref(),
-            Some("two")
-        );
-        let find = |table: &str, _: &[String]| {
-            Ok::<_, ()>(Some(Found { key: 1, value: table.to_owned() }))
-        };
-        assert_eq!(
-            first(&tables, &[], find).unwrap().map(|found| found.value).as_deref(),
-            Some("one")
-        );
+        assert_eq!(find(["one", "two"]).as_deref(), Some("two"));
+        assert_eq!(find(["one", "three"]).as_deref(), Some("one"));
     }
 }

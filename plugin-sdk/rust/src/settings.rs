@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// A text for the operator that names the setting, to be returned from `init` as it is.
 pub fn read<T: DeserializeOwned>() -> Result<T, String> {
-    parse(&crate::bindings::facteur::policy::settings::get())
+    parse(&crate::host::settings::get())
 }
 
 /// The same from a JSON text: for tests.

@@ -30,7 +30,28 @@ impl Reply {
     }
 }
 
+/// What the host couldn't lend as the failure of the question: with `?`.
+macro_rules! failures {
+    ($($module:ident),+) => {
+        $(
+            impl From<crate::$module::Error> for Failure {
+                fn from(error: crate::$module::Error) -> Self {
+                    Self { transient: error.is_transient(), reason: error.explain().into() }
+                }
+            }
+        )+
+    };
+}
+
+failures!(connect, counters, dns, files, lookup, scanner, verify);
+
 impl Failure {
+    /// The same, with what was being done in front of it: `transport tables: it can't be asked`.
+    #[must_use]
+    pub fn during(self, what: impl fmt::Display) -> Self {
+        Self { reason: format!("{what}: {}", self.reason), ..self }
+    }
+
     /// Asking again later may help.
     pub fn transient(reason: impl Into<String>) -> Self {
         Self { transient: true, reason: reason.into() }

@@ -2,8 +2,8 @@
 //! grant `verify = true`.
 
 use crate::Address;
-use crate::bindings::facteur::policy::verify as host;
-pub use host::{Error, Outcome};
+pub use crate::bindings::facteur::policy::verify::{Error, Outcome};
+use crate::host::verify as host;
 
 /// Whether mail for this address would be taken. The host asks another server at most once in a
 /// while, and answers from what it heard; a first question may take some seconds.
@@ -23,6 +23,11 @@ pub fn check() -> Result<(), String> {
 }
 
 impl Error {
+    /// Whether asking again later may help: never.
+    pub fn is_transient(&self) -> bool {
+        false
+    }
+
     /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
     /// shows the bare value.)
     pub fn explain(&self) -> &str {

@@ -1,7 +1,7 @@
 //! One step: virtual tables first, then aliases.
 
-use facteur_plugin::lookup::{Error, Found};
-use facteur_plugin::{Address, Expansion, Failure, RecipientClass, Target};
+use facteur_plugin::lookup::{self, Found};
+use facteur_plugin::{Address, Expansion, Failure, RecipientClass, Target, log};
 
 use crate::rhs;
 use crate::settings::Settings;
@@ -10,16 +10,6 @@ use crate::virtual_map::Keys;
 /// The contract's limit for one expansion; more would count as a trap.
 const TARGETS_LIMIT: usize = 10_000;
 
-/// What the host lends.
-pub trait Tables {
-    /// [`facteur_plugin::lookup::find_in`].
-    fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error>;
-    /// [`facteur_plugin::lookup::user_of`].
-    fn user_of(&self, local: &str) -> Option<String>;
-    /// Tells the operator.
-    fn warn(&self, text: &str);
-}
-
 /// What this address stands for.
 ///
 /// # Errors
@@ -27,18 +17,17 @@ pub trait Tables {
 /// mended.
 pub fn expand(
     settings: &Settings,
-    tables: &impl Tables,
     address: &Address,
     class: RecipientClass,
 ) -> Result<Expansion, Failure> {
-    let Some(found) = virtual_targets(settings, tables, address, class)? else {
-        return finish(address, aliases(settings, tables, address, class)?.unwrap_or_default());
+    let Some(found) = virtual_targets(settings, address, class)? else {
+        return finish(address, aliases(settings, address, class)?.unwrap_or_default());
     };
     // An address that stands for itself, alone or among others, goes on to the aliases.
     let Some(place) = found.iter().position(|target| is_itself(address, target)) else {
         return rewritten(address, found);
     };
-    let Some(alias) = aliases(settings, tables, address, class)? else {
+    let Some(alias) = aliases(settings, address, class)? else {
         return rewritten(address, found);
     };
     let mut targets: Vec<Target> = found.into_iter().map(Target::Address).collect();
@@ -57,57 +46,51 @@ fn is_itself(address: &Address, target: &Address) -> bool {
 ///
 /// # Errors
 /// A table can't be asked.
-pub fn owner(
-    settings: &Settings,
-    tables: &impl Tables,
-    of: &Address,
-) -> Result<Option<Address>, Failure> {
-    let names = names(tables, of);
-    let Some(found) = find(tables, &settings.aliases, &names)? else { return Ok(None) };
+pub fn owner(settings: &Settings, of: &Address) -> Result<Option<Address>, Failure> {
+    let names = names(of);
+    let Some(found) = find(&settings.aliases, &names)? else { return Ok(None) };
     let Some(list) = names.get(found.key as usize) else { return Ok(None) };
     let owner = format!("owner-{list}");
-    let found = find(tables, &settings.aliases, std::slice::from_ref(&owner))?;
+    let found = find(&settings.aliases, std::slice::from_ref(&owner))?;
     Ok(found.map(|_| Address::new(owner, "")))
 }
 
 fn virtual_targets(
     settings: &Settings,
-    tables: &impl Tables,
     address: &Address,
     class: RecipientClass,
 ) -> Result<Option<Vec<Address>>, Failure> {
     if settings.virtual_.is_empty() {
         return Ok(None);
     }
-    let user = tables.user_of(&address.local);
+    let user = lookup::user(&address.local);
     let keys = Keys::of(address, user.as_deref(), class);
-    let Some(found) = find(tables, &settings.virtual_, &keys.all)? else { return Ok(None) };
-    let value = keys.value(address, found.key, &found.value, |text| tables.warn(text));
+    let Some(found) = find(&settings.virtual_, &keys.all)? else { return Ok(None) };
+    let value = keys.value(address, found.key, &found.value, |text| log::warn(text));
     value.map(Some).map_err(|why| Failure::transient(format!("virtual tables: {why}")))
 }
 
 /// Aliases are names of this machine only.
 fn aliases(
     settings: &Settings,
-    tables: &impl Tables,
     address: &Address,
     class: RecipientClass,
 ) -> Result<Option<Vec<Target>>, Failure> {
     if class != RecipientClass::Local || settings.aliases.is_empty() {
         return Ok(None);
     }
-    let Some(found) = find(tables, &settings.aliases, &names(tables, address))? else {
+    let Some(found) = find(&settings.aliases, &names(address))? else {
         return Ok(None);
     };
     let mut targets = rhs::parse(&found.value, |why| {
-        tables.warn(&format!("alias tables: ignored for {address}: {why}"));
+        log::warn(format!("alias tables: ignored for {address}: {why}"));
     });
     if targets.is_empty() {
         return Err(Failure::transient(format!("alias tables: nothing for {address}")));
     }
     for target in &mut targets {
         if let Target::Address(target) = target {
-            keep_alias(settings, tables, address, target)?;
+            keep_alias(settings, address, target)?;
         }
     }
     Ok(Some(targets))
@@ -116,34 +99,27 @@ fn aliases(
 /// A bare name that is another alias means that one, whatever the origin: it keeps the domain of
 /// the address it came from, so that it is asked about next. (Postfix gives it the origin first,
 /// and where that is no domain of this machine never sees the alias.)
-fn keep_alias(
-    settings: &Settings,
-    tables: &impl Tables,
-    of: &Address,
-    target: &mut Address,
-) -> Result<(), Failure> {
+fn keep_alias(settings: &Settings, of: &Address, target: &mut Address) -> Result<(), Failure> {
     let other = target.domain.is_empty() && !target.local.eq_ignore_ascii_case(&of.local);
-    if other && find(tables, &settings.aliases, &names(tables, target))?.is_some() {
+    if other && find(&settings.aliases, &names(target))?.is_some() {
         target.domain.clone_from(&of.domain);
     }
     Ok(())
 }
 
 /// `user+foo`, `user`
-fn names(tables: &impl Tables, address: &Address) -> Vec<String> {
+fn names(address: &Address) -> Vec<String> {
     let mut names = vec![address.local.clone()];
-    names.extend(tables.user_of(&address.local));
+    names.extend(lookup::user(&address.local));
     names
 }
 
-fn find(tables: &impl Tables, of: &[String], keys: &[String]) -> Result<Option<Found>, Failure> {
+fn find(of: &[String], keys: &[String]) -> Result<Option<Found>, Failure> {
     if of.is_empty() {
         return Ok(None);
     }
-    tables.find(of, keys).map_err(|error| Failure {
-        transient: error.is_transient(),
-        reason: format!("tables {}: {}", of.join(", "), error.explain()),
-    })
+    lookup::find_in(of, keys)
+        .map_err(|error| Failure::from(error).during(format_args!("tables {}", of.join(", "))))
 }
 
 /// What an alias stands for.
@@ -179,62 +155,48 @@ fn end<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use facteur_plugin::lookup::first;
+    use facteur_plugin::testing::Host;
 
-    struct Fake(Vec<(&'static str, &'static str, &'static str)>);
-
-    impl Tables for Fake {
-        fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error> {
-            first(tables, keys, |table, keys| {
-                if table == "down" {
-                    return Err(Error::Unavailable("it is broken".into()));
-                }
-                let keys = keys.iter().map(|key| key.to_lowercase()).enumerate();
-                let mut hits = keys.filter_map(|(number, key)| {
-                    let (_, _, value) =
-                        self.0.iter().find(|(its, known, _)| *its == table && *known == key)?;
-                    Some(Found { key: u32::try_from(number).unwrap(), value: (*value).to_owned() })
-                });
-                Ok(hits.next())
-            })
-        }
-
-        fn user_of(&self, local: &str) -> Option<String> {
-            local.split_once('+').map(|(user, _)| user.to_owned())
-        }
-
-        fn warn(&self, _: &str) {}
-    }
-
-    fn site() -> (Settings, Fake) {
+    fn site() -> (Settings, Host) {
         let settings =
             Settings { aliases: vec!["aliases".into()], virtual_: vec!["virtual".into()] };
-        let fake = Fake(vec![
-            ("aliases", "root", "louen, admin"),
-            ("aliases", "prenom.nom", "louen"),
-            ("aliases", "president", "louen"),
-            ("aliases", "bureau", "President, secretaire, bureau, chef@y.org"),
-            ("aliases", "annonces", ":include:/etc/mail/annonces.list"),
-            ("aliases", "owner-annonces", "postmaster"),
-            ("aliases", "user", "elsewhere@y.org"),
-            ("aliases", "broken", "\"open"),
-            ("aliases", "half", "louen, @x.org"),
-            ("virtual", "prez@elfic.net", "president@student.ecp.fr"),
-            ("virtual", "tresorier@elfic.net", "louen"),
-            ("virtual", "contact@elfic.net", "prez@elfic.net, tresorier@elfic.net"),
-            ("virtual", "@elfic.net", "contact@elfic.net"),
-            ("virtual", "self@x.org", "self@x.org"),
-            ("virtual", "president@here.org", "president@here.org, archive@x.org"),
-            ("virtual", "user@here.org", "other@x.org"),
-            ("virtual", "root@here.org", "root"),
-            ("virtual", "louen@here.org", "louen"),
-        ]);
-        (settings, fake)
+        let host = Host::new()
+            .delimiter('+')
+            .table(
+                "aliases",
+                &[
+                    ("root", "louen, admin"),
+                    ("prenom.nom", "louen"),
+                    ("president", "louen"),
+                    ("bureau", "President, secretaire, bureau, chef@y.org"),
+                    ("annonces", ":include:/etc/mail/annonces.list"),
+                    ("owner-annonces", "postmaster"),
+                    ("user", "elsewhere@y.org"),
+                    ("broken", "\"open"),
+                    ("half", "louen, @x.org"),
+                ],
+            )
+            .table(
+                "virtual",
+                &[
+                    ("prez@elfic.net", "president@student.ecp.fr"),
+                    ("tresorier@elfic.net", "louen"),
+                    ("contact@elfic.net", "prez@elfic.net, tresorier@elfic.net"),
+                    ("@elfic.net", "contact@elfic.net"),
+                    ("self@x.org", "self@x.org"),
+                    ("president@here.org", "president@here.org, archive@x.org"),
+                    ("user@here.org", "other@x.org"),
+                    ("root@here.org", "root"),
+                    ("louen@here.org", "louen"),
+                ],
+            )
+            .broken_table("down");
+        (settings, host)
     }
 
     fn ask(local: &str, domain: &str, class: RecipientClass) -> Expansion {
-        let (settings, fake) = site();
-        expand(&settings, &fake, &Address::new(local, domain), class).unwrap()
+        let (settings, host) = site();
+        host.run(|| expand(&settings, &Address::new(local, domain), class)).unwrap()
     }
 
     fn to(list: &[(&str, &str)]) -> Expansion {
@@ -298,9 +260,9 @@ mod tests {
 
     #[test]
     fn a_list_has_its_owner() {
-        let (settings, fake) = site();
+        let (settings, host) = site();
         let owner = |local: &str, domain: &str| {
-            owner(&settings, &fake, &Address::new(local, domain)).unwrap()
+            host.run(|| owner(&settings, &Address::new(local, domain))).unwrap()
         };
         assert_eq!(owner("annonces", "here.org"), Some(Address::new("owner-annonces", "")));
         assert_eq!(owner("Annonces", "here.org"), Some(Address::new("owner-Annonces", "")));
@@ -321,13 +283,14 @@ mod tests {
 
     #[test]
     fn what_cant_be_asked_or_read_waits() {
-        let (settings, fake) = site();
-        let failed =
-            expand(&settings, &fake, &Address::new("broken", "here.org"), Local).unwrap_err();
+        let (settings, host) = site();
+        let fails = |settings: &Settings, local| {
+            host.run(|| expand(settings, &Address::new(local, "here.org"), Local)).unwrap_err()
+        };
+        let failed = fails(&settings, "broken");
         assert!(failed.transient && failed.reason.contains("broken@here.org"), "{failed:?}");
         let settings = Settings { virtual_: vec!["down".into()], ..settings };
-        let failed =
-            expand(&settings, &fake, &Address::new("root", "here.org"), Local).unwrap_err();
+        let failed = fails(&settings, "root");
         assert!(failed.transient && failed.reason.contains("down"), "{failed:?}");
     }
 }

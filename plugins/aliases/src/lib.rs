@@ -18,35 +18,13 @@ mod rhs;
 mod settings;
 mod virtual_map;
 
-use facteur_plugin::{Address, Alias, Expansion, Failure, Kept, Recipient, log, lookup};
+use facteur_plugin::{Address, Alias, Expansion, Failure, Kept, Recipient, lookup};
 
-use expand::Tables;
 use settings::Settings;
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
 struct Aliases;
-
-/// The host's tables.
-struct Host;
-
-impl Tables for Host {
-    fn find(
-        &self,
-        tables: &[String],
-        keys: &[String],
-    ) -> Result<Option<lookup::Found>, lookup::Error> {
-        lookup::find_in(tables, keys)
-    }
-
-    fn user_of(&self, local: &str) -> Option<String> {
-        lookup::user_of(local)
-    }
-
-    fn warn(&self, text: &str) {
-        log::warn(text);
-    }
-}
 
 impl Alias for Aliases {
     fn init() -> Result<(), String> {
@@ -58,11 +36,11 @@ impl Alias for Aliases {
     }
 
     fn expand(to: &Recipient) -> Result<Expansion, Failure> {
-        expand::expand(SETTINGS.get(), &Host, &to.address(), to.address_class())
+        expand::expand(SETTINGS.get(), &to.address(), to.address_class())
     }
 
     fn owner(of: Address) -> Result<Option<Address>, Failure> {
-        expand::owner(SETTINGS.get(), &Host, &of)
+        expand::owner(SETTINGS.get(), &of)
     }
 }
 

@@ -11,7 +11,11 @@
 //! component = "builtin:dnsbl"
 //! [plugin.settings]
 //! threshold = 2
-//! client = ["zen.spamhaus.org=127.0.0.[2..11]*2", "bl.example.net", "list.dnswl.org=127.0.[0..255].[1..3]*-2"]
+//! client = [
+//!     "zen.spamhaus.org=127.0.0.[2..11]*2",
+//!     "bl.example.net",
+//!     "list.dnswl.org=127.0.[0..255].[1..3]*-2",
+//! ]
 //! sender = ["dbl.spamhaus.org=127.0.1.[2..99]*2"]
 //! [plugin.grants]
 //! dns = true
@@ -22,11 +26,9 @@ mod score;
 mod settings;
 mod subject;
 
-use facteur_plugin::{
-    Failure, Kept, Restriction, Session, Stages, Transaction, Verdict, clock, dns, log,
-};
+use facteur_plugin::{Failure, Kept, Restriction, Session, Stages, Transaction, Verdict, dns, log};
 
-use score::{Dns, judge};
+use score::judge;
 use settings::Settings;
 use subject::Subject;
 
@@ -82,28 +84,11 @@ fn verdict(s: &Session, t: Option<&Transaction>) -> Verdict {
     if let Some(sender) = t.and_then(Transaction::sender) {
         asked.push((Subject::Sender(sender), &settings.sender));
     }
-    let judged = judge(&Resolver, settings, &asked);
+    let judged = judge(settings, &asked);
     for line in &judged.log {
         log::info(line);
     }
     judged.verdict
-}
-
-/// The operator's resolver.
-struct Resolver;
-
-impl Dns for Resolver {
-    fn now(&self) -> u64 {
-        clock::now()
-    }
-
-    fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error> {
-        dns::addresses(name)
-    }
-
-    fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, dns::Error> {
-        dns::texts(name)
-    }
 }
 
 facteur_plugin::export!(restriction: Dnsbl);

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use facteur_plugin::{Reply, Verdict, dns, text};
+use facteur_plugin::{Reply, Verdict, clock, dns, text};
 
 use crate::list::{List, Meaning};
 use crate::settings::{OnFailure, Settings};
@@ -13,14 +13,6 @@ use crate::subject::Subject;
 const TIME_LIMIT: u64 = 10_000;
 /// The longest text that is told, in bytes (the contract allows 512).
 const TEXT_LIMIT: usize = 500;
-
-/// The DNS, and the time.
-pub trait Dns {
-    /// Milliseconds since any moment.
-    fn now(&self) -> u64;
-    fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error>;
-    fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, dns::Error>;
-}
 
 /// What the lists come to.
 pub struct Judged {
@@ -38,19 +30,19 @@ struct Hit<'a> {
 }
 
 /// Asks each list about its subject.
-pub fn judge(dns: &impl Dns, settings: &Settings, asked: &[(Subject, &[List])]) -> Judged {
+pub fn judge(settings: &Settings, asked: &[(Subject, &[List])]) -> Judged {
     let mut log = Vec::new();
     let mut score = 0_i32;
     let mut heaviest: Option<Hit<'_>> = None;
     // What the lists that failed might have added.
     let mut missing = 0_i32;
-    let until = dns.now() + TIME_LIMIT;
+    let until = clock::now() + TIME_LIMIT;
     for (subject, lists) in asked {
         let Some(question) = subject.question() else { continue };
         for list in *lists {
             let name = format!("{question}.{}", list.zone);
-            let answer = if dns.now() < until {
-                ask(dns, list, &name)
+            let answer = if clock::now() < until {
+                ask(list, &name)
             } else {
                 Err("no time left to ask it".to_owned())
             };
@@ -76,7 +68,7 @@ pub fn judge(dns: &impl Dns, settings: &Settings, asked: &[(Subject, &[List])]) 
         }
     }
     let verdict = match heaviest {
-        Some(hit) if score >= settings.threshold => Verdict::Reject(refusal(dns, &hit)),
+        Some(hit) if score >= settings.threshold => Verdict::Reject(refusal(&hit)),
         _ if settings.on_failure == OnFailure::Defer
             && score.saturating_add(missing) >= settings.threshold
             && missing > 0 =>
@@ -93,8 +85,8 @@ pub fn judge(dns: &impl Dns, settings: &Settings, asked: &[(Subject, &[List])]) 
 }
 
 /// Whether this name is listed; or why that isn't known.
-fn ask(dns: &impl Dns, list: &List, name: &str) -> Result<bool, String> {
-    let answers = match dns.addresses(name) {
+fn ask(list: &List, name: &str) -> Result<bool, String> {
+    let answers = match dns::addresses(name) {
         Ok(answers) => answers,
         Err(dns::Error::NoSuchName | dns::Error::NoData | dns::Error::InvalidName) => {
             return Ok(false);
@@ -119,10 +111,10 @@ fn ask(dns: &impl Dns, list: &List, name: &str) -> Result<bool, String> {
 }
 
 /// Postfix's `default_rbl_reply`, with what the list has to say.
-fn refusal(dns: &impl Dns, hit: &Hit<'_>) -> Reply {
+fn refusal(hit: &Hit<'_>) -> Reply {
     let mut told =
         format!("Service unavailable; {} blocked using {}", hit.subject.words(), hit.list.zone);
-    if let Some(reason) = dns.texts(&hit.name).unwrap_or_default().first() {
+    if let Some(reason) = dns::texts(&hit.name).unwrap_or_default().first() {
         told.push_str("; ");
         // A list may say anything; a client is told ASCII.
         told.extend(
@@ -134,42 +126,15 @@ fn refusal(dns: &impl Dns, hit: &Hit<'_>) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::collections::HashMap;
+    use facteur_plugin::testing::Host;
 
     use super::*;
 
-    /// What the DNS has: an address, or an error.
-    #[derive(Default)]
-    struct Zone {
-        names: HashMap<&'static str, Result<&'static str, dns::Error>>,
-        texts: HashMap<&'static str, &'static [u8]>,
-        /// Milliseconds that each question takes, and the time.
-        slow: u64,
-        now: Cell<u64>,
-    }
-
-    impl Dns for Zone {
-        fn now(&self) -> u64 {
-            self.now.get()
-        }
-
-        fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error> {
-            self.now.set(self.now.get() + self.slow);
-            let found = self.names.get(name).cloned().unwrap_or(Err(dns::Error::NoSuchName))?;
-            Ok(vec!["2001:db8::1".to_owned(), found.to_owned()])
-        }
-
-        fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, dns::Error> {
-            self.texts.get(name).map(|text| vec![text.to_vec()]).ok_or(dns::Error::NoData)
-        }
-    }
-
-    fn judged(zone: &Zone, json: &str) -> Judged {
+    fn judged(host: &Host, json: &str) -> Judged {
         let settings: Settings = facteur_plugin::settings::parse(json).unwrap();
         let client = Subject::Client("192.0.2.1".to_owned());
         let sender = Subject::Sender(facteur_plugin::Address::new("a", "bad.example"));
-        judge(zone, &settings, &[(client, &settings.client), (sender, &settings.sender)])
+        host.run(|| judge(&settings, &[(client, &settings.client), (sender, &settings.sender)]))
     }
 
     fn text(judged: &Judged) -> &str {
@@ -179,18 +144,17 @@ mod tests {
         }
     }
 
-    fn listed() -> Zone {
-        let names = [
-            ("1.2.0.192.bl.test", Ok("127.0.0.2")),
-            ("1.2.0.192.second.test", Ok("127.0.0.2")),
-            ("1.2.0.192.good.test", Ok("127.0.0.2")),
-            ("bad.example.domains.test", Ok("127.0.1.2")),
-            ("1.2.0.192.dead.test", Err(dns::Error::Timeout)),
-            ("1.2.0.192.closed.test", Ok("127.255.255.254")),
-        ];
-        let texts: [(_, &[u8]); 1] =
-            [("1.2.0.192.bl.test", b"see https://bl.test/192.0.2.1\r\n250 \xff")];
-        Zone { names: names.into(), texts: texts.into(), ..Zone::default() }
+    fn listed() -> Host {
+        let at = |address: &str| Ok(vec!["2001:db8::1".to_owned(), address.to_owned()]);
+        let reason = b"see https://bl.test/192.0.2.1\r\n250 \xff".to_vec();
+        Host::new()
+            .addresses("1.2.0.192.bl.test", at("127.0.0.2"))
+            .addresses("1.2.0.192.second.test", at("127.0.0.2"))
+            .addresses("1.2.0.192.good.test", at("127.0.0.2"))
+            .addresses("bad.example.domains.test", at("127.0.1.2"))
+            .addresses("1.2.0.192.dead.test", Err(dns::Error::Timeout))
+            .addresses("1.2.0.192.closed.test", at("127.255.255.254"))
+            .texts("1.2.0.192.bl.test", Ok(vec![reason]))
     }
 
     #[test]
@@ -249,8 +213,8 @@ mod tests {
 
     #[test]
     fn slow_lists_dont_take_all_the_time() {
-        let zone = Zone { slow: TIME_LIMIT, ..listed() };
-        let judged = judged(&zone, r#"{"client": ["other.test", "bl.test"]}"#);
+        let host = listed().dns_takes(TIME_LIMIT);
+        let judged = judged(&host, r#"{"client": ["other.test", "bl.test"]}"#);
         assert_eq!(judged.verdict, Verdict::Dunno);
         assert_eq!(
             judged.log,

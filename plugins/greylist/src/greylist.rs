@@ -6,23 +6,13 @@
 //! burst is not taken for a good record.
 
 use facteur_plugin::Period;
-use facteur_plugin::counters::{Bucket, Counter, Lifetime};
+use facteur_plugin::counters::{self, Bucket, Error, Lifetime, Taken};
 
 use crate::settings::Settings;
 use crate::triplet::Triplet;
 
 /// How often one network may come nearer to being known.
 const ONCE_AN_HOUR: Bucket = Bucket { size: 1, period: Period::minutes(60).0 };
-
-/// Where it is remembered: as `counters` of the SDK, in one store.
-pub trait Memory {
-    /// Why it can't be.
-    type Error;
-    fn get(&self, key: &str) -> Result<Option<Counter>, Self::Error>;
-    fn add(&self, key: &str, amount: u64, keep: Lifetime) -> Result<Counter, Self::Error>;
-    /// Whether there was a token in the bucket.
-    fn take(&self, key: &str, from: Bucket) -> Result<bool, Self::Error>;
-}
 
 /// What follows.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,41 +26,37 @@ pub enum Judgement {
 }
 
 /// Whether this triplet has to wait; and remembers that it came.
-pub fn judge<M: Memory>(
-    memory: &M,
-    settings: &Settings,
-    triplet: &Triplet,
-) -> Result<Judgement, M::Error> {
-    let Settings { delay, retry_window, max_age, auto_allow, .. } = *settings;
+///
+/// # Errors
+/// The store isn't there, or isn't granted.
+pub fn judge(settings: &Settings, triplet: &Triplet) -> Result<Judgement, Error> {
+    let Settings { ref store, delay, retry_window, max_age, auto_allow, .. } = *settings;
     let (key, network) = (triplet.key(), triplet.network_key());
     let for_long = Lifetime::FromNow(max_age.0);
     if auto_allow > 0
-        && memory.get(&network)?.is_some_and(|successes| successes.value >= auto_allow)
+        && counters::get(store, &network)?.is_some_and(|successes| successes.value >= auto_allow)
     {
-        memory.add(&network, 0, for_long)?;
+        counters::add(store, &network, 0, for_long)?;
         return Ok(Judgement::Known);
     }
-    let Some(seen) = memory.get(&key)? else {
-        memory.add(&key, 0, Lifetime::FromBeginning(retry_window.0))?;
+    let Some(seen) = counters::get(store, &key)? else {
+        counters::add(store, &key, 0, Lifetime::FromBeginning(retry_window.0))?;
         return Ok(Judgement::TooEarly { left: delay.0 });
     };
     if seen.age < delay.0 {
         return Ok(Judgement::TooEarly { left: delay.0 - seen.age });
     }
-    memory.add(&key, 1, for_long)?;
-    if auto_allow > 0 && memory.take(&network, ONCE_AN_HOUR)? {
-        memory.add(&network, 1, for_long)?;
+    counters::add(store, &key, 1, for_long)?;
+    if auto_allow > 0 && counters::take(store, &network, 1, ONCE_AN_HOUR)? == Taken::Yes {
+        counters::add(store, &network, 1, for_long)?;
     }
     Ok(if seen.value == 0 { Judgement::CameBack { after: seen.age } } else { Judgement::Known })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::collections::HashMap;
-    use std::convert::Infallible;
-
     use facteur_plugin::Address;
+    use facteur_plugin::testing::Host;
 
     use super::*;
     use crate::settings;
@@ -79,70 +65,27 @@ mod tests {
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
 
-    /// Counters with a clock of their own: value, beginning and end.
-    #[derive(Default)]
-    struct Site {
-        now: Cell<u64>,
-        counters: RefCell<HashMap<String, (u64, u64, u64)>>,
-        buckets: RefCell<HashMap<String, u64>>,
-    }
-
-    impl Memory for Site {
-        type Error = Infallible;
-
-        fn get(&self, key: &str) -> Result<Option<Counter>, Infallible> {
-            let now = self.now.get();
-            let found =
-                self.counters.borrow().get(key).copied().filter(|(_, _, until)| *until > now);
-            Ok(found.map(|(value, since, until)| Counter {
-                value,
-                age: now - since,
-                left: until - now,
-            }))
-        }
-
-        fn add(&self, key: &str, amount: u64, keep: Lifetime) -> Result<Counter, Infallible> {
-            let now = self.now.get();
-            let (value, since) =
-                self.get(key)?.map_or((0, now), |known| (known.value, now - known.age));
-            let until = match keep {
-                Lifetime::FromBeginning(time) => since + time,
-                Lifetime::FromNow(time) => now + time,
-            };
-            self.counters.borrow_mut().insert(key.to_owned(), (value + amount, since, until));
-            Ok(Counter { value: value + amount, age: now - since, left: until.saturating_sub(now) })
-        }
-
-        fn take(&self, key: &str, from: Bucket) -> Result<bool, Infallible> {
-            let mut buckets = self.buckets.borrow_mut();
-            let full = buckets.entry(key.to_owned()).or_default();
-            let there = *full <= self.now.get();
-            if there {
-                *full = self.now.get() + from.period;
-            }
-            Ok(there)
-        }
-    }
+    struct Site(Host);
 
     impl Site {
+        fn new() -> Self {
+            Self(Host::new().store("g"))
+        }
+
         /// What the sender hears, by Postgrey's own settings, so much later than the one before.
         fn comes(&self, sender: &str, later: u64) -> Judgement {
-            self.now.set(self.now.get() + later);
+            self.0.pass(later);
             let settings = settings::of(r#"{"store": "g"}"#).unwrap();
             let sender = Some(Address::new(sender, "y.org"));
             let recipient = Address::new("me", "x.org");
-            let Ok(judgement) = judge(
-                self,
-                &settings,
-                &Triplet { network: "192.0.2.0/24".into(), sender, recipient },
-            );
-            judgement
+            let triplet = Triplet { network: "192.0.2.0/24".into(), sender, recipient };
+            self.0.run(|| judge(&settings, &triplet)).unwrap()
         }
     }
 
     #[test]
     fn who_comes_back_in_time_is_let_in() {
-        let site = Site::default();
+        let site = Site::new();
         assert_eq!(site.comes("a", 0), Judgement::TooEarly { left: 5 * MINUTE });
         assert_eq!(site.comes("a", 2 * MINUTE), Judgement::TooEarly { left: 3 * MINUTE });
         assert_eq!(site.comes("a", 3 * MINUTE), Judgement::CameBack { after: 5 * MINUTE });
@@ -153,7 +96,7 @@ mod tests {
 
     #[test]
     fn who_comes_too_late_is_a_stranger_again() {
-        let site = Site::default();
+        let site = Site::new();
         site.comes("a", 0);
         assert_eq!(site.comes("a", 2 * DAY), Judgement::TooEarly { left: 5 * MINUTE });
         assert_eq!(site.comes("a", 5 * MINUTE), Judgement::CameBack { after: 5 * MINUTE });
@@ -166,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_network_with_a_good_record_needs_not_wait() {
-        let site = Site::default();
+        let site = Site::new();
         for round in 0..5 {
             let sender = format!("sender-of-round-{}", char::from(b'a' + round));
             assert_eq!(site.comes(&sender, 0), Judgement::TooEarly { left: 5 * MINUTE });
@@ -179,12 +122,12 @@ mod tests {
 
     #[test]
     fn a_burst_is_no_good_record() {
-        let site = Site::default();
+        let site = Site::new();
         let senders = ["a", "b", "c", "d", "e", "f"];
         for sender in senders {
             site.comes(sender, 0);
         }
-        site.now.set(10 * MINUTE);
+        site.0.pass(10 * MINUTE);
         for sender in senders {
             assert_eq!(site.comes(sender, 0), Judgement::CameBack { after: 10 * MINUTE });
         }

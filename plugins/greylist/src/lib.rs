@@ -22,13 +22,12 @@ mod greylist;
 mod settings;
 mod triplet;
 
-use facteur_plugin::counters::{self, Bucket, Counter, Lifetime, Taken};
 use facteur_plugin::{
     Failure, Kept, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict, access,
-    log, lookup, network,
+    counters, log, lookup, network,
 };
 
-use greylist::{Judgement, Memory, judge};
+use greylist::{Judgement, judge};
 use settings::Settings;
 use triplet::Triplet;
 
@@ -57,9 +56,7 @@ impl Restriction for Greylist {
             sender: t.sender(),
             recipient: to.address(),
         };
-        match judge(&Store(&settings.store), settings, &triplet)
-            .map_err(|error| Failure::permanent(error.explain()))?
-        {
+        match judge(settings, &triplet)? {
             Judgement::Known => {}
             Judgement::CameBack { after } => {
                 log::info(format!("{triplet} came back after {} s", after / 1_000));
@@ -78,30 +75,8 @@ fn is_exempt(settings: &Settings, s: &Session, to: &Recipient) -> Result<bool, F
     if s.trusted() || s.login().is_some() {
         return Ok(true);
     }
-    let exempt = || -> Result<bool, lookup::Error> {
-        Ok(access::find_client(&settings.exempt_clients, s)?.is_some()
-            || access::find_mail(&settings.exempt_recipients, Some(&to.address()))?.is_some())
-    };
-    exempt().map_err(|error| Failure { transient: error.is_transient(), reason: error.explain() })
-}
-
-/// The operator's store of this name.
-struct Store<'a>(&'a str);
-
-impl Memory for Store<'_> {
-    type Error = counters::Error;
-
-    fn get(&self, key: &str) -> Result<Option<Counter>, counters::Error> {
-        counters::get(self.0, key)
-    }
-
-    fn add(&self, key: &str, amount: u64, keep: Lifetime) -> Result<Counter, counters::Error> {
-        counters::add(self.0, key, amount, keep)
-    }
-
-    fn take(&self, key: &str, from: Bucket) -> Result<bool, counters::Error> {
-        Ok(counters::take(self.0, key, 1, from)? == Taken::Yes)
-    }
+    Ok(access::find_client(&settings.exempt_clients, s)?.is_some()
+        || access::find_mail(&settings.exempt_recipients, Some(&to.address()))?.is_some())
 }
 
 facteur_plugin::export!(restriction: Greylist);

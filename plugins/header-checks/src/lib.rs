@@ -48,12 +48,10 @@ impl Content for HeaderChecks {
 
     fn inspect(_: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
         let tables = &SETTINGS.get().tables;
-        let find =
-            |header: &Header| match lookup::find_in(tables, std::slice::from_ref(&header.line)) {
-                Ok(found) => Ok(found.map(|found| found.value)),
-                Err(error) if error.is_transient() => Err(Failure::transient(error.explain())),
-                Err(error) => Err(Failure::permanent(error.explain())),
-            };
+        let find = |header: &Header| {
+            let found = lookup::find_in(tables, std::slice::from_ref(&header.line))?;
+            Ok(found.map(|found| found.value))
+        };
         let outcome = check(headers(m), find)?;
         for effect in &outcome.effects {
             act(effect, t, m);

@@ -82,8 +82,7 @@ fn count(
             continue;
         }
         let key = rule.bucket_key(number, &whom);
-        let taken = counters::take(&settings.store, &key, 1, rule.bucket());
-        let wait = match taken.map_err(|error| Failure::permanent(error.explain()))? {
+        let wait = match counters::take(&settings.store, &key, 1, rule.bucket())? {
             Taken::Yes => continue,
             Taken::Wait(wait) => wait,
             // A limit is at least 1.
@@ -122,10 +121,8 @@ fn is_exempt(
             access::find_mail(&rule.exempt, address.as_ref())
         }
         Key::Login => lookup::find_in(&rule.exempt, &[whom.to_owned()]),
-    };
-    let failure =
-        |error: lookup::Error| Failure { transient: error.is_transient(), reason: error.explain() };
-    found.map(|found| found.is_some()).map_err(failure)
+    }?;
+    Ok(found.is_some())
 }
 
 facteur_plugin::export!(restriction: RateLimit);

@@ -9,7 +9,7 @@ mod tests;
 #[cfg(test)]
 mod world;
 
-use facteur_plugin::{Address, RecipientClass, Reply, Verdict};
+use facteur_plugin::{Address, RecipientClass, Reply, Verdict, access, log};
 
 use crate::facts::Facts;
 use crate::hostname::{is_address, is_address_literal, is_fqdn, is_hostname, without_final_dot};
@@ -198,7 +198,11 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         match of {
             What::Client => {
                 let name = facts.client_name();
-                format!("{}[{}]", name.as_deref().unwrap_or("unknown"), facts.client_address())
+                format!(
+                    "{}[{}]",
+                    name.as_deref().unwrap_or(access::NO_NAME),
+                    facts.client_address()
+                )
             }
             What::Helo => facts.helo().unwrap_or_default(),
             What::Sender => address(facts.sender()),
@@ -220,7 +224,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     fn refuse(&mut self, reply: Reply, warn: bool) -> Step {
         if warn {
             let status = reply.status.as_deref().unwrap_or_default();
-            self.facts.warn(&format!("reject_warning: {} {status} {}", reply.code, reply.text));
+            log::warn(format!("reject_warning: {} {status} {}", reply.code, reply.text));
             return Step::Dunno;
         }
         match self.defer_if_reject.take() {
@@ -230,13 +234,6 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 Step::Refuse(reply)
             }
         }
-    }
-
-    /// The operator's settings or tables are at fault: told to the log, and never turned into a
-    /// warning.
-    fn misconfigured(&self, why: &str) -> Step {
-        self.facts.warn(why);
-        Step::Refuse(server_error())
     }
 
     fn defer_if_permit(&mut self, of: What, warn: bool, status: &str, why: &str) -> Step {
@@ -306,11 +303,11 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             _ if !is_hostname(&helo, facts.utf8()) => {
                 self.reject(of, warn, 450, "4.7.1", "Host not found")
             }
-            _ => match known::host(facts, &helo) {
+            _ => match known::host(&helo) {
                 Known::Yes | Known::NullMx => Step::Dunno,
                 Known::No => self.reject(of, warn, 450, "4.7.1", "Host not found"),
                 Known::Later => self.defer_if_permit(of, warn, "4.7.1", "Host not found"),
-                Known::NotAsked(why) => self.misconfigured(&why),
+                Known::NotAsked(why) => misconfigured(&why),
             },
         }
     }
@@ -343,7 +340,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         } else {
             ("4.1.2", (556, "5.1.10"))
         };
-        match known::mail_domain(self.facts, &domain) {
+        match known::mail_domain(&domain) {
             Known::Yes => Step::Dunno,
             Known::No => self.reject(of, warn, 450, status, "Domain not found"),
             Known::Later => self.defer_if_permit(of, warn, status, "Domain not found"),
@@ -351,7 +348,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 let why = format!("Domain {domain} does not accept mail (nullMX)");
                 self.reject(of, warn, null_mx.0, null_mx.1, &why)
             }
-            Known::NotAsked(why) => self.misconfigured(&why),
+            Known::NotAsked(why) => misconfigured(&why),
         }
     }
 
@@ -373,12 +370,19 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 &format!("User unknown in {table} table"),
             ),
             Err(why) => {
-                self.facts.warn(&format!("reject_unlisted_recipient: {why}"));
+                log::warn(format!("reject_unlisted_recipient: {why}"));
                 let text = format!("<{}>: Temporary lookup failure", self.name(What::Recipient));
                 Step::Refuse(reply(451, "4.3.0", &text))
             }
         }
     }
+}
+
+/// The operator's settings or tables are at fault: told to the log, and never turned into a
+/// warning.
+fn misconfigured(why: &str) -> Step {
+    log::warn(why);
+    Step::Refuse(server_error())
 }
 
 fn permit_if(yes: bool, by: By) -> Step {

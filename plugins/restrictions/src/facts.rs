@@ -1,16 +1,12 @@
 //! What a restriction can see and do: the session and the envelope, as a trait, so that the rules
-//! can be tried without a host.
+//! can be tried without them. What the host lends it asks of the SDK.
 
-use facteur_plugin::lookup::{self, Found};
-use facteur_plugin::{Address, RecipientClass, dns};
+use facteur_plugin::access::Client;
+use facteur_plugin::{Address, RecipientClass};
 
-/// The session, the envelope and what the host lends.
-pub trait Facts {
-    /// The client's IP address.
-    fn client_address(&self) -> String;
-    /// Its verified name. None: it has none, or the DNS can't say now; Postfix answers both alike.
-    fn client_name(&self) -> Option<String>;
-    /// Its name, verified or not.
+/// The session and the envelope.
+pub trait Facts: Client {
+    /// The client's name, verified or not.
     fn reverse_name(&self) -> Option<String>;
     /// Whether it is in one of the operator's trusted networks.
     fn trusted(&self) -> bool;
@@ -36,14 +32,6 @@ pub trait Facts {
     fn listed(&self) -> Result<bool, String>;
     /// How many recipients were accepted so far.
     fn accepted(&self) -> usize;
-    /// [`lookup::find`].
-    fn find(&self, table: &str, keys: &[String]) -> Result<Option<Found>, lookup::Error>;
-    /// [`lookup::user_of`].
-    fn user_of(&self, local: &str) -> Option<String>;
-    /// [`dns::addresses`].
-    fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error>;
-    /// [`dns::mail_exchangers`].
-    fn mail_exchangers(&self, name: &str) -> Result<Vec<dns::MailExchanger>, dns::Error>;
     /// Keep the message until the operator releases it.
     fn hold(&self, reason: &str);
     /// Send it there only.
@@ -52,8 +40,4 @@ pub trait Facts {
     fn bcc(&self, to: Address);
     /// Put a header before all others.
     fn prepend(&self, name: &str, value: &str);
-    /// Tells what happened.
-    fn info(&self, text: &str);
-    /// Tells what the operator should look at.
-    fn warn(&self, text: &str);
 }

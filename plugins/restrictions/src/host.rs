@@ -1,7 +1,7 @@
 //! The facts as the host has them.
 
-use facteur_plugin::lookup::{self, Found};
-use facteur_plugin::{Address, Recipient, RecipientClass, Session, Transaction, dns, log};
+use facteur_plugin::access::Client;
+use facteur_plugin::{Address, Recipient, RecipientClass, Session, Transaction};
 
 use crate::facts::Facts;
 
@@ -29,15 +29,17 @@ pub fn only_recipient(t: &Transaction) -> Option<Recipient> {
     if all.len() == 1 { all.pop() } else { None }
 }
 
-impl Facts for Host<'_> {
+impl Client for Host<'_> {
+    fn client_name(&self) -> Option<String> {
+        Client::client_name(self.session)
+    }
+
     fn client_address(&self) -> String {
         self.session.client_address()
     }
+}
 
-    fn client_name(&self) -> Option<String> {
-        self.session.client_name().unwrap_or_default()
-    }
-
+impl Facts for Host<'_> {
     fn reverse_name(&self) -> Option<String> {
         self.session.reverse_name().unwrap_or_default()
     }
@@ -91,22 +93,6 @@ impl Facts for Host<'_> {
         self.transaction.map_or(0, |t| t.recipients().len())
     }
 
-    fn find(&self, table: &str, keys: &[String]) -> Result<Option<Found>, lookup::Error> {
-        lookup::find(table, keys)
-    }
-
-    fn user_of(&self, local: &str) -> Option<String> {
-        lookup::user_of(local)
-    }
-
-    fn addresses(&self, name: &str) -> Result<Vec<String>, dns::Error> {
-        dns::addresses(name)
-    }
-
-    fn mail_exchangers(&self, name: &str) -> Result<Vec<dns::MailExchanger>, dns::Error> {
-        dns::mail_exchangers(name)
-    }
-
     fn hold(&self, reason: &str) {
         if let Some(t) = self.transaction {
             t.hold(reason);
@@ -129,13 +115,5 @@ impl Facts for Host<'_> {
         if let Some(t) = self.transaction {
             t.prepend_header(name, value);
         }
-    }
-
-    fn info(&self, text: &str) {
-        log::info(text);
-    }
-
-    fn warn(&self, text: &str) {
-        log::warn(text);
     }
 }

@@ -2,8 +2,6 @@
 
 use facteur_plugin::dns;
 
-use crate::facts::Facts;
-
 /// What the DNS says about a name.
 pub enum Known {
     Yes,
@@ -18,10 +16,10 @@ pub enum Known {
 
 /// A mail domain has an MX record or an address. A failure counts unless the other question is
 /// answered.
-pub fn mail_domain(facts: &impl Facts, name: &str) -> Known {
-    match mx(facts.mail_exchangers(name)) {
-        Known::No => addresses(facts.addresses(name)),
-        Known::Later => match addresses(facts.addresses(name)) {
+pub fn mail_domain(name: &str) -> Known {
+    match mx(dns::mail_exchangers(name)) {
+        Known::No => addresses(dns::addresses(name)),
+        Known::Later => match addresses(dns::addresses(name)) {
             Known::No => Known::Later,
             known => known,
         },
@@ -30,10 +28,10 @@ pub fn mail_domain(facts: &impl Facts, name: &str) -> Known {
 }
 
 /// A host has an address or an MX record.
-pub fn host(facts: &impl Facts, name: &str) -> Known {
-    match addresses(facts.addresses(name)) {
-        Known::No => mx(facts.mail_exchangers(name)),
-        Known::Later => match mx(facts.mail_exchangers(name)) {
+pub fn host(name: &str) -> Known {
+    match addresses(dns::addresses(name)) {
+        Known::No => mx(dns::mail_exchangers(name)),
+        Known::Later => match mx(dns::mail_exchangers(name)) {
             Known::No => Known::Later,
             known => known,
         },

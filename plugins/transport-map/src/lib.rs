@@ -18,28 +18,13 @@ mod next_hop;
 mod route;
 mod settings;
 
-use facteur_plugin::lookup::{Error, Found};
 use facteur_plugin::{Answer, Failure, Kept, Recipient, Transaction, Transport, lookup};
 
-use route::Tables;
 use settings::Settings;
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
 struct TransportMap;
-
-/// The host's tables.
-struct Host;
-
-impl Tables for Host {
-    fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error> {
-        lookup::find_in(tables, keys)
-    }
-
-    fn user_of(&self, local: &str) -> Option<String> {
-        lookup::user_of(local)
-    }
-}
 
 impl Transport for TransportMap {
     fn init() -> Result<(), String> {
@@ -51,7 +36,7 @@ impl Transport for TransportMap {
     }
 
     fn next_hop(_: &Transaction, to: &Recipient) -> Result<Answer, Failure> {
-        route::answer(SETTINGS.get(), &Host, &to.address(), to.address_class())
+        route::answer(SETTINGS.get(), &to.address(), to.address_class())
     }
 }
 

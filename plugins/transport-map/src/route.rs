@@ -1,19 +1,10 @@
 //! From an address to its next hop.
 
-use facteur_plugin::lookup::{Error, Found};
-use facteur_plugin::{Address, Answer, Failure, RecipientClass, Route, Scope, domain};
+use facteur_plugin::{Address, Answer, Failure, RecipientClass, Route, Scope, domain, lookup};
 
 use crate::entry::Entry;
 use crate::next_hop::NextHops;
 use crate::settings::Settings;
-
-/// What the host lends.
-pub trait Tables {
-    /// [`facteur_plugin::lookup::find_in`].
-    fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error>;
-    /// [`facteur_plugin::lookup::user_of`].
-    fn user_of(&self, local: &str) -> Option<String>;
-}
 
 /// What the tables and the relay host say about this address.
 ///
@@ -22,7 +13,6 @@ pub trait Tables {
 /// names the entry.
 pub fn answer(
     settings: &Settings,
-    tables: &impl Tables,
     address: &Address,
     class: RecipientClass,
 ) -> Result<Answer, Failure> {
@@ -33,17 +23,9 @@ pub fn answer(
     // A table may hold an entry for any other address of the domain, so that only the operator can
     // vouch for the whole of it.
     let scope = if settings.domains_only { Scope::Domain } else { Scope::Recipient };
-    let (keys, found) = if settings.tables.is_empty() {
-        (Vec::new(), Ok(None))
-    } else {
-        let keys = keys(settings, tables, address);
-        let found = tables.find(&settings.tables, &keys);
-        (keys, found)
-    };
-    let found = found.map_err(|error| Failure {
-        transient: error.is_transient(),
-        reason: format!("transport tables: {}", error.explain()),
-    })?;
+    let keys = if settings.tables.is_empty() { Vec::new() } else { keys(settings, address) };
+    let found = lookup::find_in(&settings.tables, &keys)
+        .map_err(|error| Failure::from(error).during("transport tables"))?;
     let entry = match &found {
         None => Entry::Default,
         Some(found) => Entry::parse(&found.value).map_err(|why| {
@@ -71,11 +53,11 @@ pub fn answer(
 
 /// transport(5): the address, without its extension, the domain, its parents with a leading dot,
 /// the wildcard.
-fn keys(settings: &Settings, tables: &impl Tables, address: &Address) -> Vec<String> {
+fn keys(settings: &Settings, address: &Address) -> Vec<String> {
     let mut keys = Vec::with_capacity(8);
     if !settings.domains_only {
         keys.push(address.to_string());
-        if let Some(user) = tables.user_of(&address.local) {
+        if let Some(user) = lookup::user(&address.local) {
             keys.push(format!("{user}@{}", address.domain));
         }
     }
@@ -114,24 +96,10 @@ fn to(transport: &str, scope: Scope) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use facteur_plugin::lookup::first;
+    use facteur_plugin::testing::Host;
 
-    struct Fake<'a>(&'a [(&'a str, &'a str)]);
-
-    impl Tables for Fake<'_> {
-        fn find(&self, tables: &[String], keys: &[String]) -> Result<Option<Found>, Error> {
-            first(tables, keys, |_, keys| {
-                let hit = keys.iter().enumerate().find_map(|(number, key)| {
-                    let (_, value) = self.0.iter().find(|(known, _)| known == key)?;
-                    Some(Found { key: u32::try_from(number).unwrap(), value: (*value).to_owned() })
-                });
-                Ok(hit)
-            })
-        }
-
-        fn user_of(&self, local: &str) -> Option<String> {
-            local.split_once('+').map(|(user, _)| user.to_owned())
-        }
+    fn host(table: &[(&str, &str)]) -> Host {
+        Host::new().delimiter('+').table("transport", table)
     }
 
     fn ask(
@@ -141,7 +109,7 @@ mod tests {
         class: RecipientClass,
     ) -> Answer {
         let address = Address::new(address.0, address.1);
-        answer(settings, &Fake(table), &address, class).unwrap()
+        host(table).run(|| answer(settings, &address, class)).unwrap()
     }
 
     fn site() -> (Settings, Vec<(&'static str, &'static str)>) {
@@ -186,7 +154,8 @@ mod tests {
 
     #[test]
     fn keys_go_from_the_address_to_the_wildcard() {
-        let keys = keys(&Settings::default(), &Fake(&[]), &Address::new("user+foo", "a.b.org"));
+        let address = Address::new("user+foo", "a.b.org");
+        let keys = host(&[]).run(|| keys(&Settings::default(), &address));
         assert_eq!(keys, ["user+foo@a.b.org", "user@a.b.org", "a.b.org", ".b.org", ".org", "*"]);
     }
 
@@ -225,9 +194,9 @@ mod tests {
     #[test]
     fn an_entry_that_cant_be_followed_makes_it_wait() {
         let settings = Settings { tables: vec!["transport".into()], ..Settings::default() };
-        let fake = Fake(&[("y.org", "uucp:there")]);
-        let told = answer(&settings, &fake, &Address::new("x", "y.org"), RecipientClass::Other);
-        let failure = told.unwrap_err();
+        let address = Address::new("x", "y.org");
+        let ask = || answer(&settings, &address, RecipientClass::Other);
+        let failure = host(&[("y.org", "uucp:there")]).run(ask).unwrap_err();
         assert!(
             failure.transient
                 && failure.reason.contains("\"y.org\"")

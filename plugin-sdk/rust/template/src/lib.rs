@@ -1,9 +1,12 @@
 //! Refuses recipients with a 13 in their name.
 //!
-//! The hook decides with plain functions. Those can be tested below; what asks the host (addresses,
-//! settings, tables, the DNS) can't, since there is no host in a test.
+//! The hook takes from the session, the envelope and the recipient what the rule needs, and hands it
+//! to plain functions. Those are tested below. A function that asks the host (tables, the DNS,
+//! counters) is tested within a made-up one: `facteur_plugin::testing`.
 
-use facteur_plugin::{Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict};
+use facteur_plugin::{
+    Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict,
+};
 
 struct NoThirteen;
 

@@ -1,10 +1,10 @@
 //! The restrictions that ask an access table: what to ask, and what follows from its answer.
 
-use facteur_plugin::lookup::Found;
+use facteur_plugin::lookup::{self, Error, Found};
 use facteur_plugin::text::clean;
-use facteur_plugin::{Address, access};
+use facteur_plugin::{access, log};
 
-use super::{By, Evaluation, Step};
+use super::{By, Evaluation, Step, misconfigured};
 use crate::access::{Answer, answer};
 use crate::facts::Facts;
 use crate::restriction::{Key, parse};
@@ -22,8 +22,8 @@ impl<F: Facts> Evaluation<'_, F> {
         let found = match self.find(key, table) {
             Ok(Some(found)) => found,
             Ok(None) => return Step::Dunno,
-            Err(why) => {
-                self.facts.warn(&format!("table \"{table}\": {why}"));
+            Err(error) => {
+                log::warn(format!("table \"{table}\": {}", error.explain()));
                 return self.reject(of, warn, 451, "4.3.5", "Server configuration error");
             }
         };
@@ -35,34 +35,21 @@ impl<F: Facts> Evaluation<'_, F> {
         }
     }
 
-    fn find(&self, key: Key, table: &str) -> Result<Option<Found>, String> {
-        let facts = self.facts;
-        let ask = |keys: Vec<String>| {
-            if keys.is_empty() {
-                return Ok(None);
-            }
-            facts.find(table, &keys).map_err(|error| error.explain())
-        };
-        let mail_keys = |address: &Address| {
-            access::mail_keys(address, facts.user_of(&address.local).as_deref())
-        };
+    fn find(&self, key: Key, table: &str) -> Result<Option<Found>, Error> {
+        let (facts, tables) = (self.facts, &[table.to_owned()]);
         match key {
-            Key::Client => {
-                // Two questions: a table of patterns is asked the first key only, and it may hold
-                // names or addresses.
-                let name = facts.client_name();
-                match ask(access::name_keys(name.as_deref().unwrap_or("unknown")))? {
-                    Some(found) => Ok(Some(found)),
-                    None => ask(access::address_keys(&facts.client_address())),
-                }
+            Key::Client => access::find_client(tables, facts),
+            Key::Helo => match facts.helo() {
+                Some(helo) => lookup::find(table, &access::name_keys(&helo)),
+                None => Ok(None),
+            },
+            Key::Sender if facts.in_transaction() => {
+                access::find_mail(tables, facts.sender().as_ref())
             }
-            Key::Helo => ask(facts.helo().map(|helo| access::name_keys(&helo)).unwrap_or_default()),
-            Key::Sender if !facts.in_transaction() => Ok(None),
-            Key::Sender => ask(match facts.sender() {
-                Some(sender) => mail_keys(&sender),
-                None => vec![access::NULL_SENDER.to_owned()],
-            }),
-            Key::Recipient => ask(facts.recipient().as_ref().map(mail_keys).unwrap_or_default()),
+            Key::Recipient if facts.recipient().is_some() => {
+                access::find_mail(tables, facts.recipient().as_ref())
+            }
+            Key::Sender | Key::Recipient => Ok(None),
         }
     }
 
@@ -96,7 +83,7 @@ impl<F: Facts> Evaluation<'_, F> {
                 };
                 match rules {
                     Ok(rules) if rules.iter().any(|rule| rule.restriction.table().is_some()) => {
-                        self.misconfigured(&format!(
+                        misconfigured(&format!(
                             "table \"{table}\": an entry names a table: \
                          {value}"
                         ))
@@ -105,32 +92,30 @@ impl<F: Facts> Evaluation<'_, F> {
                         if self.facts.recipient().is_none()
                             && rules.iter().any(|rule| rule.restriction.asks_recipient()) =>
                     {
-                        self.misconfigured(&format!(
+                        misconfigured(&format!(
                             "table \"{table}\": an entry names a restriction of recipients, and \
                              there is none: {value}; \
                              ask the table in `recipient`"
                         ))
                     }
                     Ok(rules) => self.list(&rules, of, warn, depth + 1),
-                    Err(why) => self.misconfigured(&format!("table \"{table}\": {value}: {why}")),
+                    Err(why) => misconfigured(&format!("table \"{table}\": {value}: {why}")),
                 }
             }
             Answer::Broken(why) => {
-                self.facts.warn(&format!("table \"{table}\": {why}: {value}"));
+                log::warn(format!("table \"{table}\": {why}: {value}"));
                 Step::Dunno
             }
             Answer::Info(text) => {
-                self.facts.info(&format!("<{}>: {}: {text}", self.name(of), of.class()));
+                log::info(format!("<{}>: {}: {text}", self.name(of), of.class()));
                 Step::Dunno
             }
             Answer::Warn(text) => {
-                self.facts.warn(&format!("<{}>: {}: {text}", self.name(of), of.class()));
+                log::warn(format!("<{}>: {}: {text}", self.name(of), of.class()));
                 Step::Dunno
             }
             _ if !self.facts.in_transaction() => {
-                self.facts.warn(&format!(
-                    "table \"{table}\": there is no message yet to act on: {value}"
-                ));
+                log::warn(format!("table \"{table}\": there is no message yet to act on: {value}"));
                 Step::Dunno
             }
             action => self.act(&action, of, table),
@@ -147,19 +132,19 @@ impl<F: Facts> Evaluation<'_, F> {
         match action {
             Answer::Hold(text) => facts.hold(&told(text, "triggers HOLD action")),
             Answer::Redirect(to) => {
-                facts.info(&told("", &format!("triggers REDIRECT {to}")));
+                log::info(told("", &format!("triggers REDIRECT {to}")));
                 facts.redirect(to.clone());
             }
             Answer::Bcc(to) => {
-                facts.info(&told("", &format!("triggers BCC {to}")));
+                log::info(told("", &format!("triggers BCC {to}")));
                 facts.bcc(to.clone());
             }
             Answer::Prepend(..) if of == What::EndOfData => {
-                facts.warn(&format!("table \"{table}\": PREPEND comes too late at end-of-data"));
+                log::warn(format!("table \"{table}\": PREPEND comes too late at end-of-data"));
             }
             Answer::Prepend(name, value) => facts.prepend(name, value),
             Answer::Discard(text) => {
-                facts.info(&told(text, "triggers DISCARD action"));
+                log::info(told(text, "triggers DISCARD action"));
                 return Step::Discard;
             }
             _ => {}

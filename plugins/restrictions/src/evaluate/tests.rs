@@ -3,9 +3,21 @@
 use facteur_plugin::{Address, RecipientClass, Reply, Verdict, dns};
 
 use super::world::World;
-use super::{early, rcpt, stage};
+use crate::restriction::Rule;
 use crate::settings::{self, Settings};
 use crate::texts::What;
+
+fn early(world: &World, settings: &Settings, rules: &[Rule], of: What) -> Verdict {
+    world.run(|| super::early(world, settings, rules, of))
+}
+
+fn stage(world: &World, rules: &[Rule], of: What) -> Verdict {
+    world.run(|| super::stage(world, rules, of))
+}
+
+fn rcpt(world: &World, settings: &Settings) -> Verdict {
+    world.run(|| super::rcpt(world, settings))
+}
 
 fn lists(relay: &str, recipient: &str) -> Settings {
     settings::of(&format!(r#"{{"relay": ["{relay}"], "recipient": ["{recipient}"]}}"#)).unwrap()

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use facteur_plugin::lookup::{self, Found};
+use facteur_plugin::access::Client;
+use facteur_plugin::testing::Host;
 use facteur_plugin::{Address, RecipientClass, dns};
 
 use crate::facts::Facts;
@@ -26,6 +27,7 @@ pub struct World {
     pub table: Vec<(&'static str, &'static str)>,
     pub addresses: Result<Vec<String>, dns::Error>,
     pub mx: Result<Vec<dns::MailExchanger>, dns::Error>,
+    /// What was logged, then what was done to the message.
     pub done: RefCell<Vec<String>>,
 }
 
@@ -57,19 +59,35 @@ impl World {
         self.done.borrow_mut().push(what);
     }
 
+    /// Asks where the world's table and DNS answer.
+    pub fn run<T>(&self, question: impl FnOnce() -> T) -> T {
+        let host = Host::new()
+            .delimiter('+')
+            .table("t", &self.table)
+            .broken_table("down")
+            .addresses("*", self.addresses.clone())
+            .mail_exchangers("*", self.mx.clone());
+        let answer = host.run(question);
+        self.done.borrow_mut().splice(0..0, host.log());
+        answer
+    }
+
     /// The same for this recipient.
     pub fn recipient(local: &str, domain: &str, class: RecipientClass) -> Self {
         Self { recipient: Address::new(local, domain), class, ..Self::default() }
     }
 }
 
-impl Facts for World {
-    fn client_address(&self) -> String {
-        "203.0.113.25".into()
-    }
+impl Client for World {
     fn client_name(&self) -> Option<String> {
         self.name.map(Into::into)
     }
+    fn client_address(&self) -> String {
+        "203.0.113.25".into()
+    }
+}
+
+impl Facts for World {
     fn reverse_name(&self) -> Option<String> {
         self.name.map(Into::into)
     }
@@ -109,25 +127,6 @@ impl Facts for World {
     fn accepted(&self) -> usize {
         self.accepted
     }
-    fn find(&self, table: &str, keys: &[String]) -> Result<Option<Found>, lookup::Error> {
-        if table != "t" {
-            return Err(lookup::Error::Unavailable("it is broken".into()));
-        }
-        let mut hits = keys.iter().enumerate().filter_map(|(number, key)| {
-            let (_, value) = self.table.iter().find(|(known, _)| known == key)?;
-            Some(Found { key: u32::try_from(number).unwrap(), value: (*value).to_owned() })
-        });
-        Ok(hits.next())
-    }
-    fn user_of(&self, local: &str) -> Option<String> {
-        local.split_once('+').map(|(user, _)| user.to_owned())
-    }
-    fn addresses(&self, _: &str) -> Result<Vec<String>, dns::Error> {
-        self.addresses.clone()
-    }
-    fn mail_exchangers(&self, _: &str) -> Result<Vec<dns::MailExchanger>, dns::Error> {
-        self.mx.clone()
-    }
     fn hold(&self, reason: &str) {
         self.did(format!("hold {reason}"));
     }
@@ -139,11 +138,5 @@ impl Facts for World {
     }
     fn prepend(&self, name: &str, value: &str) {
         self.did(format!("prepend {name}={value}"));
-    }
-    fn info(&self, text: &str) {
-        self.did(format!("info {text}"));
-    }
-    fn warn(&self, text: &str) {
-        self.did(format!("warn {text}"));
     }
 }

@@ -1,0 +1,95 @@
+//! What is one value each: the clock, the log, the settings, and which addresses can be verified.
+
+use std::collections::HashMap;
+
+use super::{Host, ask};
+use crate::Address;
+use crate::verify::Outcome;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) now: u64,
+    log: Vec<String>,
+    settings: Option<String>,
+    kept: Vec<u8>,
+    verified: HashMap<String, Outcome>,
+}
+
+impl Host {
+    /// Sets the clock: milliseconds since 1970.
+    #[must_use]
+    pub fn at(self, now: u64) -> Self {
+        self.with(|state| state.simple.now = now)
+    }
+
+    /// So many milliseconds go by.
+    pub fn pass(&self, milliseconds: u64) {
+        self.0.borrow_mut().simple.now += milliseconds;
+    }
+
+    /// `[plugin.settings]`, as a JSON object.
+    #[must_use]
+    pub fn settings(self, json: &str) -> Self {
+        self.with(|state| state.simple.settings = Some(json.to_owned()))
+    }
+
+    /// What is known of this address; of others it is that nobody can say now.
+    #[must_use]
+    pub fn verified(self, address: &Address, outcome: Outcome) -> Self {
+        self.with(|state| _ = state.simple.verified.insert(address.to_string(), outcome))
+    }
+
+    /// The lines that were logged, in order, each with its level before it: `warn it is odd`.
+    pub fn log(&self) -> Vec<String> {
+        self.0.borrow().simple.log.clone()
+    }
+}
+
+pub(crate) mod clock {
+    pub fn now() -> u64 {
+        super::ask(|state| state.simple.now)
+    }
+}
+
+pub(crate) mod log {
+    use crate::bindings::facteur::policy::log::Level;
+
+    pub fn write(level: Level, text: &str) {
+        let word = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        super::ask(|state| state.simple.log.push(format!("{word} {text}")));
+    }
+}
+
+pub(crate) mod settings {
+    pub fn get() -> String {
+        super::ask(|state| state.simple.settings.clone()).unwrap_or_else(|| "{}".to_owned())
+    }
+
+    pub fn kept() -> Vec<u8> {
+        super::ask(|state| state.simple.kept.clone())
+    }
+
+    pub fn keep(state: &[u8]) {
+        super::ask(|host| host.simple.kept = state.to_vec());
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the contract's functions may fail")]
+pub(crate) mod verify {
+    use crate::Address;
+    use crate::verify::{Error, Outcome};
+
+    pub fn recipient(to: &Address) -> Result<Outcome, Error> {
+        let known = super::ask(|state| state.simple.verified.get(&to.to_string()).cloned());
+        Ok(known.unwrap_or_else(|| Outcome::Unknown("the test doesn't say".to_owned())))
+    }
+
+    pub fn check() -> Result<(), Error> {
+        Ok(())
+    }
+}
