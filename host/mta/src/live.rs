@@ -19,7 +19,7 @@ use crate::services::counters::Counters;
 use crate::services::dns::ATTEMPT_PATIENCE;
 use crate::services::files::Folders;
 use crate::services::scanner::AllScanners;
-use crate::services::verify::Verifier;
+use crate::services::verify::{Ask, Verifier};
 use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
 use crate::whole;
@@ -137,7 +137,7 @@ impl Live {
             verifier: Arc::new(Verifier::new(
                 shared.answers.clone(),
                 config.verify.clone(),
-                delivery.clone(),
+                callouts(&config, delivery.clone()),
             )),
         };
         let lent = Services::from(services.clone());
@@ -194,6 +194,17 @@ pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
         }
     }
     (PolicyConfig { plugins, domains: config.domains.clone(), code: None }, errors)
+}
+
+/// Callouts by the client of `delivery`.
+fn callouts(config: &Config, delivery: delivery::Settings) -> Ask {
+    let (sender, delivery) = (config.verify.sender.clone(), Arc::new(delivery));
+    Arc::new(move |address, route| {
+        let (delivery, sender) = (delivery.clone(), sender.clone());
+        Box::pin(
+            async move { delivery::callout(&delivery, &route, sender.as_ref(), &address).await },
+        )
+    })
 }
 
 /// What a plugin in the shadow is lent: counters of its own, and nothing that others could see a

@@ -7,8 +7,8 @@ use facteur_policy::{SmtpRoute, Verified};
 use facteur_smtp::{Address, Answer, Envelope, EnvelopeRecipient};
 use tokio::time::Instant;
 
-use super::Settings;
 use super::connection::{Connection, Unreachable};
+use super::settings::Settings;
 use super::smtp::{SESSION_LIMIT, is_ourselves, source};
 use super::targets::{self, Own};
 

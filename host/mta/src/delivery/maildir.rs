@@ -22,9 +22,12 @@ use bytes::Bytes;
 use facteur_smtp::Reply;
 use facteur_spool::{Body, Recipient};
 
+use super::attempt::Attempt;
 use super::connection::reason;
 use super::credentials::run_as;
-use super::{Attempt, Duty, Outcome, Settings, delivered_to};
+use super::delivered_to;
+use super::outcome::{Duty, Outcome};
+use super::settings::Settings;
 use crate::tables::Mailbox;
 use folder::Place;
 

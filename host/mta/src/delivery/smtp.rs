@@ -12,11 +12,13 @@ use facteur_smtp::{Answer, Envelope, EnvelopeRecipient, Reply, Stage};
 use facteur_spool::Recipient;
 use tokio::time::Instant;
 
+use super::attempt::{Attempt, Attempted};
 use super::connection::{Connection, Sent, Unreachable};
+use super::outcome::{Duty, Outcome};
 use super::pool::{Key, Pool};
+use super::settings::Settings;
 use super::stop::Stop;
 use super::targets::{self, Own, Target};
-use super::{Attempt, Attempted, Duty, Outcome, Settings};
 use crate::config::SmtpClient;
 
 /// Servers of a next hop that are talked to in one attempt (Postfix's `smtp_mx_session_limit`).

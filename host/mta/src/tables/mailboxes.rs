@@ -14,7 +14,7 @@ use facteur_policy::Delimiter;
 use nix::unistd::User;
 use parking_lot::Mutex;
 
-use super::Tables;
+use super::registry::Tables;
 use crate::config::{self, MailboxPath, Users};
 
 /// How long an answer of the system counts. Short enough that a new user's first mail comes in.

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use super::{Content, TableError};
+use super::content::Content;
+use super::error::TableError;
 use crate::config::Format;
 use crate::whole::{self, Stamp};
 

@@ -24,7 +24,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::config;
-use crate::delivery::{self, callout};
 
 /// Addresses that are remembered: some 10 MB. When there are more it starts anew.
 const KNOWN: usize = 50_000;
@@ -58,7 +57,7 @@ pub struct Verifier {
 }
 
 /// Makes one callout.
-type Ask = Arc<dyn Fn(Address, SmtpRoute) -> BoxFuture<'static, Verified> + Send + Sync>;
+pub type Ask = Arc<dyn Fn(Address, SmtpRoute) -> BoxFuture<'static, Verified> + Send + Sync>;
 
 impl Answers {
     /// Nothing is known yet. So many callouts run at once.
@@ -74,19 +73,9 @@ impl Answers {
 }
 
 impl Verifier {
-    /// By the client of `delivery`.
-    pub fn new(
-        answers: Arc<Answers>,
-        settings: config::Verify,
-        delivery: delivery::Settings,
-    ) -> Self {
-        let sender = settings.sender.clone();
-        let delivery = Arc::new(delivery);
-        let ask = move |address: Address, route: SmtpRoute| {
-            let (delivery, sender) = (delivery.clone(), sender.clone());
-            async move { callout(&delivery, &route, sender.as_ref(), &address).await }.boxed()
-        };
-        Self { answers, settings: Arc::new(settings), ask: Arc::new(ask) }
+    /// With the program's answers, and callouts made by `ask`.
+    pub fn new(answers: Arc<Answers>, settings: config::Verify, ask: Ask) -> Self {
+        Self { answers, settings: Arc::new(settings), ask }
     }
 
     /// The answer of before if it is still believed; otherwise that of a callout, if it comes in

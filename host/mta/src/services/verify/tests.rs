@@ -45,11 +45,7 @@ fn verifier(concurrency: usize, takes: Duration, answers: Vec<Verified>) -> Aske
         }
         .boxed()
     };
-    let verifier = Verifier {
-        answers: Answers::new(concurrency),
-        settings: Arc::new(settings()),
-        ask: Arc::new(ask),
-    };
+    let verifier = Verifier::new(Answers::new(concurrency), settings(), Arc::new(ask));
     Asked { verifier, callouts }
 }
 

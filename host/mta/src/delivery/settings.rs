@@ -1,0 +1,28 @@
+//! What delivery knows of the configuration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use facteur_policy::Dns;
+
+use crate::config::SmtpClient;
+
+use crate::tables::Mailboxes;
+
+/// What delivery knows of the configuration.
+#[derive(Clone)]
+pub struct Settings {
+    /// This host's name: in the file names of Maildirs, and to see that mail loops.
+    pub hostname: String,
+    /// Where this program listens: a next hop that is one of these is ourselves.
+    pub listening: Vec<SocketAddr>,
+    /// `[smtp]`.
+    pub smtp: SmtpClient,
+    /// Where mailboxes are and whose.
+    pub mailboxes: Arc<Mailboxes>,
+    /// The DNS.
+    pub names: Arc<dyn Dns>,
+    /// How long all lookups of one attempt may take together.
+    pub lookups: Duration,
+}
