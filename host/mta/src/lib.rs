@@ -1,8 +1,9 @@
 //! facteur, the program, as a library: what the binary and the tests are made of.
 //!
 //! A message goes one way: [`receive`] → the spool → [`queue`] → [`delivery`], and what became of
-//! it is told by [`dsn`]. Beside the way stand what all steps share ([`mta`], [`live`], [`config`],
-//! [`tables`], [`services`], [`whole`]) and the operator's doors ([`operate`], [`cli`]).
+//! it is told by [`dsn`]. Beneath the way stands what its steps share ([`recipient`], [`live`],
+//! [`config`], [`tables`], [`services`], [`whole`]), above it the operator's doors ([`operate`],
+//! [`cli`]).
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -17,10 +18,10 @@ pub mod decisions;
 pub mod delivery;
 pub mod dsn;
 pub mod live;
-pub mod mta;
 pub mod operate;
 pub mod queue;
 pub mod receive;
+pub mod recipient;
 pub mod rehearsal;
 pub mod services;
 pub mod tables;

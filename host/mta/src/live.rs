@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Runtime, Services};
 use tokio::runtime::Handle;
 
@@ -26,6 +27,9 @@ use crate::whole;
 
 /// No component is larger than this: those of the largest language runtimes have some 20 MiB.
 const MAX_COMPONENT: u64 = 256 << 20;
+
+/// The configuration in force: one pointer, swapped by a reload.
+pub type Lives = Arc<ArcSwap<Live>>;
 
 /// One configuration in force.
 pub struct Live {

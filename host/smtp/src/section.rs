@@ -101,6 +101,9 @@ pub enum HeadersError {
     /// More fields than [`MAX_FIELDS`].
     #[error("more than {MAX_FIELDS} headers")]
     TooMany,
+    /// More `Received:` fields than the caller lets pass (RFC 5321 section 6.3).
+    #[error("too many hops")]
+    TooManyHops,
 }
 
 impl HeadersError {
@@ -109,6 +112,7 @@ impl HeadersError {
         match self {
             Self::TooLarge => Reply::new(552, "5.3.4", "Error: message headers too big"),
             Self::TooMany => Reply::new(552, "5.3.4", "Error: too many message headers"),
+            Self::TooManyHops => Reply::new(554, "5.4.6", "Error: too many hops"),
         }
     }
 }

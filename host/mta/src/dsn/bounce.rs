@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 
 use crate::dsn::notice::{Action, Notice, Report, Returned};
 use crate::live::Live;
-use crate::receive::intake;
+use crate::recipient;
 
 /// The original goes back up to this many octets; of a larger one only its headers, up to as many
 /// (Postfix: bounce_size_limit).
@@ -120,7 +120,7 @@ pub async fn notice(
         // RFC 3461 section 6.2: nobody is told what becomes of a notice.
         recipients: resolved
             .into_iter()
-            .map(|one| intake::recipient(one, Some(Notify::NEVER), None))
+            .map(|one| recipient::new(one, Some(Notify::NEVER), None))
             .collect(),
     })
 }

@@ -17,9 +17,9 @@ use tokio::sync::Semaphore;
 
 use crate::accepting::Accepting;
 use crate::decisions::{self, Record};
-use crate::mta::{Mta, told_to_stop};
 use crate::operate::plugins::{self, PluginEntry};
 use crate::operate::serve::{Control, DECISIONS};
+use crate::receive::mta::{Mta, told_to_stop};
 use crate::rehearsal::{self, Dialogue, Recorded, Wanted};
 
 /// A request is short, but for the message of a rehearsal.

@@ -19,12 +19,12 @@ use tokio::task::JoinSet;
 use crate::config::{Config, ConfigError};
 use crate::decisions::Decisions;
 use crate::delivery::{Deliverer, Room};
-use crate::live::{Live, Purpose};
-use crate::mta::{Lives, Mta};
+use crate::live::{Live, Lives, Purpose};
 use crate::operate::admin;
 use crate::operate::descriptors::{self, Shares};
-use crate::queue::{self, Backoff, Queue};
+use crate::queue::{self, Backoff};
 use crate::receive::listener::Listener;
+use crate::receive::mta::Mta;
 use crate::services::Shared;
 use crate::services::counters::Counters;
 use crate::services::dns::Resolver;
@@ -272,7 +272,7 @@ pub async fn serve(
         let opened = Decisions::open(&folder, loaded.config.decisions);
         opened.map_err(ServeError::system(folder.display().to_string()))?
     };
-    let queue = Queue::start(parts(&spool, &lives, &deliverer, &decisions)).await?;
+    let queue = queue::start(parts(&spool, &lives, &deliverer, &decisions)).await?;
 
     let (stop, stopping) = watch::channel(false);
     let mta = Arc::new(Mta::new(

@@ -9,18 +9,20 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::{Address, Reply};
-use facteur_spool::{End, Message, NewMessage, NewRecipient, Recipient, Target, Timestamp, What};
+use facteur_smtp::Reply;
+use facteur_spool::{End, Message, NewRecipient, Recipient, Target, Timestamp, What};
 
 use super::batch::Batch;
+use super::door::Queue;
 use super::fate::{self, Fate};
+use super::parts::Parts;
+use super::redirect;
 use super::scheduler::Finished;
-use super::{Parts, Queue, redirect};
 use crate::decisions::Record;
 use crate::delivery::{Attempt, Duty, Outcome};
 use crate::dsn::bounce::{self, News};
 use crate::dsn::notice::wants;
-use crate::receive::{intake, notes};
+use crate::recipient::{notes, sender};
 
 /// Tries the batch (or defers it untried, with this reply), and records what came of it.
 pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>) -> Finished {
@@ -129,11 +131,6 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
             None
         }
     }
-}
-
-/// The envelope sender of a recipient: its own, where it came through a list.
-pub fn sender<'a>(message: &'a Message, recipient: &'a Recipient) -> Option<&'a Address> {
-    recipient.sender.as_ref().unwrap_or(&message.sender).as_ref()
 }
 
 #[derive(Default)]
@@ -274,34 +271,5 @@ async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settle
             return false;
         }
     }
-    commit(parts, queue, message, settled.outcomes, new).await
-}
-
-/// Commits outcomes with the messages that follow from them, and hands these to the queue. False:
-/// nothing was recorded.
-pub async fn commit(
-    parts: &Parts,
-    queue: &Queue,
-    message: &Message,
-    outcomes: Vec<facteur_spool::Outcome>,
-    new: Vec<NewMessage>,
-) -> bool {
-    let messages: Vec<Message> = new.iter().map(intake::as_stored).collect();
-    match parts.spool.record(outcomes, new).await {
-        Ok(queued) => {
-            for (new, queued) in messages.into_iter().zip(&queued) {
-                tracing::info!(id = %queued.queue_id, of = %message.queue_id, "follows");
-                intake::log_queued(&new, queued, None);
-                queue.arrived(intake::with_ids(new, queued));
-            }
-            true
-        }
-        Err(error) => {
-            // If the spool has failed the program is ending, and the recipients are tried again
-            // after the restart.
-            tracing::error!(id = %message.queue_id, %error, "the outcome isn't recorded: it is \
-             tried again");
-            false
-        }
-    }
+    queue.record(message, settled.outcomes, new).await
 }

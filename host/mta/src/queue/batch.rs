@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::decisions::{Decisions, Record};
-use crate::receive::notes;
+use crate::recipient::{self, notes};
 use facteur_policy::{Consignment, Policy, Route, SmtpRoute, Tags};
 use facteur_smtp::Address;
 use facteur_spool::{Message, QueueId, Recipient, RecipientId, Target};
@@ -101,7 +101,7 @@ async fn route(
         // Its members are recipients of their own.
         return Route::Discard;
     }
-    let sender = recipient.sender.as_ref().unwrap_or(&message.sender).as_ref();
+    let sender = recipient::sender(message, recipient);
     let tags = Tags::restore(message.tags.clone());
     let consignment = Consignment {
         sender,

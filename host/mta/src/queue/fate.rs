@@ -13,7 +13,7 @@ use facteur_spool::{Message, NewRecipient, Recipient, Timestamp};
 
 use super::backoff::{Backoff, after};
 use crate::delivery::{Duty, Outcome};
-use crate::receive::{intake, notes};
+use crate::recipient::{self, notes, sender};
 
 /// The shortest wait that a plugin may ask for: less would be a busy loop.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ fn waiting(backoff: &Backoff, message: &Message, recipient: &Recipient, now: Tim
 }
 
 fn is_from_nobody(message: &Message, recipient: &Recipient) -> bool {
-    recipient.sender.as_ref().unwrap_or(&message.sender).is_none()
+    sender(message, recipient).is_none()
 }
 
 /// What the plugins advise, as far as it can be followed.
@@ -94,7 +94,7 @@ pub async fn advised(
 ) -> Decided {
     let tags = Tags::restore(message.tags.clone());
     let consignment = Consignment {
-        sender: recipient.sender.as_ref().unwrap_or(&message.sender).as_ref(),
+        sender: sender(message, recipient),
         tags: &tags,
         utf8: message.utf8,
         address: &recipient.address,
@@ -203,7 +203,7 @@ pub async fn resolved(
 
 /// Who gets it in the place of a recipient: the sender hears of the address that it wrote to.
 fn instead_of(recipient: &Recipient, one: FinalRecipient, times: u32) -> NewRecipient {
-    let new = intake::recipient(one, recipient.notify, recipient.orcpt.clone());
+    let new = recipient::new(one, recipient.notify, recipient.orcpt.clone());
     NewRecipient {
         original: recipient.original.clone(),
         sender: new.sender.or_else(|| recipient.sender.clone()),

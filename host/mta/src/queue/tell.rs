@@ -4,9 +4,10 @@
 use facteur_smtp::Address;
 use facteur_spool::{NewMessage, Outcome, QueueId, SpoolError, What};
 
-use super::attempt::{commit, sender};
-use super::{Parts, Queue};
+use super::door::Queue;
+use super::parts::Parts;
 use crate::dsn::bounce::{self, BounceError, News};
+use crate::recipient::sender;
 
 /// Tells all that is to be told of a message. False: it can't be done now.
 pub async fn tell(parts: &Parts, queue: &Queue, id: QueueId) -> bool {
@@ -45,5 +46,5 @@ async fn try_to(parts: &Parts, queue: &Queue, id: QueueId) -> Result<bool, Bounc
     for (to, news) in &groups {
         notices.push(bounce::notice(&parts.spool, &live, &message, to, news).await?);
     }
-    Ok(commit(parts, queue, &message, outcomes, notices).await)
+    Ok(queue.record(&message, outcomes, notices).await)
 }

@@ -11,12 +11,14 @@ use facteur_policy::{
 };
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
 use facteur_spool::{
-    Client, Hold, Message, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued,
-    Recipient, SpoolError, State, Target, Timestamp,
+    Client, Hold, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued, SpoolError,
+    Target, Timestamp,
 };
 
-use crate::mta::Mta;
-use crate::receive::{bodies, notes};
+use crate::queue::entry;
+use crate::receive::bodies;
+use crate::receive::mta::Mta;
+use crate::recipient;
 
 /// An accepted message, before it is stored.
 pub struct Accepted<'a> {
@@ -52,7 +54,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         login: session.login().map(str::to_owned),
     };
     if outgoing.discard || outgoing.recipients.is_empty() {
-        tracing::info!(session = session.id, sender = %shown(sender.as_ref()), "discarded");
+        tracing::info!(session = session.id, sender = %entry::shown(sender.as_ref()), "discarded");
         return Ok(None);
     }
     let live = mta.lives.load();
@@ -94,7 +96,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         hold: hold(outgoing.actions),
         recipients: received_recipients(outgoing.recipients, recipients),
     };
-    let queued = store(mta, new, session.id.as_str()).await.map_err(|error| {
+    let queued = mta.queue.insert(new, session.id.as_str()).await.map_err(|error| {
         tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
         error.reply()
     })?;
@@ -104,97 +106,6 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
 /// What keeps it in the queue: quarantine, where both were asked for.
 fn hold(actions: Actions) -> Option<Hold> {
     actions.quarantine.map(Hold::Quarantine).or(actions.hold.map(Hold::Hold))
-}
-
-/// Writes a message to the store and hands it to the queue.
-///
-/// # Errors
-/// The store's.
-async fn store(mta: &Mta, new: NewMessage, session: &str) -> Result<Queued, SpoolError> {
-    let held = new.hold.is_some();
-    let message = as_stored(&new);
-    let queued = mta.spool.insert(new).await?;
-    log_queued(&message, &queued, Some(session));
-    if !held && !queued.duplicate {
-        mta.queue.arrived(with_ids(message, &queued));
-    }
-    Ok(queued)
-}
-
-/// One line for each message that enters the queue; the session is the one that it came by.
-pub fn log_queued(message: &Message, queued: &Queued, session: Option<&str>) {
-    tracing::info!(
-        id = %queued.queue_id, session, from = %shown(message.sender.as_ref()), size = message.size, nrcpt = message.recipients.len(),
-        client = message.client.address, "queued"
-    );
-}
-
-/// The message as the store will give it back, but for the names that the store gives.
-pub fn as_stored(new: &NewMessage) -> Message {
-    let stored = |one: &NewRecipient| Recipient {
-        // Replaced by `with_ids`: a message that was never stored is never tried.
-        id: facteur_spool::RecipientId::default(),
-        address: one.address.clone(),
-        original: one.original.clone(),
-        orcpt: one.orcpt.clone(),
-        notify: one.notify,
-        sender: one.sender.clone(),
-        target: one.target,
-        tags: one.tags.clone(),
-        class: one.class.clone(),
-        refusal: one.refusal.clone(),
-        state: State::Queued,
-        next_try: new.received_at,
-        attempts: 0,
-        last_reply: None,
-        remote: None,
-    };
-    Message {
-        queue_id: new.queue_id,
-        id: new.id,
-        sender: new.sender.clone(),
-        received_at: new.received_at,
-        size: new.header.len() as u64 + new.body.size(),
-        header: new.header.clone(),
-        body: new.body.body().clone(),
-        client: new.client.clone(),
-        utf8: new.utf8,
-        eight_bit: new.eight_bit,
-        ret: new.ret,
-        envid: new.envid.clone(),
-        tags: new.tags.clone(),
-        reason: new.hold.as_ref().map(|hold| hold.reason().to_owned()),
-        recipients: new.recipients.iter().map(stored).collect(),
-    }
-}
-
-/// The same with the names that the store gave.
-pub fn with_ids(mut message: Message, queued: &Queued) -> Message {
-    message.queue_id = queued.queue_id;
-    for (recipient, id) in message.recipients.iter_mut().zip(&queued.recipients) {
-        recipient.id = *id;
-    }
-    message
-}
-
-/// A final recipient as the store takes it.
-pub fn recipient(
-    one: FinalRecipient,
-    notify: Option<Notify>,
-    orcpt: Option<String>,
-) -> NewRecipient {
-    NewRecipient {
-        orcpt,
-        notify,
-        // What comes through a list with an owner is the owner's to hear about.
-        sender: one.sender.map(Some),
-        target: Target::Address,
-        tags: notes::new(one.alias.as_ref(), one.list.as_deref()),
-        class: one.class.as_str().to_owned(),
-        refusal: one.refusal,
-        address: one.address,
-        original: one.original,
-    }
 }
 
 /// The same with what the client said at the RCPT that each came from. Where an address stood for
@@ -214,11 +125,11 @@ fn received_recipients(
         let alias = one.rcpt.is_some_and(|number| aliases.contains_key(&number));
         match one.rcpt.and_then(|number| parameters.get(number)) {
             Some(given) if alias => {
-                recipient(one, given.notify.map(Notify::without_success), given.orcpt.clone())
+                recipient::new(one, given.notify.map(Notify::without_success), given.orcpt.clone())
             }
-            Some(given) => recipient(one, given.notify, given.orcpt.clone()),
+            Some(given) => recipient::new(one, given.notify, given.orcpt.clone()),
             // A copy that a plugin added is nobody's to be told about.
-            None => recipient(one, Some(Notify::NEVER), None),
+            None => recipient::new(one, Some(Notify::NEVER), None),
         }
     };
     let mut recipients: Vec<NewRecipient> = all.into_iter().map(received).collect();
@@ -232,7 +143,7 @@ fn received_recipients(
                 refusal: None,
                 // It stands for the address itself, which came by no alias.
                 tags: Vec::new(),
-                ..recipient(alias, given.notify, given.orcpt.clone())
+                ..recipient::new(alias, given.notify, given.orcpt.clone())
             });
         }
     }
@@ -246,10 +157,6 @@ fn protocol(esmtp: bool, utf8: bool) -> &'static str {
         (true, false) => "ESMTP",
         (false, false) => "SMTP",
     }
-}
-
-fn shown(sender: Option<&Address>) -> String {
-    sender.map_or_else(|| "<>".to_owned(), |sender| format!("<{sender}>"))
 }
 
 /// Trace information (RFC 5321 section 4.4).
@@ -279,11 +186,6 @@ fn received(
 /// An address literal (RFC 5321 section 4.1.3).
 fn bracketed(address: &str) -> String {
     if address.contains(':') { format!("[IPv6:{address}]") } else { format!("[{address}]") }
-}
-
-/// The reply to a message that has passed too many servers (RFC 5321 section 6.3).
-pub fn too_many_hops() -> Reply {
-    Reply::new(554, "5.4.6", "Error: too many hops")
 }
 
 /// Whether the headers hold what only SMTPUTF8 allows there (RFC 6531 section 3.4).

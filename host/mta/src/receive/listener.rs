@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::accepting::Accepting;
 use crate::config::Listen;
-use crate::mta::{Mta, told_to_stop};
+use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::session;
 
 /// Clients that may wait for accept.

@@ -6,6 +6,6 @@ pub mod intake;
 pub mod listener;
 pub mod loops;
 pub mod missing;
-pub mod notes;
+pub mod mta;
 pub mod repeats;
 pub mod session;

@@ -27,8 +27,8 @@ use tokio::time::Instant;
 use crate::config::Listen;
 use crate::decisions::{Kind, Record};
 use crate::live::Live;
-use crate::mta::{Mta, told_to_stop};
 use crate::receive::intake::{self, Accepted};
+use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::{bodies, loops, missing};
 use crate::rehearsal::{self, Part, Recording, What};
 
@@ -430,7 +430,7 @@ impl Session {
         let content = bodies::content(body.body());
         // It ends mail loops that no table shows (RFC 5321 section 6.3).
         if envelope.headers.hops() > self.live.config.queue.hop_count {
-            let decision = Decision::Refuse(intake::too_many_hops());
+            let decision = Decision::Refuse(HeadersError::TooManyHops.reply());
             self.say_message(&*content, &decision);
             return Err(decision);
         }

@@ -7,12 +7,11 @@ use facteur_policy::{
     Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Run,
     Services, SessionFacts, StoryStep, Tags, Transaction,
 };
-use facteur_smtp::{Path, Reply};
+use facteur_smtp::{HeadersError, Path, Reply};
 
 use super::dialogue::{Dialogue, Said, What};
 use crate::decisions::{Kind, Record};
 use crate::live::Live;
-use crate::receive::intake;
 
 /// Plays a dialogue that the operator made up to the configuration in force. An empty listener is
 /// the first.
@@ -192,7 +191,7 @@ impl Player<'_> {
         let hops = part.hops();
         let content: Arc<dyn facteur_policy::Content> = Arc::new(part);
         let decision = if hops > self.stage.hop_count {
-            Decision::Refuse(intake::too_many_hops())
+            Decision::Refuse(HeadersError::TooManyHops.reply())
         } else {
             envelope.end_of_data(Message::new(content)).await
         };

@@ -1,22 +1,19 @@
-//! What every part of the program shares: the configuration in force, the store, the queue.
+//! What all sessions share, and the operator's requests look into: the configuration in force, the
+//! store, the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
 use facteur_policy::Bodies;
 use facteur_spool::{Spool, Timestamp};
 use tokio::sync::watch;
 
 use crate::decisions::Decisions;
-use crate::live::Live;
+use crate::live::Lives;
 use crate::queue::Queue;
 use crate::receive::bodies::SpoolBodies;
 use crate::receive::repeats::Repeats;
 use crate::rehearsal::Recorder;
-
-/// The configuration in force: one pointer, swapped by a reload.
-pub type Lives = Arc<ArcSwap<Live>>;
 
 /// The running program.
 pub struct Mta {
