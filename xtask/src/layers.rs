@@ -20,7 +20,7 @@ use source::Crate;
 const CRATES: [&str; 5] = ["host/smtp", "host/spool", "host/policy", "host/mta", "xtask"];
 
 /// In these a circle is an error. The others are to join them.
-const HELD: [&str; 3] = ["host/smtp", "host/spool", "xtask"];
+const HELD: [&str; 4] = ["host/smtp", "host/spool", "host/mta", "xtask"];
 
 /// Fails on a circle in a crate that has none by now.
 pub fn check() -> Outcome {

@@ -12,11 +12,14 @@ use std::time::Duration;
 use facteur_policy::{Policy, Services, Taped};
 use facteur_spool::Timestamp;
 
-use super::{Failure, Json, Plain, load, out, runtime, time};
+use super::begin::{load, runtime};
+use super::failure::Failure;
+use super::out;
+use super::render::{Json, Plain, time};
 use crate::config::Config;
 use crate::live::{self, Live, Purpose};
-use crate::operate::admin::{self, Answer, Request, Sink};
-use crate::operate::serve;
+use crate::operate::protocol::{Answer, Request, Sink};
+use crate::operate::{client, serve};
 use crate::rehearsal::{self, Dialogue, Kept, Part, Recorded, Redaction, Summary, Wanted, What};
 
 /// The client's port in a rehearsal, which says nothing.
@@ -111,7 +114,7 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
     };
     runtime()?.block_on(async {
         let mut sink = Told { json: wanted.json };
-        if admin::ask(&config.admin.socket, &Request::Try(dialogue.clone()), &mut sink).await? {
+        if client::ask(&config.admin.socket, &Request::Try(dialogue.clone()), &mut sink).await? {
             return Ok(());
         }
         out::note("facteur: no server runs: counters are taken as empty");
@@ -154,7 +157,7 @@ pub fn record(config: &Config, wanted: &Record) -> Result<(), Failure> {
     let time = wanted.seconds.map_or(Duration::MAX, Duration::from_secs);
     let ended = runtime()?.block_on(async {
         tokio::select! {
-            asked = admin::ask(&config.admin.socket, &request, &mut sink) => asked,
+            asked = client::ask(&config.admin.socket, &request, &mut sink) => asked,
             () = tokio::time::sleep(time) => Ok(true),
             _ = tokio::signal::ctrl_c() => Ok(true),
         }

@@ -33,7 +33,7 @@ pub struct Listen {
 }
 
 /// `limits` of a listener. The defaults are Postfix's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenLimits {
     /// Bytes of a message, as stored. Default 10,240,000 (`message_size_limit`).
     pub message_size: u64,

@@ -105,7 +105,7 @@ pub struct Config {
 }
 
 /// `[spool]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spool {
     /// The folder of the queue. Default "/var/spool/facteur".
     pub path: PathBuf,
@@ -123,7 +123,7 @@ pub struct Admin {
 }
 
 /// `[log]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     /// Default: text.
     pub format: LogFormat,

@@ -27,7 +27,7 @@ impl Networks {
 }
 
 /// `[dns]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dns {
     /// The servers to ask, in order. Empty (the default): the system's.
     pub servers: Vec<SocketAddr>,

@@ -32,7 +32,7 @@ const LONGEST_CALL: Duration = Duration::from_mins(2);
 const SHADOW_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// `[policy]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicySettings {
     /// Where compiled plugins are kept. Default: `compiled` in the spool.
     pub cache: PathBuf,

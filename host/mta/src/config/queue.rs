@@ -9,7 +9,7 @@ const MINUTE: u64 = 60;
 const DAY: u64 = 86_400;
 
 /// `[queue]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
     /// The wait after a first failed attempt. Default 300 s (`minimal_backoff_time`).
     pub minimal_backoff: Duration,

@@ -17,3 +17,6 @@ pub use journal::find;
 pub use record::{Kind, Record};
 pub use tale::tell;
 pub use writer::Decisions;
+
+/// The folder of what was decided, in the spool.
+pub const FOLDER: &str = "decisions";

@@ -13,15 +13,16 @@ use arc_swap::ArcSwap;
 use facteur_policy::Runtime;
 use facteur_spool::{Spool, SpoolConfig};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, ConfigError};
-use crate::decisions::Decisions;
+use super::admin;
+use super::descriptors::{self, Shares};
+use super::reload::Reloader;
+use crate::config::Config;
+use crate::decisions::{self, Decisions};
 use crate::delivery::{Deliverer, Room};
 use crate::live::{Live, Lives, Purpose};
-use crate::operate::admin;
-use crate::operate::descriptors::{self, Shares};
 use crate::queue::{self, Backoff};
 use crate::receive::listener::Listener;
 use crate::receive::mta::Mta;
@@ -39,9 +40,6 @@ const COUNTERS: &str = "counters.sqlite";
 
 /// Sockets to the DNS where nothing else is done.
 pub const DNS_ALONE: usize = 64;
-
-/// The folder of what was decided, in the spool.
-pub const DECISIONS: &str = "decisions";
 
 /// Why the program ended.
 #[derive(Debug, thiserror::Error)]
@@ -94,107 +92,6 @@ impl ServeError {
         let place = place.into();
         move |error| Self::System { place, error }
     }
-}
-
-/// What can be asked of the running program as a whole. Cheap to clone.
-#[derive(Clone)]
-pub struct Control {
-    file: Option<PathBuf>,
-    runtime: Runtime,
-    shared: Shared,
-    lives: Lives,
-    deliverer: Arc<Deliverer>,
-    /// How many there may be.
-    descriptors: usize,
-    /// One reload at a time.
-    reloading: Arc<Mutex<()>>,
-}
-
-impl Control {
-    /// Reads the configuration anew and puts it in force, if all of it is right.
-    ///
-    /// # Errors
-    /// All that is wrong; the old one stays in force then.
-    pub async fn reload(&self) -> Result<(), Vec<String>> {
-        let _one = self.reloading.lock().await;
-        let result = self.try_reload().await;
-        match &result {
-            Ok(()) => tracing::info!("reloaded"),
-            Err(errors) => errors
-                .iter()
-                .for_each(|error| tracing::error!(error, "not reloaded: the old one stays")),
-        }
-        result
-    }
-
-    async fn try_reload(&self) -> Result<(), Vec<String>> {
-        let Some(file) = &self.file else {
-            return Err(vec!["there is no configuration file to load".into()]);
-        };
-        let file = file.clone();
-        let read = tokio::task::spawn_blocking(move || Config::load(&file)).await;
-        let config = read.map_err(|error| vec![error.to_string()])?;
-        let mut config = config.map_err(|errors| lines(&errors))?;
-        // As at the start. What isn't in the configuration stays as it is.
-        descriptors::fit(&mut config, self.descriptors).map_err(|error| vec![error.to_string()])?;
-        let before = self.lives.load_full();
-        if let Some(what) = needs_restart(&before.config, &config) {
-            return Err(vec![format!("{what} has changed: that needs a restart")]);
-        }
-        let (runtime, shared) = (&self.runtime, &self.shared);
-        let live =
-            Live::load(config, runtime, shared, Some(before.clone()), Purpose::Reload).await?;
-        for section in waiting_for_restart(&before.config, &live.config) {
-            tracing::warn!(section, "changed, and in force after a restart only");
-        }
-        live.tables.watch().map_err(|error| vec![error.to_string()])?;
-        self.deliverer.configure(live.delivery.clone());
-        self.lives.store(Arc::new(live));
-        Ok(())
-    }
-}
-
-/// What can't be exchanged while the program runs.
-fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
-    let addresses = |config: &Config| {
-        config.listen.iter().map(|listen| listen.name.clone()).collect::<Vec<_>>()
-    };
-    if addresses(old) != addresses(new) {
-        Some("[[listen]]")
-    } else if old.spool.path != new.spool.path {
-        Some("[spool]")
-    } else if old.admin.socket != new.admin.socket {
-        Some("[admin]")
-    } else {
-        None
-    }
-}
-
-/// What is taken over at a start, and has changed.
-fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let sections = |config: &Config| {
-        let limits: Vec<_> = config
-            .listen
-            .iter()
-            .map(|listen| (listen.limits.clone(), listen.bare_newline))
-            .collect();
-        [
-            ("[[listen]]", format!("{limits:?}")),
-            ("[queue]", format!("{:?}", config.queue)),
-            ("[dns]", format!("{:?}", config.dns)),
-            ("[log]", format!("{:?}", config.log)),
-            ("[decisions]", format!("{:?}", config.decisions)),
-            ("[spool]", format!("{:?}", config.spool)),
-            ("[policy]", format!("{:?}", config.policy)),
-            ("[verify] concurrency", config.verify.concurrency.to_string()),
-        ]
-    };
-    let both = sections(old).into_iter().zip(sections(new));
-    both.filter(|((_, old), (_, new))| old != new).map(|((section, _), _)| section).collect()
-}
-
-fn lines(errors: &[ConfigError]) -> Vec<String> {
-    errors.iter().map(ConfigError::one_line).collect()
 }
 
 /// Loads all that a start would load, and changes nothing.
@@ -268,7 +165,7 @@ pub async fn serve(
     let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
     let decisions = {
         let loaded = lives.load();
-        let folder = loaded.config.spool.path.join(DECISIONS);
+        let folder = loaded.config.spool.path.join(decisions::FOLDER);
         let opened = Decisions::open(&folder, loaded.config.decisions);
         opened.map_err(ServeError::system(folder.display().to_string()))?
     };
@@ -282,7 +179,7 @@ pub async fn serve(
         decisions.clone(),
         stopping,
     ));
-    let control = Control {
+    let reloader = Reloader {
         file: file.map(Path::to_owned),
         runtime,
         shared: shared.clone(),
@@ -297,11 +194,11 @@ pub async fn serve(
     for listener in listeners {
         doors.spawn(listener.run(mta.clone()));
     }
-    doors.spawn(door.run(mta.clone(), control.clone()));
+    doors.spawn(door.run(mta.clone(), reloader.clone()));
     tracing::info!(addresses = ?addresses, "ready");
     ready(&addresses);
 
-    let failed = until_told_to_stop(&spool, &control).await?;
+    let failed = until_told_to_stop(&spool, &reloader).await?;
     if let Some(error) = failed {
         // Whatever is under way is answered 4yz or nothing; nothing more is written.
         return Err(error.into());
@@ -372,7 +269,7 @@ fn parts(
 /// Waits for a signal to stop, reloading on SIGHUP; or for the store to fail.
 async fn until_told_to_stop(
     spool: &Spool,
-    control: &Control,
+    reloader: &Reloader,
 ) -> Result<Option<facteur_spool::SpoolError>, ServeError> {
     let on = |kind| signal(kind).map_err(ServeError::system("signals"));
     let (mut term, mut int, mut hup) =
@@ -380,7 +277,7 @@ async fn until_told_to_stop(
     let reloads = async {
         while hup.recv().await.is_some() {
             // What went wrong has been told.
-            let _ = control.reload().await;
+            let _ = reloader.reload().await;
         }
     };
     // Beside the others, so that a reload under way keeps nobody from stopping.
