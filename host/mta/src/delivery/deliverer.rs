@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use facteur_policy::Route;
 use facteur_smtp::Reply;
-use facteur_spool::{Recipient, Target};
+use facteur_spool::{End, Recipient, Target};
 use tokio::sync::Semaphore;
 
 use super::attempt::{Attempt, Attempted};
-use super::outcome::{Duty, Outcome};
+use super::outcome::Outcome;
 use super::settings::Settings;
 use super::stop::Stop;
 use super::{delivered_to, maildir, smtp};
@@ -95,10 +95,10 @@ impl Deliverer {
 /// Nothing is delivered to anybody: neither to who gets nothing, nor to an alias, whose members are
 /// recipients of their own.
 fn discarded(recipient: &Recipient) -> Outcome {
-    let (text, duty) = match recipient.target {
-        Target::Address => ("discarded", Duty::None),
-        Target::Alias => ("given to the members of the alias", Duty::Expanded),
-        Target::List => ("delivered to the mailing list", Duty::Delivered),
+    let (text, owed) = match recipient.target {
+        Target::Address => ("discarded", None),
+        Target::Alias => ("given to the members of the alias", Some(End::Expanded)),
+        Target::List => ("delivered to the mailing list", Some(End::Delivered)),
     };
-    Outcome::Delivered { reply: Reply::new(250, "2.0.0", text), remote: None, duty }
+    Outcome::Delivered { reply: Reply::new(250, "2.0.0", text), remote: None, owed }
 }

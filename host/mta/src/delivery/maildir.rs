@@ -20,13 +20,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use facteur_smtp::Reply;
-use facteur_spool::{Body, Recipient};
+use facteur_spool::{Body, End, Recipient};
 
 use super::attempt::Attempt;
 use super::connection::reason;
 use super::credentials::run_as;
 use super::delivered_to;
-use super::outcome::{Duty, Outcome};
+use super::outcome::Outcome;
 use super::settings::Settings;
 use crate::tables::Mailbox;
 use folder::Place;
@@ -76,7 +76,7 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
         Ok(()) => Outcome::Delivered {
             reply: Reply::new(250, "2.0.0", "delivered to maildir"),
             remote: None,
-            duty: Duty::Delivered,
+            owed: Some(End::Delivered),
         },
         Err(failure) => Outcome::refused(failure.reply(), None),
     }

@@ -3,11 +3,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use facteur_policy::Route;
-use facteur_spool::{Body, Message};
+use facteur_spool::{Body, End, Message};
 
 use super::unique_name;
 use crate::delivery::fixtures::{ROOM, Told, message, recipient, settings};
-use crate::delivery::{Attempt, Deliverer, Duty, Outcome};
+use crate::delivery::{Attempt, Deliverer, Outcome};
 
 /// A folder like /var/mail: everybody may enter it, and only its owner may write to it.
 fn spool() -> tempfile::TempDir {
@@ -58,7 +58,7 @@ async fn a_mailbox_is_made_and_gets_its_mail() {
     for _ in 0..2 {
         let outcome = deliver(spool.path(), &letter, "louen@here.example").await;
         assert!(
-            matches!(&outcome, Outcome::Delivered { duty: Duty::Delivered, remote: None, .. }),
+            matches!(&outcome, Outcome::Delivered { owed: Some(End::Delivered), remote: None, .. }),
             "{outcome:?}"
         );
     }

@@ -29,5 +29,5 @@ mod targets;
 pub use attempt::{Attempt, Attempted};
 pub use callout::callout;
 pub use deliverer::{Deliverer, Room};
-pub use outcome::{Duty, Outcome};
+pub use outcome::Outcome;
 pub use settings::Settings;

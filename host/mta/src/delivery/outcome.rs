@@ -1,6 +1,7 @@
 //! What an attempt said of one recipient.
 
 use facteur_smtp::Reply;
+use facteur_spool::End;
 
 /// What became of one recipient. `remote` is the server that said so, as `host[address]:port`;
 /// none: the words are ours.
@@ -12,8 +13,9 @@ pub enum Outcome {
         reply: Reply,
         /// Who said so.
         remote: Option<String>,
-        /// Who tells the sender, if the sender asked to be told.
-        duty: Duty,
+        /// What we owe the sender a notice of, where NOTIFY=SUCCESS asks for one (RFC 3461 section
+        /// 5.2). None: the next hop owes it, which took that over, or nobody does.
+        owed: Option<End>,
     },
     /// To be tried again.
     Deferred {
@@ -29,21 +31,6 @@ pub enum Outcome {
         /// Who said so.
         remote: Option<String>,
     },
-}
-
-/// Who owes the sender a notice of success, where NOTIFY=SUCCESS asks for one (RFC 3461 section 5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duty {
-    /// We do: it is in the mailbox ("delivered").
-    Delivered,
-    /// We do: the next hop doesn't know of notices ("relayed").
-    Relayed,
-    /// We do: its members have it ("expanded").
-    Expanded,
-    /// The next hop, which took it over.
-    HandedOn,
-    /// Nobody: it was discarded.
-    None,
 }
 
 impl Outcome {
@@ -62,15 +49,6 @@ impl Outcome {
             Self::Delivered { reply, .. }
             | Self::Deferred { reply, .. }
             | Self::Failed { reply, .. } => reply,
-        }
-    }
-
-    /// Who said so.
-    pub fn remote(&self) -> Option<&str> {
-        match self {
-            Self::Delivered { remote, .. }
-            | Self::Deferred { remote, .. }
-            | Self::Failed { remote, .. } => remote.as_deref(),
         }
     }
 }

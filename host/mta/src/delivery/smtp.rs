@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use facteur_policy::SmtpRoute;
 use facteur_smtp::{Answer, Envelope, EnvelopeRecipient, Reply, Stage};
-use facteur_spool::Recipient;
+use facteur_spool::{End, Recipient};
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, Attempted};
 use super::connection::{Connection, Sent, Unreachable};
-use super::outcome::{Duty, Outcome};
+use super::outcome::Outcome;
 use super::pool::{Key, Pool};
 use super::settings::Settings;
 use super::stop::Stop;
@@ -46,8 +46,8 @@ struct Talk {
     sent: Sent,
     /// `host[address]:port`.
     peer: String,
-    /// Who owes the sender the notice of a success.
-    duty: Duty,
+    /// What we owe the sender a notice of.
+    owed: Option<End>,
 }
 
 impl Smtp {
@@ -138,7 +138,7 @@ impl Smtp {
                     later.push(index);
                 }
                 outcomes[index] = if reply.is_positive() {
-                    Outcome::Delivered { reply, remote, duty: talk.duty }
+                    Outcome::Delivered { reply, remote, owed: talk.owed }
                 } else {
                     Outcome::refused(reply, remote)
                 };
@@ -195,13 +195,14 @@ impl Smtp {
         let sending = connection.send(envelope, &message.header, &message.body);
         let sent = stop.or_in_doubt(&doubt, sending).await.ok_or(Silent::Stopped)?;
         let peer = connection.peer().to_owned();
-        let duty = if connection.capabilities().dsn { Duty::HandedOn } else { Duty::Relayed };
+        // A server that knows of notices takes ours over (RFC 3461 section 5.2.1).
+        let owed = (!connection.capabilities().dsn).then_some(End::Relayed);
         if sent.reusable {
             self.pool.give(key, connection, settings.smtp.idle_connection);
         } else if sent.lost.is_none() {
             connection.leave();
         }
-        Ok(Talk { sent, peer, duty })
+        Ok(Talk { sent, peer, owed })
     }
 
     /// Says QUIT on the idle connections.

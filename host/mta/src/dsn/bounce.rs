@@ -7,32 +7,18 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use facteur_smtp::{Address, Fields, Notify, Reply, Ret};
-use facteur_spool::{
-    Client, End, Message, MessageId, NewMessage, Recipient, Spool, SpoolError, State, Timestamp,
-};
+use facteur_smtp::{Address, Fields, Notify, Ret};
+use facteur_spool::{Client, Message, MessageId, NewMessage, Spool, SpoolError, Timestamp};
 use jiff::tz::TimeZone;
 
-use crate::dsn::notice::{Action, Notice, Report, Returned};
+use super::notice::{Notice, Returned};
+use super::report::{Action, Report};
 use crate::live::Live;
 use crate::recipient;
 
 /// The original goes back up to this many octets; of a larger one only its headers, up to as many
 /// (Postfix: bounce_size_limit).
 const RETURNED_AT_MOST: u64 = 50_000;
-
-/// What became of one recipient.
-#[derive(Debug, Clone)]
-pub struct News {
-    /// Whose.
-    pub recipient: Recipient,
-    /// What.
-    pub action: Action,
-    /// In whose words.
-    pub reply: Reply,
-    /// Who said so.
-    pub remote: Option<String>,
-}
 
 /// Why the sender can't be told now.
 #[derive(Debug, thiserror::Error)]
@@ -45,26 +31,6 @@ pub enum BounceError {
     Spool(#[from] SpoolError),
 }
 
-impl News {
-    /// Of a recipient that has ended; none of any other.
-    pub fn of(recipient: Recipient) -> Option<Self> {
-        let State::Ended(end) = recipient.state else { return None };
-        let reply = recipient.last_reply.clone().unwrap_or_else(|| Reply::new(250, "2.0.0", ""));
-        let remote = recipient.remote.clone();
-        Some(Self { recipient, action: action(end), reply, remote })
-    }
-}
-
-/// What is told of such an end.
-pub fn action(end: End) -> Action {
-    match end {
-        End::Failed => Action::Failed,
-        End::Delivered => Action::Delivered,
-        End::Relayed => Action::Relayed,
-        End::Expanded => Action::Expanded,
-    }
-}
-
 /// The notice for `sender`, the envelope sender of all these recipients.
 ///
 /// # Errors
@@ -74,17 +40,8 @@ pub async fn notice(
     live: &Live,
     message: &Message,
     sender: &Address,
-    news: &[News],
+    reports: &[Report],
 ) -> Result<NewMessage, BounceError> {
-    let reports: Vec<Report<'_>> = news
-        .iter()
-        .map(|one| Report {
-            recipient: &one.recipient,
-            action: one.action,
-            reply: &one.reply,
-            remote: one.remote.as_deref(),
-        })
-        .collect();
     let now = Timestamp::now();
     let id = MessageId::random().map_err(SpoolError::from)?;
     let failed = reports.iter().any(|report| report.action == Action::Failed);
@@ -96,7 +53,7 @@ pub async fn notice(
         id: &id.to_string(),
         to: sender,
         message,
-        reports: &reports,
+        reports,
         returned: returned(message, failed).await?,
     }
     .write();

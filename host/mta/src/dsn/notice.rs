@@ -9,66 +9,14 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
-use facteur_smtp::{Address, Notify, Reply, in_ascii};
+use facteur_smtp::{Address, in_ascii};
 use facteur_spool::{Message, Recipient, Timestamp};
 use jiff::tz::TimeZone;
 
+use super::report::{Action, Report};
+
 /// The recommended length of a line (RFC 5322 section 2.1.1).
 const LINE: usize = 78;
-
-/// What became of a recipient (RFC 3464 section 2.3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Action {
-    /// Given up.
-    Failed,
-    /// Not yet delivered; it is still tried, until then.
-    Delayed {
-        /// When it will be given up.
-        until: Timestamp,
-    },
-    /// In the mailbox.
-    Delivered,
-    /// Given to a server that doesn't send notices.
-    Relayed,
-    /// Given to the members of a list, who are not spoken of.
-    Expanded,
-}
-
-impl Action {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Delayed { .. } => "delayed",
-            Self::Delivered => "delivered",
-            Self::Relayed => "relayed",
-            Self::Expanded => "expanded",
-        }
-    }
-}
-
-/// Whether the sender wants to hear of this (RFC 3461 section 4.1): of failure and delay if nothing
-/// was said.
-pub fn wants(notify: Option<Notify>, action: Action) -> bool {
-    let notify = notify.unwrap_or(Notify { success: false, failure: true, delay: true });
-    match action {
-        Action::Failed => notify.failure,
-        Action::Delayed { .. } => notify.delay,
-        Action::Delivered | Action::Relayed | Action::Expanded => notify.success,
-    }
-}
-
-/// What is told of one recipient.
-#[derive(Clone, Copy, Debug)]
-pub struct Report<'a> {
-    /// Who.
-    pub recipient: &'a Recipient,
-    /// What became of it.
-    pub action: Action,
-    /// In whose words.
-    pub reply: &'a Reply,
-    /// Who said so, as `host[address]:port`; none: we did.
-    pub remote: Option<&'a str>,
-}
 
 /// How much of the original goes back, CRLF lines.
 #[derive(Clone, Debug)]
@@ -98,7 +46,7 @@ pub struct Notice<'a> {
     /// The original.
     pub message: &'a Message,
     /// Its recipients; at least one.
-    pub reports: &'a [Report<'a>],
+    pub reports: &'a [Report],
     /// What goes back.
     pub returned: Returned,
 }
@@ -170,7 +118,7 @@ impl Notice<'_> {
         };
         self.message.utf8
             || self.to.needs_smtputf8()
-            || self.reports.iter().any(|report| recipient(report.recipient))
+            || self.reports.iter().any(|report| recipient(&report.recipient))
     }
 
     fn header(&self, to: &str, boundary: &str, eight_bit: bool) -> String {
@@ -211,9 +159,10 @@ impl Notice<'_> {
                     original if *original == report.recipient.address => Ok(()),
                     original => write!(entry, " (expanded from <{original}>)"),
                 };
-                let _ = match report.remote {
+                let _ = match &report.remote {
                     Some(remote) => {
-                        let host = remote.rsplit_once(':').map_or(remote, |(host, _)| host);
+                        let host =
+                            remote.rsplit_once(':').map_or(remote.as_str(), |(host, _)| host);
                         write!(entry, ": host {host} said: {}", report.reply)
                     }
                     None => write!(entry, ": {}", report.reply.text),
@@ -259,7 +208,7 @@ impl Notice<'_> {
         field(&mut status, "X-Facteur-Sender", &typed(self.to, utf8), utf8);
         field(&mut status, "Arrival-Date", &self.date(message.received_at), utf8);
         for report in self.reports {
-            let recipient = report.recipient;
+            let recipient = &report.recipient;
             status.push_str("\r\n");
             if let Some(orcpt) = &recipient.orcpt {
                 field(&mut status, "Original-Recipient", orcpt, utf8);
@@ -275,7 +224,7 @@ impl Notice<'_> {
                 &code.unwrap_or_else(|| format!("{}.0.0", report.reply.code / 100)),
                 utf8,
             );
-            let said_by = match report.remote {
+            let said_by = match &report.remote {
                 Some(remote) => {
                     field(&mut status, "Remote-MTA", &format!("dns; {}", host(remote)), utf8);
                     "smtp"

@@ -3,10 +3,10 @@ use facteur_smtp::{Notify, Reply};
 use facteur_spool::{Message, Timestamp};
 use jiff::tz::TimeZone;
 
-use super::{Action, Notice, Report, Returned, Written, date, wants};
+use super::{Action, Notice, Report, Returned, Written, date};
 use crate::delivery::fixtures::{NOW, address, message, recipient};
 
-fn write(message: &Message, reports: &[Report<'_>], returned: Returned) -> Written {
+fn write(message: &Message, reports: &[Report], returned: Returned) -> Written {
     let to = message.sender.clone().unwrap();
     Notice {
         hostname: "mx.here.example",
@@ -57,12 +57,17 @@ fn a_bounce() {
     let ours = Reply::new(550, "5.4.4", "Host or domain name not found");
     let reports = [
         Report {
-            recipient: &alias,
+            recipient: alias.clone(),
             action: Action::Failed,
-            reply: &said,
-            remote: Some("mx.elsewhere.example[192.0.2.1]:25"),
+            reply: said.clone(),
+            remote: Some("mx.elsewhere.example[192.0.2.1]:25".into()),
         },
-        Report { recipient: &plain, action: Action::Failed, reply: &ours, remote: None },
+        Report {
+            recipient: plain.clone(),
+            action: Action::Failed,
+            reply: ours.clone(),
+            remote: None,
+        },
     ];
     let written =
         write(&letter, &reports, Returned::Whole(Bytes::from_static(ORIGINAL.as_bytes())));
@@ -118,8 +123,12 @@ fn delays_and_successes_bring_the_headers() {
     let headers = Returned::Headers(Bytes::from_static(b"Subject: x\r\n"));
     let reply = Reply::new(450, "", "busy");
     let until = Timestamp(NOW.0 + 5 * 86_400_000);
-    let delayed =
-        Report { recipient: &to, action: Action::Delayed { until }, reply: &reply, remote: None };
+    let delayed = Report {
+        recipient: to.clone(),
+        action: Action::Delayed { until },
+        reply: reply.clone(),
+        remote: None,
+    };
     let text1 = text(&write(&letter, &[delayed], headers.clone()));
     assert!(text1.contains("\r\nSubject: Delayed Mail (still being retried)\r\n"));
     let status = &parts(&text1)[1].1;
@@ -133,7 +142,7 @@ fn delays_and_successes_bring_the_headers() {
         (Action::Relayed, "relayed"),
         (Action::Expanded, "expanded"),
     ] {
-        let report = Report { recipient: &to, action, reply: &reply, remote: None };
+        let report = Report { recipient: to.clone(), action, reply: reply.clone(), remote: None };
         let text = text(&write(&letter, &[report], headers.clone()));
         assert!(text.contains("\r\nSubject: Successful Mail Delivery Report\r\n"));
         assert!(parts(&text)[1].1.contains(&format!("Action: {word}\r\nStatus: 2.0.0\r\n")));
@@ -149,10 +158,10 @@ fn what_others_wrote_stays_in_its_place() {
     let reply =
         Reply::new(550, "", format!("r\r\n--=_0123abcd--\r\né\u{1b}[31m {}", "x".repeat(3000)));
     let report = Report {
-        recipient: &to,
+        recipient: to.clone(),
         action: Action::Failed,
-        reply: &reply,
-        remote: Some("mx[192.0.2.1]:25"),
+        reply: reply.clone(),
+        remote: Some("mx[192.0.2.1]:25".into()),
     };
     let original =
         Bytes::from_static(b"Subject: x\r\n\r\n--=_0123abcd\r\n\r\n--=_0123abcd_--\r\nno line end");
@@ -178,10 +187,15 @@ fn international_addresses_make_an_international_notice() {
     let letter = message("s@münchen.example", "");
     let to = recipient("a@münchen.example");
     let reply = Reply::new(550, "5.1.1", "no");
-    let report = Report { recipient: &to, action: Action::Failed, reply: &reply, remote: None };
+    let report = Report {
+        recipient: to.clone(),
+        action: Action::Failed,
+        reply: reply.clone(),
+        remote: None,
+    };
     let returned = Returned::Whole(Bytes::from_static(ORIGINAL.as_bytes()));
     // A domain alone has an ASCII form.
-    let written = write(&letter, &[report], returned.clone());
+    let written = write(&letter, std::slice::from_ref(&report), returned.clone());
     assert!(!written.utf8);
     let plain = text(&written);
     assert!(plain.contains("To: <s@xn--mnchen-3ya.example>"));
@@ -189,8 +203,8 @@ fn international_addresses_make_an_international_notice() {
 
     // Another's address is content: only the notice's own headers need SMTPUTF8.
     let to = recipient("é@münchen.example");
-    let report = Report { recipient: &to, ..report };
-    let written = write(&letter, &[report], returned.clone());
+    let report = Report { recipient: to.clone(), ..report };
+    let written = write(&letter, std::slice::from_ref(&report), returned.clone());
     assert!(!written.utf8 && written.eight_bit);
     let plain = text(&written);
     assert!(plain.split_once("\r\n\r\n").unwrap().0.is_ascii(), "{plain}");
@@ -214,7 +228,12 @@ fn a_quoted_local_part_keeps_its_blanks() {
     let to = recipient(&quoted);
     let said = format!("<{quoted}>: {}", "no such user ".repeat(10));
     let reply = Reply::new(550, "5.1.1", said.trim_end());
-    let report = Report { recipient: &to, action: Action::Failed, reply: &reply, remote: None };
+    let report = Report {
+        recipient: to.clone(),
+        action: Action::Failed,
+        reply: reply.clone(),
+        remote: None,
+    };
     let headers = Returned::Headers(Bytes::from_static(b"Subject: x\r\n"));
     let parts = parts(&text(&write(&letter, &[report], headers)));
     assert!(parts[0].1.contains(&format!("<{quoted}>")), "{}", parts[0].1);
@@ -229,8 +248,9 @@ fn blanks_alone_are_no_line() {
     let letter = message("s@there.example", "");
     let to = recipient("a@there.example");
     let reply = Reply::new(550, "5.1.1", format!("x{}y", " ".repeat(3000)));
-    let remote = Some("mx[192.0.2.1]:25");
-    let report = Report { recipient: &to, action: Action::Failed, reply: &reply, remote };
+    let remote = Some("mx[192.0.2.1]:25".into());
+    let report =
+        Report { recipient: to.clone(), action: Action::Failed, reply: reply.clone(), remote };
     let headers = Returned::Headers(Bytes::from_static(b"Subject: x\r\n"));
     let parts = parts(&text(&write(&letter, &[report], headers)));
     assert!(parts[1].1.lines().all(|line| line.is_empty() || !line.trim().is_empty()));
@@ -240,13 +260,19 @@ fn blanks_alone_are_no_line() {
 fn who_is_told_what() {
     let said = |text: &str| Some(text.parse::<Notify>().unwrap());
     let delayed = Action::Delayed { until: NOW };
-    assert!(wants(None, Action::Failed) && wants(None, delayed) && !wants(None, Action::Delivered));
+    assert!(
+        Action::Failed.is_wanted(None)
+            && delayed.is_wanted(None)
+            && !Action::Delivered.is_wanted(None)
+    );
     for action in [Action::Failed, delayed, Action::Delivered, Action::Relayed, Action::Expanded] {
-        assert!(!wants(said("NEVER"), action));
-        assert!(wants(said("SUCCESS,FAILURE,DELAY"), action));
+        assert!(!action.is_wanted(said("NEVER")));
+        assert!(action.is_wanted(said("SUCCESS,FAILURE,DELAY")));
     }
-    assert!(!wants(said("SUCCESS"), Action::Failed) && wants(said("SUCCESS"), Action::Relayed));
-    assert!(wants(said("DELAY"), delayed) && !wants(said("DELAY"), Action::Failed));
+    assert!(
+        !Action::Failed.is_wanted(said("SUCCESS")) && Action::Relayed.is_wanted(said("SUCCESS"))
+    );
+    assert!(delayed.is_wanted(said("DELAY")) && !Action::Failed.is_wanted(said("DELAY")));
 }
 
 #[test]

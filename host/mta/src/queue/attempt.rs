@@ -9,19 +9,20 @@
 
 use std::sync::Arc;
 
+use facteur_policy::Story;
 use facteur_smtp::Reply;
 use facteur_spool::{End, Message, NewRecipient, Recipient, Target, Timestamp, What};
 
 use super::batch::Batch;
+use super::disposition::{self, Disposition, Fate};
 use super::door::Queue;
-use super::fate::{self, Fate};
 use super::parts::Parts;
 use super::redirect;
 use super::scheduler::Finished;
 use crate::decisions::Record;
-use crate::delivery::{Attempt, Duty, Outcome};
-use crate::dsn::bounce::{self, News};
-use crate::dsn::notice::wants;
+use crate::delivery::{Attempt, Outcome};
+use crate::dsn::bounce;
+use crate::dsn::report::{Action, Report};
 use crate::recipient::{notes, sender};
 
 /// Tries the batch (or defers it untried, with this reply), and records what came of it.
@@ -68,8 +69,8 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
     if !reached && let Some(outcome) = outcomes.first() {
         finished.unreached = Some((outcome.reply().clone(), parts.backoff.revive(now)));
     }
-    let attempted = Settling { recipients: &recipients, tried, alone };
-    let settled = settle(parts, &message, attempted, outcomes, now).await;
+    let attempted = recipients.iter().zip(outcomes);
+    let settled = settle(parts, &message, attempted, (tried, alone), now).await;
     finished.deferred = settled
         .outcomes
         .iter()
@@ -133,75 +134,46 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
     }
 }
 
+/// What is recorded of an attempt, in one commit.
 #[derive(Default)]
 struct Settled {
     outcomes: Vec<facteur_spool::Outcome>,
-    /// What the sender is to be told now.
-    news: Vec<News>,
+    /// What the sender is told now.
+    reports: Vec<Report>,
     /// Who gets the message in the place of others.
     instead: Vec<NewRecipient>,
 }
 
-/// What was attempted.
-struct Settling<'a> {
-    recipients: &'a [Recipient],
-    /// It was really tried.
-    tried: bool,
-    /// Nothing else of the message was under way.
-    alone: bool,
-}
-
 /// What each outcome means for the store, and one log line each. Plugins hear of those that were
-/// really tried.
+/// really tried. `alone`: no other attempt at the message was under way, so that the sender can be
+/// told at once.
 async fn settle(
     parts: &Parts,
     message: &Message,
-    attempted: Settling<'_>,
-    outcomes: Vec<Outcome>,
+    attempted: impl Iterator<Item = (&Recipient, Outcome)>,
+    (tried, alone): (bool, bool),
     now: Timestamp,
 ) -> Settled {
-    let Settling { recipients, tried, alone } = attempted;
-    let policy = parts.lives.load().policy.clone();
     let mut settled = Settled::default();
-    for (recipient, outcome) in recipients.iter().zip(outcomes) {
-        let mut decided = fate::planned(&parts.backoff, message, recipient, outcome, now);
-        if tried && fate::is_unresolved(recipient) {
-            decided =
-                fate::resolved(&policy, &parts.backoff, message, recipient, decided, now).await;
-        } else if tried && recipient.target == Target::Address && policy.advises() {
-            decided =
-                fate::advised(&policy, &parts.backoff, message, recipient, decided, now).await;
-        }
-        let (status, end) = match &decided.fate {
-            Fate::Delivered(Duty::Delivered) => ("sent", Some(End::Delivered)),
-            Fate::Delivered(Duty::Relayed) => ("sent", Some(End::Relayed)),
-            Fate::Delivered(Duty::Expanded) => ("sent", Some(End::Expanded)),
-            Fate::Delivered(Duty::HandedOn | Duty::None) => ("sent", None),
-            Fate::Failed => ("bounced", Some(End::Failed)),
-            Fate::Expired => ("expired", Some(End::Failed)),
-            Fate::Deferred(_) => ("deferred", None),
-            Fate::Redirected(_) => ("redirected", None),
-            Fate::Expanded(_) => ("expanded", None),
-        };
-        log(parts, message, recipient, status, &decided, now);
-        let fate::Decided { fate, reply, remote, quiet, .. } = decided;
-        let end = end.filter(|_| !quiet);
-        if end == Some(End::Failed) && sender(message, recipient).is_none() {
+    for (recipient, outcome) in attempted {
+        let disposition = decide(parts, message, recipient, outcome, tried, now).await;
+        let is_told = sender(message, recipient).is_some();
+        let end = disposition.end();
+        if end == Some(End::Failed) && !is_told {
             tracing::warn!(
                 id = %message.queue_id, to = %recipient.address,
                 "lost, and nobody is told: it is from the null sender"
             );
         }
-        let wanted = end.filter(|&end| {
-            sender(message, recipient).is_some() && wants(recipient.notify, bounce::action(end))
-        });
+        let wanted = end.filter(|&end| is_told && Action::from(end).is_wanted(recipient.notify));
+        let Disposition { fate, reply, remote, .. } = disposition;
         let what = match (fate, wanted) {
             (Fate::Deferred(next_try), _) => What::Deferred { next_try, reply, remote },
             (_, Some(end)) if !alone => What::Ended { end, reply, remote },
             (fate, wanted) => {
                 if let Some(end) = wanted {
-                    let (recipient, action) = (recipient.clone(), bounce::action(end));
-                    settled.news.push(News { recipient, action, reply, remote });
+                    let (recipient, action) = (recipient.clone(), end.into());
+                    settled.reports.push(Report { recipient, action, reply, remote });
                 }
                 if let Fate::Redirected(others) | Fate::Expanded(others) = fate {
                     settled.instead.extend(others);
@@ -214,23 +186,47 @@ async fn settle(
     settled
 }
 
+/// What we do with one recipient, told in the log and in the trace of decisions.
+async fn decide(
+    parts: &Parts,
+    message: &Message,
+    recipient: &Recipient,
+    outcome: Outcome,
+    tried: bool,
+    now: Timestamp,
+) -> Disposition {
+    let policy = parts.lives.load().policy.clone();
+    let (backoff, story) = (&parts.backoff, Arc::default());
+    let planned = disposition::planned(backoff, message, recipient, outcome, now);
+    let disposition = if tried && disposition::is_unresolved(recipient) {
+        disposition::resolved(&policy, backoff, message, recipient, planned, now, &story).await
+    } else if tried && recipient.target == Target::Address && policy.advises() {
+        disposition::advised(&policy, backoff, message, recipient, planned, now, &story).await
+    } else {
+        planned
+    };
+    log(parts, message, recipient, &disposition, &story, now);
+    disposition
+}
+
 /// One line, and one record of what was decided, for each recipient of each attempt.
 fn log(
     parts: &Parts,
     message: &Message,
     recipient: &Recipient,
-    status: &str,
-    decided: &fate::Decided,
+    disposition: &Disposition,
+    story: &Story,
     now: Timestamp,
 ) {
-    let (reply, remote) = (&decided.reply, decided.remote.as_deref());
+    let (status, reply) = (disposition.status(), &disposition.reply);
+    let remote = disposition.remote.as_deref();
     if parts.decisions.is_on() {
         let by = remote.map_or_else(String::new, |remote| format!(" ({remote})"));
         let outcome = format!("{status}{by}: {reply}");
         parts.decisions.keep(Record::delivery(
             message.queue_id,
             &recipient.address,
-            decided.steps.clone(),
+            story.take(),
             outcome,
         ));
     }
@@ -251,10 +247,10 @@ fn log(
 async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settled) -> bool {
     let mut new = Vec::new();
     // All of an attempt have one envelope sender.
-    let to = settled.news.first().and_then(|news| sender(message, &news.recipient));
+    let to = settled.reports.first().and_then(|report| sender(message, &report.recipient));
     if let Some(to) = to.cloned() {
         let live = parts.lives.load_full();
-        match bounce::notice(&parts.spool, &live, message, &to, &settled.news).await {
+        match bounce::notice(&parts.spool, &live, message, &to, &settled.reports).await {
             Ok(notice) => new.push(notice),
             Err(error) => {
                 // Nothing is recorded: the recipients are tried again, and a duplicate is better

@@ -6,7 +6,8 @@ use facteur_spool::{NewMessage, Outcome, QueueId, SpoolError, What};
 
 use super::door::Queue;
 use super::parts::Parts;
-use crate::dsn::bounce::{self, BounceError, News};
+use crate::dsn::bounce::{self, BounceError};
+use crate::dsn::report::Report;
 use crate::recipient::sender;
 
 /// Tells all that is to be told of a message. False: it can't be done now.
@@ -29,13 +30,13 @@ async fn try_to(parts: &Parts, queue: &Queue, id: QueueId) -> Result<bool, Bounc
     };
     let recipients = std::mem::take(&mut message.recipients);
     let mut outcomes = Vec::new();
-    let mut groups: Vec<(Address, Vec<News>)> = Vec::new();
-    for news in recipients.into_iter().filter_map(News::of) {
-        outcomes.push(Outcome { recipient: news.recipient.id, what: What::Done });
-        let Some(to) = sender(&message, &news.recipient).cloned() else { continue };
+    let mut groups: Vec<(Address, Vec<Report>)> = Vec::new();
+    for report in recipients.into_iter().filter_map(Report::of) {
+        outcomes.push(Outcome { recipient: report.recipient.id, what: What::Done });
+        let Some(to) = sender(&message, &report.recipient).cloned() else { continue };
         match groups.iter_mut().find(|(known, _)| *known == to) {
-            Some((_, group)) => group.push(news),
-            None => groups.push((to, vec![news])),
+            Some((_, group)) => group.push(report),
+            None => groups.push((to, vec![report])),
         }
     }
     if outcomes.is_empty() {
@@ -43,8 +44,8 @@ async fn try_to(parts: &Parts, queue: &Queue, id: QueueId) -> Result<bool, Bounc
     }
     let live = parts.lives.load_full();
     let mut notices: Vec<NewMessage> = Vec::new();
-    for (to, news) in &groups {
-        notices.push(bounce::notice(&parts.spool, &live, &message, to, news).await?);
+    for (to, reports) in &groups {
+        notices.push(bounce::notice(&parts.spool, &live, &message, to, reports).await?);
     }
     Ok(queue.record(&message, outcomes, notices).await)
 }

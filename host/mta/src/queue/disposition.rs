@@ -1,18 +1,19 @@
-//! What follows from an outcome: what the host plans, and what a plugin advises in its place.
+//! What we do with a recipient after an attempt: what the host plans, and what a plugin advises in
+//! its place.
 //!
-//! Advice changes what is recorded, never whether something is: each recipient has one fate, and
+//! Advice changes what is recorded, never whether something is: each recipient has one, and
 //! what can't be followed (too late, too often, nobody there) leaves what was planned. A
 //! redirection that can't be resolved now makes the recipient wait.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, StoryStep, Tags};
+use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, Story, Tags};
 use facteur_smtp::{Notify, Reply};
-use facteur_spool::{Message, NewRecipient, Recipient, Timestamp};
+use facteur_spool::{End, Message, NewRecipient, Recipient, Timestamp};
 
 use super::backoff::{Backoff, after};
-use crate::delivery::{Duty, Outcome};
+use crate::delivery::Outcome;
 use crate::recipient::{self, notes, sender};
 
 /// The shortest wait that a plugin may ask for: less would be a busy loop.
@@ -26,8 +27,8 @@ const REDIRECTED_AT_MOST: usize = 1_000;
 /// What becomes of a recipient.
 #[derive(Debug)]
 pub enum Fate {
-    /// It is out of our hands.
-    Delivered(Duty),
+    /// It is out of our hands; its sender is owed a notice of this.
+    Delivered(Option<End>),
     /// Never tried again.
     Failed,
     /// The same, since its time is over.
@@ -40,9 +41,9 @@ pub enum Fate {
     Expanded(Vec<NewRecipient>),
 }
 
-/// What was decided about one recipient.
+/// What we do with a recipient.
 #[derive(Debug)]
-pub struct Decided {
+pub struct Disposition {
     /// What becomes of it.
     pub fate: Fate,
     /// In whose words.
@@ -51,8 +52,30 @@ pub struct Decided {
     pub remote: Option<String>,
     /// Nobody is told.
     pub quiet: bool,
-    /// What plugins were asked.
-    pub steps: Vec<StoryStep>,
+}
+
+impl Disposition {
+    /// The word in the log.
+    pub fn status(&self) -> &'static str {
+        match self.fate {
+            Fate::Delivered(_) => "sent",
+            Fate::Failed => "bounced",
+            Fate::Expired => "expired",
+            Fate::Deferred(_) => "deferred",
+            Fate::Redirected(_) => "redirected",
+            Fate::Expanded(_) => "expanded",
+        }
+    }
+
+    /// How it ended, if its sender may be told so.
+    pub fn end(&self) -> Option<End> {
+        match self.fate {
+            _ if self.quiet => None,
+            Fate::Delivered(owed) => owed,
+            Fate::Failed | Fate::Expired => Some(End::Failed),
+            Fate::Deferred(_) | Fate::Redirected(_) | Fate::Expanded(_) => None,
+        }
+    }
 }
 
 /// What the host means to do.
@@ -62,15 +85,15 @@ pub fn planned(
     recipient: &Recipient,
     outcome: Outcome,
     now: Timestamp,
-) -> Decided {
+) -> Disposition {
     let (fate, reply, remote) = match outcome {
-        Outcome::Delivered { reply, remote, duty } => (Fate::Delivered(duty), reply, remote),
+        Outcome::Delivered { reply, remote, owed } => (Fate::Delivered(owed), reply, remote),
         Outcome::Failed { reply, remote } => (Fate::Failed, reply, remote),
         Outcome::Deferred { reply, remote } => {
             (waiting(backoff, message, recipient, now), reply, remote)
         }
     };
-    Decided { fate, reply, remote, quiet: false, steps: Vec::new() }
+    Disposition { fate, reply, remote, quiet: false }
 }
 
 fn waiting(backoff: &Backoff, message: &Message, recipient: &Recipient, now: Timestamp) -> Fate {
@@ -89,9 +112,10 @@ pub async fn advised(
     backoff: &Backoff,
     message: &Message,
     recipient: &Recipient,
-    planned: Decided,
+    planned: Disposition,
     now: Timestamp,
-) -> Decided {
+    story: &Arc<Story>,
+) -> Disposition {
     let tags = Tags::restore(message.tags.clone());
     let consignment = Consignment {
         sender: sender(message, recipient),
@@ -108,15 +132,14 @@ pub async fn advised(
         reply: &planned.reply,
         next_try,
     };
-    let story = Arc::default();
-    let mut decided = match policy.advice(consignment, attempted, &story).await {
+    match policy.advice(consignment, attempted, story).await {
         Advice::AsPlanned => planned,
-        Advice::NoNotification => Decided { quiet: true, ..planned },
-        Advice::Fail => Decided { fate: Fate::Failed, ..planned },
+        Advice::NoNotification => Disposition { quiet: true, ..planned },
+        Advice::Fail => Disposition { fate: Fate::Failed, ..planned },
         Advice::RetryAfter(wait) => {
             let end = backoff.end(message.received_at, is_from_nobody(message, recipient));
             if now < end {
-                Decided {
+                Disposition {
                     fate: Fate::Deferred(after(now, wait.max(SHORTEST_WAIT)).min(end)),
                     ..planned
                 }
@@ -129,14 +152,14 @@ pub async fn advised(
             let resolved = if times > REPLACEMENTS {
                 Vec::new()
             } else {
-                policy.resolve(to.clone(), &story).await
+                policy.resolve(to.clone(), story).await
             };
             if resolved.is_empty() || resolved.len() > REDIRECTED_AT_MOST {
                 tracing::warn!(id = %message.queue_id, from = %recipient.address, %to, times, "not redirected: too often, or to too many");
                 planned
             } else if let Some(later) = resolved.iter().find_map(undecided) {
                 let reply = later.clone();
-                Decided {
+                Disposition {
                     fate: waiting(backoff, message, recipient, now),
                     reply,
                     remote: None,
@@ -145,12 +168,10 @@ pub async fn advised(
             } else {
                 let others =
                     resolved.into_iter().map(|one| instead_of(recipient, one, times)).collect();
-                Decided { fate: Fate::Redirected(others), ..planned }
+                Disposition { fate: Fate::Redirected(others), ..planned }
             }
         }
-    };
-    decided.steps = story.take();
-    decided
+    }
 }
 
 /// Whether it can't be told now if this one is there.
@@ -170,21 +191,21 @@ pub async fn resolved(
     backoff: &Backoff,
     message: &Message,
     recipient: &Recipient,
-    planned: Decided,
+    planned: Disposition,
     now: Timestamp,
-) -> Decided {
-    let story = Arc::default();
+    story: &Arc<Story>,
+) -> Disposition {
     let (to, list) = (recipient.address.clone(), notes::list(&recipient.tags));
-    let found = policy.resolve_again(to, list.as_deref(), &story).await;
+    let found = policy.resolve_again(to, list.as_deref(), story).await;
     let waiting = found.iter().find_map(undecided).cloned();
     let times = notes::replaced(&recipient.tags) + 1;
     // Who is known gets it at once; the others go on waiting, each for itself. Where that came up
     // too often already, they wait for each other.
     let nothing_new = found.iter().all(|one| undecided(one).is_some()) && !found.is_empty();
-    let mut decided = match waiting {
+    match waiting {
         Some(reply) if nothing_new || times > REPLACEMENTS => {
             let fate = self::waiting(backoff, message, recipient, now);
-            Decided { fate, reply, remote: None, ..planned }
+            Disposition { fate, reply, remote: None, ..planned }
         }
         _ => {
             let mut others: Vec<NewRecipient> =
@@ -194,11 +215,9 @@ pub async fn resolved(
                 one.notify = one.notify.map(Notify::without_success);
             }
             let reply = Reply::new(250, "2.0.0", "it is known now who gets it");
-            Decided { fate: Fate::Expanded(others), reply, remote: None, ..planned }
+            Disposition { fate: Fate::Expanded(others), reply, remote: None, ..planned }
         }
-    };
-    decided.steps = story.take();
-    decided
+    }
 }
 
 /// Who gets it in the place of a recipient: the sender hears of the address that it wrote to.
