@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_smtp::{Address, Reply};
+use facteur_smtp::{Address, Reply, status};
 
 use crate::asker::{Asker, Matter};
 use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
@@ -162,7 +162,7 @@ impl Transaction {
             RecipientFacts::new(domains, address.clone(), address.clone(), source_route);
         let number = self.envelope().add(recipient);
         let Some(recipient) = self.envelope().recipient(number) else {
-            return Decision::Refuse(Reply::new(451, "4.3.0", "Too many recipients"));
+            return Decision::Refuse(Reply::new(451, status::SYSTEM, "Too many recipients"));
         };
 
         let settled = if is_postmaster {
@@ -207,7 +207,11 @@ impl Transaction {
         let relayed =
             recipient.class == Class::Other || recipient.class == Class::Relay && recipient.routed;
         if relayed && !allowed {
-            return Err(Reply::new(554, "5.7.1", format!("<{address}>: Relay access denied")));
+            return Err(Reply::new(
+                554,
+                status::NOT_AUTHORIZED,
+                format!("<{address}>: Relay access denied"),
+            ));
         }
         let expansion = self.asker.expansion(recipient).await;
         if let Some(reply) = expansion.refusal() {

@@ -13,7 +13,7 @@ use facteur_policy::{
     Advice, Attempted, Authenticated, Consignment, Credentials, OnError, PluginConfig, Policy,
     Story, Tags,
 };
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 
 fn plain(name: &str, password: &str) -> Credentials {
     let (authorization, authentication, password) =
@@ -151,7 +151,7 @@ async fn advice(words: &str, to: &str, reply: Reply, planned: Option<u64>) -> (A
 }
 
 fn later() -> Reply {
-    Reply::new(450, "4.2.0", "later")
+    Reply::new(450, status::MAILBOX, "later")
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn the_first_advice_counts() {
     assert_eq!(of("redirect:other").await, Advice::Redirect("other@origin.test".parse().unwrap()));
     let to = "3.450.mx.x.test.again@z.test".parse().unwrap();
     assert_eq!(of("redirect:{number}.{code}.{host}.{planned}@z.test").await, Advice::Redirect(to));
-    let failed = Reply::new(550, "5.1.1", "no");
+    let failed = Reply::new(550, status::BAD_MAILBOX, "no");
     let (told, _) =
         advice(r#""*": "redirect:{code}.{planned}@z.test""#, "a@x.test", failed, None).await;
     assert_eq!(told, Advice::Redirect("550.never@z.test".parse().unwrap()));
@@ -194,7 +194,7 @@ async fn what_was_delivered_stays_so() {
         ("fail", Advice::AsPlanned),
         ("redirect:b@x.test", Advice::AsPlanned),
     ] {
-        let delivered = Reply::new(250, "2.0.0", "Ok");
+        let delivered = Reply::new(250, status::UNDEFINED, "Ok");
         assert_eq!(
             advice(&format!(r#""*": "{word}""#), "a@x.test", delivered, None).await.0,
             expected,

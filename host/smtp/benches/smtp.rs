@@ -33,7 +33,7 @@ fn config() -> Arc<ServerConfig> {
 /// A server past EHLO.
 fn server(config: &Arc<ServerConfig>) -> Server {
     let mut server = Server::new(config.clone());
-    server.greet(&Reply::new(220, "", "mx.example ESMTP"));
+    server.greet(&Reply::plain(220, "mx.example ESMTP"));
     say(&mut server, b"EHLO client.example\r\n");
     server
 }

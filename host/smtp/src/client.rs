@@ -15,9 +15,10 @@ use bytes::BytesMut;
 use crate::address::Address;
 use crate::capabilities::Capabilities;
 use crate::envelope::{Envelope, EnvelopeRecipient};
-use crate::reply::{Enhanced, Reply};
+use crate::reply::Reply;
 use crate::reply_parser::ReplyParser;
 use crate::stage::Stage;
+use crate::status;
 use crate::stuffing::Stuffer;
 
 /// Commands sent ahead of their replies at most. So the replies fit into the socket buffers, and a
@@ -273,7 +274,11 @@ impl Client {
     /// Why nobody can be sent this message by this server, in our words.
     fn refusal(&self, envelope: &Envelope) -> Option<Reply> {
         if !matches!(self.state, State::Ready) || !self.expected.is_empty() {
-            return Some(Reply::new(451, "4.3.0", "the connection is not ready for a message"));
+            return Some(Reply::new(
+                451,
+                status::SYSTEM,
+                "the connection is not ready for a message",
+            ));
         }
         let by_sender = envelope.sender.as_ref().is_some_and(Address::needs_smtputf8);
         if (envelope.utf8 || by_sender) && !self.capabilities.smtputf8 {
@@ -282,13 +287,13 @@ impl Client {
         let (size, server) = (envelope.size, &self.server);
         self.capabilities.size.filter(|&limit| limit > 0 && size > limit).map(|limit| {
             let text = format!("message size {size} exceeds size limit {limit} of server {server}");
-            Reply::new(552, "5.3.4", text)
+            Reply::new(552, status::TOO_BIG, text)
         })
     }
 
     fn lacks_smtputf8(&self) -> Reply {
         let text = format!("SMTPUTF8 is required, but was not offered by host {}", self.server);
-        Reply::new(553, "5.6.7", text)
+        Reply::new(553, status::NO_UTF8, text)
     }
 
     /// Sends content, normalised and dot-stuffed on the way; split anywhere. Outside
@@ -318,7 +323,7 @@ impl Client {
             }
             State::Ready | State::Closed => {}
             State::Opening | State::Delivering(_) => {
-                self.fail(&Reply::new(421, "4.4.2", "the connection was given up"));
+                self.fail(&Reply::new(421, status::BAD_CONNECTION, "the connection was given up"));
             }
         }
     }
@@ -348,7 +353,7 @@ impl Client {
 
     fn protocol_error(&mut self, what: &str) {
         let text = format!("protocol error of {}: {what}", self.server);
-        self.fail(&Reply::new(451, "4.5.0", text));
+        self.fail(&Reply::new(451, status::PROTOCOL, text));
     }
 
     fn handle(&mut self, reply: Reply) {
@@ -398,10 +403,9 @@ impl Client {
             Expected::Reset if accepted => delivery.open = false,
             Expected::Mail if accepted => delivery.open = true,
             Expected::Reset | Expected::Mail => {
-                let status = reply
-                    .enhanced
-                    .map_or("4.1.8".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
-                let undecided = || Reply::new(450, &status, reply.text.clone());
+                let detail =
+                    reply.enhanced.map_or(status::BAD_SENDER_SYSTEM, |status| status.detail);
+                let undecided = || Reply::new(450, detail, reply.text.clone());
                 delivery.decide(&Answer::said(if delivery.only_asked && reply.is_permanent() {
                     undecided()
                 } else {
@@ -473,6 +477,6 @@ impl Client {
 /// All outcomes. When a message is done with none is open any more; were one, it would be tried
 /// again.
 fn decided(outcomes: Vec<Option<Answer>>) -> Vec<Answer> {
-    let undecided = || Answer::ours(Reply::new(451, "4.3.0", "the server gave no outcome"));
+    let undecided = || Answer::ours(Reply::no_outcome());
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(undecided)).collect()
 }

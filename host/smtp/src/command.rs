@@ -8,6 +8,7 @@ use crate::domain;
 use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
+use crate::status;
 use crate::transaction::Transaction;
 
 /// A command that may be carried out.
@@ -37,13 +38,13 @@ pub(crate) fn parse(
     size_limit: u64,
 ) -> Result<Command, Reply> {
     let Ok(line) = std::str::from_utf8(line) else {
-        return Err(Reply::new(500, "5.5.2", "Error: bad UTF-8 syntax"));
+        return Err(Reply::new(500, status::SYNTAX, "Error: bad UTF-8 syntax"));
     };
     let line = line.trim_ascii_start();
     let end = line.find(|character: char| character.is_ascii_whitespace()).unwrap_or(line.len());
     let (verb, arguments) = (&line[..end], line[end..].trim_ascii());
     if verb.is_empty() {
-        return Err(Reply::new(500, "5.5.2", "Error: bad syntax"));
+        return Err(Reply::new(500, status::SYNTAX, "Error: bad syntax"));
     }
     let is = |name: &str| verb.eq_ignore_ascii_case(name);
     if is("MAIL") {
@@ -62,7 +63,7 @@ pub(crate) fn parse(
         if arguments.is_empty() {
             Ok(Command::Reset)
         } else {
-            Err(Reply::new(501, "5.5.4", "Syntax: RSET"))
+            Err(Reply::new(501, status::INVALID_ARGUMENTS, "Syntax: RSET"))
         }
     } else if is("NOOP") {
         Ok(Command::Noop)
@@ -71,16 +72,16 @@ pub(crate) fn parse(
     } else if is("QUIT") {
         Ok(Command::Quit)
     } else if is("AUTH") {
-        Err(Reply::new(503, "5.5.1", "Error: authentication not enabled"))
+        Err(Reply::new(503, status::INVALID_COMMAND, "Error: authentication not enabled"))
     } else if is("STARTTLS") {
-        Err(Reply::new(502, "5.5.1", "Error: command not implemented"))
+        Err(Reply::new(502, status::INVALID_COMMAND, "Error: command not implemented"))
     } else if FORBIDDEN.into_iter().any(is)
         || !verb.starts_with(|first: char| first.is_ascii_alphabetic())
         || looks_like_header(verb)
     {
-        Err(Reply::new(221, "2.7.0", "Error: I can break rules, too. Goodbye."))
+        Err(Reply::new(221, status::SECURITY, "Error: I can break rules, too. Goodbye."))
     } else {
-        Err(Reply::new(500, "5.5.2", "Error: command not recognized"))
+        Err(Reply::new(500, status::SYNTAX, "Error: command not recognized"))
     }
 }
 
@@ -91,9 +92,8 @@ fn looks_like_header(verb: &str) -> bool {
 
 fn hello(name: &str, esmtp: bool) -> Result<Command, Reply> {
     if name.is_empty() {
-        return Err(Reply::new(
+        return Err(Reply::plain(
             501,
-            "",
             if esmtp { "Syntax: EHLO hostname" } else { "Syntax: HELO hostname" },
         ));
     }
@@ -113,34 +113,34 @@ fn hello(name: &str, esmtp: bool) -> Result<Command, Reply> {
 }
 
 fn mail(arguments: &str, transaction: &Transaction, size_limit: u64) -> Result<Command, Reply> {
-    let syntax = || Reply::new(501, "5.1.7", "Bad sender address syntax");
+    let syntax = || Reply::new(501, status::BAD_SENDER_SYNTAX, "Bad sender address syntax");
     if transaction.open {
-        return Err(Reply::new(503, "5.5.1", "Error: nested MAIL command"));
+        return Err(Reply::new(503, status::INVALID_COMMAND, "Error: nested MAIL command"));
     }
     let Some(path) = after_keyword(arguments, "FROM:") else {
-        return Err(Reply::new(501, "5.5.4", "Syntax: MAIL FROM:<address>"));
+        return Err(Reply::new(501, status::INVALID_ARGUMENTS, "Syntax: MAIL FROM:<address>"));
     };
     let (path, rest) = path_word(path).ok_or_else(syntax)?;
     let sender: Option<Path> =
         if path.is_empty() { None } else { Some(path.parse().map_err(|_| syntax())?) };
     let parameters = MailParameters::parse(rest)?;
     if size_limit > 0 && parameters.size.is_some_and(|size| size > size_limit) {
-        return Err(Reply::new(552, "5.3.4", "Message size exceeds fixed limit"));
+        return Err(Reply::new(552, status::TOO_BIG, "Message size exceeds fixed limit"));
     }
     check_utf8(path, parameters.smtputf8)?;
     Ok(Command::Mail { sender, parameters })
 }
 
 fn rcpt(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
-    let syntax = || Reply::new(501, "5.1.3", "Bad recipient address syntax");
+    let syntax = Reply::bad_recipient_syntax;
     if !transaction.open {
-        return Err(Reply::new(503, "5.5.1", "Error: need MAIL command"));
+        return Err(Reply::new(503, status::INVALID_COMMAND, "Error: need MAIL command"));
     }
     if transaction.in_chunks() {
-        return Err(Reply::new(503, "5.5.1", "Error: RCPT after BDAT"));
+        return Err(Reply::new(503, status::INVALID_COMMAND, "Error: RCPT after BDAT"));
     }
     let Some(path) = after_keyword(arguments, "TO:") else {
-        return Err(Reply::new(501, "5.5.4", "Syntax: RCPT TO:<address>"));
+        return Err(Reply::new(501, status::INVALID_ARGUMENTS, "Syntax: RCPT TO:<address>"));
     };
     let (path, rest) = path_word(path).ok_or_else(syntax)?;
     let parsed = path.parse().map_err(|_| syntax())?;
@@ -152,10 +152,10 @@ fn rcpt(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
 fn data(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
     transaction.check_recipients()?;
     if transaction.in_chunks() {
-        return Err(Reply::new(503, "5.5.1", "Error: DATA after BDAT"));
+        return Err(Reply::new(503, status::INVALID_COMMAND, "Error: DATA after BDAT"));
     }
     if !arguments.is_empty() {
-        return Err(Reply::new(501, "5.5.4", "Syntax: DATA"));
+        return Err(Reply::new(501, status::INVALID_ARGUMENTS, "Syntax: DATA"));
     }
     Ok(Command::Data)
 }
@@ -169,7 +169,7 @@ fn bdat(arguments: &str) -> Result<Command, Reply> {
         (Some(size), None) if last.is_none_or(|last| last.eq_ignore_ascii_case("LAST")) => {
             Ok(Command::Bdat { size, last: last.is_some() })
         }
-        _ => Err(Reply::new(521, "5.5.4", "Syntax: BDAT count [LAST]")),
+        _ => Err(Reply::new(521, status::INVALID_ARGUMENTS, "Syntax: BDAT count [LAST]")),
     }
 }
 
@@ -181,11 +181,11 @@ fn vrfy(arguments: &str) -> Result<Command, Reply> {
         _ => (arguments, false),
     };
     if address.is_empty() {
-        return Err(Reply::new(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]"));
+        return Err(Reply::new(501, status::INVALID_ARGUMENTS, "Syntax: VRFY address [SMTPUTF8]"));
     }
     let path =
         path_word(address).filter(|(path, rest)| rest.is_empty() && path.parse::<Path>().is_ok());
-    let (path, _) = path.ok_or_else(|| Reply::new(501, "5.1.3", "Bad recipient address syntax"))?;
+    let (path, _) = path.ok_or_else(Reply::bad_recipient_syntax)?;
     check_utf8(path, utf8)?;
     Ok(Command::Vrfy(address.to_owned()))
 }
@@ -227,6 +227,6 @@ fn check_utf8(path: &str, declared: bool) -> Result<(), Reply> {
     if declared || path.is_ascii() {
         Ok(())
     } else {
-        Err(Reply::new(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address"))
+        Err(Reply::new(553, status::NO_UTF8, "Must declare SMTPUTF8 to send unicode address"))
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
+use crate::status;
 
 /// Something the host must know. While an event owes a reply the machine gives no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +61,13 @@ impl Event {
     /// owed.
     pub fn acceptance(&self) -> Option<Reply> {
         Some(match self {
-            Self::Hello { .. } => Reply::new(250, "", ""),
-            Self::Mail { .. } => Reply::new(250, "2.1.0", "Ok"),
-            Self::Rcpt { .. } => Reply::new(250, "2.1.5", "Ok"),
-            Self::Data => Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"),
-            Self::EndOfData(Ok(())) => Reply::new(250, "2.0.0", "Ok"),
+            Self::Hello { .. } => Reply::plain(250, ""),
+            Self::Mail { .. } => Reply::new(250, status::ADDRESS, "Ok"),
+            Self::Rcpt { .. } => Reply::new(250, status::MAILBOX_VALID, "Ok"),
+            Self::Data => Reply::plain(354, "End data with <CR><LF>.<CR><LF>"),
+            Self::EndOfData(Ok(())) => Reply::ok(),
             Self::EndOfData(Err(error)) => error.reply(),
-            Self::Vrfy(address) => Reply::new(252, "2.0.0", address.as_str()),
+            Self::Vrfy(address) => Reply::new(252, status::UNDEFINED, address.as_str()),
             Self::Body(_) | Self::Reset | Self::Quit => return None,
         })
     }
@@ -87,8 +88,8 @@ impl DataError {
     /// The final reply, as Postfix's.
     pub fn reply(self) -> Reply {
         match self {
-            Self::TooLarge => Reply::new(552, "5.3.4", "Error: message file too big"),
-            Self::BareNewline => Reply::new(550, "5.5.2", "Error: bare <LF> received"),
+            Self::TooLarge => Reply::new(552, status::TOO_BIG, "Error: message file too big"),
+            Self::BareNewline => Reply::new(550, status::SYNTAX, "Error: bare <LF> received"),
         }
     }
 }

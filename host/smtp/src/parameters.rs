@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::reply::Reply;
+use crate::status;
 use crate::xtext;
 
 /// What kind of content is announced.
@@ -129,11 +130,19 @@ impl MailParameters {
             match (name.to_ascii_uppercase().as_str(), value) {
                 ("SIZE", Some(value)) => {
                     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-                        return Err(Reply::new(501, "5.5.4", "Bad message size syntax"));
+                        return Err(Reply::new(
+                            501,
+                            status::INVALID_ARGUMENTS,
+                            "Bad message size syntax",
+                        ));
                     }
                     // A number of digits alone fails to parse by overflow only.
                     parameters.size = Some(value.parse().map_err(|_| {
-                        Reply::new(552, "5.3.4", "Message size exceeds file system imposed limit")
+                        Reply::new(
+                            552,
+                            status::TOO_BIG,
+                            "Message size exceeds file system imposed limit",
+                        )
                     })?);
                 }
                 ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => {
@@ -148,14 +157,22 @@ impl MailParameters {
                         .into_iter()
                         .find(|ret| value.eq_ignore_ascii_case(ret.as_str()));
                     if ret.is_none() || parameters.ret.is_some() {
-                        return Err(Reply::new(501, "5.5.4", "Bad RET parameter syntax"));
+                        return Err(Reply::new(
+                            501,
+                            status::INVALID_ARGUMENTS,
+                            "Bad RET parameter syntax",
+                        ));
                     }
                     parameters.ret = ret;
                 }
                 ("ENVID", Some(value)) => {
                     let envid = xtext::decode(value).filter(|envid| !envid.is_empty());
                     if envid.is_none() || parameters.envid.is_some() {
-                        return Err(Reply::new(501, "5.5.4", "Bad ENVID parameter syntax"));
+                        return Err(Reply::new(
+                            501,
+                            status::INVALID_ARGUMENTS,
+                            "Bad ENVID parameter syntax",
+                        ));
                     }
                     parameters.envid = envid;
                 }
@@ -186,7 +203,11 @@ impl RcptParameters {
                 "NOTIFY" => {
                     let notify = value.parse().ok();
                     if notify.is_none() || parameters.notify.is_some() {
-                        return Err(Reply::new(501, "5.5.4", "Error: Bad NOTIFY parameter syntax"));
+                        return Err(Reply::new(
+                            501,
+                            status::INVALID_ARGUMENTS,
+                            "Error: Bad NOTIFY parameter syntax",
+                        ));
                     }
                     parameters.notify = notify;
                 }
@@ -196,7 +217,11 @@ impl RcptParameters {
                         Some(format!("{kind};{}", xtext::decode(address)?))
                     });
                     if orcpt.is_none() || parameters.orcpt.is_some() {
-                        return Err(Reply::new(501, "5.5.4", "Error: Bad ORCPT parameter syntax"));
+                        return Err(Reply::new(
+                            501,
+                            status::INVALID_ARGUMENTS,
+                            "Error: Bad ORCPT parameter syntax",
+                        ));
                     }
                     parameters.orcpt = orcpt;
                 }
@@ -222,5 +247,5 @@ impl RcptParameters {
 }
 
 fn unsupported(word: &str) -> Reply {
-    Reply::new(555, "5.5.4", format!("Unsupported option: {word}"))
+    Reply::new(555, status::INVALID_ARGUMENTS, format!("Unsupported option: {word}"))
 }

@@ -5,60 +5,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
 use bytes::{BufMut as _, BytesMut};
 
 use crate::domain;
+use crate::status::{Detail, EnhancedStatus};
 
 /// Octets of text on one reply line: 512 with code, enhanced code and CRLF (RFC 5321 4.5.3.1.5).
 /// Longer text goes on in a continuation line.
 const MAX_TEXT_LINE: usize = 490;
-
-/// An enhanced status code, `class.subject.detail`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Enhanced {
-    /// 2 success, 4 transient, 5 permanent.
-    pub class: u8,
-    /// What it is about, 0 to 999.
-    pub subject: u16,
-    /// What of it, 0 to 999.
-    pub detail: u16,
-}
-
-/// The text is no enhanced status code such as `5.1.1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an enhanced status code looks like 5.1.1: a class 2, 4 or 5, and two numbers up to 999")]
-pub struct EnhancedError;
-
-impl FromStr for Enhanced {
-    type Err = EnhancedError;
-
-    fn from_str(text: &str) -> Result<Self, EnhancedError> {
-        let number = |part: Option<&str>| {
-            part.filter(|part| {
-                (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-            })
-            .and_then(|part| part.parse().ok())
-            .ok_or(EnhancedError)
-        };
-        let mut parts = text.split('.');
-        let class = match parts.next() {
-            Some("2") => 2,
-            Some("4") => 4,
-            Some("5") => 5,
-            _ => return Err(EnhancedError),
-        };
-        let code = Self { class, subject: number(parts.next())?, detail: number(parts.next())? };
-        if parts.next().is_some() { Err(EnhancedError) } else { Ok(code) }
-    }
-}
-
-impl fmt::Display for Enhanced {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}.{}", self.class, self.subject, self.detail)
-    }
-}
 
 /// One reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,16 +21,20 @@ pub struct Reply {
     /// The reply code, 200 to 599.
     pub code: u16,
     /// The enhanced status code; replies to HELO and greetings have none.
-    pub enhanced: Option<Enhanced>,
+    pub enhanced: Option<EnhancedStatus>,
     /// The text, its lines parted by `\n`.
     pub text: String,
 }
 
 impl Reply {
-    /// A reply. `enhanced` is a code such as `5.1.1`, or empty; a text that is no code counts as
-    /// empty.
-    pub fn new(code: u16, enhanced: &str, text: impl Into<String>) -> Self {
-        Self { code, enhanced: enhanced.parse().ok(), text: text.into() }
+    /// A reply whose status has the class of its code. `detail` is one of [`status`](crate::status).
+    pub fn new(code: u16, detail: Detail, text: impl Into<String>) -> Self {
+        Self { code, enhanced: detail.of(code), text: text.into() }
+    }
+
+    /// A reply without a status: a greeting, the answers to EHLO and DATA, what an old server says.
+    pub fn plain(code: u16, text: impl Into<String>) -> Self {
+        Self { code, enhanced: None, text: text.into() }
     }
 
     /// 2yz or 3yz: done, or go on.
@@ -179,7 +138,8 @@ fn wrap(line: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Enhanced, Reply};
+    use super::Reply;
+    use crate::status;
     use bytes::BytesMut;
 
     fn wire(reply: &Reply) -> String {
@@ -190,24 +150,28 @@ mod tests {
 
     #[test]
     fn one_line_and_many() {
-        assert_eq!(wire(&Reply::new(250, "2.0.0", "Ok")), "250 2.0.0 Ok\r\n");
-        assert_eq!(wire(&Reply::new(220, "", "mx ESMTP")), "220 mx ESMTP\r\n");
+        assert_eq!(wire(&Reply::new(250, status::UNDEFINED, "Ok")), "250 2.0.0 Ok\r\n");
+        assert_eq!(wire(&Reply::plain(220, "mx ESMTP")), "220 mx ESMTP\r\n");
         assert_eq!(
-            wire(&Reply::new(550, "5.7.1", "no\nreally")),
+            wire(&Reply::new(550, status::NOT_AUTHORIZED, "no\nreally")),
             "550-5.7.1 no\r\n550 5.7.1 really\r\n"
         );
-        assert_eq!(Reply::new(550, "5.7.1", "no\nreally").to_string(), "550 5.7.1 no really");
+        assert_eq!(
+            Reply::new(550, status::NOT_AUTHORIZED, "no\nreally").to_string(),
+            "550 5.7.1 no really"
+        );
     }
 
     #[test]
     fn no_text_breaks_out_of_its_reply() {
-        assert_eq!(wire(&Reply::new(550, "", "a\r\n250 ok\rb\0")), "550-a\r\n550 250 ok?b?\r\n");
+        assert_eq!(wire(&Reply::plain(550, "a\r\n250 ok\rb\0")), "550-a\r\n550 250 ok?b?\r\n");
     }
 
     #[test]
     fn long_lines_are_continued() {
         let text = format!("{} {} {}", "a".repeat(300), "b".repeat(300), "é".repeat(600));
-        let written = wire(&Reply::new(550, "5.999.999", text.clone()));
+        let written =
+            wire(&Reply { enhanced: "5.999.999".parse().ok(), ..Reply::plain(550, text.clone()) });
         assert!(written.lines().all(|line| line.len() + 2 <= 512 && line.starts_with("550")));
         let back: String = written.lines().map(|line| &line[14..]).collect();
         assert_eq!(back, text.replace(' ', ""));
@@ -215,8 +179,11 @@ mod tests {
 
     #[test]
     fn a_client_without_smtputf8_hears_ascii() {
-        let reply =
-            Reply::new(550, "5.1.1", "<rené@bücher.test>: Désolé, <x@日本.jp>, y@bücher.test: é@é");
+        let reply = Reply::new(
+            550,
+            status::BAD_MAILBOX,
+            "<rené@bücher.test>: Désolé, <x@日本.jp>, y@bücher.test: é@é",
+        );
         let mut output = BytesMut::new();
         reply.write_to(&mut output, false);
         assert_eq!(
@@ -225,13 +192,5 @@ mod tests {
              y@xn--bcher-kva.test: ?@xn--9ca\r\n"
         );
         assert!(wire(&reply).contains("<rené@bücher.test>: Désolé"));
-    }
-
-    #[test]
-    fn enhanced_codes() {
-        assert_eq!("5.1.10".parse(), Ok(Enhanced { class: 5, subject: 1, detail: 10 }));
-        for text in ["", "5", "5.1", "3.1.1", "5.1.1.1", "5.1000.1", "5.-1.1", "5.1."] {
-            assert!(text.parse::<Enhanced>().is_err(), "{text}");
-        }
     }
 }

@@ -11,7 +11,8 @@
 
 use bytes::{Buf as _, BytesMut};
 
-use crate::reply::{Enhanced, Reply};
+use crate::reply::Reply;
+use crate::status::EnhancedStatus;
 
 /// Octets of one line of a reply that are kept; RFC 5321 4.5.3.1.5 says 512, servers write more.
 const MAX_REPLY_LINE: usize = 2048;
@@ -90,7 +91,7 @@ impl ReplyParser {
         let (enhanced, text) = match text.split_once(' ').unwrap_or((&text, "")) {
             (first, rest)
                 if first
-                    .parse::<Enhanced>()
+                    .parse::<EnhancedStatus>()
                     .is_ok_and(|found| u16::from(found.class) == code / 100) =>
             {
                 (first.parse().ok(), rest)
@@ -156,6 +157,7 @@ fn malformed(line: &[u8]) -> Malformed {
 mod tests {
     use super::{MAX_REPLY, MAX_REPLY_LINE, ReplyParser};
     use crate::reply::Reply;
+    use crate::status;
     use bytes::BytesMut;
 
     /// What it is, and whether it is odd.
@@ -186,44 +188,44 @@ mod tests {
 
     #[test]
     fn replies() {
-        assert_eq!(regular("250 2.1.0 Ok\r\n"), Some(Reply::new(250, "2.1.0", "Ok")));
-        assert_eq!(regular("250\n"), Some(Reply::new(250, "", "")));
+        assert_eq!(regular("250 2.1.0 Ok\r\n"), Some(Reply::new(250, status::ADDRESS, "Ok")));
+        assert_eq!(regular("250\n"), Some(Reply::plain(250, "")));
         assert_eq!(
             regular("550-5.1.1 a\r\n550 5.1.1 b\r\n"),
-            Some(Reply::new(550, "5.1.1", "a\nb"))
+            Some(Reply::new(550, status::BAD_MAILBOX, "a\nb"))
         );
         assert_eq!(
             regular("550 2.1.1 not its class\r\n"),
-            Some(Reply::new(550, "", "2.1.1 not its class"))
+            Some(Reply::plain(550, "2.1.1 not its class"))
         );
         assert_eq!(regular("250-a\r\n250 b"), None);
         let mut input = BytesMut::from(&b"250 \xff\x07\r\n"[..]);
         let reply = ReplyParser::default().next(&mut input);
-        assert_eq!(reply, Some(Ok(Reply::new(250, "", "\u{fffd}?"))));
+        assert_eq!(reply, Some(Ok(Reply::plain(250, "\u{fffd}?"))));
     }
 
     #[test]
     fn the_first_code_without_a_hyphen_ends_a_reply_and_counts() {
-        assert_eq!(odd("250OK queued\r\n"), Some(Reply::new(250, "", "OK queued")));
-        assert_eq!(odd("250-taken\r\n251 as 42\r\n"), Some(Reply::new(251, "", "taken\nas 42")));
+        assert_eq!(odd("250OK queued\r\n"), Some(Reply::plain(250, "OK queued")));
+        assert_eq!(odd("250-taken\r\n251 as 42\r\n"), Some(Reply::plain(251, "taken\nas 42")));
         assert_eq!(
             odd("550-5.1.1 no\r\n554 5.7.1 never\r\n"),
-            Some(Reply::new(554, "5.7.1", "no\nnever"))
+            Some(Reply::new(554, status::NOT_AUTHORIZED, "no\nnever"))
         );
         assert_eq!(
             odd("250-2.0.0 well\r\n550 or not\r\n"),
-            Some(Reply::new(550, "", "well\nor not"))
+            Some(Reply::plain(550, "well\nor not"))
         );
-        assert_eq!(odd("550\tno\r\n"), Some(Reply::new(550, "", "?no")));
+        assert_eq!(odd("550\tno\r\n"), Some(Reply::plain(550, "?no")));
     }
 
     #[test]
     fn lines_without_a_code_are_skipped() {
         assert_eq!(
             odd("550-5.7.1 no\r\nsince we say so\r\n\r\n550 5.7.1 bye\r\n"),
-            Some(Reply::new(550, "5.7.1", "no\nbye"))
+            Some(Reply::new(550, status::NOT_AUTHORIZED, "no\nbye"))
         );
-        assert_eq!(odd("hello\r\n25 ok\r\n2500\r\n220 mx\r\n"), Some(Reply::new(220, "", "mx")));
+        assert_eq!(odd("hello\r\n25 ok\r\n2500\r\n220 mx\r\n"), Some(Reply::plain(220, "mx")));
         assert_eq!(odd("hello\r\n"), None);
     }
 
@@ -237,7 +239,7 @@ mod tests {
         let mut input = BytesMut::from(&*format!("{long}250 next\r\n"));
         let mut parser = ReplyParser::default();
         assert_eq!(parser.next(&mut input), Some(Ok(reply)));
-        assert_eq!(parser.next(&mut input), Some(Ok(Reply::new(250, "", "next"))));
+        assert_eq!(parser.next(&mut input), Some(Ok(Reply::plain(250, "next"))));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use memchr::memchr;
 
 use crate::fields::Line;
 use crate::reply::Reply;
+use crate::status;
 use crate::stuffing::MAX_LINE;
 
 /// The longest header section that is taken, in octets, its empty line not counted. Far more than
@@ -110,9 +111,9 @@ impl HeadersError {
     /// The final reply.
     pub fn reply(self) -> Reply {
         match self {
-            Self::TooLarge => Reply::new(552, "5.3.4", "Error: message headers too big"),
-            Self::TooMany => Reply::new(552, "5.3.4", "Error: too many message headers"),
-            Self::TooManyHops => Reply::new(554, "5.4.6", "Error: too many hops"),
+            Self::TooLarge => Reply::new(552, status::TOO_BIG, "Error: message headers too big"),
+            Self::TooMany => Reply::new(552, status::TOO_BIG, "Error: too many message headers"),
+            Self::TooManyHops => Reply::new(554, status::ROUTING_LOOP, "Error: too many hops"),
         }
     }
 }

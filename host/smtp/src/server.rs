@@ -19,6 +19,7 @@ use crate::data::{Decoder, Framing};
 use crate::event::{DataError, Event};
 use crate::line::{Line, LineFramer};
 use crate::reply::Reply;
+use crate::status;
 use crate::transaction::Transaction;
 
 /// Octets of input not yet looked at, over which [`Server::wants_input`] says no. When `poll` gave
@@ -274,14 +275,14 @@ impl Server {
         }
         if self.errors >= self.config.limits.errors {
             let text = format!("{} Error: too many errors", self.config.hostname);
-            self.send(&Reply::new(421, "4.7.0", text));
+            self.send(&Reply::new(421, status::SECURITY, text));
             return Step::Again;
         }
         let (length, next) =
             match self.framer.find(&mut self.input, self.config.limits.command_line) {
                 None => return Step::Starved,
                 Some(Line::TooLong) => {
-                    return self.fail(&Reply::new(500, "5.5.2", "Error: line too long"));
+                    return self.fail(&Reply::new(500, status::SYNTAX, "Error: line too long"));
                 }
                 Some(Line::Whole { length, next }) => (length, next),
             };
@@ -298,10 +299,12 @@ impl Server {
         self.input.advance(next);
         match command {
             Ok(Command::Quit) => {
-                self.send(&Reply::new(221, "2.0.0", "Bye"));
+                self.send(&Reply::new(221, status::UNDEFINED, "Bye"));
                 Step::Event(Event::Quit)
             }
-            _ if self.denied => self.fail(&Reply::new(503, "5.7.0", "Error: access denied")),
+            _ if self.denied => {
+                self.fail(&Reply::new(503, status::SECURITY, "Error: access denied"))
+            }
             Ok(command) => self.perform(command),
             Err(reply) => {
                 self.fail(&reply);
@@ -337,18 +340,22 @@ impl Server {
                 if self.transaction.overshoot > self.config.limits.recipient_overshoot {
                     self.errors += 1;
                 }
-                self.send(&Reply::new(452, "4.5.3", "Error: too many recipients"));
+                self.send(&Reply::new(
+                    452,
+                    status::TOO_MANY_RECIPIENTS,
+                    "Error: too many recipients",
+                ));
                 Step::Again
             }
             Command::Data => self.ask(Owed::Data, Event::Data),
             Command::Bdat { size, last } => self.begin_chunk(Chunk::new(size, last)),
             Command::Reset => {
                 self.transaction = Transaction::default();
-                self.send(&Reply::new(250, "2.0.0", "Ok"));
+                self.send(&Reply::ok());
                 Step::Event(Event::Reset)
             }
             Command::Noop => {
-                self.send(&Reply::new(250, "2.0.0", "Ok"));
+                self.send(&Reply::ok());
                 Step::Again
             }
             Command::Vrfy(address) => {
@@ -402,15 +409,15 @@ impl Server {
         let refusal = if self.transaction.chunking == Chunking::Failed {
             Some(Reply::new(
                 551,
-                "5.0.0",
+                status::UNDEFINED,
                 format!("Discarded {} bytes after earlier error", chunk.size),
             ))
         } else if let Err(reply) = self.transaction.check_recipients() {
             Some(reply)
         } else if limit > 0 && self.transaction.size.saturating_add(chunk.size) > limit {
-            Some(Reply::new(552, "5.3.4", "Chunk exceeds message size limit"))
+            Some(Reply::new(552, status::TOO_BIG, "Chunk exceeds message size limit"))
         } else if chunk.size == 0 && !chunk.last {
-            Some(Reply::new(551, "5.7.1", "Null BDAT request"))
+            Some(Reply::new(551, status::NOT_AUTHORIZED, "Null BDAT request"))
         } else {
             None
         };
@@ -447,7 +454,7 @@ impl Server {
         let (size, last) = (chunk.size, chunk.last);
         if !last {
             self.phase = Phase::Command;
-            self.send(&Reply::new(250, "2.0.0", format!("Ok: {size} bytes")));
+            self.send(&Reply::new(250, status::UNDEFINED, format!("Ok: {size} bytes")));
             return Step::Again;
         }
         match self.decoder.finish() {

@@ -5,6 +5,7 @@
 
 use crate::bdat::Chunking;
 use crate::reply::Reply;
+use crate::status;
 
 /// The mail transaction so far.
 #[derive(Debug, Default)]
@@ -33,9 +34,9 @@ impl Transaction {
         if self.recipients > 0 {
             Ok(())
         } else if self.open {
-            Err(Reply::new(554, "5.5.1", "Error: no valid recipients"))
+            Err(Reply::no_valid_recipients())
         } else {
-            Err(Reply::new(503, "5.5.1", "Error: need RCPT command"))
+            Err(Reply::new(503, status::INVALID_COMMAND, "Error: need RCPT command"))
         }
     }
 }

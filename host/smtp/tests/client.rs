@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use facteur_smtp::{
     Client, ClientEvent, Envelope, EnvelopeRecipient, Finished, Notify, PIPELINE_WINDOW, Reply,
-    Ret, Stage,
+    Ret, Stage, status,
 };
 
 fn envelope(recipients: &[&str]) -> Envelope {
@@ -73,7 +73,7 @@ fn ready(keywords: &str) -> Connection {
     assert_eq!(client.stage(), Stage::Hello);
     let lines: Vec<_> = std::iter::once("mx.org hi").chain(keywords.split_whitespace()).collect();
     let mut answer = bytes::BytesMut::new();
-    Reply::new(250, "", lines.join("\n")).write_to(&mut answer, true);
+    Reply::plain(250, lines.join("\n")).write_to(&mut answer, true);
     assert_eq!(hear(&mut client, &String::from_utf8_lossy(&answer)), "");
     let Some(ClientEvent::Ready(capabilities)) = client.poll() else { panic!("not ready") };
     assert_eq!(capabilities.name, "mx.org");
@@ -240,7 +240,7 @@ fn lost_in_the_middle() {
             assert_eq!(client.poll(), None);
             client.body(b"void");
             client.end_of_body();
-            client.fail(&Reply::new(450, "4.4.2", "again"));
+            client.fail(&Reply::new(450, status::BAD_CONNECTION, "again"));
             assert_eq!((hear(&mut client, "250 ok\r\n").as_str(), client.poll()), ("", None));
         }
     }
@@ -248,7 +248,7 @@ fn lost_in_the_middle() {
     start(&mut client, &envelope(&["a@b"]));
     hear(&mut client, "250 ok\r\n");
     let lost = format!("lost connection while {}", client.stage());
-    client.fail(&Reply::new(450, "4.4.2", lost));
+    client.fail(&Reply::new(450, status::BAD_CONNECTION, lost));
     assert_eq!(
         finished(&mut client),
         outcome(&["450 4.4.2 lost connection while sending RCPT TO"], false)
@@ -259,7 +259,7 @@ fn lost_in_the_middle() {
 fn unasked_replies_end_the_connection() {
     let mut client = ready("");
     hear(&mut client, "421 timeout\r\n");
-    assert_eq!(client.poll(), Some(ClientEvent::Closed(Some(Reply::new(421, "", "timeout")))));
+    assert_eq!(client.poll(), Some(ClientEvent::Closed(Some(Reply::plain(421, "timeout")))));
     let mut client = ready("PIPELINING");
     start(&mut client, &envelope(&["a@b"]));
     hear(&mut client, "250 ok\r\n250 ok\r\n354 go\r\n552 5.3.4 too much\r\n");
@@ -411,7 +411,7 @@ fn quitting() {
     assert_eq!(client.poll(), Some(ClientEvent::Closed(None)));
     let mut client = ready("");
     client.quit();
-    client.fail(&Reply::new(450, "4.4.2", "lost"));
+    client.fail(&Reply::new(450, status::BAD_CONNECTION, "lost"));
     assert_eq!(client.poll(), Some(ClientEvent::Closed(None)));
 }
 

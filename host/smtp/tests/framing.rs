@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use facteur_smtp::{
     Address, BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, MAX_LINE, Path,
-    Reply, Server, ServerConfig, ServerLimits, Stuffer,
+    Reply, Server, ServerConfig, ServerLimits, Stuffer, status,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn play_server(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<Event>, Vec<
     };
     let mut server =
         Server::new(Arc::new(ServerConfig { hostname: "mx".into(), limits, bare_newline }));
-    server.greet(&Reply::new(220, "", "mx"));
+    server.greet(&Reply::plain(220, "mx"));
     let mut events: Vec<Event> = Vec::new();
     let mut output = Vec::new();
     for piece in pieces {
@@ -33,7 +33,11 @@ fn play_server(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<Event>, Vec<
             if let Some(acceptance) = event.acceptance() {
                 let refused =
                     matches!(&event, Event::Rcpt { path, .. } if path.address.local() == "no");
-                server.reply(&if refused { Reply::new(550, "5.1.1", "no") } else { acceptance });
+                server.reply(&if refused {
+                    Reply::new(550, status::BAD_MAILBOX, "no")
+                } else {
+                    acceptance
+                });
             }
             match (events.last_mut(), event) {
                 (Some(Event::Body(before)), Event::Body(body)) => {
@@ -123,7 +127,7 @@ fn receive(data: &[u8]) -> Option<Vec<u8>> {
         bare_newline: BareNewline::Normalize,
     };
     let mut server = Server::new(Arc::new(config));
-    server.greet(&Reply::new(220, "", "mx"));
+    server.greet(&Reply::plain(220, "mx"));
     server.receive(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
     server.receive(data);
     let mut content = Vec::new();

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::{BareNewline, DataError, Event, Reply, Server, ServerConfig, ServerLimits};
+use facteur_smtp::{
+    BareNewline, DataError, Event, Reply, Server, ServerConfig, ServerLimits, status,
+};
 
 /// Plays a session: everything is accepted but what the judge refuses.
 struct Session {
@@ -15,7 +17,7 @@ struct Session {
 impl Session {
     fn with(config: ServerConfig, judge: fn(&Event) -> Option<Reply>) -> Self {
         let mut server = Server::new(Arc::new(config));
-        server.greet(&Reply::new(220, "", "mx.example ESMTP"));
+        server.greet(&Reply::plain(220, "mx.example ESMTP"));
         server.output().clear();
         Self { server, events: Vec::new(), judge }
     }
@@ -66,7 +68,7 @@ fn refuse_no(event: &Event) -> Option<Reply> {
     match event {
         Event::Rcpt { path, .. } if path.address.local().starts_with("no") => Some(Reply::new(
             550,
-            "5.1.1",
+            status::BAD_MAILBOX,
             format!("<{}>: Recipient address rejected: User unknown", path.address),
         )),
         _ => None,
@@ -289,8 +291,8 @@ fn an_ascii_dialogue_holds_no_utf8_until_the_client_says_smtputf8() {
 #[test]
 fn a_refused_mail_or_hello_changes_nothing() {
     let mut session = Session::with(config(), |event| match event {
-        Event::Mail { .. } => Some(Reply::new(450, "4.7.1", "later")),
-        Event::Hello { .. } => Some(Reply::new(550, "5.7.1", "who?")),
+        Event::Mail { .. } => Some(Reply::new(450, status::NOT_AUTHORIZED, "later")),
+        Event::Hello { .. } => Some(Reply::new(550, status::NOT_AUTHORIZED, "who?")),
         _ => None,
     });
     assert_eq!(
@@ -302,7 +304,7 @@ fn a_refused_mail_or_hello_changes_nothing() {
 #[test]
 fn a_refused_data_leaves_the_transaction_open() {
     let mut session = Session::with(config(), |event| {
-        (*event == Event::Data).then(|| Reply::new(451, "4.3.0", "no"))
+        (*event == Event::Data).then(|| Reply::new(451, status::SYSTEM, "no"))
     });
     session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n");
     assert_eq!(session.say("DATA\r\nRCPT TO:<c@d>\r\n"), "451 4.3.0 no\r\n250 2.1.5 Ok\r\n");
@@ -313,7 +315,7 @@ fn a_refused_greeting_leaves_quit() {
     let mut server = Server::new(Arc::new(config()));
     server.receive(b"EHLO x\r\nQUIT\r\n");
     assert_eq!(server.poll(), None, "nothing is read before the greeting");
-    server.greet(&Reply::new(554, "5.7.1", "no"));
+    server.greet(&Reply::new(554, status::NOT_AUTHORIZED, "no"));
     assert_eq!(server.poll(), Some(Event::Quit));
     assert_eq!(
         &server.output()[..],
@@ -475,7 +477,9 @@ fn refused_chunks_are_skipped() {
     );
     assert_eq!(session.events.iter().filter(|event| **event == Event::Reset).count(), 2);
 
-    let refuse = |event: &Event| (*event == Event::Data).then(|| Reply::new(554, "5.7.1", "no"));
+    let refuse = |event: &Event| {
+        (*event == Event::Data).then(|| Reply::new(554, status::NOT_AUTHORIZED, "no"))
+    };
     let mut session = Session::with(config(), refuse);
     session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n");
     assert_eq!(session.say("BDAT 6\r\nQUI"), "");
@@ -488,7 +492,7 @@ fn refused_chunks_are_skipped() {
 
 #[test]
 fn shutting_down_waits_for_the_boundary() {
-    let farewell = Reply::new(421, "4.3.2", "going down");
+    let farewell = Reply::new(421, status::NOT_ACCEPTING, "going down");
     let mut session = Session::new();
     session.say("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nhel");
     session.server.shut_down(&farewell);
@@ -502,7 +506,7 @@ fn shutting_down_waits_for_the_boundary() {
 
 #[test]
 fn a_421_of_the_host_ends_the_session() {
-    let mut session = Session::with(config(), |_| Some(Reply::new(421, "4.7.0", "bye")));
+    let mut session = Session::with(config(), |_| Some(Reply::new(421, status::SECURITY, "bye")));
     assert_eq!(session.say("EHLO x\r\nNOOP\r\n"), "421 4.7.0 bye\r\n");
     assert!(session.server.wants_close());
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 
 use crate::id::{NoRandomNumbers, QueueId};
 
@@ -125,10 +125,10 @@ impl SpoolError {
     /// What an SMTP client hears. Postfix's words and codes where it has some.
     pub fn reply(&self) -> Reply {
         match self {
-            Self::Full => Reply::new(452, "4.3.1", "Insufficient system storage"),
-            Self::TooLarge(_) => Reply::new(552, "5.3.4", "Message too large"),
-            Self::Closed => Reply::new(421, "4.3.2", "Service shutting down"),
-            _ => Reply::new(451, "4.3.0", "Error: queue file write error"),
+            Self::Full => Reply::new(452, status::SYSTEM_FULL, "Insufficient system storage"),
+            Self::TooLarge(_) => Reply::new(552, status::TOO_BIG, "Message too large"),
+            Self::Closed => Reply::new(421, status::NOT_ACCEPTING, "Service shutting down"),
+            _ => Reply::new(451, status::SYSTEM, "Error: queue file write error"),
         }
     }
 

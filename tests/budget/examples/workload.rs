@@ -58,7 +58,7 @@ fn smtp_transaction(count: usize) {
     let config =
         ServerConfig { hostname: "mx.test".into(), limits, bare_newline: BareNewline::Normalize };
     let mut server = Server::new(Arc::new(config));
-    server.greet(&Reply::new(220, "", "mx.test ESMTP"));
+    server.greet(&Reply::plain(220, "mx.test ESMTP"));
     say(&mut server, b"EHLO client.test\r\n");
     let content = [&site::content(MESSAGE)[..], b".\r\n"].concat();
     for _ in 0..count {

@@ -1,7 +1,7 @@
 //! One attempt: what is tried, and what became of it.
 
 use facteur_policy::Route;
-use facteur_smtp::{Address, Reply};
+use facteur_smtp::{Address, Reply, status};
 use facteur_spool::{Message, Recipient};
 
 use super::outcome::Outcome;
@@ -29,7 +29,7 @@ impl Attempt<'_> {
 
     /// Nothing came of it, since the program is ending.
     pub(super) fn stopped(&self) -> Attempted {
-        let reply = Reply::new(450, "4.3.2", "the program is ending");
+        let reply = Reply::new(450, status::NOT_ACCEPTING, "the program is ending");
         Attempted { stopped: true, ..self.all(&Outcome::Deferred { reply, remote: None }, true) }
     }
 }

@@ -4,7 +4,7 @@
 //! everyone or doesn't like the sender says nothing about the address.
 
 use facteur_policy::{SmtpRoute, Verified};
-use facteur_smtp::{Address, Answer, Envelope, EnvelopeRecipient};
+use facteur_smtp::{Address, Answer, Envelope, EnvelopeRecipient, Reply};
 use tokio::time::Instant;
 
 use super::connection::{Connection, Unreachable};
@@ -55,7 +55,7 @@ pub async fn callout(
         };
         if is_ourselves(&connection, &target, settings) {
             connection.leave();
-            return Verified::Unknown(format!("mail for {} loops back to myself", route.host));
+            return Verified::Unknown(Reply::loops_back(&route.host).text);
         }
         sessions += 1;
         let said = connection.verify(&envelope).await;

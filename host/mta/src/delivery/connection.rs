@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use facteur_smtp::{
-    Answer, Capabilities, Client, ClientEvent, Enhanced, Envelope, Finished, Reply, Stage,
+    Answer, Capabilities, Client, ClientEvent, Envelope, Finished, Reply, Stage, status,
 };
 use facteur_spool::Body;
 use futures_util::FutureExt as _;
@@ -84,7 +84,7 @@ impl Connection {
             Ok(Err(error)) => reason(&error),
             Err(_) => "Connection timed out".to_owned(),
         };
-        Err(Unreachable(Reply::new(450, "4.4.1", format!("connect to {peer}: {why}"))))
+        Err(Unreachable(Reply::new(450, status::NO_ANSWER, format!("connect to {peer}: {why}"))))
     }
 
     async fn greet(
@@ -116,12 +116,10 @@ impl Connection {
             ClientEvent::Refused(Answer { reply, ours: false }) => {
                 // As Postfix's smtp_skip_5xx_greeting: a server that talks to nobody says nothing
                 // about the recipients.
-                let said = reply
-                    .enhanced
-                    .map_or("4.3.0".to_owned(), |code| Enhanced { class: 4, ..code }.to_string());
+                let said = reply.enhanced.map_or(status::SYSTEM, |status| status.detail);
                 let text =
                     format!("host {} refused to talk to me: {}", connection.peer, bounded(reply));
-                Err(Unreachable(Reply::new(450, &said, text)))
+                Err(Unreachable(Reply::new(450, said, text)))
             }
             ClientEvent::Refused(Answer { reply, ours: true }) => Err(Unreachable(bounded(reply))),
             _ => Err(Unreachable(no_outcome().reply)),
@@ -167,7 +165,7 @@ impl Connection {
                         tracing::error!(%error, "the content of a queued message can't be read");
                         unreadable = true;
                         let text = "the message can't be read from the queue now";
-                        self.client.fail(&Reply::new(451, "4.3.0", text));
+                        self.client.fail(&Reply::new(451, status::SYSTEM, text));
                     }
                 }
                 ClientEvent::Finished(finished) => break finished,
@@ -267,7 +265,7 @@ impl Connection {
             Ok(Err(_)) => format!("lost connection with {} while {}", self.peer, progress.0),
             Err(_) => format!("conversation with {} timed out while {}", self.peer, progress.0),
         };
-        self.client.fail(&Reply::new(450, "4.4.2", what));
+        self.client.fail(&Reply::new(450, status::BAD_CONNECTION, what));
     }
 
     fn limit(&self, stage: Stage) -> Duration {
@@ -340,7 +338,7 @@ pub fn reason(error: &io::Error) -> String {
 }
 
 fn no_outcome() -> Answer {
-    Answer { reply: Reply::new(451, "4.3.0", "the server gave no outcome"), ours: true }
+    Answer { reply: Reply::no_outcome(), ours: true }
 }
 
 /// Octets of a server's words that are kept; the longest honest ones are a few lines.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use facteur_smtp::{Address, Fields, Reply};
+use facteur_smtp::{Address, Fields, Reply, status};
 use facteur_spool::{Body, Message};
 
 /// Whom the headers of a message say that it was delivered to.
@@ -32,7 +32,11 @@ impl DeliveredTo {
 
 /// The refusal of mail that was delivered to this address before.
 pub(crate) fn refusal(address: &Address) -> Reply {
-    Reply::new(554, "5.4.6", format!("mail forwarding loop for {}", address.as_unquoted()))
+    Reply::new(
+        554,
+        status::ROUTING_LOOP,
+        format!("mail forwarding loop for {}", address.as_unquoted()),
+    )
 }
 
 /// Headers are no longer than this: a message with longer ones is refused.
@@ -51,7 +55,7 @@ pub(super) async fn looping<'a>(
         Ok(start) => start,
         Err(error) => {
             let text = format!("the message can't be read from the queue: {error}");
-            return Some(Reply::new(451, "4.3.0", text));
+            return Some(Reply::new(451, status::SYSTEM, text));
         }
     };
     let delivered = DeliveredTo::of(&message.header, &start);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use facteur_policy::Route;
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 use facteur_spool::{End, Recipient, Target};
 use tokio::sync::Semaphore;
 
@@ -100,5 +100,5 @@ fn discarded(recipient: &Recipient) -> Outcome {
         Target::Alias => ("given to the members of the alias", Some(End::Expanded)),
         Target::List => ("delivered to the mailing list", Some(End::Delivered)),
     };
-    Outcome::Delivered { reply: Reply::new(250, "2.0.0", text), remote: None, owed }
+    Outcome::Delivered { reply: Reply::new(250, status::UNDEFINED, text), remote: None, owed }
 }

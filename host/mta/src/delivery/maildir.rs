@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 use facteur_spool::{Body, End, Recipient};
 
 use super::attempt::Attempt;
@@ -40,16 +40,11 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
     let mailbox = match settings.mailboxes.find(address.local(), address.domain()).await {
         Ok(Some(mailbox)) => mailbox,
         Ok(None) => {
-            let reply = Reply::new(
-                550,
-                "5.1.1",
-                format!("<{address}>: Recipient address rejected: User unknown"),
-            );
-            return Outcome::refused(reply, None);
+            return Outcome::refused(Reply::user_unknown(address, None), None);
         }
         Err(error) => {
             return Outcome::refused(
-                Reply::new(451, "4.3.0", format!("mailbox lookup for <{address}>: {error}")),
+                Reply::new(451, status::SYSTEM, format!("mailbox lookup for <{address}>: {error}")),
                 None,
             );
         }
@@ -74,7 +69,7 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
     };
     match put(letter, mailbox).await {
         Ok(()) => Outcome::Delivered {
-            reply: Reply::new(250, "2.0.0", "delivered to maildir"),
+            reply: Reply::new(250, status::UNDEFINED, "delivered to maildir"),
             remote: None,
             owed: Some(End::Delivered),
         },
@@ -137,12 +132,16 @@ enum Failure {
 impl Failure {
     fn reply(&self) -> Reply {
         match self {
-            Self::Content(_) => Reply::new(451, "4.3.0", self.to_string()),
-            Self::Credentials(_) => Reply::new(451, "4.3.5", self.to_string()),
+            Self::Content(_) => Reply::new(451, status::SYSTEM, self.to_string()),
+            Self::Credentials(_) => Reply::new(451, status::MISCONFIGURED, self.to_string()),
             Self::Folder { error, .. } | Self::File { error, .. } => match error.kind() {
-                io::ErrorKind::QuotaExceeded => Reply::new(452, "4.2.2", self.to_string()),
-                io::ErrorKind::StorageFull => Reply::new(452, "4.3.1", self.to_string()),
-                _ => Reply::new(450, "4.2.0", self.to_string()),
+                io::ErrorKind::QuotaExceeded => {
+                    Reply::new(452, status::MAILBOX_FULL, self.to_string())
+                }
+                io::ErrorKind::StorageFull => {
+                    Reply::new(452, status::SYSTEM_FULL, self.to_string())
+                }
+                _ => Reply::new(450, status::MAILBOX, self.to_string()),
             },
         }
     }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use facteur_policy::SmtpRoute;
-use facteur_smtp::{Answer, Envelope, EnvelopeRecipient, Reply, Stage};
+use facteur_smtp::{Answer, Envelope, EnvelopeRecipient, Reply, Stage, status};
 use facteur_spool::{End, Recipient};
 use tokio::time::Instant;
 
@@ -82,11 +82,13 @@ impl Smtp {
             )
         });
         let best = targets.first().map(|target| target.preference);
-        let mut outcomes =
-            vec![
-                Outcome::refused(Reply::new(450, "4.4.1", "no server could be tried"), None);
-                attempt.recipients.len()
-            ];
+        let mut outcomes = vec![
+            Outcome::refused(
+                Reply::new(450, status::NO_ANSWER, "no server could be tried"),
+                None
+            );
+            attempt.recipients.len()
+        ];
         // Who has no final outcome yet; their outcome so far is a deferral.
         let mut open: Vec<usize> = (0..outcomes.len()).collect();
         let (mut reached, mut sessions, mut hop, mut stopped) = (false, 0, 0, false);
@@ -113,13 +115,13 @@ impl Smtp {
                 }
                 Err(Silent::Ourselves(peer)) => {
                     let reply = if hop == 0 && best == Some(target.preference) {
-                        Reply::new(
-                            554,
-                            "5.4.6",
-                            format!("mail for {} loops back to myself", route.host),
-                        )
+                        Reply::loops_back(&route.host)
                     } else {
-                        Reply::new(450, "4.4.6", format!("mailer {peer} has my own name"))
+                        Reply::new(
+                            450,
+                            status::ROUTING_LOOP,
+                            format!("mailer {peer} has my own name"),
+                        )
                     };
                     all(&mut outcomes, &open, &reply);
                     // Who comes after ourselves isn't asked; the next hop is.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_policy::{Route, SmtpRoute};
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 use facteur_spool::{Body, Message, Recipient};
 
 use crate::delivery::fixtures::{ROOM, Told, message, recipient, settings};
@@ -101,7 +101,7 @@ async fn a_message_is_given_whole_and_stuffed() {
     notified.original = "alias@here.example".parse().unwrap();
     let attempted = send(&deliverer, &to("[127.0.0.1]", port), &letter(), &[notified]).await;
     let remote = Some(format!("127.0.0.1[127.0.0.1]:{port}"));
-    let reply = Reply::new(250, "2.0.0", "taken");
+    let reply = Reply::new(250, status::UNDEFINED, "taken");
     assert_eq!(*only(&attempted), Outcome::Delivered { reply, remote, owed: None });
     assert!(attempted.reached);
     deliverer.stop();
@@ -197,7 +197,7 @@ async fn each_recipient_has_its_own_outcome_and_only_the_undecided_go_on() {
     let attempted = send(&deliverer(two(), |_| ()), &route, &letter(), &recipients).await;
     let remote = Some(format!("mx1.example[127.0.0.1]:{}", route.port));
     assert_delivered(&attempted.outcomes[0]);
-    let refused = Reply::new(550, "5.1.1", "no\nsuch user");
+    let refused = Reply::new(550, status::BAD_MAILBOX, "no\nsuch user");
     assert_eq!(attempted.outcomes[1], Outcome::Failed { reply: refused, remote });
     assert_deferred(&attempted.outcomes[2], "4.2.0", "still grey");
     assert_eq!(
@@ -326,7 +326,7 @@ async fn a_server_that_answers_early_and_stops_reading() {
         send(&deliverer(Told::default(), |_| ()), &route, &large, &[recipient("a@there.example")])
             .await;
     let Outcome::Failed { reply, .. } = only(&attempted) else { panic!("{attempted:?}") };
-    assert_eq!(*reply, Reply::new(552, "5.3.4", "too much"));
+    assert_eq!(*reply, Reply::new(552, status::TOO_BIG, "too much"));
     server.end().await;
 }
 

@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use facteur_policy::{Dns, DnsError, SmtpRoute};
 use facteur_smtp::Reply;
+use facteur_smtp::status::{self, Detail};
 use tokio::time::{Instant, timeout_at};
 
 use crate::services::dns::ascii_name;
@@ -44,12 +45,12 @@ pub struct Nowhere {
 }
 
 impl Nowhere {
-    fn definite(code: u16, enhanced: &str, text: String) -> Self {
-        Self { reply: Reply::new(code, enhanced, text), definite: true }
+    fn definite(code: u16, detail: Detail, text: String) -> Self {
+        Self { reply: Reply::new(code, detail, text), definite: true }
     }
 
-    fn unknown(enhanced: &str, text: String) -> Self {
-        Self { reply: Reply::new(450, enhanced, text), definite: false }
+    fn unknown(detail: Detail, text: String) -> Self {
+        Self { reply: Reply::new(450, detail, text), definite: false }
     }
 
     /// As Postfix words it.
@@ -58,7 +59,11 @@ impl Nowhere {
             DnsError::NoSuchName => "Host not found",
             DnsError::NoData => "Host found but no data record of requested type",
             DnsError::InvalidName => {
-                return Self::definite(550, "5.1.2", format!("\"{name}\" is not a domain name"));
+                return Self::definite(
+                    550,
+                    status::BAD_SYSTEM,
+                    format!("\"{name}\" is not a domain name"),
+                );
             }
             DnsError::Timeout | DnsError::ServerFailure => "Host not found, try again",
         };
@@ -66,9 +71,9 @@ impl Nowhere {
             "Host or domain name not found. Name service error for name={name} type={kind}: {why}"
         );
         if error.is_transient() {
-            Self::unknown("4.4.3", text)
+            Self::unknown(status::DIRECTORY_FAILURE, text)
         } else {
-            Self::definite(550, "5.4.4", text)
+            Self::definite(550, status::NO_ROUTE, text)
         }
     }
 }
@@ -214,7 +219,7 @@ fn at(
 }
 
 fn loops(name: &str) -> Nowhere {
-    Nowhere::definite(554, "5.4.6", format!("mail for {name} loops back to myself"))
+    Nowhere { reply: Reply::loops_back(name), definite: true }
 }
 
 /// There are addresses, but none that can be connected to.
@@ -225,7 +230,7 @@ fn unusable(host: &str, route: &SmtpRoute) -> Nowhere {
         }
         None => format!("{host} has no valid address"),
     };
-    Nowhere::unknown("4.4.4", text)
+    Nowhere::unknown(status::NO_ROUTE, text)
 }
 
 /// The targets of a domain with MX records, which come with the lowest preference first.
@@ -240,7 +245,7 @@ async fn exchange(
     if exchangers.iter().all(|(_, host)| host == ".") {
         return Err(Nowhere::definite(
             556,
-            "5.1.10",
+            status::NULL_MX,
             format!("Domain {domain} does not accept mail (nullMX)"),
         ));
     }
@@ -283,9 +288,10 @@ async fn exchange(
         found.retain(|target| target.preference < own);
         if found.is_empty() {
             return Err(match best {
-                Some(best) if best < own => {
-                    Nowhere::unknown("4.4.4", format!("unable to find primary relay for {domain}"))
-                }
+                Some(best) if best < own => Nowhere::unknown(
+                    status::NO_ROUTE,
+                    format!("unable to find primary relay for {domain}"),
+                ),
                 _ => loops(domain),
             });
         }
@@ -297,7 +303,7 @@ async fn exchange(
             || format!("no MX host for {domain} has a valid address"),
             |one| one.reply.text,
         );
-        return Err(Nowhere::unknown("4.4.4", text));
+        return Err(Nowhere::unknown(status::NO_ROUTE, text));
     }
     Ok(choose(found))
 }

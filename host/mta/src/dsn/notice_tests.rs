@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use facteur_smtp::{Notify, Reply};
+use facteur_smtp::{Notify, Reply, status};
 use facteur_spool::{Message, Timestamp};
 use jiff::tz::TimeZone;
 
@@ -53,8 +53,8 @@ fn a_bounce() {
     alias.original = address("boss@here.example");
     alias.orcpt = Some("rfc822;BOSS@here.example".into());
     let plain = recipient("nobody@none.example");
-    let said = Reply::new(550, "5.1.1", "no such user\nhere");
-    let ours = Reply::new(550, "5.4.4", "Host or domain name not found");
+    let said = Reply::new(550, status::BAD_MAILBOX, "no such user\nhere");
+    let ours = Reply::new(550, status::NO_ROUTE, "Host or domain name not found");
     let reports = [
         Report {
             recipient: alias.clone(),
@@ -121,7 +121,7 @@ fn delays_and_successes_bring_the_headers() {
     let letter = message("s@there.example", "");
     let to = recipient("a@there.example");
     let headers = Returned::Headers(Bytes::from_static(b"Subject: x\r\n"));
-    let reply = Reply::new(450, "", "busy");
+    let reply = Reply::plain(450, "busy");
     let until = Timestamp(NOW.0 + 5 * 86_400_000);
     let delayed = Report {
         recipient: to.clone(),
@@ -136,7 +136,7 @@ fn delays_and_successes_bring_the_headers() {
     assert!(status.ends_with("Will-Retry-Until: Wed, 18 Nov 2026 15:00:00 +0100\r\n"));
     assert!(parts(&text1)[2].0.contains("text/rfc822-headers"));
 
-    let reply = Reply::new(250, "2.0.0", "delivered to maildir");
+    let reply = Reply::new(250, status::UNDEFINED, "delivered to maildir");
     for (action, word) in [
         (Action::Delivered, "delivered"),
         (Action::Relayed, "relayed"),
@@ -156,7 +156,7 @@ fn what_others_wrote_stays_in_its_place() {
     let mut to = recipient("a@there.example");
     to.orcpt = Some("rfc822;x\r\n\r\nAction: delivered".into());
     let reply =
-        Reply::new(550, "", format!("r\r\n--=_0123abcd--\r\né\u{1b}[31m {}", "x".repeat(3000)));
+        Reply::plain(550, format!("r\r\n--=_0123abcd--\r\né\u{1b}[31m {}", "x".repeat(3000)));
     let report = Report {
         recipient: to.clone(),
         action: Action::Failed,
@@ -186,7 +186,7 @@ fn what_others_wrote_stays_in_its_place() {
 fn international_addresses_make_an_international_notice() {
     let letter = message("s@münchen.example", "");
     let to = recipient("a@münchen.example");
-    let reply = Reply::new(550, "5.1.1", "no");
+    let reply = Reply::new(550, status::BAD_MAILBOX, "no");
     let report = Report {
         recipient: to.clone(),
         action: Action::Failed,
@@ -227,7 +227,7 @@ fn a_quoted_local_part_keeps_its_blanks() {
     let quoted = format!("\"bad  two{}\"@there.example", "   three".repeat(5));
     let to = recipient(&quoted);
     let said = format!("<{quoted}>: {}", "no such user ".repeat(10));
-    let reply = Reply::new(550, "5.1.1", said.trim_end());
+    let reply = Reply::new(550, status::BAD_MAILBOX, said.trim_end());
     let report = Report {
         recipient: to.clone(),
         action: Action::Failed,
@@ -247,7 +247,7 @@ fn a_quoted_local_part_keeps_its_blanks() {
 fn blanks_alone_are_no_line() {
     let letter = message("s@there.example", "");
     let to = recipient("a@there.example");
-    let reply = Reply::new(550, "5.1.1", format!("x{}y", " ".repeat(3000)));
+    let reply = Reply::new(550, status::BAD_MAILBOX, format!("x{}y", " ".repeat(3000)));
     let remote = Some("mx[192.0.2.1]:25".into());
     let report =
         Report { recipient: to.clone(), action: Action::Failed, reply: reply.clone(), remote };

@@ -1,6 +1,6 @@
 //! What a sender is told of one recipient.
 
-use facteur_smtp::{Notify, Reply};
+use facteur_smtp::{Notify, Reply, status};
 use facteur_spool::{End, Recipient, State, Timestamp};
 
 /// What became of a recipient (RFC 3464 section 2.3.3).
@@ -73,7 +73,8 @@ impl Report {
     /// Of a recipient that has ended; none of any other.
     pub fn of(recipient: Recipient) -> Option<Self> {
         let State::Ended(end) = recipient.state else { return None };
-        let reply = recipient.last_reply.clone().unwrap_or_else(|| Reply::new(250, "2.0.0", ""));
+        let reply =
+            recipient.last_reply.clone().unwrap_or_else(|| Reply::new(250, status::UNDEFINED, ""));
         let remote = recipient.remote.clone();
         Some(Self { recipient, action: end.into(), reply, remote })
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, Story, Tags};
-use facteur_smtp::{Notify, Reply};
+use facteur_smtp::{Notify, Reply, status};
 use facteur_spool::{End, Message, NewRecipient, Recipient, Timestamp};
 
 use super::backoff::{Backoff, after};
@@ -214,7 +214,7 @@ pub async fn resolved(
             for one in &mut others {
                 one.notify = one.notify.map(Notify::without_success);
             }
-            let reply = Reply::new(250, "2.0.0", "it is known now who gets it");
+            let reply = Reply::new(250, status::UNDEFINED, "it is known now who gets it");
             Disposition { fate: Fate::Expanded(others), reply, remote: None, ..planned }
         }
     }

@@ -408,6 +408,7 @@ impl Scheduler {
 mod tests {
     use super::*;
     use facteur_policy::{Route, SmtpRoute};
+    use facteur_smtp::status;
 
     const LIMITS: Limits =
         Limits { window: 400, initial_concurrency: 5, concurrency: 20, deliveries: 1000 };
@@ -448,7 +449,7 @@ mod tests {
 
     fn finished(number: u64, domain: &str, unreached: bool) -> Finished {
         let batch = batch(number, domain);
-        let reply = Reply::new(451, "4.4.1", "connection refused");
+        let reply = Reply::new(451, status::NO_ANSWER, "connection refused");
         Finished {
             destination: batch.destination,
             recipients: batch.recipients,

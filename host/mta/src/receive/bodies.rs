@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use facteur_policy::{Bodies, Content, Edited, Unavailable};
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 use facteur_spool::{Body, BodyWriter, NewBody, Spool};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -148,5 +148,5 @@ pub async fn store(
 /// A message that was written a moment ago can't be read back.
 pub fn unreadable(error: &Unavailable) -> Reply {
     tracing::error!(%error, "the message can't be read back");
-    Reply::new(451, "4.3.0", "Error: queue file read error")
+    Reply::new(451, status::SYSTEM, "Error: queue file read error")
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use facteur_policy::{Content, Decision, Message, Run, SessionFacts, Story, Transaction};
+use facteur_smtp::status::{self, Detail};
 use facteur_smtp::{
     Address, DataError, Event, HeaderSection, HeadersError, MailParameters, Passed, Path,
     RcptParameters, Reply, Server, ServerConfig, ServerLimits,
@@ -36,7 +37,7 @@ use crate::rehearsal::{self, Part, Recording, What};
 /// an eighth of it, such content costs half as much processor time again.
 const READ: usize = 512 * 1024;
 /// What clients hear when the program stops, and its code.
-const STOPPING: (&str, &str) = ("Service shutting down", "4.3.2");
+const STOPPING: (&str, Detail) = ("Service shutting down", status::NOT_ACCEPTING);
 /// How long a client that is told to go may take to read it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a client in the middle of its content may go on when the program stops: what it sends
@@ -194,7 +195,7 @@ impl Session {
         match decision {
             Decision::Accept => {
                 let greeting = format!("{} ESMTP facteur", self.live.config.hostname);
-                self.wire.greet(&Reply::new(220, "", greeting));
+                self.wire.greet(&Reply::plain(220, greeting));
             }
             Decision::Refuse(reply) | Decision::Drop(reply) => {
                 self.log_refusal("connect", &reply);
@@ -230,7 +231,7 @@ impl Session {
                 ready = self.stream.readable() => ready?,
                 () = patience.as_mut() => {
                     if !leaving {
-                        self.go_away("Error: timeout exceeded", "4.4.2");
+                        self.go_away("Error: timeout exceeded", status::BAD_CONNECTION);
                     }
                     return self.last_words().await;
                 }
@@ -272,12 +273,12 @@ impl Session {
         written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn go_away(&mut self, text: &str, status: &str) {
-        self.wire.shut_down(&self.farewell(text, status));
+    fn go_away(&mut self, text: &str, detail: Detail) {
+        self.wire.shut_down(&self.farewell(text, detail));
     }
 
-    fn farewell(&self, text: &str, status: &str) -> Reply {
-        Reply::new(421, status, format!("{} {text}", self.live.config.hostname))
+    fn farewell(&self, text: &str, detail: Detail) -> Reply {
+        Reply::new(421, detail, format!("{} {text}", self.live.config.hostname))
     }
 
     async fn last_words(&mut self) -> io::Result<()> {
@@ -466,10 +467,14 @@ impl Session {
         };
         match intake::accept(&self.mta, accepted).await {
             Ok(Some(queued)) => {
-                let reply = Reply::new(250, "2.0.0", format!("Ok: queued as {}", queued.queue_id));
+                let reply = Reply::new(
+                    250,
+                    status::UNDEFINED,
+                    format!("Ok: queued as {}", queued.queue_id),
+                );
                 Ok((reply, Some(queued.queue_id)))
             }
-            Ok(None) => Ok((Reply::new(250, "2.0.0", "Ok"), None)),
+            Ok(None) => Ok((Reply::ok(), None)),
             Err(reply) => refuse(reply),
         }
     }
@@ -553,7 +558,7 @@ async fn tarpit(policy: &Transaction) {
 
 /// The machine keeps the order of commands; if it ever doesn't, nothing is let in.
 fn out_of_turn() -> Decision {
-    Decision::Refuse(Reply::new(451, "4.3.0", "Error: no transaction"))
+    Decision::Refuse(Reply::new(451, status::SYSTEM, "Error: no transaction"))
 }
 
 fn stage(event: &Event) -> &'static str {

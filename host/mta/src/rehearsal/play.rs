@@ -7,7 +7,7 @@ use facteur_policy::{
     Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Run,
     Services, SessionFacts, StoryStep, Tags, Transaction,
 };
-use facteur_smtp::{HeadersError, Path, Reply};
+use facteur_smtp::{HeadersError, Path, Reply, status};
 
 use super::dialogue::{Dialogue, Said, What};
 use crate::decisions::{Kind, Record};
@@ -136,8 +136,13 @@ impl From<Decision> for Verdict {
 
 impl Player<'_> {
     async fn say(&mut self, what: &What) -> Option<Verdict> {
-        let out_of_turn =
-            || Verdict::from(Decision::Refuse(Reply::new(503, "5.5.1", "Error: out of turn")));
+        let out_of_turn = || {
+            Verdict::from(Decision::Refuse(Reply::new(
+                503,
+                status::INVALID_COMMAND,
+                "Error: out of turn",
+            )))
+        };
         let answer = match what {
             What::Connect => match self.session.connect().await {
                 // The session ends with this reply.
@@ -247,13 +252,18 @@ impl Player<'_> {
 
 /// The protocol's own refusal: policy isn't asked.
 fn nobody(envelope: &Transaction) -> Decision {
-    let decision = Decision::Refuse(Reply::new(554, "5.5.1", "Error: no valid recipients"));
+    let decision = Decision::Refuse(Reply::no_valid_recipients());
     envelope.story().host("DATA", None, decision.to_string());
     decision
 }
 
 fn bad_address(error: facteur_smtp::AddressError) -> Verdict {
-    Decision::Refuse(Reply::new(501, "5.1.3", format!("Bad address syntax: {error}"))).into()
+    Decision::Refuse(Reply::new(
+        501,
+        status::BAD_MAILBOX_SYNTAX,
+        format!("Bad address syntax: {error}"),
+    ))
+    .into()
 }
 
 /// What becomes of an accepted message, in a line: the same for the same outcome.

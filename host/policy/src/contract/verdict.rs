@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use facteur_smtp::{Enhanced, Reply};
+use facteur_smtp::{EnhancedStatus, Reply, status};
 
 use crate::contract::bindings::facteur::policy::types;
 use crate::story::Told;
@@ -99,21 +99,16 @@ pub(crate) fn check_reply(
             codes.end()
         )));
     }
-    let class = raw.code / 100;
-    let enhanced = match raw.status {
-        None => format!("{class}.7.1"),
-        Some(status) => {
-            let parsed: Enhanced = status
-                .parse()
-                .map_err(|_| Broken("an enhanced status code that isn't one".to_owned()))?;
-            if u16::from(parsed.class) != class {
-                return Err(Broken(format!("status {parsed} with reply code {}", raw.code)));
-            }
-            parsed.to_string()
-        }
-    };
     check_text(&raw.text, TEXT_LIMIT)?;
-    Ok(Reply::new(raw.code, &enhanced, raw.text))
+    let Some(status) = raw.status else {
+        return Ok(Reply::new(raw.code, status::NOT_AUTHORIZED, raw.text));
+    };
+    let status: EnhancedStatus =
+        status.parse().map_err(|_| Broken("an enhanced status code that isn't one".to_owned()))?;
+    if u16::from(status.class) != raw.code / 100 {
+        return Err(Broken(format!("status {status} with reply code {}", raw.code)));
+    }
+    Ok(Reply { code: raw.code, enhanced: Some(status), text: raw.text })
 }
 
 /// Printable, one line, not too long.

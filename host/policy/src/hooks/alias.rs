@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_smtp::{Address, Reply};
+use facteur_smtp::{Address, Reply, status};
 use facteur_targets::Target;
 use wasmtime::component::Resource;
 
@@ -304,7 +304,11 @@ impl<'a> Walk<'a> {
     /// Not a bounce: the tables are wrong, and can be mended.
     fn cut_off(&self, at: &Step, why: &str) -> CutOff {
         self.tell(&self.about, &format!("expands too far, at {}: {why}", at.address));
-        CutOff(Reply::new(451, "4.3.5", format!("<{}>: the alias expands too far", self.about)))
+        CutOff(Reply::new(
+            451,
+            status::MISCONFIGURED,
+            format!("<{}>: the alias expands too far", self.about),
+        ))
     }
 
     async fn step(&mut self, step: Step, stack: &mut Vec<Work>) -> Result<(), CutOff> {
@@ -351,7 +355,7 @@ impl<'a> Walk<'a> {
         target: alias::Target,
     ) -> Work {
         let refuse = |text: &str| {
-            let outcome = Outcome::Refused(Reply::new(550, "5.7.0", text));
+            let outcome = Outcome::Refused(Reply::new(550, status::SECURITY, text));
             Work::Known(below.resolved(class, outcome))
         };
         match target {
@@ -404,7 +408,7 @@ impl<'a> Walk<'a> {
         );
         let reply = Reply::new(
             451,
-            "4.3.5",
+            status::MISCONFIGURED,
             format!("<{}>: Server configuration error: the list is not granted", self.about),
         );
         self.closed(below, path, plugin, reply)
@@ -436,7 +440,7 @@ impl<'a> Walk<'a> {
             Err(error) => {
                 self.tell(&step.address, &error.to_string());
                 let text = format!("<{}>: Temporary lookup failure", self.about);
-                stack.push(self.closed(&step, path, plugin, Reply::new(451, "4.3.0", text)));
+                stack.push(self.closed(&step, path, plugin, Reply::new(451, status::SYSTEM, text)));
                 return Ok(());
             }
         };
@@ -575,11 +579,7 @@ impl<'a> Walk<'a> {
                     Ok(false) => Outcome::Refused(unknown_user(&self.about, class, None)),
                     Err(error) => {
                         tracing::warn!(%address, %error, "the mailbox can't be asked for");
-                        Outcome::Refused(Reply::new(
-                            451,
-                            "4.3.0",
-                            format!("<{}>: Temporary lookup failure", self.about),
-                        ))
+                        Outcome::Refused(Reply::lookup_failure(&self.about))
                     }
                 }
             }
@@ -590,25 +590,29 @@ impl<'a> Walk<'a> {
 /// What strangers hear of a member that isn't an address.
 fn bad_member(of: &Address) -> Reply {
     let text = format!("<{of}>: one of the addresses that this stands for is no address");
-    Reply::new(550, "5.1.3", text)
+    Reply::new(550, status::BAD_MAILBOX_SYNTAX, text)
 }
 
 fn unknown_user(address: &Address, class: Class, text: Option<&str>) -> Reply {
+    if let Some(text) = text {
+        return Reply::recipient_rejected(address, text);
+    }
     let table = match class {
-        Class::VirtualAlias => " in virtual alias table",
-        Class::VirtualMailbox => " in virtual mailbox table",
-        Class::Local => " in local recipient table",
-        Class::Relay | Class::Other => "",
+        Class::VirtualAlias => Some("virtual alias"),
+        Class::VirtualMailbox => Some("virtual mailbox"),
+        Class::Local => Some("local recipient"),
+        Class::Relay | Class::Other => None,
     };
-    let why = text.map_or_else(|| format!("User unknown{table}"), str::to_owned);
-    Reply::new(550, "5.1.1", format!("<{address}>: Recipient address rejected: {why}"))
+    Reply::user_unknown(address, table)
 }
 
 fn undecided(address: &Address, error: &CallError) -> Reply {
     match error {
-        CallError::Failure { .. } => {
-            Reply::new(451, "4.3.0", format!("<{address}>: Temporary lookup failure"))
-        }
-        _ => Reply::new(451, "4.3.5", format!("<{address}>: Policy error, try again later")),
+        CallError::Failure { .. } => Reply::lookup_failure(address),
+        _ => Reply::new(
+            451,
+            status::MISCONFIGURED,
+            format!("<{address}>: Policy error, try again later"),
+        ),
     }
 }

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 use wasmtime::component::Resource;
 
 use crate::asker::{Asker, Question};
@@ -92,9 +92,11 @@ impl Authenticated {
     /// What the client hears (RFC 4954 section 6).
     pub fn reply(&self) -> Reply {
         match self {
-            Self::Login(_) => Reply::new(235, "2.7.0", "Authentication successful"),
-            Self::Refused => Reply::new(535, "5.7.8", "Authentication credentials invalid"),
-            Self::Later => Reply::new(454, "4.7.0", "Temporary authentication failure"),
+            Self::Login(_) => Reply::new(235, status::SECURITY, "Authentication successful"),
+            Self::Refused => {
+                Reply::new(535, status::BAD_CREDENTIALS, "Authentication credentials invalid")
+            }
+            Self::Later => Reply::new(454, status::SECURITY, "Temporary authentication failure"),
         }
     }
 }

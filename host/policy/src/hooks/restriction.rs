@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 use wasmtime::component::Resource;
 
 use crate::asker::{Asker, Question};
@@ -189,9 +189,13 @@ async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: S
 pub(crate) fn on_error(plugin: &Plugin, error: &CallError) -> Verdict {
     Verdict::Refuse(match (error, plugin.on_error) {
         // The host's own trouble, which passes: no reason to let anything by.
-        (CallError::Busy, _) => Reply::new(451, "4.3.2", "Too busy to decide, try again later"),
+        (CallError::Busy, _) => {
+            Reply::new(451, status::NOT_ACCEPTING, "Too busy to decide, try again later")
+        }
         (_, OnError::Pass) => return Verdict::Dunno,
-        (_, OnError::Defer) => Reply::new(451, "4.3.5", "Policy error, try again later"),
-        (_, OnError::Reject) => Reply::new(554, "5.3.5", "Policy error"),
+        (_, OnError::Defer) => {
+            Reply::new(451, status::MISCONFIGURED, "Policy error, try again later")
+        }
+        (_, OnError::Reject) => Reply::new(554, status::MISCONFIGURED, "Policy error"),
     })
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use facteur_smtp::{Address, Reply};
+use facteur_smtp::{Address, Reply, status};
 use parking_lot::Mutex;
 use wasmtime::component::Resource;
 
@@ -231,7 +231,7 @@ impl Policy {
                 }
                 Err(_) => {
                     let text = format!("<{}>: The route is undecided, try again later", of.address);
-                    return Err(Reply::new(451, "4.3.5", text));
+                    return Err(Reply::new(451, status::MISCONFIGURED, text));
                 }
             }
         }

@@ -422,7 +422,8 @@ impl Verify for Taped {
             match self.ask(question, ask, || Written::Unknown(ABSENT.into())).await {
                 Written::Deliverable => Verified::Deliverable,
                 Written::Undeliverable(code, enhanced, text) => {
-                    Verified::Undeliverable(Reply::new(code, &enhanced.unwrap_or_default(), text))
+                    let enhanced = enhanced.and_then(|status| status.parse().ok());
+                    Verified::Undeliverable(Reply { code, enhanced, text })
                 }
                 Written::Unknown(why) => Verified::Unknown(why),
             }

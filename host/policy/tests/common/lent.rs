@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
 use super::Memory;
-use facteur_smtp::{Address, Reply};
+use facteur_smtp::{Address, Reply, status};
 
 impl Scanners for Memory {
     fn is_scanner(&self, name: &str) -> bool {
@@ -96,7 +96,7 @@ impl Verify for Memory {
             "yes" => Verified::Deliverable,
             "no" => Verified::Undeliverable(Reply::new(
                 550,
-                "5.1.1",
+                status::BAD_MAILBOX,
                 format!("{} doesn't know", route.host),
             )),
             _ => Verified::Unknown(format!("{} is away\r\n{}", route.host, "x".repeat(1_000))),

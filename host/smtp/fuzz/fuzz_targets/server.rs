@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::{BareNewline, Event, Reply, Server, ServerConfig, ServerLimits};
+use facteur_smtp::{BareNewline, Event, Reply, Server, ServerConfig, ServerLimits, status};
 use libfuzzer_sys::fuzz_target;
 
 fn play(bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
@@ -14,14 +14,18 @@ fn play(bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
     let config =
         ServerConfig { hostname: "mx".into(), limits, bare_newline: BareNewline::Normalize };
     let mut server = Server::new(Arc::new(config));
-    server.greet(&Reply::new(220, "", "mx"));
+    server.greet(&Reply::plain(220, "mx"));
     let mut events: Vec<Event> = Vec::new();
     for piece in bytes.chunks(piece) {
         server.receive(piece);
         while let Some(event) = server.poll() {
             if let Some(acceptance) = event.acceptance() {
                 let refused = matches!(&event, Event::Rcpt { path, .. } if path.address.is_bare());
-                server.reply(&if refused { Reply::new(550, "5.1.1", "no") } else { acceptance });
+                server.reply(&if refused {
+                    Reply::new(550, status::BAD_MAILBOX, "no")
+                } else {
+                    acceptance
+                });
             }
             match (events.last_mut(), event) {
                 (Some(Event::Body(before)), Event::Body(body)) => {

@@ -3,7 +3,7 @@
 //! What is read may have been touched by hand or by damage: anything that can't be understood is an
 //! error that says what, never a panic and never a guess.
 
-use facteur_smtp::{Address, Enhanced, Notify, Reply, Ret};
+use facteur_smtp::{Address, EnhancedStatus, Notify, Reply, Ret};
 
 use crate::{End, State, Target};
 
@@ -34,8 +34,9 @@ pub(super) fn reply_text(reply: &Reply) -> String {
 pub(super) fn reply(stored: &str) -> Result<Reply, Unreadable> {
     let (code, rest) = stored.split_once(' ').ok_or_else(|| format!("the reply {stored:?}"))?;
     let code = code.parse().map_err(|_| format!("the code of the reply {stored:?}"))?;
-    let enhanced =
-        rest.split_once(' ').and_then(|(word, text)| Some((word.parse::<Enhanced>().ok()?, text)));
+    let enhanced = rest
+        .split_once(' ')
+        .and_then(|(word, text)| Some((word.parse::<EnhancedStatus>().ok()?, text)));
     let (enhanced, text) = match enhanced {
         Some((enhanced, text)) => (Some(enhanced), text),
         None => (None, rest),

@@ -1,5 +1,6 @@
 //! A disk that is really full: a small tmpfs, in a mount namespace of the test's own.
 
+use facteur_smtp::status;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,7 @@ async fn on_the_small_disk() {
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     let next_try = Timestamp(99);
     for (queued, _) in &kept {
-        let reply = Reply::new(451, "4.3.0", "later ".repeat(100));
+        let reply = Reply::new(451, status::SYSTEM, "later ".repeat(100));
         let deferred = What::Deferred { next_try, reply, remote: None };
         let outcomes = vec![
             Outcome { recipient: queued.recipients[0], what: What::Done },

@@ -1,6 +1,7 @@
 //! Random sequences of what the door offers, against a model in memory, with ends and crashes in
 //! between.
 
+use facteur_smtp::status;
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
@@ -174,7 +175,7 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
                 let id = *index.get(&all);
                 let what = deferred.map_or(What::Done, |by| What::Deferred {
                     next_try: Timestamp(LATER + by),
-                    reply: Reply::new(450, "4.2.0", "later"),
+                    reply: Reply::new(450, status::MAILBOX, "later"),
                     remote: None,
                 });
                 recorded.push(Outcome { recipient: id, what });

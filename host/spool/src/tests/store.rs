@@ -1,5 +1,6 @@
 //! The spool's directory and the door, with the real store.
 
+use facteur_smtp::status;
 use std::fs::Permissions;
 use std::time::{Duration, SystemTime};
 
@@ -95,7 +96,7 @@ async fn what_waits_comes_earlier_when_the_clock_was_set_back() {
         recipient: queued.recipients[index],
         what: What::Deferred {
             next_try: Timestamp(next_try),
-            reply: Reply::new(450, "4.0.0", "later"),
+            reply: Reply::new(450, status::UNDEFINED, "later"),
             remote: None,
         },
     };
@@ -140,7 +141,7 @@ async fn everything_said_of_a_message_comes_back() {
         protocol: "ESMTP".into(),
         login: Some("me".into()),
     };
-    let refusal = Reply::new(550, "5.7.0", "no\n5.1.1 delivery to a command");
+    let refusal = Reply::new(550, status::SECURITY, "no\n5.1.1 delivery to a command");
     message.recipients[0].refusal = Some(refusal.clone());
     message.recipients[0].notify = Some("SUCCESS,DELAY".parse().unwrap());
     message.recipients[0].orcpt = Some("rfc822;juergen@example.org".into());
@@ -153,7 +154,7 @@ async fn everything_said_of_a_message_comes_back() {
     let (given, id, client) = (message.recipients.clone(), message.id, message.client.clone());
     let queued = spool.insert(message).await.unwrap();
     assert!(queued.recipients.iter().all(|id| id.message() == queued.queue_id));
-    let reply = Reply::new(421, "", "try later");
+    let reply = Reply::plain(421, "try later");
     let what = What::Deferred {
         next_try: Timestamp(77),
         reply: reply.clone(),

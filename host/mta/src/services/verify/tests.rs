@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use facteur_smtp::Reply;
+use facteur_smtp::{Reply, status};
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn route() -> SmtpRoute {
 }
 
 fn no() -> Verified {
-    Verified::Undeliverable(Reply::new(550, "5.1.1", "who?"))
+    Verified::Undeliverable(Reply::new(550, status::BAD_MAILBOX, "who?"))
 }
 
 fn later() -> Verified {
