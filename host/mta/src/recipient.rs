@@ -4,11 +4,11 @@ pub mod notes;
 
 use facteur_policy::FinalRecipient;
 use facteur_smtp::{Address, Notify};
-use facteur_spool::{Message, NewRecipient, Recipient, Target};
+use facteur_spool::{Message, Recipient, RecipientHead, Target};
 
 /// A final recipient as the store takes it.
-pub fn new(one: FinalRecipient, notify: Option<Notify>, orcpt: Option<String>) -> NewRecipient {
-    NewRecipient {
+pub fn new(one: FinalRecipient, notify: Option<Notify>, orcpt: Option<String>) -> RecipientHead {
+    RecipientHead {
         orcpt,
         notify,
         // What comes through a list with an owner is the owner's to hear about.

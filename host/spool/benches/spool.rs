@@ -13,7 +13,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use facteur_spool::{
-    Client, MessageId, NewMessage, NewRecipient, Selection, Spool, SpoolConfig, Target, Timestamp,
+    MessageHead, MessageId, NewMessage, RecipientHead, Selection, Spool, SpoolConfig, Timestamp,
 };
 use tokio::runtime::Runtime;
 
@@ -60,30 +60,14 @@ impl Disk {
 }
 
 fn message(spool: &Spool, body: Bytes) -> NewMessage {
-    let recipient = NewRecipient {
-        address: "user@example.org".parse().unwrap(),
-        original: "user@example.org".parse().unwrap(),
-        orcpt: None,
-        notify: None,
-        sender: None,
-        target: Target::Address,
-        tags: Vec::new(),
-        class: "relay".into(),
-        refusal: None,
-    };
+    let recipient = RecipientHead::new("user@example.org".parse().unwrap(), "relay");
     NewMessage {
-        id: MessageId::random().unwrap(),
-        queue_id: spool.queue_id(),
-        sender: Some("sender@example.org".parse().unwrap()),
-        received_at: Timestamp::now(),
-        header: Bytes::from_static(b"Received: from bench\r\n"),
+        head: MessageHead {
+            sender: Some("sender@example.org".parse().unwrap()),
+            header: Bytes::from_static(b"Received: from bench\r\n"),
+            ..MessageHead::new(MessageId::random().unwrap(), spool.queue_id(), Timestamp::now())
+        },
         body: body.into(),
-        client: Client::default(),
-        utf8: false,
-        eight_bit: false,
-        ret: None,
-        envid: None,
-        tags: Vec::new(),
         hold: None,
         recipients: vec![recipient],
     }

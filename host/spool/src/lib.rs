@@ -50,7 +50,7 @@ pub use id::{
     MAX_RECIPIENTS, MessageId, NoRandomNumbers, ParseIdError, QueueId, RecipientId, Timestamp,
 };
 pub use message::{
-    Client, Destination, Due, DueRecipient, End, Hold, Message, NewMessage, NewRecipient, Outcome,
-    Queued, Recipient, Selection, State, Summary, SummaryRecipient, Target, What,
+    Client, Destination, Due, DueRecipient, End, Hold, Message, MessageHead, NewMessage, Outcome,
+    Queued, Recipient, RecipientHead, Selection, State, Summary, SummaryRecipient, Target, What,
 };
 pub use spool::{Counters, Spool, SpoolConfig};

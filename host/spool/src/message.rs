@@ -1,6 +1,8 @@
 //! What goes into the store and comes out of it: messages, recipients, outcomes, and the views of
 //! the queue.
 
+use std::ops::{Deref, DerefMut};
+
 use bytes::Bytes;
 use facteur_smtp::{Address, Notify, Reply, Ret};
 
@@ -21,13 +23,14 @@ pub struct Client {
     pub login: Option<String>,
 }
 
-/// A message on its way into the store.
-#[derive(Debug)]
-pub struct NewMessage {
+/// What is known of a message from its beginning to its end, before and in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageHead {
     /// Its identity: a second insert of the same id finds the first.
     pub id: MessageId,
-    /// The name it asks for, from [`crate::Spool::queue_id`]. In the rare case that a message of
-    /// twelve days ago still has it, it gets the next free one.
+    /// The name under which it is queued; of a new message the one that it asks for, from
+    /// [`crate::Spool::queue_id`]. In the rare case that a message of twelve days ago still has
+    /// that, it gets the next free one.
     pub queue_id: QueueId,
     /// The envelope sender; none is the null sender.
     pub sender: Option<Address>,
@@ -35,8 +38,6 @@ pub struct NewMessage {
     pub received_at: Timestamp,
     /// What intake puts before what was received (Received: and the like), CRLF lines.
     pub header: Bytes,
-    /// What was received, CRLF lines, not dot-stuffed.
-    pub body: NewBody,
     /// Who handed it in.
     pub client: Client,
     /// The headers need SMTPUTF8. What an address needs is seen in the address.
@@ -49,11 +50,39 @@ pub struct NewMessage {
     pub envid: Option<String>,
     /// What plugins noted on the message, in order.
     pub tags: Vec<(String, String)>,
+}
+
+impl MessageHead {
+    /// A message of nobody's, with the null sender, of which nothing else is known.
+    pub fn new(id: MessageId, queue_id: QueueId, received_at: Timestamp) -> Self {
+        Self {
+            id,
+            queue_id,
+            sender: None,
+            received_at,
+            header: Bytes::new(),
+            client: Client::default(),
+            utf8: false,
+            eight_bit: false,
+            ret: None,
+            envid: None,
+            tags: Vec::new(),
+        }
+    }
+}
+
+/// A message on its way into the store. Its head is read as its own fields.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// What it keeps.
+    pub head: MessageHead,
+    /// What was received, CRLF lines, not dot-stuffed.
+    pub body: NewBody,
     /// Not tried until it is released, if there is a reason for that.
     pub hold: Option<Hold>,
     /// Its recipients; at most [`crate::MAX_RECIPIENTS`]. With none the message is not stored,
     /// which is an error.
-    pub recipients: Vec<NewRecipient>,
+    pub recipients: Vec<RecipientHead>,
 }
 
 /// Why a message isn't tried until an operator releases it.
@@ -122,9 +151,9 @@ impl End {
     }
 }
 
-/// One final recipient of a message on its way into the store.
+/// What is known of a final recipient from its beginning to its end, before and in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewRecipient {
+pub struct RecipientHead {
     /// Where it goes.
     pub address: Address,
     /// The address given at RCPT.
@@ -143,6 +172,23 @@ pub struct NewRecipient {
     pub class: String,
     /// Refused at intake with this reply: the queue only bounces it.
     pub refusal: Option<Reply>,
+}
+
+impl RecipientHead {
+    /// An address that came by no alias, of which nothing else is known.
+    pub fn new(address: Address, class: &str) -> Self {
+        Self {
+            original: address.clone(),
+            address,
+            orcpt: None,
+            notify: None,
+            sender: None,
+            target: Target::Address,
+            tags: Vec::new(),
+            class: class.to_owned(),
+            refusal: None,
+        }
+    }
 }
 
 /// What became of an insert.
@@ -184,64 +230,28 @@ impl State {
     }
 }
 
-/// A message as the store holds it.
+/// A message as the store holds it. Its head is read as its own fields.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The name under which it is queued.
-    pub queue_id: QueueId,
-    /// Its identity.
-    pub id: MessageId,
-    /// The envelope sender; none is the null sender.
-    pub sender: Option<Address>,
-    /// When its data ended.
-    pub received_at: Timestamp,
+    /// What it came with.
+    pub head: MessageHead,
     /// Octets of header and body.
     pub size: u64,
-    /// What intake put before the body.
-    pub header: Bytes,
     /// What was received.
     pub body: Body,
-    /// Who handed it in.
-    pub client: Client,
-    /// The headers need SMTPUTF8. What an address needs is seen in the address.
-    pub utf8: bool,
-    /// BODY=8BITMIME was declared.
-    pub eight_bit: bool,
-    /// RET of the DSN extension.
-    pub ret: Option<Ret>,
-    /// ENVID of the DSN extension.
-    pub envid: Option<String>,
-    /// What plugins noted on the message.
-    pub tags: Vec<(String, String)>,
     /// Why it is on hold, in quarantine or corrupt.
     pub reason: Option<String>,
     /// The recipients that were asked for and are still there.
     pub recipients: Vec<Recipient>,
 }
 
-/// A recipient as the store holds it.
+/// A recipient as the store holds it. Its head is read as its own fields.
 #[derive(Clone, Debug)]
 pub struct Recipient {
     /// Its name in the store.
     pub id: RecipientId,
-    /// Where it goes.
-    pub address: Address,
-    /// The address given at RCPT.
-    pub original: Address,
-    /// ORCPT of the DSN extension.
-    pub orcpt: Option<String>,
-    /// NOTIFY of the DSN extension; none: not said.
-    pub notify: Option<Notify>,
-    /// An envelope sender of its own: `Some(None)` is the null sender.
-    pub sender: Option<Option<Address>>,
-    /// What kind of recipient this is.
-    pub target: Target,
-    /// What plugins noted on the recipient.
-    pub tags: Vec<(String, String)>,
-    /// The class of its address.
-    pub class: String,
-    /// Refused at intake: to be bounced with this reply.
-    pub refusal: Option<Reply>,
+    /// What it came with.
+    pub head: RecipientHead,
     /// Where it stands.
     pub state: State,
     /// When it is due.
@@ -253,6 +263,28 @@ pub struct Recipient {
     /// Who said so: the remote server of the last attempt.
     pub remote: Option<String>,
 }
+
+macro_rules! heads {
+    ($($type:ident: $head:ident),+) => {
+        $(
+            impl Deref for $type {
+                type Target = $head;
+
+                fn deref(&self) -> &$head {
+                    &self.head
+                }
+            }
+
+            impl DerefMut for $type {
+                fn deref_mut(&mut self) -> &mut $head {
+                    &mut self.head
+                }
+            }
+        )+
+    };
+}
+
+heads!(NewMessage: MessageHead, Message: MessageHead, Recipient: RecipientHead);
 
 /// What became of one recipient.
 #[derive(Clone, Debug)]

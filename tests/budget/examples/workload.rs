@@ -20,7 +20,9 @@ use facteur_smtp::{
     BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, Reply, Server,
     ServerConfig, ServerLimits,
 };
-use facteur_spool::{MessageId, NewMessage, NewRecipient, Spool, SpoolConfig, Target, Timestamp};
+use facteur_spool::{
+    MessageHead, MessageId, NewMessage, RecipientHead, Spool, SpoolConfig, Timestamp,
+};
 
 /// Octets of a message.
 const MESSAGE: usize = 4096;
@@ -128,30 +130,14 @@ fn spool_insert(count: usize, folder: &Path) {
         // Names and times that are the same in every run.
         let mut id = [0; 16];
         id[..8].copy_from_slice(&number.to_be_bytes());
-        let recipient = NewRecipient {
-            address: "user@example.org".parse().unwrap(),
-            original: "user@example.org".parse().unwrap(),
-            orcpt: None,
-            notify: None,
-            sender: None,
-            target: Target::Address,
-            tags: Vec::new(),
-            class: "relay".into(),
-            refusal: None,
-        };
+        let recipient = RecipientHead::new("user@example.org".parse().unwrap(), "relay");
         let message = NewMessage {
-            id: MessageId::from_bytes(id),
-            queue_id: spool.queue_id(),
-            sender: Some("sender@example.org".parse().unwrap()),
-            received_at: Timestamp(1),
-            header: Bytes::from_static(b"Received: from budget\r\n"),
+            head: MessageHead {
+                sender: Some("sender@example.org".parse().unwrap()),
+                header: Bytes::from_static(b"Received: from budget\r\n"),
+                ..MessageHead::new(MessageId::from_bytes(id), spool.queue_id(), Timestamp(1))
+            },
             body: body.clone().into(),
-            client: facteur_spool::Client::default(),
-            utf8: false,
-            eight_bit: false,
-            ret: None,
-            envid: None,
-            tags: Vec::new(),
             hold: None,
             recipients: vec![recipient],
         };

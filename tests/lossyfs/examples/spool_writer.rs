@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use facteur_smtp::Address;
 use facteur_spool::{
-    Client, MessageId, NewMessage, NewRecipient, Outcome, Spool, SpoolConfig, Target, Timestamp,
-    What,
+    MessageHead, MessageId, NewMessage, Outcome, RecipientHead, Spool, SpoolConfig, Timestamp, What,
 };
 
 #[path = "../tests/content/mod.rs"]
@@ -46,30 +45,14 @@ async fn write(spool: Spool, next: Arc<AtomicU64>) -> Result<(), Box<dyn Error +
         let address: Address = format!("user{number}@example.org").parse()?;
         let queued = spool
             .insert(NewMessage {
-                id: MessageId::random()?,
-                queue_id: spool.queue_id(),
-                sender: Some("sender@example.org".parse()?),
-                received_at: Timestamp::now(),
-                header: Bytes::from_static(b"Received: from test\r\n"),
+                head: MessageHead {
+                    sender: Some("sender@example.org".parse()?),
+                    header: Bytes::from_static(b"Received: from test\r\n"),
+                    ..MessageHead::new(MessageId::random()?, spool.queue_id(), Timestamp::now())
+                },
                 body: body.finish().await?,
-                client: Client::default(),
-                utf8: false,
-                eight_bit: false,
-                ret: None,
-                envid: None,
-                tags: Vec::new(),
                 hold: None,
-                recipients: vec![NewRecipient {
-                    address: address.clone(),
-                    original: address,
-                    orcpt: None,
-                    notify: None,
-                    sender: None,
-                    target: Target::Address,
-                    tags: Vec::new(),
-                    class: "local".into(),
-                    refusal: None,
-                }],
+                recipients: vec![RecipientHead::new(address, "local")],
             })
             .await?;
         writeln!(std::io::stdout(), "{} {number} {}", queued.queue_id, content.len())?;

@@ -68,7 +68,10 @@ pub(super) fn sent_on_by(alias: &Address, message: &Message) -> Message {
     let mut header = BytesMut::with_capacity(line.len() + message.header.len());
     header.put_slice(line.as_bytes());
     header.put_slice(&message.header);
-    Message { size: message.size + line.len() as u64, header: header.freeze(), ..message.clone() }
+    let mut sent_on = message.clone();
+    sent_on.header = header.freeze();
+    sent_on.size += line.len() as u64;
+    sent_on
 }
 
 async fn start(body: &Body) -> io::Result<Bytes> {

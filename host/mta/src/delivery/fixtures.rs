@@ -11,7 +11,8 @@ use bytes::Bytes;
 use facteur_policy::{Dns, DnsError, MailExchanger};
 use facteur_smtp::Address;
 use facteur_spool::{
-    Body, Client, Message, MessageId, QueueId, Recipient, RecipientId, State, Target, Timestamp,
+    Body, Message, MessageHead, MessageId, QueueId, Recipient, RecipientHead, RecipientId, State,
+    Timestamp,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -30,20 +31,15 @@ pub fn address(text: &str) -> Address {
 pub fn message(sender: &str, content: impl Into<Bytes>) -> Message {
     let header = Bytes::from_static(b"Received: from x\r\n\tby y; z\r\n");
     let body = Body::Memory(content.into());
+    let queue_id = QueueId::new(0x6F_EE36_C37B).unwrap();
     Message {
-        queue_id: QueueId::new(0x6F_EE36_C37B).unwrap(),
-        id: MessageId::from_bytes([7; 16]),
-        sender: (!sender.is_empty()).then(|| address(sender)),
-        received_at: NOW,
         size: header.len() as u64 + body.size(),
-        header,
+        head: MessageHead {
+            sender: (!sender.is_empty()).then(|| address(sender)),
+            header,
+            ..MessageHead::new(MessageId::from_bytes([7; 16]), queue_id, NOW)
+        },
         body,
-        client: Client::default(),
-        utf8: false,
-        eight_bit: false,
-        ret: None,
-        envid: None,
-        tags: Vec::new(),
         reason: None,
         recipients: Vec::new(),
     }
@@ -52,15 +48,7 @@ pub fn message(sender: &str, content: impl Into<Bytes>) -> Message {
 pub fn recipient(text: &str) -> Recipient {
     Recipient {
         id: RecipientId::default(),
-        address: address(text),
-        original: address(text),
-        orcpt: None,
-        notify: None,
-        sender: None,
-        target: Target::Address,
-        tags: Vec::new(),
-        class: "other".into(),
-        refusal: None,
+        head: RecipientHead::new(address(text), "other"),
         state: State::Queued,
         next_try: NOW,
         attempts: 0,

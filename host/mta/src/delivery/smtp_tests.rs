@@ -278,7 +278,8 @@ async fn a_refusal_that_is_ours_names_no_server() {
     let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &BYE])]).await;
     let deliverer = deliverer(Told::default(), |_| ());
     let route = to("[127.0.0.1]", server.address.port());
-    let letter = Message { utf8: true, ..letter() };
+    let mut letter = letter();
+    letter.utf8 = true;
     let attempted = send(&deliverer, &route, &letter, &[recipient("a@there.example")]).await;
     let Outcome::Failed { reply, remote: None } = only(&attempted) else { panic!("{attempted:?}") };
     assert!(reply.text.starts_with("SMTPUTF8 is required, but was not offered by host 127.0.0.1["));

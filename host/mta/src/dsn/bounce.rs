@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use facteur_smtp::{Address, Fields, Notify, Ret};
-use facteur_spool::{Client, Message, MessageId, NewMessage, Spool, SpoolError, Timestamp};
+use facteur_spool::{
+    Client, Message, MessageHead, MessageId, NewMessage, Spool, SpoolError, Timestamp,
+};
 use jiff::tz::TimeZone;
 
 use super::notice::{Notice, Returned};
@@ -60,19 +62,15 @@ pub async fn notice(
     let mut body = spool.body();
     body.write(written.content).await?;
     let resolved = live.policy.resolve(sender.clone(), &Arc::default()).await;
-    Ok(NewMessage {
-        id,
-        queue_id: spool.queue_id(),
-        sender: None,
-        received_at: now,
-        header: Bytes::new(),
-        body: body.finish().await?,
+    let head = MessageHead {
         client: Client { name: "localhost".into(), ..Client::default() },
         utf8: written.utf8,
         eight_bit: written.eight_bit,
-        ret: None,
-        envid: None,
-        tags: Vec::new(),
+        ..MessageHead::new(id, spool.queue_id(), now)
+    };
+    Ok(NewMessage {
+        head,
+        body: body.finish().await?,
         hold: None,
         // RFC 3461 section 6.2: nobody is told what becomes of a notice.
         recipients: resolved

@@ -211,7 +211,8 @@ fn international_addresses_make_an_international_notice() {
     assert!(plain.contains("Content-Type: message/global-delivery-status\r\n"));
     assert!(plain.contains("Final-Recipient: utf-8; é@münchen.example\r\n"));
 
-    let letter = Message { utf8: true, ..message("é@münchen.example", "") };
+    let mut letter = message("é@münchen.example", "");
+    letter.utf8 = true;
     let written = write(&letter, &[report], returned);
     assert!(written.utf8 && written.eight_bit);
     let text = text(&written);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use facteur_policy::Story;
 use facteur_smtp::Reply;
-use facteur_spool::{End, Message, NewRecipient, Recipient, Target, Timestamp, What};
+use facteur_spool::{End, Message, Recipient, RecipientHead, Target, Timestamp, What};
 
 use super::batch::Batch;
 use super::disposition::{self, Disposition, Fate};
@@ -141,7 +141,7 @@ struct Settled {
     /// What the sender is told now.
     reports: Vec<Report>,
     /// Who gets the message in the place of others.
-    instead: Vec<NewRecipient>,
+    instead: Vec<RecipientHead>,
 }
 
 /// What each outcome means for the store, and one log line each. Plugins hear of those that were

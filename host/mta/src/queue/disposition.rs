@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, Story, Tags};
 use facteur_smtp::{Notify, Reply, status};
-use facteur_spool::{End, Message, NewRecipient, Recipient, Timestamp};
+use facteur_spool::{End, Message, Recipient, RecipientHead, Timestamp};
 
 use super::backoff::{Backoff, after};
 use crate::delivery::Outcome;
@@ -36,9 +36,9 @@ pub enum Fate {
     /// Tried again then.
     Deferred(Timestamp),
     /// These get the message in its place.
-    Redirected(Vec<NewRecipient>),
+    Redirected(Vec<RecipientHead>),
     /// The same, since it was found out now who they are.
-    Expanded(Vec<NewRecipient>),
+    Expanded(Vec<RecipientHead>),
 }
 
 /// What we do with a recipient.
@@ -208,7 +208,7 @@ pub async fn resolved(
             Disposition { fate, reply, remote: None, ..planned }
         }
         _ => {
-            let mut others: Vec<NewRecipient> =
+            let mut others: Vec<RecipientHead> =
                 found.into_iter().map(|one| instead_of(recipient, one, times)).collect();
             // RFC 3461 section 5.2.7: a sender hears of no success of a member.
             for one in &mut others {
@@ -221,9 +221,9 @@ pub async fn resolved(
 }
 
 /// Who gets it in the place of a recipient: the sender hears of the address that it wrote to.
-fn instead_of(recipient: &Recipient, one: FinalRecipient, times: u32) -> NewRecipient {
+fn instead_of(recipient: &Recipient, one: FinalRecipient, times: u32) -> RecipientHead {
     let new = recipient::new(one, recipient.notify, recipient.orcpt.clone());
-    NewRecipient {
+    RecipientHead {
         original: recipient.original.clone(),
         sender: new.sender.or_else(|| recipient.sender.clone()),
         tags: notes::replacing(&recipient.tags, &new.tags, times),
@@ -234,7 +234,7 @@ fn instead_of(recipient: &Recipient, one: FinalRecipient, times: u32) -> NewReci
 #[cfg(test)]
 mod tests {
     use facteur_policy::Class;
-    use facteur_spool::{State, Target};
+    use facteur_spool::State;
 
     use super::*;
 
@@ -242,15 +242,13 @@ mod tests {
         let address: facteur_smtp::Address = "a@here.test".parse().unwrap();
         Recipient {
             id: facteur_spool::RecipientId::default(),
-            original: "alias@here.test".parse().unwrap(),
-            address,
-            orcpt: Some("rfc822;alias@here.test".into()),
-            notify: None,
-            sender: Some(None),
-            target: Target::Address,
-            tags,
-            class: "local".into(),
-            refusal: None,
+            head: RecipientHead {
+                original: "alias@here.test".parse().unwrap(),
+                orcpt: Some("rfc822;alias@here.test".into()),
+                sender: Some(None),
+                tags,
+                ..RecipientHead::new(address, "local")
+            },
             state: State::Queued,
             next_try: Timestamp(0),
             attempts: 0,

@@ -1,7 +1,7 @@
 //! A message that enters the queue: as the store will give it back, and the line in the log about it.
 
 use facteur_smtp::Address;
-use facteur_spool::{Message, NewMessage, NewRecipient, Queued, Recipient, RecipientId, State};
+use facteur_spool::{Message, NewMessage, Queued, Recipient, RecipientHead, RecipientId, State};
 
 /// One line for each message that enters the queue; the session is the one that it came by.
 pub fn log_queued(message: &Message, queued: &Queued, session: Option<&str>) {
@@ -13,18 +13,10 @@ pub fn log_queued(message: &Message, queued: &Queued, session: Option<&str>) {
 
 /// The message as the store will give it back, but for the names that the store gives.
 pub fn as_stored(new: &NewMessage) -> Message {
-    let stored = |one: &NewRecipient| Recipient {
+    let stored = |one: &RecipientHead| Recipient {
         // Replaced by `with_ids`: a message that was never stored is never tried.
         id: RecipientId::default(),
-        address: one.address.clone(),
-        original: one.original.clone(),
-        orcpt: one.orcpt.clone(),
-        notify: one.notify,
-        sender: one.sender.clone(),
-        target: one.target,
-        tags: one.tags.clone(),
-        class: one.class.clone(),
-        refusal: one.refusal.clone(),
+        head: one.clone(),
         state: State::Queued,
         next_try: new.received_at,
         attempts: 0,
@@ -32,19 +24,9 @@ pub fn as_stored(new: &NewMessage) -> Message {
         remote: None,
     };
     Message {
-        queue_id: new.queue_id,
-        id: new.id,
-        sender: new.sender.clone(),
-        received_at: new.received_at,
+        head: new.head.clone(),
         size: new.header.len() as u64 + new.body.size(),
-        header: new.header.clone(),
         body: new.body.body().clone(),
-        client: new.client.clone(),
-        utf8: new.utf8,
-        eight_bit: new.eight_bit,
-        ret: new.ret,
-        envid: new.envid.clone(),
-        tags: new.tags.clone(),
         reason: new.hold.as_ref().map(|hold| hold.reason().to_owned()),
         recipients: new.recipients.iter().map(stored).collect(),
     }

@@ -6,7 +6,9 @@
 
 use std::collections::HashSet;
 
-use facteur_spool::{Message, MessageId, NewMessage, NewRecipient, Spool, SpoolError};
+use facteur_spool::{
+    Message, MessageHead, MessageId, NewMessage, RecipientHead, Spool, SpoolError,
+};
 
 /// Why it can't be made now.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +28,7 @@ pub enum RedirectError {
 pub async fn message(
     spool: &Spool,
     of: &Message,
-    mut recipients: Vec<NewRecipient>,
+    mut recipients: Vec<RecipientHead>,
 ) -> Result<Option<NewMessage>, RedirectError> {
     let mut seen = HashSet::new();
     recipients.retain(|one| one.refusal.is_some() || seen.insert(one.address.clone()));
@@ -38,20 +40,7 @@ pub async fn message(
     while let Some(chunk) = reader.next().await? {
         body.write(chunk).await?;
     }
-    Ok(Some(NewMessage {
-        id: MessageId::random().map_err(SpoolError::from)?,
-        queue_id: spool.queue_id(),
-        sender: of.sender.clone(),
-        received_at: of.received_at,
-        header: of.header.clone(),
-        body: body.finish().await?,
-        client: of.client.clone(),
-        utf8: of.utf8,
-        eight_bit: of.eight_bit,
-        ret: of.ret,
-        envid: of.envid.clone(),
-        tags: of.tags.clone(),
-        hold: None,
-        recipients,
-    }))
+    let id = MessageId::random().map_err(SpoolError::from)?;
+    let head = MessageHead { id, queue_id: spool.queue_id(), ..of.head.clone() };
+    Ok(Some(NewMessage { head, body: body.finish().await?, hold: None, recipients }))
 }

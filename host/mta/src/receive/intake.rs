@@ -11,8 +11,8 @@ use facteur_policy::{
 };
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
 use facteur_spool::{
-    Client, Hold, MessageId, NewBody, NewMessage, NewRecipient, QueueId, Queued, SpoolError,
-    Target, Timestamp,
+    Client, Hold, MessageHead, MessageId, NewBody, NewMessage, QueueId, Queued, RecipientHead,
+    SpoolError, Target, Timestamp,
 };
 
 use crate::queue::entry;
@@ -80,19 +80,22 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
             || !header[trace.end..].is_ascii()
             || are_international(&*bodies::content(body.body()))
                 .map_err(|error| bodies::unreadable(&error))?);
-    let new = NewMessage {
+    let head = MessageHead {
         id: MessageId::random().map_err(|error| SpoolError::from(error).reply())?,
         queue_id,
         sender,
         received_at: Timestamp::now(),
         header: header.freeze(),
-        body,
         client,
         utf8,
         eight_bit: parameters.body == BodyType::EightBitMime,
         ret: parameters.ret,
         envid: parameters.envid.clone(),
         tags: outgoing.tags,
+    };
+    let new = NewMessage {
+        head,
+        body,
         hold: hold(outgoing.actions),
         recipients: received_recipients(outgoing.recipients, recipients),
     };
@@ -113,7 +116,7 @@ fn hold(actions: Actions) -> Option<Hold> {
 fn received_recipients(
     all: Vec<FinalRecipient>,
     parameters: &[RcptParameters],
-) -> Vec<NewRecipient> {
+) -> Vec<RecipientHead> {
     let mut aliases: BTreeMap<usize, FinalRecipient> = BTreeMap::new();
     for one in &all {
         if let Some(number) = one.rcpt.filter(|_| one.address != one.original) {
@@ -132,11 +135,11 @@ fn received_recipients(
             None => recipient::new(one, Some(Notify::NEVER), None),
         }
     };
-    let mut recipients: Vec<NewRecipient> = all.into_iter().map(received).collect();
+    let mut recipients: Vec<RecipientHead> = all.into_iter().map(received).collect();
     for (number, alias) in aliases {
         let Some(given) = parameters.get(number) else { continue };
         if given.notify.is_some_and(|notify| notify.success) {
-            recipients.push(NewRecipient {
+            recipients.push(RecipientHead {
                 address: alias.original.clone(),
                 target: if alias.sender.is_some() { Target::List } else { Target::Alias },
                 sender: None,

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::codec::{self, Unreadable};
 use super::failure::read_failed;
 use crate::{
-    Body, Client, Destination, Due, DueRecipient, Message, MessageId, QueueId, Recipient,
-    RecipientId, SpoolError, Summary, SummaryRecipient, Timestamp,
+    Body, Client, Destination, Due, DueRecipient, Message, MessageHead, MessageId, QueueId,
+    Recipient, RecipientHead, RecipientId, SpoolError, Summary, SummaryRecipient, Timestamp,
 };
 
 /// The recipients of one message that a listing shows.
@@ -109,23 +109,21 @@ fn message(row: &Row<'_>, bodies: &Path, queue_id: QueueId) -> Result<Message, U
     if found != size {
         return Err(format!("its header and body have {found} octets instead of {size}"));
     }
-    Ok(Message {
+    let id = MessageId::from_bytes(id);
+    let head = MessageHead {
+        id,
         queue_id,
-        id: MessageId::from_bytes(id),
         sender,
         received_at,
-        size,
         header,
-        body,
         client,
         utf8,
         eight_bit,
         ret,
         envid,
         tags,
-        reason,
-        recipients: Vec::new(),
-    })
+    };
+    Ok(Message { head, size, body, reason, recipients: Vec::new() })
 }
 
 /// A file that isn't there is damage. One that can't be looked at now (no descriptor is free, say)
@@ -150,8 +148,7 @@ fn recipient(row: &Row<'_>) -> Result<Recipient, Unreadable> {
         Some(original) => codec::address(original)?,
         None => address.clone(),
     };
-    Ok(Recipient {
-        id,
+    let head = RecipientHead {
         address,
         original,
         orcpt: columns.take("orcpt")?,
@@ -161,6 +158,10 @@ fn recipient(row: &Row<'_>) -> Result<Recipient, Unreadable> {
         tags: codec::tags(columns.optional_text("tags")?)?,
         class: columns.take("class")?,
         refusal: columns.optional_text("refusal")?.map(codec::reply).transpose()?,
+    };
+    Ok(Recipient {
+        id,
+        head,
         state: codec::state(columns.text("state")?)?,
         next_try: Timestamp::from_key(columns.take("next_try")?),
         attempts: columns.take("attempts")?,

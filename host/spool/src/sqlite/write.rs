@@ -10,7 +10,7 @@ use super::failure::{is_busy, write_failed};
 use crate::id::MAX_RECIPIENTS;
 use crate::store::{Applied, CHANGE_PAGE, Change, Pick, Write, Written};
 use crate::{
-    Hold, NewMessage, NewRecipient, Outcome, QueueId, Queued, RecipientId, SpoolError, State, What,
+    Hold, NewMessage, Outcome, QueueId, Queued, RecipientHead, RecipientId, SpoolError, State, What,
 };
 
 /// How long to wait for another process that holds the database, before saying so and waiting
@@ -301,7 +301,7 @@ fn duplicate(connection: &Connection, message: &NewMessage) -> rusqlite::Result<
 fn insert_recipient(
     connection: &Connection,
     id: RecipientId,
-    recipient: &NewRecipient,
+    recipient: &RecipientHead,
     state: State,
     next_try: i64,
 ) -> rusqlite::Result<()> {

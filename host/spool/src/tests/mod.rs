@@ -118,34 +118,19 @@ fn fake(real: Arc<Sqlite>, before_apply: Hook<usize>, before_checkpoint: Hook<()
     Arc::new(Fake { real, before_apply, before_checkpoint, applies, checkpoints })
 }
 
-fn recipient(address: &str) -> NewRecipient {
-    NewRecipient {
-        address: address.parse().unwrap(),
-        original: address.parse().unwrap(),
-        orcpt: None,
-        notify: None,
-        sender: None,
-        target: Target::Address,
-        tags: Vec::new(),
-        class: "local".into(),
-        refusal: None,
-    }
+fn recipient(address: &str) -> RecipientHead {
+    RecipientHead::new(address.parse().unwrap(), "local")
 }
 
 fn message(recipients: &[&str]) -> NewMessage {
     NewMessage {
-        id: MessageId::random().unwrap(),
-        queue_id: QueueId::from_clock(),
-        sender: Some("sender@example.org".parse().unwrap()),
-        received_at: Timestamp(1),
-        header: Bytes::from_static(b"Received: here\r\n"),
+        head: MessageHead {
+            sender: Some("sender@example.org".parse().unwrap()),
+            header: Bytes::from_static(b"Received: here\r\n"),
+            eight_bit: true,
+            ..MessageHead::new(MessageId::random().unwrap(), QueueId::from_clock(), Timestamp(1))
+        },
         body: Bytes::from_static(b"\r\nHello\r\n").into(),
-        client: Client::default(),
-        utf8: false,
-        eight_bit: true,
-        ret: None,
-        envid: None,
-        tags: Vec::new(),
         hold: None,
         recipients: recipients.iter().map(|address| recipient(address)).collect(),
     }

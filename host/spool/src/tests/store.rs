@@ -170,22 +170,11 @@ async fn everything_said_of_a_message_comes_back() {
     let loaded = spool.load(queued.queue_id, None).await.unwrap().unwrap();
     assert_eq!((loaded.queue_id, loaded.id, loaded.sender.as_ref()), (queued.queue_id, id, None));
     assert_eq!((loaded.utf8, loaded.eight_bit, loaded.ret), (true, false, Some(Ret::Headers)));
-    assert_eq!((loaded.envid.as_deref(), loaded.client), (Some("QQ314159"), client));
+    assert_eq!((loaded.envid.as_deref(), &loaded.client), (Some("QQ314159"), &client));
     assert_eq!((loaded.tags.len(), loaded.reason.as_deref()), (2, Some("a look first")));
     assert_eq!(loaded.size, (loaded.header.len() + "\r\nHello\r\n".len()) as u64);
     for (index, (loaded, given)) in loaded.recipients.iter().zip(&given).enumerate() {
-        let same = NewRecipient {
-            address: loaded.address.clone(),
-            original: loaded.original.clone(),
-            orcpt: loaded.orcpt.clone(),
-            notify: loaded.notify,
-            sender: loaded.sender.clone(),
-            target: loaded.target,
-            tags: loaded.tags.clone(),
-            class: loaded.class.clone(),
-            refusal: loaded.refusal.clone(),
-        };
-        assert_eq!(&same, given);
+        assert_eq!(&loaded.head, given);
         assert_eq!(loaded.id, queued.recipients[index]);
         assert_eq!(loaded.state, State::Hold);
         assert_eq!(loaded.attempts, u32::from(index == 1));
