@@ -23,6 +23,7 @@ const RUN: &str = "cargo xtask run";
 const TEST: &str = "cargo xtask test";
 const SEND: &str = r"printf 'Subject: hello\n\nIt works.\n' | curl -s smtp://127.0.0.1:2525 --mail-from me@localhost --mail-rcpt you@localhost -T -";
 const READ: &str = "cat target/demo/mail/you/new/*";
+const DEMO_LIST: &str = "facteur --config target/demo/facteur.toml queue list";
 const CHECK: &str = "facteur --config facteur.toml check";
 const SERVE: &str = "facteur --config facteur.toml serve";
 const LIST: &str = "facteur --config facteur.toml queue list";
@@ -79,7 +80,8 @@ fn every_command_is_tested_here() {
     let lines = blocks("sh").into_iter().flat_map(str::lines);
     let commands: Vec<&str> =
         lines.map(|line| line.split(" #").next().unwrap_or_default().trim()).collect();
-    let tested = [RUN, TEST, SEND, READ, CHECK, SERVE, LIST, FLUSH, TRY, COPY, UNIT_TESTS, BUILD];
+    let tested =
+        [RUN, TEST, SEND, READ, DEMO_LIST, CHECK, SERVE, LIST, FLUSH, TRY, COPY, UNIT_TESTS, BUILD];
     assert_eq!(commands, tested);
     assert_eq!(blocks("toml").len(), 2);
     let [plugin] = blocks("rust")[..] else { panic!("one plugin is shown") };
@@ -110,6 +112,9 @@ fn one_command_runs_it() {
         maildir(&format!("{demo}/mail/you"), 1);
         let read = run(&READ.replace("target/demo", demo), checkout()).success();
         assert!(read.contains("Subject: hello\n") && read.contains("\n\nIt works.\n"), "{read}");
+
+        let list = DEMO_LIST.replace("target/demo", demo);
+        assert_eq!(run(&list, checkout()).success(), "The queue is empty.\n");
 
         // What it says to try.
         let said = facteur.log();

@@ -6,12 +6,9 @@ use std::path::Path;
 use super::failure::Failure;
 use crate::config::{self, Config};
 
-pub(super) fn told(errors: &[config::ConfigError]) -> Failure {
-    Failure(config::render(errors, io::stderr().is_terminal()))
-}
-
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
-    Config::load(path).map_err(|errors| told(&errors))
+    Config::load(path)
+        .map_err(|errors| Failure(config::render(&errors, io::stderr().is_terminal())))
 }
 
 pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {

@@ -65,7 +65,7 @@ enum Command {
     },
     /// Load configuration, tables and plugins anew, without losing a session.
     Reload,
-    /// Try it out: an embedded configuration, on 127.0.0.1:2525, with everything below one folder.
+    /// Try it out: on 127.0.0.1:2525, with everything below one folder, its configuration too.
     Demo {
         /// The folder; made if it isn't there.
         #[arg(default_value = "target/demo")]

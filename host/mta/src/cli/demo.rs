@@ -1,38 +1,50 @@
-//! The first minutes: an embedded configuration that needs nothing, with everything below one
-//! folder.
+//! The first minutes: a configuration that needs nothing, with everything below one folder.
 //!
-//! The configuration is a real one (`config/demo.toml`), read by the same code.
+//! It is written there as a file (`config/demo.toml`), so that every other command works on it; one
+//! that is there already is left as it is.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
 
-use crate::config::{Config, ConfigError};
+use super::begin::load;
+use super::failure::Failure;
+use crate::config::{self, Config};
 
-/// Makes the folder, with mailboxes that belong to who will write them, and the configuration that
-/// lives in it.
-///
-/// # Errors
-/// The folder can't be made, or the embedded configuration is wrong.
-pub fn prepare(folder: &Path) -> io::Result<(PathBuf, Result<Config, Vec<ConfigError>>)> {
+/// Makes the folder, with its configuration and with mailboxes that belong to who will write them.
+pub(super) fn prepare(folder: &Path) -> Result<(PathBuf, Config), Failure> {
+    let place = |error: io::Error| Failure(format!("{}: {error}", folder.display()));
     let mail = folder.join("mail");
-    fs::create_dir_all(&mail)?;
-    let folder = folder.canonicalize()?;
-    let config = Config::demo(&folder);
-    let owner = config.as_ref().ok().and_then(|config| config.mailboxes.owner.as_deref());
-    if let Some(owner) = owner.map(User::from_name).transpose()?.flatten() {
-        chown(&mail, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))?;
+    let file = write(folder, &mail).map_err(place)?;
+    let config = load(&file)?;
+    let owner = config.mailboxes.owner.as_deref().map(User::from_name).transpose();
+    if let Some(owner) = owner.map_err(|error| place(error.into()))?.flatten() {
+        chown(&mail, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())).map_err(place)?;
     }
-    Ok((folder, config))
+    Ok((file, config))
+}
+
+/// The configuration's file, by its full name.
+fn write(folder: &Path, mail: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(mail)?;
+    let file = folder.canonicalize()?.join("facteur.toml");
+    match File::create_new(&file) {
+        Ok(mut new) => new.write_all(config::demo().as_bytes())?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    Ok(file)
 }
 
 /// What a person can do now.
-pub fn what_to_try(folder: &Path, address: SocketAddr) -> String {
-    let folder = folder.display();
+pub(super) fn what_to_try(file: &Path, address: SocketAddr) -> String {
+    let folder = file.parent().unwrap_or(file).display();
+    let program = std::env::args().next().unwrap_or_else(|| "facteur".to_owned());
+    let file = file.display();
     format!(
         "\nfacteur takes mail on {address} for the domain localhost (you, alice, bob and their \
          aliases: postmaster, team …).\n\
@@ -43,6 +55,8 @@ pub fn what_to_try(folder: &Path, address: SocketAddr) -> String {
          \x20 cat {folder}/mail/you/new/*\n\
          \x20 printf 'Subject: no\\n\\n' | curl -sv smtp://{address} --mail-from me@localhost \
          --mail-rcpt nobody-here@localhost -T - 2>&1 | grep 550\n\n\
+         Every other command works on its configuration:\n\n\
+         \x20 {program} --config {file} queue list\n\n\
          Ctrl-C stops it.\n"
     )
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::begin::{runtime, told};
+use super::begin::runtime;
 use super::failure::Failure;
 use super::log::Log;
 use super::{demo, out};
@@ -41,15 +41,12 @@ pub(super) fn run(
 }
 
 pub(super) fn try_out(folder: &Path) -> Result<(), Failure> {
-    let prepared =
-        demo::prepare(folder).map_err(|error| Failure(format!("{}: {error}", folder.display())))?;
-    let (folder, config) = prepared;
-    let config = config.map_err(|errors| told(&errors))?;
+    let (file, config) = demo::prepare(folder)?;
     let ready = |addresses: &[std::net::SocketAddr]| {
         if let Some(address) = addresses.first() {
             // The server runs on, whoever reads this.
-            let _ = out::line(demo::what_to_try(&folder, *address));
+            let _ = out::line(demo::what_to_try(&file, *address));
         }
     };
-    run(config, None, ready)
+    run(config, Some(&file), ready)
 }

@@ -51,8 +51,11 @@ pub use verify::Verify;
 
 use crate::whole;
 
-/// The configuration that a first start uses: mail for `localhost`, by the built-in plugins.
-pub const DEMO: &str = include_str!("demo.toml");
+/// The configuration of a first start: mail for `localhost`, by the built-in plugins, with
+/// everything in the folder of its file.
+const DEMO: &str = include_str!("demo.toml");
+/// The line of it in which root must name a user, and the line that does.
+const OWNER: (&str, &str) = ("# owner = \"vmail\"", "owner = \"nobody\"");
 
 /// No configuration is larger than this; tables have files of their own.
 const MAX_FILE: u64 = 16 << 20;
@@ -153,23 +156,6 @@ impl Config {
         Self::parse(&std::path::absolute(path).map_err(unreadable)?, &text)
     }
 
-    /// The configuration of a first start, with everything below `folder`. Started by root, its
-    /// mailboxes belong to "nobody", since mail is never written as root.
-    ///
-    /// # Errors
-    /// The folder's path is not UTF-8.
-    pub fn demo(folder: &Path) -> Result<Self, Vec<ConfigError>> {
-        let file = std::path::absolute(folder.join("facteur.toml"));
-        let mut config = Self::parse(
-            &file.map_err(|error| vec![ConfigError::unreadable(folder, &error)])?,
-            DEMO,
-        )?;
-        if nix::unistd::geteuid().is_root() {
-            config.mailboxes.owner = Some("nobody".to_owned());
-        }
-        Ok(config)
-    }
-
     /// Checks the text of a file. `file` names it in errors; relative paths start at its folder.
     ///
     /// # Errors
@@ -202,6 +188,12 @@ impl Config {
     pub fn message_size(&self) -> u64 {
         self.listen.iter().map(|listen| listen.limits.message_size).max().unwrap_or_default()
     }
+}
+
+/// The text of a first start's configuration. Where root starts it, its mailboxes belong to
+/// "nobody", since mail is never written as root.
+pub fn demo() -> String {
+    if nix::unistd::geteuid().is_root() { DEMO.replace(OWNER.0, OWNER.1) } else { DEMO.to_owned() }
 }
 
 /// Reads the whole file.

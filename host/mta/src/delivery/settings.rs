@@ -7,7 +7,6 @@ use std::time::Duration;
 use facteur_policy::Dns;
 
 use crate::config::SmtpClient;
-
 use crate::tables::Mailboxes;
 
 /// What delivery knows of the configuration.
