@@ -5,6 +5,8 @@
 //! are written some milliseconds late, many at once: to wake the writer for each would cost more
 //! than all else about it.
 
+mod format;
+
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
 use std::thread;
@@ -16,6 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::out;
 use crate::config::{self, LogFormat};
+use format::{JsonLine, TextLine};
 
 /// Octets that may wait, and as many may be on their way out: some thousand lines, which is a
 /// second or two of a busy server.
@@ -53,10 +56,10 @@ impl Log {
         let builder = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::from_level(level))
             .with_writer(log.clone())
-            .with_target(false);
+            .with_ansi(io::stderr().is_terminal());
         match settings.format {
-            LogFormat::Json => builder.json().flatten_event(true).init(),
-            LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+            LogFormat::Json => builder.json().event_format(JsonLine::new()).init(),
+            LogFormat::Text => builder.event_format(TextLine).init(),
         }
         // The usual hook would wait for whoever reads.
         std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));

@@ -72,11 +72,11 @@ impl Queue {
     ///
     /// # Errors
     /// The store's.
-    pub async fn insert(&self, new: NewMessage, session: &str) -> Result<Queued, SpoolError> {
+    pub async fn insert(&self, new: NewMessage) -> Result<Queued, SpoolError> {
         let held = new.hold.is_some();
         let message = as_stored(&new);
         let queued = self.spool.insert(new).await?;
-        log_queued(&message, &queued, Some(session));
+        log_queued(&message, &queued);
         if !held && !queued.duplicate {
             self.arrived(with_ids(message, &queued));
         }
@@ -96,7 +96,7 @@ impl Queue {
             Ok(queued) => {
                 for (new, queued) in messages.into_iter().zip(&queued) {
                     tracing::info!(id = %queued.queue_id, of = %message.queue_id, "follows");
-                    log_queued(&new, queued, None);
+                    log_queued(&new, queued);
                     self.arrived(with_ids(new, queued));
                 }
                 true

@@ -3,11 +3,15 @@
 use facteur_smtp::Address;
 use facteur_spool::{Message, NewMessage, Queued, Recipient, RecipientHead, RecipientId, State};
 
-/// One line for each message that enters the queue; the session is the one that it came by.
-pub fn log_queued(message: &Message, queued: &Queued, session: Option<&str>) {
+/// One line for each message that enters the queue; the span names the session that it came by.
+pub fn log_queued(message: &Message, queued: &Queued) {
     tracing::info!(
-        id = %queued.queue_id, session, from = %shown(message.sender.as_ref()), size = message.size, nrcpt = message.recipients.len(),
-        client = message.client.address, "queued"
+        id = %queued.queue_id,
+        from = %shown(message.sender.as_ref()),
+        size = message.size,
+        nrcpt = message.recipients.len(),
+        client = message.client.address,
+        "queued"
     );
 }
 

@@ -54,7 +54,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         login: session.login().map(str::to_owned),
     };
     if outgoing.discard || outgoing.recipients.is_empty() {
-        tracing::info!(session = session.id, sender = %entry::shown(sender.as_ref()), "discarded");
+        tracing::info!(sender = %entry::shown(sender.as_ref()), "discarded");
         return Ok(None);
     }
     let live = mta.lives.load();
@@ -99,8 +99,8 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         hold: hold(outgoing.actions),
         recipients: received_recipients(outgoing.recipients, recipients),
     };
-    let queued = mta.queue.insert(new, session.id.as_str()).await.map_err(|error| {
-        tracing::error!(session = session.id, %error, kind = error.label(), "not queued");
+    let queued = mta.queue.insert(new).await.map_err(|error| {
+        tracing::error!(%error, kind = error.label(), "not queued");
         error.reply()
     })?;
     Ok(Some(queued))

@@ -2,10 +2,12 @@
 //! what was accepted.
 
 pub mod bodies;
+mod envelope;
 pub mod intake;
 pub mod listener;
 pub mod loops;
 pub mod missing;
 pub mod mta;
+mod observer;
 pub mod repeats;
 pub mod session;

@@ -5,7 +5,6 @@
 //! goes to intake, and what is uncertain is answered 4yz. An idle session holds no buffer.
 
 use std::cell::RefCell;
-use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -14,24 +13,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use facteur_policy::{Content, Decision, Message, Run, SessionFacts, Story, Transaction};
+use facteur_policy::{Decision, Message, Run, SessionFacts, Transaction};
 use facteur_smtp::status::{self, Detail};
 use facteur_smtp::{
-    Address, DataError, Event, HeaderSection, HeadersError, MailParameters, Passed, Path,
-    RcptParameters, Reply, Server, ServerConfig, ServerLimits,
+    DataError, Event, HeadersError, MailParameters, Path, RcptParameters, Reply, Server,
+    ServerConfig, ServerLimits,
 };
-use facteur_spool::{BodyWriter, QueueId};
+use facteur_spool::QueueId;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::config::Listen;
-use crate::decisions::{Kind, Record};
 use crate::live::Live;
+use crate::receive::envelope::Envelope;
 use crate::receive::intake::{self, Accepted};
 use crate::receive::mta::{Mta, told_to_stop};
-use crate::receive::{bodies, loops, missing};
-use crate::rehearsal::{self, Part, Recording, What};
+use crate::receive::observer::{Ended, Observer};
+use crate::receive::{bodies, loops};
+use crate::rehearsal::{self, What};
 
 /// The most that is read at a time, and what a session in the middle of large content holds. With
 /// an eighth of it, such content costs half as much processor time again.
@@ -55,7 +56,8 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
     let live = mta.lives.load_full();
     let trusted = live.config.networks.contains(client.ip().to_canonical());
     let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
-    tracing::debug!(session = facts.id, client = %client.ip().to_canonical(), listener = listen.name, "connect");
+    // At the level of errors: it is there whatever level is logged.
+    let span = tracing::error_span!("session", session = facts.id);
     let wire = Server::new(Arc::new(ServerConfig {
         hostname: live.config.hostname.clone(),
         limits: ServerLimits {
@@ -67,12 +69,10 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         },
         bare_newline: listen.bare_newline,
     }));
-    let recording = mta.recorder.begin(&facts, || live.policy.services().clone());
+    let observer = Observer::new(mta.clone(), facts.clone(), || live.policy.services().clone());
     let chain = live.chain(&listen.name);
-    let policy = match &recording {
-        Some(recording) => {
-            live.policy.session_with(&chain, facts.clone(), recording.services(), Run::Recorded)
-        }
+    let policy = match observer.services() {
+        Some(services) => live.policy.session_with(&chain, facts.clone(), services, Run::Recorded),
         None => live.policy.session(&chain, facts.clone()),
     };
     // What comes from this machine to itself comes from the address that it goes to.
@@ -82,18 +82,15 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         mta,
         live,
         listen,
-        facts: facts.clone(),
+        facts,
         policy,
         wire,
         stream,
         envelope: None,
         is_local,
-        recording,
+        observer,
     };
-    match Box::pin(session.run()).await {
-        Ok(()) => tracing::debug!(session = facts.id, "disconnect"),
-        Err(error) => tracing::debug!(session = facts.id, %error, "connection lost"),
-    }
+    Box::pin(session.run()).instrument(span).await;
 }
 
 struct Session {
@@ -107,75 +104,20 @@ struct Session {
     envelope: Option<Box<Envelope>>,
     /// The client is a program of this machine.
     is_local: bool,
-    recording: Option<Box<Recording>>,
-}
-
-/// The transaction under way.
-struct Envelope {
-    policy: Transaction,
-    sender: Option<Address>,
-    parameters: MailParameters,
-    recipients: Vec<RcptParameters>,
-    headers: HeaderSection,
-    body: Option<BodyWriter>,
-    /// Why the body can't be kept; said at its end.
-    failed: Option<Reply>,
-}
-
-impl Envelope {
-    fn new(policy: Transaction, sender: Option<Address>, parameters: MailParameters) -> Self {
-        Self {
-            policy,
-            sender,
-            parameters,
-            recipients: Vec::new(),
-            headers: HeaderSection::default(),
-            body: None,
-            failed: None,
-        }
-    }
-
-    /// Keeps the next content. `completes` says for which host fields that are missing are added.
-    async fn keep(&mut self, passed: Result<Passed, HeadersError>, completes: Option<&str>) {
-        let Some(body) = &mut self.body else { return };
-        let written = async {
-            let Passed { head, missing, rest } = passed.map_err(HeadersError::reply)?;
-            let added = match missing.zip(completes) {
-                None => Bytes::new(),
-                Some((missing, hostname)) => {
-                    missing::fields(missing, self.sender.as_ref(), hostname)?
-                }
-            };
-            for bytes in [head, added, rest] {
-                if !bytes.is_empty() {
-                    body.write(bytes).await.map_err(|error| error.reply())?;
-                }
-            }
-            Ok(())
-        };
-        if let Err(reply) = written.await {
-            // The rest is read and thrown away, so that the session stays in step.
-            self.body = None;
-            self.failed = Some(reply);
-        }
-    }
+    observer: Observer,
 }
 
 impl Session {
-    async fn run(mut self) -> io::Result<()> {
+    async fn run(mut self) {
+        let client = self.facts.client_ip();
+        tracing::debug!(%client, listener = self.listen.name, "connect");
         let ended = Box::pin(self.converse()).await;
-        self.keep_envelope("left by the client");
-        self.keep_session();
-        if let Some(recording) = self.recording.take() {
-            self.mta.recorder.end(*recording);
-        }
-        ended
-    }
-
-    /// For whoever records.
-    fn say(&mut self, what: impl FnOnce() -> What, verdict: Option<&dyn Display>) {
-        if let Some(recording) = &mut self.recording {
-            recording.say(what(), verdict.map(ToString::to_string));
+        self.leave_envelope("left by the client");
+        self.observer.before_envelope(self.policy.story());
+        self.observer.finish();
+        match ended {
+            Ok(()) => tracing::debug!("disconnect"),
+            Err(error) => tracing::debug!(%error, "connection lost"),
         }
     }
 
@@ -191,16 +133,13 @@ impl Session {
             self.wire.greet(&self.farewell(STOPPING.0, STOPPING.1));
             return self.last_words().await;
         };
-        self.say(|| What::Connect, Some(&decision));
+        self.observer.decided("connect", Some(What::Connect), &decision, None);
         match decision {
             Decision::Accept => {
                 let greeting = format!("{} ESMTP facteur", self.live.config.hostname);
                 self.wire.greet(&Reply::plain(220, greeting));
             }
-            Decision::Refuse(reply) | Decision::Drop(reply) => {
-                self.log_refusal("connect", &reply);
-                self.wire.greet(&reply);
-            }
+            Decision::Refuse(reply) | Decision::Drop(reply) => self.wire.greet(&reply),
         }
         loop {
             while let Some(event) = self.wire.poll() {
@@ -294,12 +233,9 @@ impl Session {
     async fn take(&mut self, event: Event) -> ControlFlow<()> {
         let acceptance = event.acceptance();
         let stage = stage(&event);
-        let answer = match event {
-            Event::Hello { esmtp, name } => {
-                let decision = Box::pin(self.policy.hello(&name, esmtp)).await;
-                self.say(|| What::Hello { name, esmtp }, Some(&decision));
-                decision
-            }
+        let said = if self.observer.is_recording() { said(&event) } else { None };
+        let decision = match event {
+            Event::Hello { esmtp, name } => Box::pin(self.policy.hello(&name, esmtp)).await,
             Event::Mail { sender, parameters } => self.mail(sender, parameters),
             Event::Rcpt { path, parameters } => Box::pin(self.rcpt(path, parameters)).await,
             Event::Data => Box::pin(self.data()).await,
@@ -307,53 +243,43 @@ impl Session {
                 self.body(bytes).await;
                 return ControlFlow::Continue(());
             }
-            Event::EndOfData(result) => match Box::pin(self.end_of_data(result)).await {
-                Ok(reply) => {
-                    self.wire.reply(&reply);
-                    return ControlFlow::Continue(());
-                }
-                Err(decision) => decision,
-            },
+            Event::EndOfData(result) => {
+                return match Box::pin(self.end_of_data(result)).await {
+                    Ok(reply) => self.answer(Decision::Accept, Some(reply)),
+                    Err(decision) => self.answer(decision, None),
+                };
+            }
             Event::Vrfy(_) => Decision::Accept,
             Event::Reset => {
-                self.say(|| What::Reset, None);
-                self.keep_envelope("taken back by the client");
+                self.observer.reset();
+                self.leave_envelope("taken back by the client");
                 return ControlFlow::Continue(());
             }
             Event::Quit => return ControlFlow::Continue(()),
         };
-        match answer {
-            Decision::Accept => {
-                if let Some(reply) = acceptance {
-                    self.wire.reply(&reply);
-                }
-            }
-            Decision::Refuse(reply) => {
-                self.log_refusal(stage, &reply);
-                self.wire.reply(&reply);
-            }
-            Decision::Drop(reply) => {
-                self.log_refusal(stage, &reply);
-                self.wire.reply(&reply);
-                return ControlFlow::Break(());
-            }
+        let sender = self.envelope.as_ref().and_then(|envelope| envelope.sender.as_ref());
+        self.observer.decided(stage, said, &decision, sender);
+        self.answer(decision, acceptance)
+    }
+
+    /// Says what was decided.
+    fn answer(&mut self, decision: Decision, acceptance: Option<Reply>) -> ControlFlow<()> {
+        let (reply, next) = match decision {
+            Decision::Accept => (acceptance, ControlFlow::Continue(())),
+            Decision::Refuse(reply) => (Some(reply), ControlFlow::Continue(())),
+            Decision::Drop(reply) => (Some(reply), ControlFlow::Break(())),
+        };
+        if let Some(reply) = reply {
+            self.wire.reply(&reply);
         }
-        ControlFlow::Continue(())
+        next
     }
 
     fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {
-        self.keep_session();
+        self.observer.before_envelope(self.policy.story());
         if let Err(error) = self.mta.spool.space() {
             return Decision::Refuse(error.reply());
         }
-        self.say(
-            || What::Mail {
-                sender: sender.as_ref().map(ToString::to_string),
-                size: parameters.size,
-                utf8: parameters.smtputf8,
-            },
-            None,
-        );
         let sender = sender.map(|path| self.live.policy.domains().complete(path.address));
         let policy = self.policy.begin(sender.clone(), parameters.size, parameters.smtputf8);
         self.envelope = Some(Box::new(Envelope::new(policy, sender, parameters)));
@@ -362,14 +288,10 @@ impl Session {
 
     async fn rcpt(&mut self, path: Path, parameters: RcptParameters) -> Decision {
         let Some(envelope) = &mut self.envelope else { return out_of_turn() };
-        let to = self.recording.is_some().then(|| path.to_string());
         let decision = envelope.policy.rcpt(path.address, !path.route.is_empty()).await;
         tarpit(&envelope.policy).await;
         if decision == Decision::Accept {
             envelope.recipients.push(parameters);
-        }
-        if let Some(to) = to {
-            self.say(|| What::Rcpt { to }, Some(&decision));
         }
         decision
     }
@@ -381,7 +303,6 @@ impl Session {
         if decision == Decision::Accept {
             envelope.body = Some(self.mta.spool.body());
         }
-        self.say(|| What::Data, Some(&decision));
         decision
     }
 
@@ -399,12 +320,12 @@ impl Session {
         let Some(envelope) = self.envelope.take() else { return Err(out_of_turn()) };
         let story = envelope.policy.story().clone();
         let sender = envelope.sender.clone();
-        let answer = self.take_message(envelope, result).await;
-        match &answer {
-            Ok((reply, id)) => self.keep(sender, &story, reply, *id),
-            Err(decision) => self.keep(sender, &story, decision, None),
-        }
-        answer.map(|(reply, _)| reply)
+        let (answer, id) = match self.take_message(envelope, result).await {
+            Ok((reply, id)) => (Ok(reply), id),
+            Err(decision) => (Err(decision), None),
+        };
+        self.observer.ended(Ended { sender, story: &story, answer: &answer, id });
+        answer
     }
 
     async fn take_message(
@@ -432,14 +353,14 @@ impl Session {
         // It ends mail loops that no table shows (RFC 5321 section 6.3).
         if envelope.headers.hops() > self.live.config.queue.hop_count {
             let decision = Decision::Refuse(HeadersError::TooManyHops.reply());
-            self.say_message(&*content, &decision);
+            self.observer.message(&*content, || decision.to_string());
             return Err(decision);
         }
         let message = Message::new(content.clone()).storing(self.mta.bodies.clone());
         let decision = envelope.policy.end_of_data(message).await;
         tarpit(&envelope.policy).await;
         if decision != Decision::Accept {
-            self.say_message(&*content, &decision);
+            self.observer.message(&*content, || decision.to_string());
             return Err(decision);
         }
         let outgoing = envelope.policy.finish().await;
@@ -450,12 +371,10 @@ impl Session {
                     .await
         {
             let decision = Decision::Refuse(reply);
-            self.say_message(&*content, &decision);
+            self.observer.message(&*content, || decision.to_string());
             return Err(decision);
         }
-        if self.recording.is_some() {
-            self.say_message(&*content, &rehearsal::outcome(&outgoing));
-        }
+        self.observer.message(&*content, || rehearsal::outcome(&outgoing));
         let accepted = Accepted {
             session: &self.facts,
             esmtp: self.facts.esmtp(),
@@ -479,61 +398,11 @@ impl Session {
         }
     }
 
-    fn say_message(&mut self, content: &dyn Content, verdict: &dyn Display) {
-        let Some(recording) = &mut self.recording else { return };
-        // One that can't be read back is none that could be played again.
-        if let Ok(part) = Part::of(content, recording.kept()) {
-            recording.say(What::Message(part), Some(verdict.to_string()));
-        }
-    }
-
     /// Ends the envelope that is open, if any.
-    fn keep_envelope(&mut self, outcome: &str) {
+    fn leave_envelope(&mut self, outcome: &str) {
         if let Some(envelope) = self.envelope.take() {
-            self.keep(envelope.sender, envelope.policy.story(), &outcome, None);
+            self.observer.left(envelope.sender, envelope.policy.story(), outcome);
         }
-    }
-
-    /// What was decided about an envelope.
-    fn keep(
-        &self,
-        sender: Option<Address>,
-        story: &Story,
-        outcome: &dyn Display,
-        id: Option<QueueId>,
-    ) {
-        if self.mta.decisions.is_on() {
-            self.mta.decisions.keep(Record {
-                id: id.map(|id| id.to_string()),
-                sender: Some(sender.map_or_else(String::new, |sender| sender.to_string())),
-                ..Record::session(Kind::Envelope, &self.facts, story.take(), outcome.to_string())
-            });
-        }
-    }
-
-    /// What was said before there was an envelope.
-    fn keep_session(&self) {
-        let steps = self.policy.story().take();
-        if let Some(outcome) = steps.last().map(|step| step.answer.clone().into_owned()) {
-            self.mta.decisions.keep(Record::session(Kind::Session, &self.facts, steps, outcome));
-        }
-    }
-
-    /// One line for each refusal, in the words that the client hears.
-    fn log_refusal(&self, stage: &str, reply: &Reply) {
-        if !self.mta.repeats.is_told(self.facts.client_ip()) {
-            return;
-        }
-        let sender = self.envelope.as_ref().and_then(|envelope| envelope.sender.as_ref());
-        tracing::info!(
-            session = self.facts.id,
-            client = %self.facts.client_ip(),
-            helo = self.facts.helo().unwrap_or_default(),
-            from = sender.map(ToString::to_string).unwrap_or_default(),
-            stage,
-            reply = %reply,
-            "refused"
-        );
     }
 }
 
@@ -570,5 +439,20 @@ fn stage(event: &Event) -> &'static str {
         Event::EndOfData(_) | Event::Body(_) => "end-of-data",
         Event::Vrfy(_) => "vrfy",
         Event::Reset | Event::Quit => "session",
+    }
+}
+
+/// What a recording keeps of it; a message is kept when it was taken.
+fn said(event: &Event) -> Option<What> {
+    match event {
+        Event::Hello { esmtp, name } => Some(What::Hello { name: name.clone(), esmtp: *esmtp }),
+        Event::Mail { sender, parameters } => Some(What::Mail {
+            sender: sender.as_ref().map(ToString::to_string),
+            size: parameters.size,
+            utf8: parameters.smtputf8,
+        }),
+        Event::Rcpt { path, .. } => Some(What::Rcpt { to: path.to_string() }),
+        Event::Data => Some(What::Data),
+        Event::Body(_) | Event::EndOfData(_) | Event::Vrfy(_) | Event::Reset | Event::Quit => None,
     }
 }

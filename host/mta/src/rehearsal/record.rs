@@ -50,6 +50,7 @@ pub struct Recorder {
     on: AtomicBool,
     sessions: AtomicU64,
     to: Mutex<Option<(Wanted, mpsc::Sender<Recorded>)>>,
+    /// Sessions of this recording that the reader was too slow for, or that said too much.
     left_out: AtomicU64,
 }
 
@@ -64,6 +65,8 @@ impl Drop for Reader<'_> {
     fn drop(&mut self) {
         self.recorder.on.store(false, Ordering::Relaxed);
         *self.recorder.to.lock() = None;
+        let left_out = self.recorder.left_out.load(Ordering::Relaxed);
+        tracing::info!(left_out, "sessions are no longer recorded");
     }
 }
 
@@ -79,11 +82,6 @@ impl Recorder {
         self.left_out.store(0, Ordering::Relaxed);
         self.on.store(true, Ordering::Relaxed);
         Some(Reader { recorder: self, sessions })
-    }
-
-    /// How many sessions were left out.
-    pub fn left_out(&self) -> u64 {
-        self.left_out.load(Ordering::Relaxed)
     }
 
     /// Whether this session is recorded: then its plugins are to be lent what comes back.
