@@ -166,7 +166,6 @@ impl Asker {
         deeds: &[String],
         micros: u64,
     ) {
-        let session = self.session.as_ref().map(|session| session.id.as_str());
         let Question { name, about } = question;
         let mut told = match answer {
             Ok(answer) => answer.told(),
@@ -180,7 +179,6 @@ impl Asker {
         let about = about.map(ToString::to_string);
         if answer.is_ok() {
             tracing::debug!(
-                session,
                 plugin = plugin.name,
                 question = name,
                 about,
@@ -190,7 +188,6 @@ impl Asker {
             );
         } else {
             tracing::warn!(
-                session,
                 plugin = plugin.name,
                 question = name,
                 about,

@@ -8,6 +8,7 @@ use facteur_policy::{
     Services, SessionFacts, StoryStep, Tags, Transaction,
 };
 use facteur_smtp::{HeadersError, Path, Reply, status};
+use tracing::Instrument as _;
 
 use super::dialogue::{Dialogue, Said, What};
 use crate::decisions::{Kind, Record};
@@ -98,16 +99,9 @@ pub async fn play(stage: &Stage<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<Sto
         stage.policy.session_with(&stage.chain, Arc::new(facts), stage.services.clone(), stage.run);
     let mut player =
         Player { stage, session, envelope: None, accepted: 0, ready: false, steps: Vec::new() };
-    let mut said = Vec::new();
-    for one in &dialogue.said {
-        let verdict = player.say(&one.what).await;
-        let gone = verdict.as_ref().is_some_and(|it| it.gone);
-        said.push(Said { what: one.what.clone(), verdict: verdict.map(|it| it.text) });
-        if gone {
-            break;
-        }
-    }
-    player.close();
+    // As a real session: lines of the log name it.
+    let span = tracing::error_span!("session", session = dialogue.session);
+    let said = player.play(&dialogue.said).instrument(span).await;
     (said, player.steps)
 }
 
@@ -135,6 +129,20 @@ impl From<Decision> for Verdict {
 }
 
 impl Player<'_> {
+    async fn play(&mut self, all: &[Said]) -> Vec<Said> {
+        let mut said = Vec::new();
+        for one in all {
+            let verdict = self.say(&one.what).await;
+            let gone = verdict.as_ref().is_some_and(|it| it.gone);
+            said.push(Said { what: one.what.clone(), verdict: verdict.map(|it| it.text) });
+            if gone {
+                break;
+            }
+        }
+        self.close();
+        said
+    }
+
     async fn say(&mut self, what: &What) -> Option<Verdict> {
         let out_of_turn = || {
             Verdict::from(Decision::Refuse(Reply::new(

@@ -497,8 +497,7 @@ impl<'a> Walk<'a> {
     /// Tells the operator, in the log and in the story.
     fn tell(&self, about: &Address, what: &str) {
         let (asker, what) = (self.asker, printable(what));
-        let session = asker.session.as_ref().map(|session| session.id.as_str());
-        tracing::warn!(session, address = %about, "{what}");
+        tracing::warn!(address = %about, "{what}");
         asker.story.host("alias", Some(about.to_string()), what);
     }
 

@@ -408,13 +408,12 @@ impl log::Host for State {
         }
         self.log_lines -= 1;
         let plugin = &*self.plugin.name;
-        let session = self.view.session.as_ref().map_or("", |session| &session.id);
         let text = printable(&text);
         match level {
-            log::Level::Debug => tracing::debug!(plugin, session, "{text}"),
-            log::Level::Info => tracing::info!(plugin, session, "{text}"),
-            log::Level::Warn => tracing::warn!(plugin, session, "{text}"),
-            log::Level::Error => tracing::error!(plugin, session, "{text}"),
+            log::Level::Debug => tracing::debug!(plugin, "{text}"),
+            log::Level::Info => tracing::info!(plugin, "{text}"),
+            log::Level::Warn => tracing::warn!(plugin, "{text}"),
+            log::Level::Error => tracing::error!(plugin, "{text}"),
         }
         Ok(())
     }
