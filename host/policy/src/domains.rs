@@ -112,7 +112,7 @@ impl Domains {
 
 /// Whether the local part tries to route by itself (RFC 5321 section 3.6.1, appendix F.2): such a
 /// recipient is relayed for nobody whom a plugin doesn't vouch for.
-pub fn routes_by_itself(address: &Address) -> bool {
+pub(crate) fn routes_by_itself(address: &Address) -> bool {
     address.local().contains(['@', '%', '!'])
 }
 

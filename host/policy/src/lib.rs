@@ -31,7 +31,7 @@ mod tags;
 mod transaction;
 mod unavailable;
 
-pub use domains::{Class, Domains, routes_by_itself};
+pub use domains::{Class, Domains};
 pub use extension::Delimiter;
 pub use facts::{Actions, SessionFacts};
 pub use grants::Grants;

@@ -52,11 +52,6 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether the machine waits for [`crate::Server::reply`].
-    pub fn owes_reply(&self) -> bool {
-        !matches!(self, Self::Body(_) | Self::Reset | Self::Quit)
-    }
-
     /// The reply, in Postfix's words, of a host that has nothing against it; None where none is
     /// owed.
     pub fn acceptance(&self) -> Option<Reply> {

@@ -4,6 +4,19 @@
 //! whoever owns the connection hands them what it read, takes the events, answers those that owe a
 //! reply and writes the output. So both can be tested and fuzzed byte by byte.
 //!
+//! The rooms, from what is small to what is made of it:
+//! - **Addresses**: [`Address`], [`Path`] with its source route, and the one form of a domain
+//!   ([`key`], [`ascii_domain`]).
+//! - **Replies**: [`Reply`], what an enhanced [`status`] may be about, and the replies that several
+//!   places give, by name.
+//! - **Parameters** of MAIL and RCPT, and of the DSN extension: [`MailParameters`],
+//!   [`RcptParameters`], [`Notify`], [`Ret`].
+//! - **Content**: line ends ([`LineEnds`]), the headers ([`Fields`], [`HeaderSection`]), dots
+//!   ([`Stuffer`]).
+//! - **The machines**: [`Server`] with its [`Event`]s, [`Client`] with an [`Envelope`] to send.
+//!
+//! Begin with [`Server`]: a session is `receive`, `poll`, `reply`, and the output.
+//!
 //! Invariants of the crate:
 //! - No input panics and none makes a machine keep more than a bounded buffer (see
 //!   [`Server::wants_input`]).

@@ -69,8 +69,6 @@ pub(crate) struct Shared {
     pub logged: AtomicU64,
     /// The fatal error, once there is one.
     pub failed: watch::Sender<Option<SpoolError>>,
-    pub commits: AtomicU64,
-    pub writes: AtomicU64,
 }
 
 impl Shared {
@@ -244,8 +242,6 @@ fn commit_once(shared: &Shared, writes: &[Write]) -> Result<Applied, SpoolError>
         return Err(failure);
     }
     let applied = shared.store.apply(writes)?;
-    shared.commits.fetch_add(1, Ordering::Relaxed);
-    shared.writes.fetch_add(writes.len() as u64, Ordering::Relaxed);
     Ok(applied)
 }
 

@@ -4,6 +4,17 @@
 //! All writes go through one committer thread, which gathers whatever waits and makes one commit,
 //! so one sync, for all of it.
 //!
+//! The rooms, along the way of a message:
+//! - **What is stored** (`message`, `id`, `body`): a [`NewMessage`] with its [`MessageHead`] and
+//!   the [`RecipientHead`] of each recipient; a large body is a file beside the database.
+//! - **The door** (`spool`, `inbox`): [`Spool`] puts writes where the committer finds them, and
+//!   reads off the event loop.
+//! - **The committer**: gathers, commits, answers; looks after the room on the disk (`room`).
+//! - **The database** (`store`, `sqlite`): the trait that the committer speaks to, and SQLite.
+//! - **The folder** (`territory`, `sweep`): whose it is, whether it ended well, files without a row.
+//!
+//! Begin with [`Spool::insert`] and [`Spool::record`].
+//!
 //! What always holds:
 //! - A message is in the store whole (envelope, header, body) or not at all.
 //! - The file of a large body, and its name in the directory, are synced before the row that names
@@ -53,4 +64,4 @@ pub use message::{
     Client, Destination, Due, DueRecipient, End, Hold, Message, MessageHead, NewMessage, Outcome,
     Queued, Recipient, RecipientHead, Selection, State, Summary, SummaryRecipient, Target, What,
 };
-pub use spool::{Counters, Spool, SpoolConfig};
+pub use spool::{Spool, SpoolConfig};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::store::{Change, Pick, Store, Write, Written};
 use crate::sweep::sweep;
 use crate::territory::Territory;
 use crate::{
-    BodyWriter, Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued,
-    RecipientId, Selection, SpoolError, Summary, Timestamp,
+    BodyWriter, Destination, Due, Message, NewMessage, Outcome, QueueId, Queued, RecipientId,
+    Selection, SpoolError, Summary, Timestamp,
 };
 
 /// Destinations that are read at once.
@@ -51,15 +51,6 @@ impl SpoolConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), message_limit: 10_240_000, reserve: 64 << 20, log: 16 << 20 }
     }
-}
-
-/// How much was done since the spool was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
-    /// Commits, each with one sync.
-    pub commits: u64,
-    /// Writes that they carried.
-    pub writes: u64,
 }
 
 /// The durable queue store. Clones are the same spool; the last one dropped without
@@ -134,8 +125,6 @@ impl Spool {
             log: config.log.min(config.reserve / RESERVE_TO_LOG),
             logged: AtomicU64::new(0),
             failed: watch::Sender::new(None),
-            commits: AtomicU64::new(0),
-            writes: AtomicU64::new(0),
         });
         let (chores, chore_receiver) = mpsc::channel();
         let mut threads = Vec::with_capacity(2);
@@ -231,11 +220,6 @@ impl Spool {
             self.write(Write::Corrupt { queue_id: *queue_id, reason: reason.to_string() }).await?;
         }
         loaded
-    }
-
-    /// The queue id of the message with this id, if it is there.
-    pub async fn find(&self, id: MessageId) -> Result<Option<QueueId>, SpoolError> {
-        self.read(move |store| store.find(id)).await
     }
 
     /// Every recipient domain with something queued, and when the first of it is due.
@@ -344,15 +328,6 @@ impl Spool {
     /// Whether the spool has failed.
     pub fn is_failed(&self) -> bool {
         self.shared().failure().is_some()
-    }
-
-    /// How much was done.
-    pub fn counters(&self) -> Counters {
-        let shared = self.shared();
-        Counters {
-            commits: shared.commits.load(Ordering::Relaxed),
-            writes: shared.writes.load(Ordering::Relaxed),
-        }
     }
 
     /// Ends well: what waits is written, the log emptied into the database, and the end marked

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use crate::{
-    Destination, Due, Message, MessageId, NewMessage, Outcome, QueueId, Queued, RecipientId,
-    Selection, SpoolError, Summary, Timestamp,
+    Destination, Due, Message, NewMessage, Outcome, QueueId, Queued, RecipientId, Selection,
+    SpoolError, Summary, Timestamp,
 };
 
 /// Messages that one write of a change to all of them touches, so that no other write waits long
@@ -117,7 +117,6 @@ pub(crate) trait Store: Send + Sync + 'static {
         queue_id: QueueId,
         recipients: Option<&[RecipientId]>,
     ) -> Result<Option<Message>, SpoolError>;
-    fn find(&self, id: MessageId) -> Result<Option<QueueId>, SpoolError>;
     fn destinations(
         &self,
         after: Option<&str>,

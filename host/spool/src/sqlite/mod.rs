@@ -16,9 +16,7 @@ use rusqlite::Connection;
 
 use self::failure::write_failed;
 use crate::store::{Applied, Store, Write};
-use crate::{
-    Destination, Due, Message, MessageId, QueueId, RecipientId, SpoolError, Summary, Timestamp,
-};
+use crate::{Destination, Due, Message, QueueId, RecipientId, SpoolError, Summary, Timestamp};
 
 /// Pages given back to the file system at once.
 const RECLAIM_PAGES: u32 = 256;
@@ -145,10 +143,6 @@ impl Store for Sqlite {
         recipients: Option<&[RecipientId]>,
     ) -> Result<Option<Message>, SpoolError> {
         self.read(|connection| read::load(connection, &self.bodies, queue_id, recipients))
-    }
-
-    fn find(&self, id: MessageId) -> Result<Option<QueueId>, SpoolError> {
-        self.read(|connection| read::find(connection, id))
     }
 
     fn destinations(

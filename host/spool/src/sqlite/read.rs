@@ -201,14 +201,6 @@ impl<'a> Columns<'a> {
     }
 }
 
-pub(super) fn find(connection: &Connection, id: MessageId) -> Result<Option<QueueId>, SpoolError> {
-    connection
-        .prepare_cached("SELECT queue_id FROM message WHERE id = ?1")
-        .and_then(|mut select| select.query_row([&id.as_bytes()[..]], |row| row.get(0)).optional())
-        .map(|key| key.and_then(QueueId::from_key))
-        .map_err(read_failed)
-}
-
 pub(super) fn destinations(
     connection: &Connection,
     after: Option<&str>,

@@ -29,7 +29,6 @@ async fn what_waits_is_one_commit() {
         ids.push(other.await.unwrap().queue_id);
     }
     assert_eq!(fake.applies.load(Ordering::SeqCst), 2);
-    assert_eq!(spool.counters(), Counters { commits: 2, writes: 1 + WAITING as u64 });
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 1 + WAITING);
@@ -69,7 +68,7 @@ async fn a_refused_write_leaves_the_others_of_its_commit_alone() {
     for insert in waiting {
         answers.push(insert.await.unwrap());
     }
-    assert_eq!(spool.counters().commits, 2);
+    assert_eq!(fake.applies.load(Ordering::SeqCst), 2);
     assert!(answers[0].is_ok() && answers[3].is_ok(), "{answers:?}");
     assert!(matches!(answers[1], Err(SpoolError::Refused(_))), "{answers:?}");
     assert!(matches!(answers[2], Err(SpoolError::Refused(_))), "{answers:?}");
@@ -98,10 +97,7 @@ async fn the_same_message_again_finds_the_first() {
     spool.record(done(&first.recipients[..1]), Vec::new()).await.unwrap();
     let as_notice = spool.record(Vec::new(), vec![third]).await.unwrap();
     assert_eq!(as_notice[0].recipients, first.recipients[1..]);
-    assert_eq!(
-        spool.find(MessageId::from_bytes(*b"one and the same")).await.unwrap(),
-        Some(first.queue_id)
-    );
+    assert_eq!(again.queue_id, first.queue_id);
     let loaded = spool.load(first.queue_id, None).await.unwrap().unwrap();
     assert_eq!(loaded.body.size(), SMALL_BODY as u64 + 1);
     drop(spool);

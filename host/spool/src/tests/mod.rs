@@ -55,9 +55,6 @@ impl Store for Fake {
     ) -> Result<Option<Message>, SpoolError> {
         self.real.load(queue_id, recipients)
     }
-    fn find(&self, id: MessageId) -> Result<Option<QueueId>, SpoolError> {
-        self.real.find(id)
-    }
     fn destinations(
         &self,
         after: Option<&str>,
