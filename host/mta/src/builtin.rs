@@ -34,7 +34,7 @@ mod tests {
     /// or exported.
     fn names(wasm: &[u8], interface: &str) -> bool {
         let name = format!("facteur:policy/{interface}@");
-        wasm.windows(name.len()).any(|part| part == name.as_bytes())
+        memchr::memmem::find(wasm, name.as_bytes()).is_some()
     }
 
     /// What each uses of what can be granted.

@@ -206,28 +206,13 @@ fn unknown(word: &str) -> String {
     }
     let all = NAMES.iter().map(|(name, _)| *name).chain(TABLES.iter().map(|(name, _)| *name));
     let nearest = all
-        .map(|name| (distance(name, word), name))
+        .map(|name| (strsim::levenshtein(name, word), name))
         .min()
         .filter(|(far, _)| *far * 3 <= word.len());
     match nearest {
         Some((_, name)) => format!("there is no restriction {word}; did you mean {name}?"),
         None => format!("there is no restriction {word}"),
     }
-}
-
-/// How many letters must change to make the one out of the other (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, a) in one.bytes().enumerate() {
-        let mut corner = above;
-        row[0] = above + 1;
-        for (left, b) in other.bytes().enumerate() {
-            let changed = corner + usize::from(a != b);
-            corner = row[left + 1];
-            row[left + 1] = changed.min(row[left] + 1).min(corner + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// Postfix's others: they are right names, so that the operator is told it's us.

@@ -193,7 +193,11 @@ impl Config {
 /// The text of a first start's configuration. Where root starts it, its mailboxes belong to
 /// "nobody", since mail is never written as root.
 pub fn demo() -> String {
-    if nix::unistd::geteuid().is_root() { DEMO.replace(OWNER.0, OWNER.1) } else { DEMO.to_owned() }
+    if rustix::process::geteuid().is_root() {
+        DEMO.replace(OWNER.0, OWNER.1)
+    } else {
+        DEMO.to_owned()
+    }
 }
 
 /// Reads the whole file.

@@ -407,7 +407,7 @@ fn the_first_start_is_right() {
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:2525");
     assert_eq!(config.spool.path, Path::new("/tmp/demo/spool"));
     assert_eq!(config.mailboxes.path.of("you", "localhost"), Some("/tmp/demo/mail/you/".into()));
-    let owner = nix::unistd::geteuid().is_root().then_some("nobody");
+    let owner = rustix::process::geteuid().is_root().then_some("nobody");
     assert_eq!(config.mailboxes.owner.as_deref(), owner);
     let (tables, errors) = Tables::open(&config.tables, None);
     assert_eq!(errors, []);

@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use facteur_smtp::{Address, in_ascii};
 use facteur_spool::{Message, Recipient, Timestamp};
 use jiff::tz::TimeZone;
+use memchr::memmem;
 
 use super::report::{Action, Report};
 
@@ -243,9 +244,7 @@ impl Notice<'_> {
     fn boundary(&self, parts: &[&[u8]]) -> String {
         let mut boundary = format!("=_{}", self.id);
         let occurs = |boundary: &str| {
-            parts.iter().any(|part| {
-                part.windows(boundary.len()).any(|window| window == boundary.as_bytes())
-            })
+            parts.iter().any(|part| memmem::find(part, boundary.as_bytes()).is_some())
         };
         while occurs(&boundary) {
             boundary.push('_');

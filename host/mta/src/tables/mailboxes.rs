@@ -86,7 +86,7 @@ impl Mailboxes {
     /// What is wrong, and the mend.
     pub fn check(&self) -> Result<(), String> {
         let Some(owner) = &self.owner else {
-            let right = self.users == Users::System || !nix::unistd::geteuid().is_root();
+            let right = self.users == Users::System || !rustix::process::geteuid().is_root();
             return if right { Ok(()) } else { Err(NO_OWNER.to_owned()) };
         };
         match ask_system(owner) {
@@ -121,7 +121,7 @@ impl Mailboxes {
         };
         let Some((path, user)) = found else { return Ok(None) };
         let owner = match &self.owner {
-            None if user.is_none() && nix::unistd::geteuid().is_root() => {
+            None if user.is_none() && rustix::process::geteuid().is_root() => {
                 return Err(Unavailable(NO_OWNER.to_owned()));
             }
             None => user,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use facteur_policy::{Connect, ConnectError, Ending, Step};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -124,8 +125,7 @@ impl Talk {
                 Ending::Length(length) => (self.received.len() >= *length).then_some(*length),
                 Ending::After(end) => {
                     let from = seen - seen.min(end.len());
-                    let place =
-                        self.received[from..].windows(end.len()).position(|part| part == end);
+                    let place = memmem::find(&self.received[from..], end);
                     place.map(|place| from + place + end.len())
                 }
             };

@@ -5,6 +5,7 @@
 //! after which the session is of no use.
 
 use facteur_policy::{Content, Unavailable};
+use memchr::memchr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use crate::config::endpoint::Stream;
@@ -148,7 +149,7 @@ async fn read_answer(reader: &mut ReadHalf<Box<dyn Stream>>) -> Result<Vec<u8>, 
             return Err(Failure::Server("it hung up without an answer".to_owned()));
         }
         line.extend_from_slice(&space[..count]);
-        if let Some(end) = line.iter().position(|&byte| byte == 0) {
+        if let Some(end) = memchr(0, &line) {
             if end + 1 < line.len() {
                 return Err(Failure::Server("it said more than was asked".to_owned()));
             }
