@@ -151,9 +151,19 @@ fn mail_that_an_alias_sends_on_is_known_when_it_comes_back() {
         let mut client = client();
         client.envelope(SENDER, &["back@local.test"]);
         let reply = client.content(&mail.content);
-        let told = if reply.code == 250 { post.senders.one().text() } else { reply.to_string() };
-        assert!(told.contains("mail forwarding loop for back@local.test"), "{told}");
+        assert_eq!(reply, "554 5.4.6 mail forwarding loop for back@local.test");
         post.facteur.wait_until_empty();
+        assert_eq!(post.hop.count(), 1);
+        // Where others get it, the sender hears of the one for whom it loops.
+        client.expect(&format!("MAIL FROM:<{SENDER}>"), 250);
+        client.expect("RCPT TO:<back@local.test>", 250);
+        client.expect("RCPT TO:<louen@local.test>", 250);
+        client.expect("DATA", 354);
+        assert_eq!(client.content(&mail.content).code, 250);
+        maildir("/var/mail/louen", 1);
+        post.facteur.wait_until_empty();
+        let notice = post.senders.one().text();
+        assert!(notice.contains("mail forwarding loop for back@local.test"), "{notice}");
         assert_eq!(post.hop.count(), 1);
         // A virtual table only rewrites.
         send(&["moved@local.test"]);
@@ -217,6 +227,29 @@ fn a_line_that_is_no_address_fails_alone_and_only_the_operator_sees_where() {
         }
         // What isn't granted can be: it waits.
         post.facteur.wait_until_deferred(&id, 1);
+    });
+}
+
+#[test]
+fn lists_in_lists_are_read_up_to_twenty() {
+    machine(|machine| {
+        let list = |number: usize| format!("/etc/lists/{number}");
+        let nest = |depth: usize| {
+            for number in 1..depth {
+                machine.write(&list(number), &format!(":include:{}\n", list(number + 1)));
+            }
+            machine.write(&list(depth), "a@hop.test\n");
+        };
+        let post = post(machine, "all: :include:/etc/lists/1\n", "");
+        nest(20);
+        send(&["all@local.test"]);
+        assert_eq!(post.taken(1), ["a@hop.test"]);
+        post.facteur.wait_until_empty();
+        nest(21);
+        let id = send(&["all@local.test"]);
+        post.facteur.wait_until_deferred(&id, 1);
+        post.facteur.wait_for_log("20 lists in each other");
+        assert_eq!((post.hop.count(), post.senders.count()), (1, 0));
     });
 }
 

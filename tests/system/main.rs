@@ -12,6 +12,7 @@ mod content;
 mod crash;
 mod defences;
 mod disk_full;
+mod floods;
 mod harness;
 mod headers;
 mod hostile;

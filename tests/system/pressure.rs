@@ -26,7 +26,7 @@ fn client(to: &str) -> Client {
 }
 
 /// A facteur that may open so few files.
-fn start_with_files(machine: &Machine, config: &Path, files: u32) -> Facteur {
+pub fn start_with_files(machine: &Machine, config: &Path, files: u32) -> Facteur {
     Facteur::start_with(machine, config, |command| {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
@@ -104,6 +104,24 @@ fn with_256_files_nobody_stops_the_others() {
 #[test]
 fn with_1024_files_nobody_stops_the_others() {
     machine_within(Duration::from_secs(120), |machine| few_files_are_shared(machine, 1024, 600));
+}
+
+/// The usual soft limit is for programs that can't count further.
+#[test]
+fn the_limit_of_files_is_raised_as_far_as_it_may_be() {
+    machine(|machine| {
+        let config = Gateway::default().write(machine, "soft");
+        let facteur = Facteur::start_with(machine, &config, |command| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "ulimit -Sn 256 && ulimit -Hn 4096 && exec \"$0\" \"$@\""]);
+            shell.arg(command.get_program()).args(command.get_args());
+            *command = shell;
+        });
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", facteur.pid())).unwrap();
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let numbers: Vec<&str> = files.split_whitespace().skip(3).take(2).collect();
+        assert_eq!(numbers, ["4096", "4096"]);
+    });
 }
 
 #[test]
