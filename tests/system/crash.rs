@@ -8,7 +8,7 @@ use facteur_tests::{
 };
 
 /// How long a load with its restarts may take.
-const LONG: Duration = Duration::from_secs(240);
+const LONG: Duration = Duration::from_secs(600);
 /// What may be lost track of in a crash: what the clients had under way at each one.
 const CLIENTS: usize = 20;
 
@@ -37,7 +37,7 @@ fn size_of_message(number: usize) -> usize {
 #[test]
 fn what_was_answered_250_arrives_though_the_program_is_killed_again_and_again() {
     machine_within(LONG, |machine| {
-        let (messages, crashes) = sized((1_000, 3), (5_000, 10));
+        let (messages, crashes) = sized((1_000, 3), (20_000, 100));
         let _dns = Dns::start("127.0.0.1", "");
         let sink = Sink::start("127.0.0.2:25");
         let mut facteur = gateway(machine);

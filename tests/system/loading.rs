@@ -1,6 +1,7 @@
 //! Components and compiled code on the disk: what is loaded is whole and ours, and nobody waits
 //! while that is found out.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -131,6 +132,29 @@ fn damaged_code_is_compiled_again() {
         // What was compiled again has taken its place.
         facteur.restart();
         assert_eq!(facteur.log().matches("it is damaged").count(), 3, "{}", facteur.log());
+        facteur.stop();
+    });
+}
+
+#[test]
+fn code_that_nothing_uses_is_removed_but_for_the_last() {
+    machine_within(Duration::from_secs(60), |machine| {
+        let config = prepare(machine, &probe());
+        let _dns = Dns::start("127.0.0.1", "");
+        let mut facteur = Facteur::start(machine, &config);
+        facteur.stop();
+        let folder = Path::new("/var/spool/compiled");
+        let names = || {
+            let entries = std::fs::read_dir(folder).unwrap();
+            entries.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+        };
+        let used = names();
+        for number in 0..40 {
+            std::fs::write(folder.join(format!("{number}.cwasm")), "of an older plugin").unwrap();
+        }
+        facteur.restart();
+        let left = names();
+        assert!(left.is_superset(&used) && left.len() == used.len() + 16, "{left:?}");
         facteur.stop();
     });
 }

@@ -234,7 +234,7 @@ impl Client {
         };
         let outcomes: Vec<Option<Answer>> = envelope.recipients.iter().map(refusal).collect();
         if outcomes.iter().all(Option::is_some) {
-            let reusable = matches!(self.state, State::Ready) && !self.parser.is_odd();
+            let reusable = matches!(self.state, State::Ready) && self.is_in_step();
             let recipients = outcomes.into_iter().flatten().collect();
             self.events.push_back(ClientEvent::Finished(Finished { recipients, reusable }));
             return;
@@ -289,6 +289,12 @@ impl Client {
             let text = format!("message size {size} exceeds size limit {limit} of server {server}");
             Reply::new(552, status::TOO_BIG, text)
         })
+    }
+
+    /// Whether the next reply is the next command's, as far as can be known: all were written as
+    /// they should be, and there is none too many.
+    fn is_in_step(&self) -> bool {
+        !self.parser.is_odd() && self.input.is_empty()
     }
 
     fn lacks_smtputf8(&self) -> Reply {
@@ -401,8 +407,13 @@ impl Client {
         let State::Delivering(delivery) = &mut self.state else { return };
         match expected {
             Expected::Reset if accepted => delivery.open = false,
+            // It says nothing about this message: another connection may carry it.
+            Expected::Reset => {
+                let text = format!("{} keeps the message before: {reply}", self.server);
+                return self.fail(&Reply::new(451, status::PROTOCOL, text));
+            }
             Expected::Mail if accepted => delivery.open = true,
-            Expected::Reset | Expected::Mail => {
+            Expected::Mail => {
                 let detail =
                     reply.enhanced.map_or(status::BAD_SENDER_SYSTEM, |status| status.detail);
                 let undecided = || Reply::new(450, detail, reply.text.clone());
@@ -469,7 +480,7 @@ impl Client {
         self.state = State::Ready;
         self.events.push_back(ClientEvent::Finished(Finished {
             recipients: decided(outcomes),
-            reusable: !self.parser.is_odd(),
+            reusable: self.is_in_step(),
         }));
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Invariants: inside, a domain is lower-case and each label that has a U-label is one; [`ascii`]
 //! gives the form with A-labels back, and [`normal`] of that is the domain again; [`key`] leaves
-//! what is in this form as it is. Labels are judged one by one, so that a domain, its parents and
+//! what is in this form as it is. All of it is composed (NFC), as domains are by IDNA. Labels are judged one by one, so that a domain, its parents and
 //! what a table says of them always agree. Does not know what a domain means.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
 /// Octets of a domain as ASCII (RFC 5321 4.5.3.1.2 says 255, RFC 1035 2.3.4 leaves 253 without the
@@ -30,7 +31,7 @@ pub(crate) fn normal(domain: &str) -> Option<Cow<'_, str>> {
     }
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     if domain.is_ascii() {
-        return is_host_name(domain).then(|| key(domain));
+        return is_host_name(domain).then(|| domain_key(domain));
     }
     let mut unicode = String::with_capacity(domain.len());
     // The dots of UTS #46, section 4.
@@ -39,7 +40,7 @@ pub(crate) fn normal(domain: &str) -> Option<Cow<'_, str>> {
             unicode.push('.');
         }
         if label.is_ascii() {
-            unicode.push_str(&key(label));
+            unicode.push_str(&domain_key(label));
         } else {
             unicode.push_str(&to_unicode(label)?);
         }
@@ -64,17 +65,36 @@ pub fn ascii(domain: &str) -> Cow<'_, str> {
 }
 
 /// A name or an address (`user@domain`, `domain`, `.parent`, `user`) as it is compared with the
-/// keys of tables: lower-case, each A-label a U-label. Borrowed where it is so already.
+/// keys of tables: lower-case, composed, each A-label of a domain a U-label. A local part is never
+/// decoded: `xn--…` there is a name like any other (RFC 6531 3.2). Borrowed where it is so already.
 pub fn key(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
-        // Without regard to what stands around it: a sigma has one lower case only, as in a domain.
-        let lower: String = text.chars().flat_map(char::to_lowercase).collect();
-        return match decoded(&lower) {
-            Some(decoded) => Cow::Owned(decoded),
-            None => Cow::Owned(lower),
+    let (local, domain) = text.split_at(text.rfind('@').map_or(0, |at| at + 1));
+    match (local_key(local), domain_key(domain)) {
+        (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(text),
+        (local, domain) => Cow::Owned(format!("{local}{domain}")),
+    }
+}
+
+/// A local part as it is compared: lower-case and composed (NFC). Borrowed where it is so already.
+pub fn local_key(local: &str) -> Cow<'_, str> {
+    if local.is_ascii() {
+        return if local.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(local.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(local)
         };
     }
-    decoded(text).map_or(Cow::Borrowed(text), Cow::Owned)
+    // Without regard to what stands around it: a sigma has one lower case only, as in a domain.
+    let lower: String = local.chars().flat_map(char::to_lowercase).collect();
+    Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&lower).into_owned())
+}
+
+fn domain_key(domain: &str) -> Cow<'_, str> {
+    let lower = local_key(domain);
+    match decoded(&lower) {
+        Some(decoded) => Cow::Owned(decoded),
+        None => lower,
+    }
 }
 
 /// A [`key`] with A-labels in the domain that it holds or is.
@@ -151,6 +171,12 @@ mod tests {
             ("BÜCHER.test", "bücher.test"),
             ("bücher.test", "bücher.test"),
             ("U@xn--bcher-kva.test", "u@bücher.test"),
+            // A local part is no domain, whatever it looks like.
+            ("xn--bcher-kva@xn--bcher-kva.test", "xn--bcher-kva@bücher.test"),
+            ("\"a@xn--bcher-kva\"@x.test", "\"a@xn--bcher-kva\"@x.test"),
+            // Composed, however it was typed.
+            ("CAFE\u{301}@Bu\u{308}cher.test", "café@bücher.test"),
+            ("cafe\u{301}", "café"),
             ("@xn--bcher-kva.xn--mnchen-3ya.test", "@bücher.münchen.test"),
             (".xn--bcher-kva.test", ".bücher.test"),
             // One label that decodes to nothing doesn't hide the others.

@@ -67,7 +67,7 @@ pub use address::{Address, AddressError, MAX_ADDRESS};
 pub use capabilities::Capabilities;
 pub use client::{Answer, Client, ClientEvent, Finished, PIPELINE_WINDOW};
 pub use config::{BareNewline, ServerConfig};
-pub use domain::{MAX_DOMAIN, MAX_LABEL, ascii as ascii_domain, ascii_key, key};
+pub use domain::{MAX_DOMAIN, MAX_LABEL, ascii as ascii_domain, ascii_key, key, local_key};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use event::{DataError, Event};
 pub use fields::{Field, Fields, is_field_name};

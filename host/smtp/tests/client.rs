@@ -211,6 +211,33 @@ fn all_recipients_refused_one_at_a_time() {
     assert_eq!(start(&mut client, &envelope(&["a@b"])), "RSET\r\n");
 }
 
+/// Such a server forgets nothing: that says nothing about the next message.
+#[test]
+fn reset_refused() {
+    let mut client = ready("PIPELINING");
+    start(&mut client, &envelope(&["a@b"]));
+    hear(&mut client, "250 ok\r\n550 a\r\n554 none\r\n");
+    finished(&mut client);
+    assert!(start(&mut client, &envelope(&["c@d"])).starts_with("RSET\r\nMAIL FROM"));
+    hear(&mut client, "503 5.5.0 not now\r\n");
+    let told = "451 4.5.0 mx[192.0.2.1]:25 keeps the message before: 503 5.5.0 not now";
+    assert_eq!(finished(&mut client), outcome(&[told], false));
+    assert_eq!(client.stage(), Stage::Closed);
+}
+
+#[test]
+fn a_reply_too_many_ends_the_use_of_the_connection() {
+    for spare in ["250 2.0.0 queued\r\n", "550 5.7.1 after all\r\n", "2"] {
+        let mut client = ready("PIPELINING");
+        start(&mut client, &envelope(&["a@b"]));
+        hear(&mut client, "250 ok\r\n250 ok\r\n354 go\r\n");
+        assert_eq!(client.poll(), Some(ClientEvent::SendBody));
+        client.end_of_body();
+        hear(&mut client, &format!("250 taken\r\n{spare}"));
+        assert_eq!(finished(&mut client), outcome(&["250 taken"], false), "{spare:?}");
+    }
+}
+
 #[test]
 fn data_refused() {
     let mut client = ready("PIPELINING");

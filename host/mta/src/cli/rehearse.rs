@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use facteur_policy::{Policy, Services, Taped};
+use facteur_smtp::Address;
 use facteur_spool::Timestamp;
 
 use super::begin::{load, runtime};
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::live::{self, Live, Purpose};
 use crate::operate::protocol::{Answer, Request, Sink};
 use crate::operate::{client, serve};
+use crate::receive::missing;
 use crate::rehearsal::{self, Dialogue, Kept, Part, Recorded, Redaction, Summary, Wanted, What};
 
 /// The client's port in a rehearsal, which says nothing.
@@ -91,7 +94,7 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
         What::Connect,
         What::Hello { name: wanted.helo, esmtp: !wanted.no_esmtp },
         What::Mail {
-            sender: Some(wanted.from).filter(|from| !from.is_empty()),
+            sender: Some(wanted.from.clone()).filter(|from| !from.is_empty()),
             size: None,
             utf8: false,
         },
@@ -101,8 +104,17 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
     if let Some(path) = &wanted.message {
         let bytes =
             fs::read(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
-        let part = Part::received(&bytes);
-        said.push(What::Message(part.map_err(|error| Failure(error.reply().to_string()))?));
+        // As a session would: a program of this machine's gets the fields that it lacks.
+        let is_local = wanted.client.to_canonical().is_loopback();
+        let sender: Option<Address> = wanted.from.parse().ok();
+        let part = Part::received(&bytes, |missing| {
+            if is_local {
+                missing::fields(missing, sender.as_ref(), &config.hostname)
+            } else {
+                Ok(Bytes::new())
+            }
+        });
+        said.push(What::Message(part.map_err(|reply| Failure(reply.to_string()))?));
     }
     let dialogue = Dialogue {
         session: "try".into(),

@@ -466,3 +466,107 @@ async fn two_servers_are_talked_to_at_most() {
     second.end().await;
     assert_eq!(third.connections(), 0);
 }
+
+#[tokio::test]
+async fn each_next_hop_has_its_own_turn() {
+    let refuse =
+        [Hear("MAIL"), Hear("RCPT"), Hear("DATA"), Say("451 4.3.0 later\r\n503 no\r\n503 no")];
+    let later = || vec![script(&[&HELLO, &refuse, &BYE])];
+    let (first, second, mut route) = pair(later(), later()).await;
+    let third = vec![script(&[&HELLO, &TAKE, &BYE])];
+    let third = Server::start(&format!("127.0.0.3:{}", route.port), third).await;
+    route.otherwise = Some(Box::new(to("[127.0.0.3]", route.port)));
+    let deliverer = deliverer(two(), |_| ());
+    assert_delivered(only(&send_one(&deliverer, &route).await));
+    deliverer.stop();
+    for server in [first, second, third] {
+        server.end().await;
+    }
+}
+
+/// One more reply than there were commands: the next message must not be taken for delivered by
+/// it, and the first not be sent again.
+#[tokio::test]
+async fn a_reply_too_many_is_nobodys() {
+    for spare in ["250 2.0.0 queued", "550 5.7.1 after all", "451 4.3.0 or later", "354 go"] {
+        let said: &'static str = Box::leak(format!("250 2.0.0 taken\r\n{spare}").into_boxed_str());
+        let twice = [&TAKE[..7], &[Say(said), Gone]].concat();
+        let scripts = vec![script(&[&HELLO, &twice]), script(&[&HELLO, &TAKE, &BYE])];
+        let server = Server::start("127.0.0.1:0", scripts).await;
+        let deliverer = deliverer(Told::default(), |_| ());
+        let route = to("[127.0.0.1]", server.address.port());
+        for _ in 0..2 {
+            assert_delivered(only(&send_one(&deliverer, &route).await));
+        }
+        deliverer.stop();
+        let heard = server.end().await;
+        let contents = heard.iter().filter(|line| line.contains("hello")).count();
+        assert_eq!(contents, 2, "{spare}: {heard:?}");
+    }
+}
+
+/// What servers were seen to answer at the end of data, and what becomes of the message.
+#[tokio::test]
+async fn whatever_a_server_says_at_the_end_has_an_outcome() {
+    for (said, fate) in [
+        ("250 2.0.0 taken", "delivered"),
+        ("250", "delivered"),
+        ("250 ", "delivered"),
+        ("250-\r\n250-\r\n250 ", "delivered"),
+        ("250\t2.0.0 taken", "delivered"),
+        ("250:taken", "delivered"),
+        ("250-2.0.0 taken\r\n\r\n250 2.0.0 bye", "delivered"),
+        ("250-taken\n250 by line feeds", "delivered"),
+        ("250 taken \u{7}\u{1b}[31m\u{e9}", "delivered"),
+        ("299 whatever", "delivered"),
+        ("252 2.0.0 not sure", "delivered"),
+        ("552 5.2.2 full", "failed"),
+        ("550-5.7.1 spam\r\n550-5.7.1 see https://x.example/250\r\n550 5.7.1 bye", "failed"),
+        ("550\u{a0}no", "failed"),
+        ("599 5.0.0 no", "failed"),
+        ("450 4.2.0 greylisted", "deferred"),
+        ("421 4.7.0 too fast", "deferred"),
+        ("354 go on", "deferred"),
+        ("220 mx again", "delivered"),
+        ("600 what", "deferred"),
+        ("000 what", "deferred"),
+        ("OK", "deferred"),
+    ] {
+        let end = [&TAKE[..7], &[Say(said)]].concat();
+        let server = Server::start("127.0.0.1:0", vec![script(&[&HELLO, &end])]).await;
+        let route = to("[127.0.0.1]", server.address.port());
+        let attempted = send_one(&deliverer(Told::default(), |_| ()), &route).await;
+        let found = match only(&attempted) {
+            Outcome::Delivered { .. } => "delivered",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Deferred { .. } => "deferred",
+        };
+        assert_eq!(found, fate, "{said:?}: {attempted:?}");
+        let reply = only(&attempted).reply().to_string();
+        assert!(!reply.contains(|c: char| c.is_control() && c != '\n'), "{reply:?}");
+        server.end().await;
+    }
+}
+
+/// A server that has lost its way: the next message goes by another connection, and is not
+/// bounced for it.
+#[tokio::test]
+async fn a_refused_reset_is_nobodys_refusal() {
+    let refuse = [
+        Hear("MAIL"),
+        Hear("RCPT"),
+        Hear("DATA"),
+        Say("250 2.1.0 Ok\r\n550 5.1.1 nobody\r\n554 5.5.1 no recipients"),
+        Hear("RSET"),
+        Say("503 5.5.0 not now"),
+        Gone,
+    ];
+    let scripts = vec![script(&[&HELLO, &refuse]), script(&[&HELLO, &TAKE])];
+    let server = Server::start("127.0.0.1:0", scripts).await;
+    let deliverer = deliverer(Told::default(), |_| ());
+    let route = to("[127.0.0.1]", server.address.port());
+    let first = send_one(&deliverer, &route).await;
+    assert!(matches!(only(&first), Outcome::Failed { .. }), "{first:?}");
+    assert_delivered(only(&send_one(&deliverer, &route).await));
+    server.end().await;
+}

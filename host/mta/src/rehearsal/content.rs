@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use facteur_policy::{Content, Unavailable};
-use facteur_smtp::{Fields, HeaderSection, HeadersError, LineEnds};
+use facteur_smtp::{Fields, HeaderSection, HeadersError, LineEnds, Missing, Passed, Reply};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How much of a message is kept.
@@ -30,16 +30,25 @@ pub struct Part {
 }
 
 impl Part {
-    /// All of it, made of what a client would send as it would be stored.
+    /// All of it, made of what a client would send as it would be stored. `add` writes the fields
+    /// that are missing.
     ///
     /// # Errors
     /// It would be refused for its headers.
-    pub fn received(sent: &[u8]) -> Result<Self, HeadersError> {
+    pub fn received(
+        sent: &[u8],
+        add: impl Fn(Missing) -> Result<Bytes, Reply>,
+    ) -> Result<Self, Reply> {
         let mut lines = LineEnds::default();
         let mended = [lines.mend(sent), lines.finish()].concat();
         let mut section = HeaderSection::default();
-        let passed = section.pass(Bytes::from(mended))?;
-        let bytes = [passed.head, passed.rest, section.finish().rest].concat();
+        let passed = section.pass(Bytes::from(mended)).map_err(HeadersError::reply)?;
+        let mut bytes = Vec::with_capacity(sent.len());
+        for Passed { head, missing, rest } in [passed, section.finish()] {
+            bytes.extend_from_slice(&head);
+            bytes.extend_from_slice(&missing.map_or_else(|| Ok(Bytes::new()), &add)?);
+            bytes.extend_from_slice(&rest);
+        }
         Ok(Self { size: bytes.len() as u64, bytes })
     }
 
@@ -98,4 +107,23 @@ fn from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::E
         u8::try_from(u32::from(character)).map_err(|_| serde::de::Error::custom("no byte"))
     };
     text.chars().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_added_where_headers_end() {
+        let received = |sent: &str| {
+            let add = |missing: Missing| {
+                assert!(missing.date, "{sent:?}");
+                Ok(Bytes::from_static(b"Date: now\r\n"))
+            };
+            String::from_utf8(Part::received(sent.as_bytes(), add).unwrap().bytes).unwrap()
+        };
+        assert_eq!(received("Subject: a\n\nb\n"), "Subject: a\r\nDate: now\r\n\r\nb\r\n");
+        assert_eq!(received("Subject: a\n"), "Subject: a\r\nDate: now\r\n");
+        assert_eq!(received("hello\n"), "Date: now\r\n\r\nhello\r\n");
+    }
 }

@@ -113,7 +113,7 @@ impl Mailboxes {
     /// # Errors
     /// Whoever knows can't be asked now, or the configured owner isn't there: try later.
     pub async fn find(&self, local: &str, domain: &str) -> Result<Option<Mailbox>, Unavailable> {
-        let local = facteur_smtp::key(local);
+        let local = facteur_smtp::local_key(local);
         let user = self.delimiter.split(&local).map(|(user, _)| user);
         let found = match &self.users {
             Users::System => self.in_system(&local, user, domain).await?,

@@ -99,7 +99,7 @@ impl Resolved {
     pub(crate) fn copy(&self) -> Address {
         let ours = matches!(self.class, Class::Local | Class::VirtualMailbox);
         let folded = ours.then(|| {
-            Address::new(&facteur_smtp::key(self.address.local()), self.address.domain()).ok()
+            Address::new(&facteur_smtp::local_key(self.address.local()), self.address.domain()).ok()
         });
         folded.flatten().unwrap_or_else(|| self.address.clone())
     }
@@ -444,6 +444,10 @@ impl<'a> Walk<'a> {
                 return Ok(());
             }
         };
+        if members.is_empty() {
+            // It may be meant, or what writes it failed: the mail goes to nobody.
+            self.tell(&step.address, &format!("nobody is on the list {}", path.display()));
+        }
         let within: Arc<[PathBuf]> = step.within.iter().cloned().chain([path.clone()]).collect();
         let inside = Step { within, ..step.clone() };
         let mut found = Vec::with_capacity(members.len());
@@ -613,5 +617,22 @@ fn undecided(address: &Address, error: &CallError) -> Reply {
             status::MISCONFIGURED,
             format!("<{address}>: Policy error, try again later"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_before_what_will_not() {
+        let never = Reply::new(550, status::BAD_MAILBOX, "no");
+        let later = Reply::new(451, status::SYSTEM, "later");
+        let of_all = |all: &[Option<&Reply>]| refusal_of_all(all.iter().copied()).cloned();
+        assert_eq!(of_all(&[Some(&never), Some(&later), Some(&never)]), Some(later.clone()));
+        assert_eq!(of_all(&[Some(&later), Some(&never)]), Some(later.clone()));
+        assert_eq!(of_all(&[Some(&never), Some(&never)]), Some(never));
+        assert_eq!(of_all(&[Some(&later), None]), None);
+        assert_eq!(of_all(&[]), None);
     }
 }

@@ -404,7 +404,7 @@ impl Verify for Taped {
         address: &'a Address,
         route: &'a SmtpRoute,
     ) -> BoxFuture<'a, Verified> {
-        let question = json!(["callout", address.to_string(), route.host, route.port]);
+        let question = json!(["callout", address.to_string(), route.to_string()]);
         Box::pin(async move {
             let ask = |it: &'a Services| -> BoxFuture<'a, Written> {
                 Box::pin(async move {
