@@ -78,7 +78,7 @@ where
     }
 }
 
-/// The fields of each span that the event is in, from the outermost.
+/// The fields of each span that the event is in, from the innermost.
 fn about<S, N>(
     context: &FmtContext<'_, S, N>,
     mut put: impl FnMut(&str) -> fmt::Result,
@@ -87,8 +87,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    let spans = context.lookup_current().into_iter().flat_map(|span| span.scope().from_root());
-    for span in spans {
+    for span in context.lookup_current().into_iter().flat_map(|span| span.scope()) {
         if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
             put(fields)?;
         }
