@@ -64,7 +64,9 @@ pub fn lint() -> Outcome {
 pub fn documentation(open: bool) -> Outcome {
     shell::step("documentation", || {
         let mut cargo = cargo::for_host();
-        cargo.args(["doc", "--workspace", "--no-deps"]).args(open.then_some("--open"));
+        // The book is for those who change the code: the rooms of a crate are private.
+        cargo.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+        cargo.args(open.then_some("--open"));
         shell::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
     })
 }

@@ -35,7 +35,7 @@ pub fn check() -> Outcome {
 pub fn show() -> Outcome {
     for folder in CRATES {
         let report = report(folder)?;
-        print!("{}", if report.is_empty() { format!("{folder}: layers\n") } else { report });
+        shell::print(&if report.is_empty() { format!("{folder}: layers\n") } else { report })?;
     }
     Ok(())
 }

@@ -102,8 +102,7 @@ pub fn build_one(toolchain: &Toolchain, folder: &Path) -> Outcome {
     let output =
         PathBuf::from(format!("{}.wasm", folder.display().to_string().trim_end_matches('/')));
     install(&built.with_extension("wasm"), &output, package)?;
-    println!("{}", output.display());
-    Ok(())
+    shell::print(&format!("{}\n", output.display()))
 }
 
 /// Copies a component to where it belongs, and puts its version into it, as `wasm-tools metadata add

@@ -4,6 +4,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +39,18 @@ pub fn alone(work: impl FnOnce() -> Outcome) -> Outcome {
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     work()
+}
+
+/// Prints what was asked for. Whoever reads it may go away in the middle (`… | head`): that is no
+/// error.
+pub fn print(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("can't print: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Does one named step and says how long it took.
@@ -105,7 +118,7 @@ pub fn create_directory(path: &Path) -> Outcome {
 /// Removes a folder with all that is in it; one that isn't there is fine.
 pub fn remove_directory(path: &Path) -> Outcome {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(format!("can't remove {}: {error}", path.display()))
         }
         _ => Ok(()),
@@ -140,7 +153,7 @@ pub fn make_executable(path: &Path) -> Outcome {
         .map_err(|error| format!("can't make {} executable: {error}", path.display()))
 }
 
-fn cannot_start(command: &Command, error: &std::io::Error) -> String {
+fn cannot_start(command: &Command, error: &io::Error) -> String {
     format!("can't start `{}`: {error}", command.get_program().to_string_lossy())
 }
 
