@@ -5,6 +5,7 @@
 //! before the scheduler forgets the recipient, and a crash at any moment only means that what was
 //! under way is tried again.
 
+mod agenda;
 mod attempt;
 mod backoff;
 mod batch;

@@ -9,25 +9,22 @@
 //! window and by the number of domains and destinations, not by messages. Deliveries by SMTP are
 //! bounded as a whole by [`Places`]; destinations that wait for one are looked at in turn.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use facteur_smtp::Reply;
 use facteur_spool::{QueueId, RecipientId, Timestamp};
 
+use super::agenda::Agenda;
 use super::batch::{Batch, Destination};
 use super::destination::State;
 use super::places::Places;
 use super::untold::Untold;
 
-/// How many due recipients of a domain are loaded at a time.
-const LOAD: usize = 500;
 /// What a destination may always have in the window, however full it is.
 const SHARE_AT_LEAST: usize = 20;
 /// The largest part of the window that one destination gets: a fourth.
 const SHARE_AT_MOST: usize = 4;
-/// Loads under way at once: each reads the store and asks plugins.
-const LOADS: usize = 8;
 /// Batches, or destinations, that are looked at for one place that became free. More are looked at
 /// for the next one.
 const LOOKS: usize = 100;
@@ -77,27 +74,13 @@ pub struct Finished {
     pub tried: bool,
 }
 
-/// A domain with something in the store.
-#[derive(Debug, Default)]
-struct Domain {
-    /// When to look into the store; also its place in the agenda.
-    due: Option<Timestamp>,
-    loading: bool,
-    /// Recipients in the window.
-    active: usize,
-    /// More is due than was loaded.
-    more: bool,
-}
-
 /// The state of the queue in memory.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
     destinations: HashMap<Destination, State>,
-    domains: HashMap<Arc<str>, Domain>,
-    agenda: BTreeSet<(Timestamp, Arc<str>)>,
+    agenda: Agenda,
     window: HashSet<RecipientId>,
-    loads: usize,
     /// Whom to tell, and when.
     pub untold: Untold,
     places: Places,
@@ -111,10 +94,8 @@ impl Scheduler {
         Self {
             limits,
             destinations: HashMap::new(),
-            domains: HashMap::new(),
-            agenda: BTreeSet::new(),
+            agenda: Agenda::default(),
             window: HashSet::new(),
-            loads: 0,
             untold: Untold::default(),
             places: Places::new(limits.deliveries),
             waiting: VecDeque::new(),
@@ -123,45 +104,19 @@ impl Scheduler {
 
     /// Something of this domain is due then.
     pub fn expect(&mut self, domain: &Arc<str>, when: Timestamp) {
-        let state = self.domains.entry(domain.clone()).or_default();
-        if state.due.is_some_and(|due| due <= when) {
-            return;
-        }
-        if let Some(due) = state.due.replace(when) {
-            self.agenda.remove(&(due, domain.clone()));
-        }
-        self.agenda.insert((when, domain.clone()));
+        self.agenda.expect(domain, when);
     }
 
     /// When [`Scheduler::tick`] has something to do next.
     pub fn next_tick(&self) -> Option<Timestamp> {
-        let load = self.agenda.first().filter(|_| self.loads < LOADS).map(|(when, _)| *when);
-        load.into_iter().chain(self.untold.next()).min()
+        self.agenda.next().into_iter().chain(self.untold.next()).min()
     }
 
     /// Looks for domains that are due, and for senders to be told.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Command> {
         let mut commands = self.tell(now);
-        while self.loads < LOADS {
-            let Some((when, domain)) =
-                self.agenda.first().filter(|(when, _)| *when <= now).cloned()
-            else {
-                break;
-            };
-            self.agenda.remove(&(when, domain.clone()));
-            let state = self.domains.entry(domain.clone()).or_default();
-            state.due = None;
-            if state.loading || state.active >= LOAD / 2 {
-                // Looked at again when what is in the window has gone down.
-                state.more = true;
-                continue;
-            }
-            state.loading = true;
-            state.more = false;
-            self.loads += 1;
-            // Those in the window are still due in the store, and will be read again.
-            commands.push(Command::Load(domain, LOAD + state.active));
-        }
+        let loads = self.agenda.take(now);
+        commands.extend(loads.into_iter().map(|(domain, limit)| Command::Load(domain, limit)));
         commands
     }
 
@@ -188,37 +143,21 @@ impl Scheduler {
         next: Option<Timestamp>,
         now: Timestamp,
     ) -> Vec<Command> {
-        self.loads = self.loads.saturating_sub(1);
-        if let Some(state) = self.domains.get_mut(domain) {
-            state.loading = false;
-        }
+        self.agenda.loaded(domain);
         let commands = self.ready(batches, now);
         match next {
-            Some(when) if when > now => self.expect(domain, when),
-            Some(_) => self.more(domain, now),
+            Some(when) if when > now => self.agenda.expect(domain, when),
+            Some(_) => self.agenda.more(domain, now),
             None => {}
         }
-        self.forget_domain(domain);
+        self.agenda.forget(domain);
         commands
     }
 
     /// A load failed: it is tried again then.
     pub fn load_failed(&mut self, domain: &Arc<str>, again: Timestamp) {
-        self.loads = self.loads.saturating_sub(1);
-        if let Some(state) = self.domains.get_mut(domain) {
-            state.loading = false;
-        }
-        self.expect(domain, again);
-    }
-
-    /// More is due for this domain than was taken: now if there is room, else when there is.
-    fn more(&mut self, domain: &Arc<str>, now: Timestamp) {
-        let state = self.domains.entry(domain.clone()).or_default();
-        if state.active >= LOAD / 2 {
-            state.more = true;
-        } else {
-            self.expect(domain, now);
-        }
+        self.agenda.loaded(domain);
+        self.agenda.expect(domain, again);
     }
 
     /// Routed recipients, from arrival or load. What is in the window already is left out.
@@ -242,7 +181,7 @@ impl Scheduler {
             for (id, domain) in &batch.recipients {
                 self.window.insert(*id);
                 self.untold.entered(id.message());
-                self.domains.entry(domain.clone()).or_default().active += 1;
+                self.agenda.entered(domain);
             }
             if let Some((_, reply)) = state.dead.as_ref().filter(|(until, _)| *until > now) {
                 let reply = reply.clone();
@@ -311,7 +250,7 @@ impl Scheduler {
             self.untold.ended(id.message(), now);
         }
         for (domain, when) in &deferred {
-            self.expect(domain, *when);
+            self.agenda.expect(domain, *when);
         }
         if let Some((first, _)) = recipients.first() {
             self.places.give_back(*first);
@@ -319,15 +258,11 @@ impl Scheduler {
         for (id, domain) in &recipients {
             self.window.remove(id);
             self.untold.left(id.message());
-            let Some(state) = self.domains.get_mut(domain) else { continue };
-            state.active = state.active.saturating_sub(1);
-            if state.more && state.active < LOAD / 2 {
-                state.more = false;
-                self.expect(domain, now);
-            }
+            self.agenda.left(domain);
+            self.agenda.look_for_more(domain, now);
         }
         for (_, domain) in &recipients {
-            self.forget_domain(domain);
+            self.agenda.forget(domain);
         }
         if let Some(state) = self.destinations.get_mut(&destination) {
             state.running = state.running.saturating_sub(1);
@@ -347,7 +282,7 @@ impl Scheduler {
             }
             if state.recipients < self.limits.window / SHARE_AT_MOST / 2 {
                 for domain in std::mem::take(&mut state.parked) {
-                    self.expect(&domain, now);
+                    self.agenda.expect(&domain, now);
                 }
             }
         }
@@ -358,16 +293,6 @@ impl Scheduler {
         }
         commands.extend(self.tell(now));
         commands
-    }
-
-    /// Nothing is known of a domain without anything in window, agenda or load.
-    fn forget_domain(&mut self, domain: &Arc<str>) {
-        let idle = |state: &Domain| {
-            state.due.is_none() && !state.loading && state.active == 0 && !state.more
-        };
-        if self.domains.get(domain).is_some_and(idle) {
-            self.domains.remove(domain);
-        }
     }
 
     /// An operator wants everything tried now: dead destinations get another chance.
@@ -390,9 +315,7 @@ impl Scheduler {
                 for (id, domain) in &batch.recipients {
                     self.window.remove(id);
                     self.untold.left(id.message());
-                    if let Some(state) = self.domains.get_mut(domain) {
-                        state.active = state.active.saturating_sub(1);
-                    }
+                    self.agenda.left(domain);
                 }
             }
         }
@@ -405,241 +328,5 @@ impl Scheduler {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use facteur_policy::{Route, SmtpRoute};
-    use facteur_smtp::status;
-
-    const LIMITS: Limits =
-        Limits { window: 400, initial_concurrency: 5, concurrency: 20, deliveries: 1000 };
-    const NOW: Timestamp = Timestamp(1_000_000);
-
-    fn hop(host: &str) -> SmtpRoute {
-        SmtpRoute { host: host.into(), port: 25, mx: true, source: None, otherwise: None }
-    }
-
-    /// One recipient of one message; `number` makes both.
-    fn batch(number: u64, domain: &str) -> Batch {
-        batch_for(number, domain, domain)
-    }
-
-    fn batch_for(number: u64, domain: &str, host: &str) -> Batch {
-        let message = QueueId::new(number).unwrap();
-        Batch {
-            message,
-            recipients: vec![(message.recipient(0), domain.into())],
-            route: Route::Smtp(hop(host)),
-            destination: Destination::Smtp(hop(host)),
-            alone: false,
-            kept: None,
-        }
-    }
-
-    fn batches(numbers: std::ops::Range<u64>, domain: &str) -> Vec<Batch> {
-        numbers.map(|number| batch(number, domain)).collect()
-    }
-
-    fn started(commands: &[Command]) -> Vec<QueueId> {
-        let start = |command: &Command| match command {
-            Command::Start(batch) => Some(batch.message),
-            _ => None,
-        };
-        commands.iter().filter_map(start).collect()
-    }
-
-    fn finished(number: u64, domain: &str, unreached: bool) -> Finished {
-        let batch = batch(number, domain);
-        let reply = Reply::new(451, status::NO_ANSWER, "connection refused");
-        Finished {
-            destination: batch.destination,
-            recipients: batch.recipients,
-            deferred: if unreached {
-                vec![(domain.into(), Timestamp(NOW.0 + 300_000))]
-            } else {
-                Vec::new()
-            },
-            unreached: unreached.then_some((reply, Timestamp(NOW.0 + 300_000))),
-            ended: false,
-            tried: true,
-        }
-    }
-
-    #[test]
-    fn concurrency_starts_small_and_grows_with_success() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        let first = scheduler.ready(batches(0..50, "a.test"), NOW);
-        assert_eq!(started(&first).len(), 5);
-        assert_eq!(
-            started(&scheduler.finished(finished(0, "a.test", false), NOW)).len(),
-            2,
-            "one for it, one more"
-        );
-        for number in 1..40 {
-            scheduler.finished(finished(number, "a.test", false), NOW);
-        }
-        assert!(scheduler.running() <= LIMITS.concurrency);
-    }
-
-    #[test]
-    fn a_dead_destination_defers_what_waits_for_it_untried() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        scheduler.ready(batches(0..20, "dead.test"), NOW);
-        let mut commands = Vec::new();
-        for number in 0..5 {
-            commands = scheduler.finished(finished(number, "dead.test", true), NOW);
-        }
-        let deferred =
-            commands.iter().filter(|command| matches!(command, Command::Defer(..))).count();
-        assert_eq!(deferred, 15, "{commands:?}");
-        for command in commands {
-            let Command::Defer(batch, _) = command else { unreachable!("counted above") };
-            let untried =
-                Finished { tried: false, ..finished(batch.message.number(), "dead.test", true) };
-            scheduler.finished(untried, NOW);
-        }
-        // What comes later is deferred too, until the time is over.
-        let later = scheduler.ready(batches(100..101, "dead.test"), NOW);
-        assert!(matches!(later[..], [Command::Defer(..)]), "{later:?}");
-        scheduler.finished(Finished { tried: false, ..finished(100, "dead.test", true) }, NOW);
-        let after = scheduler.ready(batches(101..102, "dead.test"), Timestamp(NOW.0 + 300_001));
-        assert_eq!(started(&after).len(), 1);
-    }
-
-    #[test]
-    fn a_slow_destination_takes_its_share_and_no_more() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        scheduler.ready(batches(0..1000, "slow.test"), NOW);
-        assert!(
-            scheduler.window.len() <= LIMITS.window / SHARE_AT_MOST + 1,
-            "{}",
-            scheduler.window.len()
-        );
-        let other = scheduler.ready(batches(2000..2001, "fast.test"), NOW);
-        assert_eq!(started(&other).len(), 1);
-    }
-
-    #[test]
-    fn a_full_window_still_takes_a_little_of_everything() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        for slow in 0..10 {
-            scheduler
-                .ready(batches(slow * 1000..slow * 1000 + 500, &format!("slow{slow}.test")), NOW);
-        }
-        let other = scheduler.ready(batches(50_000..50_001, "fast.test"), NOW);
-        assert_eq!(started(&other).len(), 1);
-    }
-
-    #[test]
-    fn what_was_turned_away_is_looked_for_when_there_is_room() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        scheduler.ready(batches(0..200, "a.test"), NOW);
-        assert_eq!(scheduler.next_tick(), None, "parked, not polled");
-        for number in 0..90 {
-            scheduler.finished(finished(number, "a.test", false), NOW);
-        }
-        assert_eq!(scheduler.next_tick(), Some(NOW));
-        let commands = scheduler.tick(NOW);
-        assert!(
-            matches!(&commands[..], [Command::Load(domain, _)] if &**domain == "a.test"),
-            "{commands:?}"
-        );
-    }
-
-    /// One message to many hosts, a batch for each.
-    fn to_many(message: u64, hosts: std::ops::Range<usize>) -> Vec<Batch> {
-        let message = QueueId::new(message).unwrap();
-        let to_host = |number: usize| {
-            let domain = format!("host{number}.test");
-            let recipients = vec![(message.recipient(number), domain.as_str().into())];
-            Batch { message, recipients, ..batch(0, &domain) }
-        };
-        hosts.map(to_host).collect()
-    }
-
-    #[test]
-    fn messages_to_many_hosts_that_hang_leave_places_to_others() {
-        let limits = Limits { window: 100_000, deliveries: 10, ..LIMITS };
-        let mut scheduler = Scheduler::new(limits);
-        for hanging in 1..=2 {
-            scheduler.ready(to_many(hanging, 0..1200), NOW);
-        }
-        assert!(scheduler.running() < 10, "{}", scheduler.running());
-        let good = scheduler.ready(vec![batch(9000, "good.test")], NOW);
-        assert_eq!(started(&good).len(), 1);
-        // Another message to a host of theirs goes before what may not start.
-        let same = scheduler.ready(vec![batch(9001, "host1199.test")], NOW);
-        assert_eq!(started(&same).len(), 1);
-    }
-
-    #[test]
-    fn all_deliveries_are_bounded_and_all_get_their_turn() {
-        let limits = Limits { window: 100_000, deliveries: 10, ..LIMITS };
-        let mut scheduler = Scheduler::new(limits);
-        let mut running: VecDeque<Batch> = VecDeque::new();
-        let mut count = 0;
-        let commands = (0..500).flat_map(|number| {
-            scheduler.ready(vec![batch(number, &format!("host{number}.test"))], NOW)
-        });
-        let starts = |commands: Vec<Command>| {
-            commands.into_iter().filter_map(|command| match command {
-                Command::Start(batch) => Some(batch),
-                _ => None,
-            })
-        };
-        running.extend(starts(commands.collect()));
-        while let Some(batch) = running.pop_front() {
-            assert!(scheduler.running() <= 10);
-            count += 1;
-            let Batch { destination, recipients, .. } = batch;
-            let done = Finished {
-                destination,
-                recipients,
-                deferred: Vec::new(),
-                unreached: None,
-                ended: false,
-                tried: true,
-            };
-            running.extend(starts(scheduler.finished(done, NOW)));
-        }
-        assert_eq!(count, 500);
-        assert!(scheduler.waiting.is_empty() && scheduler.destinations.is_empty());
-    }
-
-    #[test]
-    fn what_is_loaded_twice_is_tried_once() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        assert_eq!(started(&scheduler.ready(vec![batch(1, "a.test")], NOW)).len(), 1);
-        assert_eq!(started(&scheduler.ready(vec![batch(1, "a.test")], NOW)).len(), 0);
-    }
-
-    #[test]
-    fn a_domain_is_loaded_when_due_and_forgotten_when_done() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        let domain: Arc<str> = "a.test".into();
-        scheduler.expect(&domain, Timestamp(NOW.0 + 10));
-        assert!(scheduler.tick(NOW).is_empty());
-        assert_eq!(scheduler.tick(Timestamp(NOW.0 + 10)).len(), 1);
-        scheduler.loaded(&domain, vec![batch(1, "a.test")], None, NOW);
-        scheduler.finished(finished(1, "a.test", false), NOW);
-        assert!(
-            scheduler.domains.is_empty()
-                && scheduler.destinations.is_empty()
-                && scheduler.agenda.is_empty()
-        );
-    }
-
-    #[test]
-    fn what_is_withdrawn_is_not_tried() {
-        let mut scheduler = Scheduler::new(LIMITS);
-        scheduler.ready(batches(0..10, "a.test"), NOW);
-        scheduler.withdraw(Some(QueueId::new(7).unwrap()));
-        let mut seen = Vec::new();
-        for number in 0..7 {
-            seen.extend(started(&scheduler.finished(finished(number, "a.test", false), NOW)));
-        }
-        assert!(
-            !seen.contains(&QueueId::new(7).unwrap()) && seen.contains(&QueueId::new(8).unwrap()),
-            "{seen:?}"
-        );
-    }
-}
+#[path = "scheduler_tests.rs"]
+mod tests;
