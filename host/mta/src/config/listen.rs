@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use facteur_smtp::BareNewline;
 
-use super::reader::{Kind, Section, Value};
+use super::reader::{Section, Value};
+use super::report::Kind;
 use super::units::LONG;
 
 /// The port of SMTP (RFC 5321 section 2.3.4), for the help text.

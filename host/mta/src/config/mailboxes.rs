@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::reader::{Kind, Section, Value};
+use super::reader::{Section, Value};
+use super::report::Kind;
 
 /// Bytes of one file name (`NAME_MAX` of every Linux file system).
 const MAX_FILE_NAME: usize = 255;

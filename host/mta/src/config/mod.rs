@@ -18,6 +18,7 @@ mod network;
 mod plugin;
 mod queue;
 mod reader;
+mod report;
 mod scanner;
 mod service;
 mod table;
@@ -43,7 +44,8 @@ pub(crate) use network::network;
 pub use network::{Dns, Networks};
 pub use plugin::{BUILTINS, Component, Plugin, PolicySettings};
 pub use queue::{Queue, SmtpClient, SmtpTimeouts};
-use reader::{Kind, Report, Section, Value};
+use reader::{Section, Value};
+use report::{Kind, Report};
 pub use scanner::Scanner;
 pub use service::Service;
 pub use table::{Format, TableSource};
@@ -175,7 +177,7 @@ impl Config {
             }
             return report.finish(None);
         }
-        let config = report.root(document.get_ref(), |root| read(root, file));
+        let config = Section::root(&report, document.get_ref(), |root| read(root, file));
         report.finish(config)
     }
 

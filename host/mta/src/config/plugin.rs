@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use facteur_policy::{Grants, Isolation, Limits, Mode, OnError};
 
-use super::reader::{Kind, Section, Value};
+use super::reader::{Section, Value};
+use super::report::Kind;
 
 /// The plugins that are embedded in the binary: what `component = "builtin:NAME"` may name.
 pub const BUILTINS: [&str; 8] = [

@@ -1,149 +1,23 @@
-//! Reads typed values out of a spanned TOML document and gathers every error on the way.
+//! Reads typed values out of a spanned TOML document.
 //!
 //! A [`Section`] knows which keys were asked for, so that what is left over is reported, with the
 //! nearest known word. A value that is wrong is reported once and reads as `None`; the reader goes
-//! on, so that an operator sees all that is wrong at once. Names that must exist elsewhere in the
-//! file are noted and checked when the whole file was read. It does not know what the keys mean.
+//! on, so that an operator sees all that is wrong at once. It does not know what the keys mean.
 
+#[cfg(test)]
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
-use miette::NamedSource;
 use toml::de::{DeTable, DeValue};
 
-use super::error::ConfigError;
+use super::report::{Kind, Report, suggestion};
 
 #[cfg(test)]
 thread_local! {
     /// Every key that was asked for on this thread, by section: what the documentation is compared
     /// with.
     pub(super) static ASKED: RefCell<std::collections::BTreeSet<(String, &'static str)>> = RefCell::default();
-}
-
-/// How alike two words must be (Jaro-Winkler, 0 to 1) for one to be suggested for the other.
-const ALIKE: f64 = 0.8;
-
-/// What a name stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Plugin,
-    Table,
-    Scanner,
-    Counters,
-    Folder,
-    Service,
-}
-
-impl Kind {
-    /// Every one.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Plugin, Self::Table, Self::Scanner, Self::Counters, Self::Folder, Self::Service];
-
-    /// The word for it, and the section that makes one.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Plugin => ("plugin", "[[plugin]]"),
-            Self::Table => ("table", "[tables.NAME]"),
-            Self::Scanner => ("scanner", "[scanners.NAME]"),
-            Self::Counters => ("store of counters", "[counters.NAME]"),
-            Self::Folder => ("folder", "[folders.NAME]"),
-            Self::Service => ("service", "[services.NAME]"),
-        }
-    }
-}
-
-/// A name that must exist elsewhere in the file.
-struct Reference {
-    kind: Kind,
-    name: String,
-    span: Range<usize>,
-}
-
-/// All that is wrong with one file, so far.
-pub(super) struct Report {
-    text: Arc<NamedSource<String>>,
-    folder: PathBuf,
-    errors: RefCell<Vec<ConfigError>>,
-    references: RefCell<Vec<Reference>>,
-}
-
-impl Report {
-    pub(super) fn new(file: &Path, text: &str) -> Self {
-        Self {
-            text: Arc::new(NamedSource::new(file.to_string_lossy(), text.to_owned())),
-            folder: file.parent().map(Path::to_owned).unwrap_or_default(),
-            errors: RefCell::default(),
-            references: RefCell::default(),
-        }
-    }
-
-    pub(super) fn error(
-        &self,
-        span: Range<usize>,
-        message: String,
-        label: impl Into<String>,
-        help: Option<String>,
-    ) {
-        self.errors.borrow_mut().push(ConfigError::at(
-            &self.text,
-            span,
-            message,
-            label.into(),
-            help,
-        ));
-    }
-
-    /// Checks the names of this kind that were used against those that there are.
-    pub(super) fn resolve(&self, kind: Kind, names: &[&str]) {
-        let (word, header) = kind.words();
-        for Reference { name, span, .. } in
-            self.references.borrow().iter().filter(|reference| reference.kind == kind)
-        {
-            if names.contains(&name.as_str()) {
-                continue;
-            }
-            let help = match (suggestion(name, names), names) {
-                (Some(near), _) => format!("did you mean \"{near}\"?"),
-                (None, []) => format!("there is no {header} in the file"),
-                (None, names) => format!("these are there: {}", names.join(", ")),
-            };
-            self.error(
-                span.clone(),
-                format!("there is no {word} \"{name}\""),
-                format!("no such {word}"),
-                Some(help),
-            );
-        }
-    }
-
-    /// The section that the whole document is.
-    pub(super) fn root<'a, T>(
-        &'a self,
-        document: &'a DeTable<'a>,
-        read: impl FnOnce(&mut Section<'a>) -> T,
-    ) -> T {
-        Section {
-            report: self,
-            name: String::new(),
-            table: Some(document),
-            span: 0..0,
-            known: vec![],
-            refused: vec![],
-        }
-        .read(read)
-    }
-
-    /// What was read, if nothing was wrong; otherwise all that was, in the order of the file.
-    pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, Vec<ConfigError>> {
-        let mut errors = self.errors.into_inner();
-        errors.sort_by_key(ConfigError::offset);
-        match read {
-            Some(read) if errors.is_empty() => Ok(read),
-            _ => Err(errors),
-        }
-    }
 }
 
 /// One TOML table, or one that isn't there and so holds nothing.
@@ -157,6 +31,16 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
+    /// Reads the section that the whole document is.
+    pub(super) fn root<T>(
+        report: &'a Report,
+        document: &'a DeTable<'a>,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let (table, span) = (Some(document), 0..0);
+        Self { report, name: String::new(), table, span, known: vec![], refused: vec![] }.read(read)
+    }
+
     /// Reads the section, then reports the keys that nobody asked for.
     fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let value = read(&mut self);
@@ -467,11 +351,7 @@ impl<'a> Value<'a> {
 
     /// A name that must exist elsewhere in the file: checked at the end.
     pub(super) fn reference(&self, kind: Kind, name: &str) {
-        self.report.references.borrow_mut().push(Reference {
-            kind,
-            name: name.to_owned(),
-            span: self.span.clone(),
-        });
+        self.report.reference(kind, name, self.span.clone());
     }
 
     /// The name of a thing of some kind, checked at the end.
@@ -541,12 +421,4 @@ fn normal(path: &Path) -> PathBuf {
         normal.push("");
     }
     normal
-}
-
-/// The word that was probably meant.
-fn suggestion<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
-    let word = word.replace('_', "-").to_lowercase();
-    let score = |known: &str| strsim::jaro_winkler(&word, known);
-    let best = known.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)))?;
-    (score(best) >= ALIKE).then_some(best)
 }
