@@ -10,19 +10,19 @@
 // They panic where nobody reads: `cli::out` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod accepting;
+mod accepting;
 pub mod builtin;
 pub mod cli;
 pub mod config;
-pub mod decisions;
-pub mod delivery;
-pub mod dsn;
+mod decisions;
+mod delivery;
+mod dsn;
 pub mod live;
 pub mod operate;
-pub mod queue;
-pub mod receive;
-pub mod recipient;
-pub mod rehearsal;
+mod queue;
+mod receive;
+mod recipient;
+mod rehearsal;
 pub mod services;
 pub mod tables;
-pub mod whole;
+mod whole;

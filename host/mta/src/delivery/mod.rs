@@ -26,7 +26,7 @@ mod smtp;
 mod stop;
 mod targets;
 
-pub use attempt::{Attempt, Attempted};
+pub use attempt::Attempt;
 pub use callout::callout;
 pub use deliverer::{Deliverer, Room};
 pub use outcome::Outcome;

@@ -8,9 +8,10 @@ use facteur_policy::{Route, SmtpRoute};
 use facteur_smtp::{Reply, status};
 use facteur_spool::{Body, Message, Recipient};
 
+use crate::delivery::attempt::Attempted;
 use crate::delivery::fixtures::{ROOM, Told, message, recipient, settings};
 use crate::delivery::script::*;
-use crate::delivery::{Attempt, Attempted, Deliverer, Outcome, Settings};
+use crate::delivery::{Attempt, Deliverer, Outcome, Settings};
 
 fn deliverer(names: Told, adapt: impl FnOnce(&mut Settings)) -> Deliverer {
     let mut settings = settings(names, &[], Path::new("/nonexistent"));

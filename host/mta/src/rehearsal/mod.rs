@@ -16,8 +16,8 @@ mod replay;
 mod tests;
 
 pub use content::{Kept, Part};
-pub use dialogue::{Dialogue, Said, What};
-pub use play::{Stage, outcome, play, rehearse};
+pub use dialogue::{Dialogue, What};
+pub use play::{outcome, rehearse};
 pub use record::{Recorded, Recorder, Recording, Wanted};
 pub use redact::Redaction;
 pub use replay::{Summary, replay};

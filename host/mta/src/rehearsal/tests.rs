@@ -3,7 +3,8 @@
 use facteur_policy::Content;
 use serde_json::json;
 
-use super::{Kept, Part, Redaction, Said, Summary, What};
+use super::dialogue::Said;
+use super::{Kept, Part, Redaction, Summary, What};
 
 #[test]
 fn a_message_is_kept_byte_for_byte_or_not_at_all() {
