@@ -17,7 +17,7 @@ use crate::capabilities::Capabilities;
 use crate::envelope::{Envelope, EnvelopeRecipient};
 use crate::reply::Reply;
 use crate::reply_parser::ReplyParser;
-use crate::stage::Stage;
+use crate::stage::ClientStage;
 use crate::status;
 use crate::stuffing::Stuffer;
 
@@ -32,7 +32,7 @@ pub enum ClientEvent {
     Ready(Capabilities),
     /// The server's greeting or its answer to the hello, or why there is none. The connection is of
     /// no use.
-    Refused(Answer),
+    Refused(GivenReply),
     /// Content is wanted: [`Client::body`] any number of times, then [`Client::end_of_body`].
     SendBody,
     /// The message is done with.
@@ -43,14 +43,14 @@ pub enum ClientEvent {
 
 /// An outcome, and whose words it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct GivenReply {
     /// The words.
     pub reply: Reply,
     /// They are ours: the server said nothing of the kind.
     pub ours: bool,
 }
 
-impl Answer {
+impl GivenReply {
     fn ours(reply: Reply) -> Self {
         Self { reply, ours: true }
     }
@@ -64,7 +64,7 @@ impl Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// One for each recipient of the envelope, in its order.
-    pub recipients: Vec<Answer>,
+    pub recipients: Vec<GivenReply>,
     /// Whether the connection can carry another message.
     pub reusable: bool,
 }
@@ -83,7 +83,7 @@ enum Expected {
     Quit,
 }
 
-enum State {
+enum Phase {
     /// Up to the answer to the hello.
     Opening,
     Ready,
@@ -94,7 +94,7 @@ enum State {
 /// The message under way.
 struct Delivery {
     /// What each recipient's outcome is, where it is known.
-    outcomes: Vec<Option<Answer>>,
+    outcomes: Vec<Option<GivenReply>>,
     /// Recipients that the server took.
     accepted: usize,
     /// Only asked: there is no content, and who is taken has that for an outcome.
@@ -112,7 +112,7 @@ struct Delivery {
 
 impl Delivery {
     /// Gives those whose outcome isn't known this one.
-    fn decide(&mut self, answer: &Answer) {
+    fn decide(&mut self, answer: &GivenReply) {
         for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
             *outcome = Some(answer.clone());
         }
@@ -128,7 +128,7 @@ pub struct Client {
     parser: ReplyParser,
     events: VecDeque<ClientEvent>,
     expected: VecDeque<Expected>,
-    state: State,
+    phase: Phase,
     capabilities: Capabilities,
     stuffer: Stuffer,
     /// The server may still have a transaction open: RSET goes before the next MAIL.
@@ -148,7 +148,7 @@ impl Client {
             parser: ReplyParser::default(),
             events: VecDeque::new(),
             expected: VecDeque::from([Expected::Greeting]),
-            state: State::Opening,
+            phase: Phase::Opening,
             capabilities: Capabilities::default(),
             stuffer: Stuffer::new(),
             needs_reset: false,
@@ -158,7 +158,7 @@ impl Client {
 
     /// Takes bytes from the wire, split anywhere; [`Self::poll`] looks at them.
     pub fn receive(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Closed) {
+        if !matches!(self.phase, Phase::Closed) {
             self.input.extend_from_slice(bytes);
         }
     }
@@ -172,7 +172,7 @@ impl Client {
     /// The next thing the host must know; None: bytes or the host are awaited. Replies are looked
     /// at one by one, so that what the host does about one comes before the next.
     pub fn poll(&mut self) -> Option<ClientEvent> {
-        while self.events.is_empty() && !matches!(self.state, State::Closed) {
+        while self.events.is_empty() && !matches!(self.phase, Phase::Closed) {
             match self.parser.next(&mut self.input) {
                 None => break,
                 Some(Ok(reply)) => {
@@ -184,7 +184,7 @@ impl Client {
                 }
             }
         }
-        if matches!(self.state, State::Closed) || self.input.is_empty() {
+        if matches!(self.phase, Phase::Closed) || self.input.is_empty() {
             // An idle connection holds no buffer.
             self.input = BytesMut::new();
         }
@@ -192,19 +192,19 @@ impl Client {
     }
 
     /// What is awaited.
-    pub fn stage(&self) -> Stage {
-        match (&self.state, self.expected.front()) {
-            (State::Closed, _) => Stage::Closed,
-            (_, Some(Expected::Greeting)) => Stage::Greeting,
-            (_, Some(Expected::Ehlo | Expected::Helo)) => Stage::Hello,
-            (_, Some(Expected::Reset)) => Stage::Reset,
-            (_, Some(Expected::Mail)) => Stage::Mail,
-            (_, Some(Expected::Rcpt(_))) => Stage::Rcpt,
-            (_, Some(Expected::Data)) => Stage::Data,
-            (_, Some(Expected::EndOfData)) => Stage::EndOfData,
-            (_, Some(Expected::Quit)) => Stage::Quit,
-            (State::Delivering(_), None) => Stage::Body,
-            (State::Ready | State::Opening, None) => Stage::Ready,
+    pub fn stage(&self) -> ClientStage {
+        match (&self.phase, self.expected.front()) {
+            (Phase::Closed, _) => ClientStage::Closed,
+            (_, Some(Expected::Greeting)) => ClientStage::Greeting,
+            (_, Some(Expected::Ehlo | Expected::Helo)) => ClientStage::Hello,
+            (_, Some(Expected::Reset)) => ClientStage::Reset,
+            (_, Some(Expected::Mail)) => ClientStage::Mail,
+            (_, Some(Expected::Rcpt(_))) => ClientStage::Rcpt,
+            (_, Some(Expected::Data)) => ClientStage::Data,
+            (_, Some(Expected::EndOfData)) => ClientStage::EndOfData,
+            (_, Some(Expected::Quit)) => ClientStage::Quit,
+            (Phase::Delivering(_), None) => ClientStage::Body,
+            (Phase::Ready | Phase::Opening, None) => ClientStage::Ready,
         }
     }
 
@@ -230,11 +230,14 @@ impl Client {
         let for_all = self.refusal(envelope);
         let refusal = |recipient: &EnvelopeRecipient| {
             let unsuited = recipient.address.needs_smtputf8() && !self.capabilities.smtputf8;
-            for_all.clone().or_else(|| unsuited.then(|| self.lacks_smtputf8())).map(Answer::ours)
+            for_all
+                .clone()
+                .or_else(|| unsuited.then(|| self.lacks_smtputf8()))
+                .map(GivenReply::ours)
         };
-        let outcomes: Vec<Option<Answer>> = envelope.recipients.iter().map(refusal).collect();
+        let outcomes: Vec<Option<GivenReply>> = envelope.recipients.iter().map(refusal).collect();
         if outcomes.iter().all(Option::is_some) {
-            let reusable = matches!(self.state, State::Ready) && self.is_in_step();
+            let reusable = matches!(self.phase, Phase::Ready) && self.is_in_step();
             let recipients = outcomes.into_iter().flatten().collect();
             self.events.push_back(ClientEvent::Finished(Finished { recipients, reusable }));
             return;
@@ -258,7 +261,7 @@ impl Client {
             push(Expected::Data, &|output| output.push_str("DATA\r\n"));
         }
         self.stuffer = Stuffer::new();
-        self.state = State::Delivering(Delivery {
+        self.phase = Phase::Delivering(Delivery {
             outcomes,
             accepted: 0,
             only_asked,
@@ -273,7 +276,7 @@ impl Client {
 
     /// Why nobody can be sent this message by this server, in our words.
     fn refusal(&self, envelope: &Envelope) -> Option<Reply> {
-        if !matches!(self.state, State::Ready) || !self.expected.is_empty() {
+        if !matches!(self.phase, Phase::Ready) || !self.expected.is_empty() {
             return Some(Reply::new(
                 451,
                 status::SYSTEM,
@@ -305,14 +308,14 @@ impl Client {
     /// Sends content, normalised and dot-stuffed on the way; split anywhere. Outside
     /// [`ClientEvent::SendBody`] it is dropped.
     pub fn body(&mut self, content: &[u8]) {
-        if matches!(&self.state, State::Delivering(delivery) if delivery.in_body) {
+        if matches!(&self.phase, Phase::Delivering(delivery) if delivery.in_body) {
             self.stuffer.write(content, &mut self.output);
         }
     }
 
     /// Ends the content.
     pub fn end_of_body(&mut self) {
-        if let State::Delivering(delivery) = &mut self.state
+        if let Phase::Delivering(delivery) = &mut self.phase
             && std::mem::take(&mut delivery.in_body)
         {
             self.stuffer.finish(&mut self.output);
@@ -322,13 +325,13 @@ impl Client {
 
     /// Ends the connection politely, where nothing is under way; else as [`Self::fail`].
     pub fn quit(&mut self) {
-        match self.state {
-            State::Ready if self.expected.is_empty() => {
+        match self.phase {
+            Phase::Ready if self.expected.is_empty() => {
                 self.output.extend_from_slice(b"QUIT\r\n");
                 self.expected.push_back(Expected::Quit);
             }
-            State::Ready | State::Closed => {}
-            State::Opening | State::Delivering(_) => {
+            Phase::Ready | Phase::Closed => {}
+            Phase::Opening | Phase::Delivering(_) => {
                 self.fail(&Reply::new(421, status::BAD_CONNECTION, "the connection was given up"));
             }
         }
@@ -336,17 +339,17 @@ impl Client {
 
     /// The connection was lost, or took too long: this becomes the outcome of what was under way.
     pub fn fail(&mut self, reply: &Reply) {
-        self.end(Answer::ours(reply.clone()));
+        self.end(GivenReply::ours(reply.clone()));
     }
 
-    fn end(&mut self, answer: Answer) {
+    fn end(&mut self, answer: GivenReply) {
         let quitting = self.expected.front() == Some(&Expected::Quit);
         self.expected.clear();
-        let event = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Closed => return,
-            State::Opening => ClientEvent::Refused(answer),
-            State::Ready => ClientEvent::Closed((!quitting).then_some(answer.reply)),
-            State::Delivering(mut delivery) => {
+        let event = match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Closed => return,
+            Phase::Opening => ClientEvent::Refused(answer),
+            Phase::Ready => ClientEvent::Closed((!quitting).then_some(answer.reply)),
+            Phase::Delivering(mut delivery) => {
                 delivery.decide(&answer);
                 ClientEvent::Finished(Finished {
                     recipients: decided(delivery.outcomes),
@@ -364,13 +367,13 @@ impl Client {
 
     fn handle(&mut self, reply: Reply) {
         if reply.code == 421 && self.expected.front() != Some(&Expected::Quit) {
-            return self.end(Answer::said(reply));
+            return self.end(GivenReply::said(reply));
         }
         let Some(expected) = self.expected.pop_front() else {
             if reply.is_positive() {
                 self.protocol_error(&format!("unexpected reply: {reply}"));
             } else {
-                self.end(Answer::said(reply));
+                self.end(GivenReply::said(reply));
             }
             return;
         };
@@ -385,12 +388,14 @@ impl Client {
             Expected::Ehlo if reply.is_permanent() => self.hello("HELO", Expected::Helo),
             Expected::Ehlo | Expected::Helo if accepted => {
                 self.capabilities = Capabilities::parse(&reply, expected == Expected::Ehlo);
-                self.state = State::Ready;
+                self.phase = Phase::Ready;
                 self.events.push_back(ClientEvent::Ready(self.capabilities.clone()));
             }
-            Expected::Greeting | Expected::Ehlo | Expected::Helo => self.end(Answer::said(reply)),
+            Expected::Greeting | Expected::Ehlo | Expected::Helo => {
+                self.end(GivenReply::said(reply));
+            }
             Expected::Quit => {
-                self.state = State::Closed;
+                self.phase = Phase::Closed;
                 self.events.push_back(ClientEvent::Closed(None));
             }
             _ => self.answer(expected, reply, accepted),
@@ -404,7 +409,7 @@ impl Client {
 
     /// The reply to a command of the message under way.
     fn answer(&mut self, expected: Expected, reply: Reply, accepted: bool) {
-        let State::Delivering(delivery) = &mut self.state else { return };
+        let Phase::Delivering(delivery) = &mut self.phase else { return };
         match expected {
             Expected::Reset if accepted => delivery.open = false,
             // It says nothing about this message: another connection may carry it.
@@ -417,18 +422,16 @@ impl Client {
                 let detail =
                     reply.enhanced.map_or(status::BAD_SENDER_SYSTEM, |status| status.detail);
                 let undecided = || Reply::new(450, detail, reply.text.clone());
-                delivery.decide(&Answer::said(if delivery.only_asked && reply.is_permanent() {
-                    undecided()
-                } else {
-                    reply
-                }));
+                delivery.decide(&GivenReply::said(
+                    if delivery.only_asked && reply.is_permanent() { undecided() } else { reply },
+                ));
                 delivery.queue.clear();
             }
             Expected::Rcpt(_) if accepted && !delivery.only_asked => delivery.accepted += 1,
             Expected::Rcpt(index) => {
                 // After a refused MAIL the outcome is known already, and RCPT's 503 says nothing.
                 if let Some(outcome @ None) = delivery.outcomes.get_mut(index) {
-                    *outcome = Some(Answer::said(reply));
+                    *outcome = Some(GivenReply::said(reply));
                 }
             }
             Expected::Data if reply.is_positive() => {
@@ -447,16 +450,16 @@ impl Client {
             }
             Expected::EndOfData => {
                 delivery.open = false;
-                delivery.decide(&Answer::said(reply));
+                delivery.decide(&GivenReply::said(reply));
             }
-            _ => delivery.decide(&Answer::said(reply)),
+            _ => delivery.decide(&GivenReply::said(reply)),
         }
         self.advance();
     }
 
     /// Sends what may be sent, and finishes the message when nothing is left.
     fn advance(&mut self) {
-        let State::Delivering(delivery) = &mut self.state else { return };
+        let Phase::Delivering(delivery) = &mut self.phase else { return };
         let window = if self.capabilities.pipelining { PIPELINE_WINDOW } else { 1 };
         while self.expected.len() < window
             && let Some(&(expected, length)) = delivery.queue.front()
@@ -477,7 +480,7 @@ impl Client {
         }
         self.needs_reset = delivery.open;
         let outcomes = std::mem::take(&mut delivery.outcomes);
-        self.state = State::Ready;
+        self.phase = Phase::Ready;
         self.events.push_back(ClientEvent::Finished(Finished {
             recipients: decided(outcomes),
             reusable: self.is_in_step(),
@@ -487,7 +490,7 @@ impl Client {
 
 /// All outcomes. When a message is done with none is open any more; were one, it would be tried
 /// again.
-fn decided(outcomes: Vec<Option<Answer>>) -> Vec<Answer> {
-    let undecided = || Answer::ours(Reply::no_outcome());
+fn decided(outcomes: Vec<Option<GivenReply>>) -> Vec<GivenReply> {
+    let undecided = || GivenReply::ours(Reply::no_outcome());
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(undecided)).collect()
 }

@@ -24,7 +24,7 @@ pub(crate) enum Framing {
 
 /// Where in a line the decoder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Place {
     /// After CRLF, or at the very beginning.
     LineStart,
     /// After a bare LF.
@@ -44,18 +44,18 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     framing: Framing,
-    state: State,
+    state: Place,
     bare_newline: bool,
 }
 
 impl Decoder {
     pub(crate) fn new(framing: Framing) -> Self {
-        Self { framing, state: State::LineStart, bare_newline: false }
+        Self { framing, state: Place::LineStart, bare_newline: false }
     }
 
     /// Whether the end of DATA was seen; what follows in the input is the next command.
     pub(crate) fn ended(&self) -> bool {
-        self.state == State::Ended
+        self.state == Place::Ended
     }
 
     /// Whether a bare LF was seen.
@@ -81,33 +81,33 @@ impl Decoder {
     /// Ends counted content; gives what its last line lacks to be one.
     pub(crate) fn finish(&mut self) -> Option<Bytes> {
         let missing: &[u8] = match self.state {
-            State::Text => b"\r\n",
-            State::Cr => b" \r\n",
+            Place::Text => b"\r\n",
+            Place::Cr => b" \r\n",
             _ => return None,
         };
-        self.state = State::LineStart;
+        self.state = Place::LineStart;
         Some(Bytes::from_static(missing))
     }
 
     /// How many of these octets are content as they stand, and the state after them.
-    fn clean(&self, bytes: &[u8]) -> (usize, State) {
+    fn clean(&self, bytes: &[u8]) -> (usize, Place) {
         let mut at = 0;
         let mut state = self.state;
-        if !matches!(state, State::LineStart | State::LineStartAfterBareLf | State::Text) {
+        if !matches!(state, Place::LineStart | Place::LineStartAfterBareLf | Place::Text) {
             return (0, state);
         }
         while at < bytes.len() {
-            if bytes[at] == b'.' && state != State::Text && self.framing == Framing::Dots {
+            if bytes[at] == b'.' && state != Place::Text && self.framing == Framing::Dots {
                 break;
             }
             let Some(length) = memchr2(b'\r', b'\n', &bytes[at..]) else {
-                return (bytes.len(), State::Text);
+                return (bytes.len(), Place::Text);
             };
             if !bytes[at + length..].starts_with(b"\r\n") {
-                return if length == 0 { (at, state) } else { (at + length, State::Text) };
+                return if length == 0 { (at, state) } else { (at + length, Place::Text) };
             }
             at += length + 2;
-            state = State::LineStart;
+            state = Place::LineStart;
         }
         (at, state)
     }
@@ -118,51 +118,51 @@ impl Decoder {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             match self.state {
-                State::Ended => break,
-                State::LineStart if byte == b'.' && self.framing == Framing::Dots => {
-                    self.state = State::Dot;
+                Place::Ended => break,
+                Place::LineStart if byte == b'.' && self.framing == Framing::Dots => {
+                    self.state = Place::Dot;
                     at += 1;
                 }
-                State::LineStartAfterBareLf if byte == b'.' && self.framing == Framing::Dots => {
-                    self.state = State::Text;
+                Place::LineStartAfterBareLf if byte == b'.' && self.framing == Framing::Dots => {
+                    self.state = Place::Text;
                     at += 1;
                 }
-                State::Dot if byte == b'\r' => {
-                    self.state = State::DotCr;
+                Place::Dot if byte == b'\r' => {
+                    self.state = Place::DotCr;
                     at += 1;
                 }
                 // The dot was stuffing.
-                State::Dot => self.state = State::Text,
-                State::DotCr if byte == b'\n' => {
-                    self.state = State::Ended;
+                Place::Dot => self.state = Place::Text,
+                Place::DotCr if byte == b'\n' => {
+                    self.state = Place::Ended;
                     at += 1;
                 }
-                State::Cr if byte == b'\n' => {
+                Place::Cr if byte == b'\n' => {
                     output.extend_from_slice(b"\r\n");
-                    self.state = State::LineStart;
+                    self.state = Place::LineStart;
                     at += 1;
                 }
                 // The CR was bare.
-                State::Cr | State::DotCr => {
+                Place::Cr | Place::DotCr => {
                     output.extend_from_slice(b" ");
-                    self.state = State::Text;
+                    self.state = Place::Text;
                 }
-                State::Text | State::LineStart | State::LineStartAfterBareLf => match byte {
+                Place::Text | Place::LineStart | Place::LineStartAfterBareLf => match byte {
                     b'\r' => {
-                        self.state = State::Cr;
+                        self.state = Place::Cr;
                         at += 1;
                     }
                     b'\n' => {
                         output.extend_from_slice(b"\r\n");
                         self.bare_newline = true;
-                        self.state = State::LineStartAfterBareLf;
+                        self.state = Place::LineStartAfterBareLf;
                         at += 1;
                     }
                     _ => {
                         let rest = &bytes[at..];
                         let length = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
                         output.extend_from_slice(&rest[..length]);
-                        self.state = State::Text;
+                        self.state = Place::Text;
                         at += length;
                     }
                 },

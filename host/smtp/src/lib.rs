@@ -65,7 +65,7 @@ mod xtext;
 
 pub use address::{Address, AddressError, MAX_ADDRESS};
 pub use capabilities::Capabilities;
-pub use client::{Answer, Client, ClientEvent, Finished, PIPELINE_WINDOW};
+pub use client::{Client, ClientEvent, Finished, GivenReply, PIPELINE_WINDOW};
 pub use config::{BareNewline, ServerConfig};
 pub use domain::{MAX_DOMAIN, MAX_LABEL, ascii as ascii_domain, ascii_key, key, local_key};
 pub use envelope::{Envelope, EnvelopeRecipient};
@@ -78,6 +78,6 @@ pub use path::Path;
 pub use reply::{Reply, in_ascii};
 pub use section::{DROPPED, HeaderSection, HeadersError, MAX_FIELDS, MAX_SECTION, Missing, Passed};
 pub use server::{MAX_PENDING_INPUT, Server};
-pub use stage::Stage;
+pub use stage::ClientStage;
 pub use status::{EnhancedStatus, EnhancedStatusError};
 pub use stuffing::{MAX_LINE, Stuffer};

@@ -71,7 +71,7 @@ enum Owed {
 }
 
 /// How a step of the machine ended.
-enum Step {
+enum Progress {
     Event(Event),
     /// Something was done; there may be more.
     Again,
@@ -126,15 +126,15 @@ impl Server {
     pub fn poll(&mut self) -> Option<Event> {
         while self.owed.is_none() {
             let step = match self.phase {
-                Phase::Silent | Phase::Closed => Step::Starved,
+                Phase::Silent | Phase::Closed => Progress::Starved,
                 Phase::Command => self.command(),
                 Phase::Data => self.data(),
                 Phase::Chunk(_) => self.chunk(),
             };
             match step {
-                Step::Event(event) => return Some(event),
-                Step::Again => {}
-                Step::Starved => {
+                Progress::Event(event) => return Some(event),
+                Progress::Again => {}
+                Progress::Starved => {
                     if self.input.is_empty() {
                         // An idle session holds no buffer.
                         self.input = BytesMut::new();
@@ -234,10 +234,10 @@ impl Server {
     }
 
     /// Answers an error of the client.
-    fn fail(&mut self, reply: &Reply) -> Step {
+    fn fail(&mut self, reply: &Reply) -> Progress {
         self.errors += 1;
         self.send(reply);
-        Step::Again
+        Progress::Again
     }
 
     fn close(&mut self) {
@@ -248,9 +248,9 @@ impl Server {
     }
 
     /// Gives an event and waits for its reply.
-    fn ask(&mut self, owed: Owed, event: Event) -> Step {
+    fn ask(&mut self, owed: Owed, event: Event) -> Progress {
         self.owed = Some(owed);
-        Step::Event(event)
+        Progress::Event(event)
     }
 
     fn send_keywords(&mut self, esmtp: bool) {
@@ -269,18 +269,18 @@ impl Server {
         };
     }
 
-    fn command(&mut self) -> Step {
+    fn command(&mut self) -> Progress {
         if self.say_farewell() {
-            return Step::Again;
+            return Progress::Again;
         }
         if self.errors >= self.config.limits.errors {
             let text = format!("{} Error: too many errors", self.config.hostname);
             self.send(&Reply::new(421, status::SECURITY, text));
-            return Step::Again;
+            return Progress::Again;
         }
         let (length, next) =
             match self.framer.find(&mut self.input, self.config.limits.command_line) {
-                None => return Step::Starved,
+                None => return Progress::Starved,
                 Some(Line::TooLong) => {
                     return self.fail(&Reply::new(500, status::SYNTAX, "Error: line too long"));
                 }
@@ -294,13 +294,13 @@ impl Server {
         if self.transaction.open && matches!(command, Ok(Command::Hello { .. })) {
             // The line stays, and is found again outside the transaction.
             self.transaction = Transaction::default();
-            return Step::Event(Event::Reset);
+            return Progress::Event(Event::Reset);
         }
         self.input.advance(next);
         match command {
             Ok(Command::Quit) => {
                 self.send(&Reply::new(221, status::UNDEFINED, "Bye"));
-                Step::Event(Event::Quit)
+                Progress::Event(Event::Quit)
             }
             _ if self.denied => {
                 self.fail(&Reply::new(503, status::SECURITY, "Error: access denied"))
@@ -309,12 +309,12 @@ impl Server {
             Err(reply) => {
                 self.fail(&reply);
                 // A client that isn't a mail client has gone, as far as the host cares.
-                if reply.code == 221 { Step::Event(Event::Quit) } else { Step::Again }
+                if reply.code == 221 { Progress::Event(Event::Quit) } else { Progress::Again }
             }
         }
     }
 
-    fn perform(&mut self, command: Command) -> Step {
+    fn perform(&mut self, command: Command) -> Progress {
         if matches!(
             command,
             Command::Hello { .. } | Command::Reset | Command::Noop | Command::Vrfy(_)
@@ -345,18 +345,18 @@ impl Server {
                     status::TOO_MANY_RECIPIENTS,
                     "Error: too many recipients",
                 ));
-                Step::Again
+                Progress::Again
             }
             Command::Data => self.ask(Owed::Data, Event::Data),
             Command::Bdat { size, last } => self.begin_chunk(Chunk::new(size, last)),
             Command::Reset => {
                 self.transaction = Transaction::default();
                 self.send(&Reply::ok());
-                Step::Event(Event::Reset)
+                Progress::Event(Event::Reset)
             }
             Command::Noop => {
                 self.send(&Reply::ok());
-                Step::Again
+                Progress::Again
             }
             Command::Vrfy(address) => {
                 // An address that isn't ASCII is one that SMTPUTF8 was said of.
@@ -364,28 +364,32 @@ impl Server {
                 self.ask(Owed::Vrfy { utf8 }, Event::Vrfy(address))
             }
             // Answered before, since it is the one command of a client denied.
-            Command::Quit => Step::Again,
+            Command::Quit => Progress::Again,
         }
     }
 
-    fn data(&mut self) -> Step {
+    fn data(&mut self) -> Progress {
         if self.decoder.ended() {
             return self.end_of_data();
         }
         if self.input.is_empty() {
-            return Step::Starved;
+            return Progress::Starved;
         }
         let available = self.input.len();
         match self.decoder.decode(&mut self.input, available) {
             Some(body) => self.content(body),
-            None => Step::Again,
+            None => Progress::Again,
         }
     }
 
     /// Content that may still be taken is given to the host; the rest is only counted.
-    fn content(&mut self, body: Bytes) -> Step {
+    fn content(&mut self, body: Bytes) -> Progress {
         self.transaction.size = self.transaction.size.saturating_add(body.len() as u64);
-        if self.content_error().is_some() { Step::Again } else { Step::Event(Event::Body(body)) }
+        if self.content_error().is_some() {
+            Progress::Again
+        } else {
+            Progress::Event(Event::Body(body))
+        }
     }
 
     fn content_error(&self) -> Option<DataError> {
@@ -399,12 +403,12 @@ impl Server {
         }
     }
 
-    fn end_of_data(&mut self) -> Step {
+    fn end_of_data(&mut self) -> Progress {
         let result = self.content_error().map_or(Ok(()), Err);
         self.ask(Owed::EndOfData, Event::EndOfData(result))
     }
 
-    fn begin_chunk(&mut self, mut chunk: Chunk) -> Step {
+    fn begin_chunk(&mut self, mut chunk: Chunk) -> Progress {
         let limit = self.config.limits.message_size;
         let refusal = if self.transaction.chunking == Chunking::Failed {
             Some(Reply::new(
@@ -428,25 +432,25 @@ impl Server {
         let refused = refusal.is_some();
         chunk.refusal = refusal.map(Box::new);
         self.phase = Phase::Chunk(chunk);
-        if first && !refused { self.ask(Owed::FirstChunk, Event::Data) } else { Step::Again }
+        if first && !refused { self.ask(Owed::FirstChunk, Event::Data) } else { Progress::Again }
     }
 
-    fn chunk(&mut self) -> Step {
-        let Phase::Chunk(chunk) = &mut self.phase else { return Step::Again };
+    fn chunk(&mut self) -> Progress {
+        let Phase::Chunk(chunk) = &mut self.phase else { return Progress::Again };
         if chunk.left > 0 {
             let available = chunk.available(self.input.len());
             if available == 0 {
-                return Step::Starved;
+                return Progress::Starved;
             }
             if chunk.refusal.is_some() {
                 self.input.advance(available);
                 chunk.took(available);
-                return Step::Again;
+                return Progress::Again;
             }
             let before = self.input.len();
             let body = self.decoder.decode(&mut self.input, available);
             chunk.took(before - self.input.len());
-            return body.map_or(Step::Again, |body| self.content(body));
+            return body.map_or(Progress::Again, |body| self.content(body));
         }
         if let Some(refusal) = chunk.refusal.take() {
             return self.end_refused_chunk(&refusal);
@@ -455,7 +459,7 @@ impl Server {
         if !last {
             self.phase = Phase::Command;
             self.send(&Reply::new(250, status::UNDEFINED, format!("Ok: {size} bytes")));
-            return Step::Again;
+            return Progress::Again;
         }
         match self.decoder.finish() {
             Some(body) => self.content(body),
@@ -464,10 +468,10 @@ impl Server {
     }
 
     /// A refused chunk was skipped: the answer, and the end of the transaction if it was the last.
-    fn end_refused_chunk(&mut self, refusal: &Reply) -> Step {
+    fn end_refused_chunk(&mut self, refusal: &Reply) -> Progress {
         let Phase::Chunk(Chunk { last, .. }) = std::mem::replace(&mut self.phase, Phase::Command)
         else {
-            return Step::Again;
+            return Progress::Again;
         };
         self.transaction.chunking = Chunking::Failed;
         let was_open = self.transaction.open;
@@ -475,7 +479,7 @@ impl Server {
             self.transaction = Transaction::default();
         }
         self.send(refusal);
-        if last && was_open { Step::Event(Event::Reset) } else { Step::Again }
+        if last && was_open { Progress::Event(Event::Reset) } else { Progress::Again }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 /// What the machine waits for: to choose a timeout (RFC 5321 4.5.3.2) and to say where a connection
 /// was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum ClientStage {
     /// The greeting; 5 minutes.
     Greeting,
     /// The answer to EHLO or HELO; 5 minutes.
@@ -30,7 +30,7 @@ pub enum Stage {
     Closed,
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for ClientStage {
     /// As in Postfix's `lost connection with X while …`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 
 use facteur_smtp::{
-    Client, ClientEvent, Envelope, EnvelopeRecipient, Finished, Notify, PIPELINE_WINDOW, Reply,
-    Ret, Stage, status,
+    Client, ClientEvent, ClientStage, Envelope, EnvelopeRecipient, Finished, Notify,
+    PIPELINE_WINDOW, Reply, Ret, status,
 };
 
 fn envelope(recipients: &[&str]) -> Envelope {
@@ -68,9 +68,9 @@ fn hear(client: &mut Connection, text: &str) -> String {
 /// A client that was told these keywords.
 fn ready(keywords: &str) -> Connection {
     let mut client = Connection::new();
-    assert_eq!(client.stage(), Stage::Greeting);
+    assert_eq!(client.stage(), ClientStage::Greeting);
     assert_eq!(hear(&mut client, "220-mx\r\n220 ESMTP\r\n"), "EHLO me.org\r\n");
-    assert_eq!(client.stage(), Stage::Hello);
+    assert_eq!(client.stage(), ClientStage::Hello);
     let lines: Vec<_> = std::iter::once("mx.org hi").chain(keywords.split_whitespace()).collect();
     let mut answer = bytes::BytesMut::new();
     Reply::plain(250, lines.join("\n")).write_to(&mut answer, true);
@@ -109,14 +109,14 @@ fn pipelined() {
          DATA\r\n"
     );
     assert_eq!(hear(&mut client, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"), "");
-    assert_eq!((client.stage(), client.poll()), (Stage::Rcpt, None));
+    assert_eq!((client.stage(), client.poll()), (ClientStage::Rcpt, None));
     assert_eq!(hear(&mut client, "550 5.1.1 who?\r\n354 go\r\n"), "");
     assert_eq!(client.poll(), Some(ClientEvent::SendBody));
-    assert_eq!(client.stage(), Stage::Body);
+    assert_eq!(client.stage(), ClientStage::Body);
     client.body(b"x\r\n.y");
     client.end_of_body();
     assert_eq!(hear(&mut client, ""), "x\r\n..y\r\n.\r\n");
-    assert_eq!(client.stage(), Stage::EndOfData);
+    assert_eq!(client.stage(), ClientStage::EndOfData);
     hear(&mut client, "250 2.0.0 Ok: queued as 1\r\n");
     assert_eq!(
         finished(&mut client),
@@ -168,7 +168,7 @@ fn refused_connections() {
             matches!(client.poll(), Some(ClientEvent::Refused(found)) if found.reply.to_string() == reply),
             "{talk}"
         );
-        assert_eq!((client.poll(), client.stage()), (None, Stage::Closed));
+        assert_eq!((client.poll(), client.stage()), (None, ClientStage::Closed));
     }
 }
 
@@ -222,7 +222,7 @@ fn reset_refused() {
     hear(&mut client, "503 5.5.0 not now\r\n");
     let told = "451 4.5.0 mx[192.0.2.1]:25 keeps the message before: 503 5.5.0 not now";
     assert_eq!(finished(&mut client), outcome(&[told], false));
-    assert_eq!(client.stage(), Stage::Closed);
+    assert_eq!(client.stage(), ClientStage::Closed);
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn the_window_bounds_what_is_sent_ahead() {
 fn quitting() {
     let mut client = ready("");
     client.quit();
-    assert_eq!((hear(&mut client, ""), client.stage()), ("QUIT\r\n".into(), Stage::Quit));
+    assert_eq!((hear(&mut client, ""), client.stage()), ("QUIT\r\n".into(), ClientStage::Quit));
     hear(&mut client, "221 bye\r\n");
     assert_eq!(client.poll(), Some(ClientEvent::Closed(None)));
     let mut client = ready("");
@@ -475,5 +475,5 @@ fn recipients_can_be_asked_about_without_a_message() {
     client.verify(&envelope(&["a@b"]));
     hear(&mut client, "550 5.7.1 not you\r\n");
     assert_eq!(finished(&mut client), outcome(&["450 4.7.1 not you"], true));
-    assert_eq!(client.stage(), Stage::Ready);
+    assert_eq!(client.stage(), ClientStage::Ready);
 }

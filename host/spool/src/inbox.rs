@@ -9,11 +9,11 @@ use parking_lot::{Condvar, Mutex};
 
 /// The requests, in the order they came.
 pub(crate) struct Inbox<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<Contents<T>>,
     enough: Condvar,
 }
 
-struct State<T> {
+struct Contents<T> {
     waiting: Vec<T>,
     /// How many the committer waits for.
     wanted: usize,
@@ -24,7 +24,7 @@ impl<T> Inbox<T> {
     /// Empty, and open.
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false }),
+            state: Mutex::new(Contents { waiting: Vec::new(), wanted: 1, closed: false }),
             enough: Condvar::new(),
         }
     }

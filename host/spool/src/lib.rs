@@ -61,7 +61,8 @@ pub use id::{
     MAX_RECIPIENTS, MessageId, NoRandomNumbers, ParseIdError, QueueId, RecipientId, Timestamp,
 };
 pub use message::{
-    Client, Destination, Due, DueRecipient, End, Hold, Message, MessageHead, NewMessage, Outcome,
-    Queued, Recipient, RecipientHead, Selection, State, Summary, SummaryRecipient, Target, What,
+    Client, Destination, Due, DueRecipient, End, Hold, Message, MessageHead, NewMessage, Queued,
+    Recipient, RecipientHead, RecipientState, RecipientUpdate, Selection, Summary,
+    SummaryRecipient, Target, Update,
 };
 pub use spool::{Spool, SpoolConfig};

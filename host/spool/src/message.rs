@@ -88,18 +88,18 @@ pub struct NewMessage {
 /// Why a message isn't tried until an operator releases it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// [`State::Hold`], for this reason.
+    /// [`RecipientState::Hold`], for this reason.
     Hold(String),
-    /// [`State::Quarantine`], for this reason.
+    /// [`RecipientState::Quarantine`], for this reason.
     Quarantine(String),
 }
 
 impl Hold {
     /// The state of its recipients.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> RecipientState {
         match self {
-            Self::Hold(_) => State::Hold,
-            Self::Quarantine(_) => State::Quarantine,
+            Self::Hold(_) => RecipientState::Hold,
+            Self::Quarantine(_) => RecipientState::Quarantine,
         }
     }
 
@@ -204,7 +204,7 @@ pub struct Queued {
 
 /// Where a recipient stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum RecipientState {
     /// Tried when its next try has come.
     Queued,
     /// Not tried until it is released.
@@ -217,7 +217,7 @@ pub enum State {
     Ended(End),
 }
 
-impl State {
+impl RecipientState {
     /// The word in the store.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -253,7 +253,7 @@ pub struct Recipient {
     /// What it came with.
     pub head: RecipientHead,
     /// Where it stands.
-    pub state: State,
+    pub state: RecipientState,
     /// When it is due.
     pub next_try: Timestamp,
     /// How often it was deferred.
@@ -288,22 +288,22 @@ heads!(NewMessage: MessageHead, Message: MessageHead, Recipient: RecipientHead);
 
 /// What became of one recipient.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RecipientUpdate {
     /// Which one; its message is in the id. An outcome for one that is no longer there (deleted
     /// meanwhile) is ignored.
     pub recipient: RecipientId,
     /// What became of it.
-    pub what: What,
+    pub what: Update,
 }
 
 /// The ends of an attempt as the store sees them.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum Update {
     /// Nothing more to do: delivered, bounced, discarded. The recipient goes, and with the last one
     /// the message.
     Done,
     /// Nothing more to do but to tell the sender: the recipient stays until then, in
-    /// [`State::Ended`].
+    /// [`RecipientState::Ended`].
     Ended {
         /// How.
         end: End,

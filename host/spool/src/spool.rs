@@ -20,8 +20,8 @@ use crate::store::{Change, Pick, Store, Write, Written};
 use crate::sweep::sweep;
 use crate::territory::Territory;
 use crate::{
-    BodyWriter, Destination, Due, Message, NewMessage, Outcome, QueueId, Queued, RecipientId,
-    Selection, SpoolError, Summary, Timestamp,
+    BodyWriter, Destination, Due, Message, NewMessage, QueueId, Queued, RecipientId,
+    RecipientUpdate, Selection, SpoolError, Summary, Timestamp,
 };
 
 /// Destinations that are read at once.
@@ -189,7 +189,7 @@ impl Spool {
     /// was written then.
     pub async fn record(
         &self,
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<RecipientUpdate>,
         notices: Vec<NewMessage>,
     ) -> Result<Vec<Queued>, SpoolError> {
         match self.write(Write::Record { outcomes, notices }).await? {

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use crate::{
-    Destination, Due, Message, NewMessage, Outcome, QueueId, Queued, RecipientId, Selection,
-    SpoolError, Summary, Timestamp,
+    Destination, Due, Message, NewMessage, QueueId, Queued, RecipientId, RecipientUpdate,
+    Selection, SpoolError, Summary, Timestamp,
 };
 
 /// Messages that one write of a change to all of them touches, so that no other write waits long
@@ -20,7 +20,7 @@ pub(crate) const CHANGE_PAGE: usize = 500;
 #[derive(Debug)]
 pub(crate) enum Write {
     Insert(Box<NewMessage>),
-    Record { outcomes: Vec<Outcome>, notices: Vec<NewMessage> },
+    Record { outcomes: Vec<RecipientUpdate>, notices: Vec<NewMessage> },
     Change { change: Change, pick: Pick },
     Corrupt { queue_id: QueueId, reason: String },
 }

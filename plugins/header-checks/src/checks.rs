@@ -58,7 +58,7 @@ pub enum Edit {
 
 /// What the headers of one message come to.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Checked {
     pub verdict: Verdict,
     pub effects: Vec<Effect>,
 }
@@ -70,7 +70,7 @@ pub struct Outcome {
 pub fn check(
     headers: impl IntoIterator<Item = Header>,
     mut find: impl FnMut(&Header) -> Result<Option<String>, Failure>,
-) -> Result<Outcome, Failure> {
+) -> Result<Checked, Failure> {
     let mut effects = Vec::new();
     // How many of each name there were so far.
     let mut named: BTreeMap<String, u32> = BTreeMap::new();
@@ -91,11 +91,11 @@ pub fn check(
             Action::Reject(status, text) => {
                 let text = if text.is_empty() { "message content rejected" } else { text };
                 let verdict = Verdict::Reject(Reply::new(550, status, printable(text, TEXT_LIMIT)));
-                return Ok(Outcome { verdict, effects });
+                return Ok(Checked { verdict, effects });
             }
             Action::Discard(text) => {
                 effects.push(Effect::Info(said("discard", text)));
-                return Ok(Outcome { verdict: Verdict::Discard, effects });
+                return Ok(Checked { verdict: Verdict::Discard, effects });
             }
             Action::Hold(text) => {
                 let reason =
@@ -137,7 +137,7 @@ pub fn check(
         };
         effects.push(Effect::Edit(edit));
     }
-    Ok(Outcome { verdict: Verdict::Dunno, effects })
+    Ok(Checked { verdict: Verdict::Dunno, effects })
 }
 
 /// The beginning of a text, of at most so many bytes.
@@ -163,7 +163,7 @@ mod tests {
     }
 
     /// With a table of two columns: what a header must contain, and the value.
-    fn checked(table: &[(&str, &str)], lines: &[&str]) -> Result<Outcome, Failure> {
+    fn checked(table: &[(&str, &str)], lines: &[&str]) -> Result<Checked, Failure> {
         check(headers(lines), |header| {
             let found = table.iter().find(|(part, _)| header.line.contains(part));
             Ok(found.map(|(_, value)| (*value).to_owned()))

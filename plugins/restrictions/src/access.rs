@@ -4,7 +4,7 @@ use facteur_plugin::{Address, status};
 
 /// What a value says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
+pub enum Action<'a> {
     Permit,
     Dunno,
     /// Code, status and text; where the text is empty, the usual one.
@@ -26,7 +26,7 @@ pub enum Answer<'a> {
 }
 
 /// Reads a value.
-pub fn answer(value: &str) -> Answer<'_> {
+pub fn action(value: &str) -> Action<'_> {
     let value = value.trim();
     let (word, text) =
         value.split_once([' ', '\t']).map_or((value, ""), |(word, text)| (word, text.trim_start()));
@@ -36,44 +36,44 @@ pub fn answer(value: &str) -> Answer<'_> {
         (status.unwrap_or(default), text)
     };
     if is("DUNNO") {
-        Answer::Dunno
+        Action::Dunno
     } else if is("REJECT") {
         let (status, text) = with_status("5.7.1");
-        Answer::Refuse(554, status, text)
+        Action::Refuse(554, status, text)
     } else if is("DEFER") {
         let (status, text) = with_status("4.7.1");
-        Answer::Refuse(450, status, text)
+        Action::Refuse(450, status, text)
     } else if is("DEFER_IF_PERMIT") {
         let (status, text) = with_status("4.7.1");
-        Answer::DeferIfPermit(status, text)
+        Action::DeferIfPermit(status, text)
     } else if is("DEFER_IF_REJECT") {
         let (status, text) = with_status("4.7.1");
-        Answer::DeferIfReject(status, text)
+        Action::DeferIfReject(status, text)
     } else if is("INFO") {
-        Answer::Info(text)
+        Action::Info(text)
     } else if is("WARN") {
-        Answer::Warn(text)
+        Action::Warn(text)
     } else if is("HOLD") {
-        Answer::Hold(text)
+        Action::Hold(text)
     } else if is("DISCARD") {
-        Answer::Discard(text)
+        Action::Discard(text)
     } else if is("REDIRECT") {
-        mail_address(text).map_or(Answer::Broken("REDIRECT needs user@domain"), Answer::Redirect)
+        mail_address(text).map_or(Action::Broken("REDIRECT needs user@domain"), Action::Redirect)
     } else if is("BCC") {
-        mail_address(text).map_or(Answer::Broken("BCC needs user@domain"), Answer::Bcc)
+        mail_address(text).map_or(Action::Broken("BCC needs user@domain"), Action::Bcc)
     } else if is("PREPEND") {
-        header(text).map_or(Answer::Broken("PREPEND needs a header: text"), |(name, value)| {
-            Answer::Prepend(name, value)
+        header(text).map_or(Action::Broken("PREPEND needs a header: text"), |(name, value)| {
+            Action::Prepend(name, value)
         })
     } else if is("OK") || is("RELAY") || value.bytes().all(|byte| byte.is_ascii_digit()) {
         // All digits: a time stamp that some tools write. So is nothing at all, as from the dark
         // ages.
-        Answer::Permit
+        Action::Permit
     } else if let (Some(code), false) = (reply_code(word), text.is_empty()) {
         let (status, text) = with_status(if code < 500 { "4.7.1" } else { "5.7.1" });
-        Answer::Refuse(code, status, text)
+        Action::Refuse(code, status, text)
     } else {
-        Answer::Restrictions(value)
+        Action::Restrictions(value)
     }
 }
 
@@ -109,36 +109,36 @@ mod tests {
     #[test]
     fn values_are_read() {
         for (value, expected) in [
-            ("OK", Answer::Permit),
-            ("ok thanks", Answer::Permit),
-            ("relay", Answer::Permit),
-            ("1234567890", Answer::Permit),
-            ("550", Answer::Permit),
-            ("", Answer::Permit),
-            ("DUNNO whatever", Answer::Dunno),
-            ("REJECT", Answer::Refuse(554, "5.7.1", "")),
-            ("reject\tgo away", Answer::Refuse(554, "5.7.1", "go away")),
-            ("REJECT 5.7.0 go away", Answer::Refuse(554, "5.7.0", "go away")),
-            ("DEFER later", Answer::Refuse(450, "4.7.1", "later")),
-            ("550 5.1.1 nobody", Answer::Refuse(550, "5.1.1", "nobody")),
-            ("450 later", Answer::Refuse(450, "4.7.1", "later")),
-            ("521 bye", Answer::Refuse(521, "5.7.1", "bye")),
-            ("DEFER_IF_PERMIT", Answer::DeferIfPermit("4.7.1", "")),
-            ("defer_if_reject 4.7.9 x", Answer::DeferIfReject("4.7.9", "x")),
-            ("HOLD look", Answer::Hold("look")),
-            ("DISCARD", Answer::Discard("")),
-            ("BCC <A@B.org>", Answer::Bcc(Address::new("A", "b.org"))),
-            ("REDIRECT a@b.org", Answer::Redirect(Address::new("a", "b.org"))),
-            ("REDIRECT a", Answer::Broken("REDIRECT needs user@domain")),
-            ("PREPEND X-Spam: yes: it is", Answer::Prepend("X-Spam", "yes: it is")),
-            ("PREPEND X Spam: yes", Answer::Broken("PREPEND needs a header: text")),
-            ("WARN hm", Answer::Warn("hm")),
-            ("INFO", Answer::Info("")),
-            ("permit_mynetworks, reject", Answer::Restrictions("permit_mynetworks, reject")),
-            ("250 fine", Answer::Restrictions("250 fine")),
-            ("+50 fine", Answer::Restrictions("+50 fine")),
+            ("OK", Action::Permit),
+            ("ok thanks", Action::Permit),
+            ("relay", Action::Permit),
+            ("1234567890", Action::Permit),
+            ("550", Action::Permit),
+            ("", Action::Permit),
+            ("DUNNO whatever", Action::Dunno),
+            ("REJECT", Action::Refuse(554, "5.7.1", "")),
+            ("reject\tgo away", Action::Refuse(554, "5.7.1", "go away")),
+            ("REJECT 5.7.0 go away", Action::Refuse(554, "5.7.0", "go away")),
+            ("DEFER later", Action::Refuse(450, "4.7.1", "later")),
+            ("550 5.1.1 nobody", Action::Refuse(550, "5.1.1", "nobody")),
+            ("450 later", Action::Refuse(450, "4.7.1", "later")),
+            ("521 bye", Action::Refuse(521, "5.7.1", "bye")),
+            ("DEFER_IF_PERMIT", Action::DeferIfPermit("4.7.1", "")),
+            ("defer_if_reject 4.7.9 x", Action::DeferIfReject("4.7.9", "x")),
+            ("HOLD look", Action::Hold("look")),
+            ("DISCARD", Action::Discard("")),
+            ("BCC <A@B.org>", Action::Bcc(Address::new("A", "b.org"))),
+            ("REDIRECT a@b.org", Action::Redirect(Address::new("a", "b.org"))),
+            ("REDIRECT a", Action::Broken("REDIRECT needs user@domain")),
+            ("PREPEND X-Spam: yes: it is", Action::Prepend("X-Spam", "yes: it is")),
+            ("PREPEND X Spam: yes", Action::Broken("PREPEND needs a header: text")),
+            ("WARN hm", Action::Warn("hm")),
+            ("INFO", Action::Info("")),
+            ("permit_mynetworks, reject", Action::Restrictions("permit_mynetworks, reject")),
+            ("250 fine", Action::Restrictions("250 fine")),
+            ("+50 fine", Action::Restrictions("+50 fine")),
         ] {
-            assert_eq!(answer(value), expected, "{value}");
+            assert_eq!(action(value), expected, "{value}");
         }
     }
 }

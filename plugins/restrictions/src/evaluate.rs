@@ -20,7 +20,7 @@ use crate::texts::{What, refusal, reply, server_error};
 
 /// What a rule or a list came to.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+enum Ruling {
     /// Nothing: the next one is asked.
     Dunno,
     Permit(By),
@@ -49,13 +49,13 @@ pub fn early(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) 
 pub fn stage(facts: &impl Facts, rules: &[Rule], of: What) -> Verdict {
     let mut evaluation = Evaluation::new(facts);
     match evaluation.list(rules, of, false, 0) {
-        Step::Refuse(reply) => refusal(reply),
-        Step::Discard => Verdict::Discard,
+        Ruling::Refuse(reply) => refusal(reply),
+        Ruling::Discard => Verdict::Discard,
         // What `defer_if_reject` says ends with its stage (Postfix forgets it before the next one).
         step => match evaluation.defer_if_permit {
             Some(later) if evaluation.defer_if_reject.is_some() => Verdict::Defer(later),
             Some(later) => Verdict::DeferIfPermit(later),
-            None if matches!(step, Step::Permit(_)) => Verdict::Accept,
+            None if matches!(step, Ruling::Permit(_)) => Verdict::Accept,
             None => Verdict::Dunno,
         },
     }
@@ -69,9 +69,9 @@ pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
     let mut relaying = false;
     for (rules, of) in settings.waiting() {
         match evaluation.list(rules, of, false, 0) {
-            Step::Refuse(reply) => return refusal(reply),
-            Step::Discard => return Verdict::Discard,
-            Step::Permit(_) | Step::Dunno => {}
+            Ruling::Refuse(reply) => return refusal(reply),
+            Ruling::Discard => return Verdict::Discard,
+            Ruling::Permit(_) | Ruling::Dunno => {}
         }
         if let (Some(_), Some(later)) =
             (evaluation.defer_if_reject.take(), &evaluation.defer_if_permit)
@@ -81,13 +81,13 @@ pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
     }
     for rules in [&settings.relay, &settings.recipient] {
         match evaluation.list(rules, What::Recipient, false, 0) {
-            Step::Refuse(reply) => return refusal(reply),
-            Step::Discard => return Verdict::Discard,
-            Step::Permit(by) => {
+            Ruling::Refuse(reply) => return refusal(reply),
+            Ruling::Discard => return Verdict::Discard,
+            Ruling::Permit(by) => {
                 permitted = true;
                 relaying |= by == By::Client || settings.guarded;
             }
-            Step::Dunno => {}
+            Ruling::Dunno => {}
         }
     }
     let relaying = relaying && (facts.class() == RecipientClass::Other || facts.routed());
@@ -117,23 +117,25 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     }
 
     /// `warn`: a refusal is only told to the log.
-    fn list(&mut self, rules: &[Rule], of: What, warn: bool, depth: u8) -> Step {
+    fn list(&mut self, rules: &[Rule], of: What, warn: bool, depth: u8) -> Ruling {
         for rule in rules {
             match self.rule(&rule.restriction, of, warn || rule.warn, depth) {
-                Step::Dunno if self.defer_if_permit.is_some() && self.defer_if_reject.is_some() => {
+                Ruling::Dunno
+                    if self.defer_if_permit.is_some() && self.defer_if_reject.is_some() =>
+                {
                     break;
                 }
-                Step::Dunno => {}
+                Ruling::Dunno => {}
                 step => return step,
             }
         }
-        Step::Dunno
+        Ruling::Dunno
     }
 
-    fn rule(&mut self, restriction: &Restriction, of: What, warn: bool, depth: u8) -> Step {
+    fn rule(&mut self, restriction: &Restriction, of: What, warn: bool, depth: u8) -> Ruling {
         let facts = self.facts;
         match restriction {
-            Restriction::Permit => Step::Permit(By::Rule),
+            Restriction::Permit => Ruling::Permit(By::Rule),
             Restriction::Reject => self.reject(of, warn, 554, "5.7.1", "Access denied"),
             Restriction::Defer => self.reject(of, warn, 450, "4.3.2", "Try again later"),
             Restriction::DeferIfPermit => {
@@ -150,11 +152,11 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             Restriction::RejectUnauthDestination => self.unauth_destination(warn, 554),
             Restriction::DeferUnauthDestination => self.unauth_destination(warn, 454),
             Restriction::RejectUnknownClientHostname => match facts.client_name() {
-                Some(_) => Step::Dunno,
+                Some(_) => Ruling::Dunno,
                 None => self.no_hostname(warn, "4.7.25", "hostname"),
             },
             Restriction::RejectUnknownReverseClientHostname => match facts.reverse_name() {
-                Some(_) => Step::Dunno,
+                Some(_) => Ruling::Dunno,
                 None => self.no_hostname(warn, "4.7.1", "reverse hostname"),
             },
             Restriction::RejectInvalidHeloHostname
@@ -174,7 +176,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                     self.unknown_domain(facts.recipient(), What::Recipient, warn)
                 }
                 // What ends here need not be in the DNS.
-                _ => Step::Dunno,
+                _ => Ruling::Dunno,
             },
             Restriction::RejectUnlistedRecipient => self.unlisted(warn),
             Restriction::RejectMultiRecipientBounce => {
@@ -183,7 +185,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 if bounce && facts.accepted() > one {
                     return self.reject(of, warn, 550, "5.5.3", "Multi-recipient bounce");
                 }
-                Step::Dunno
+                Ruling::Dunno
             }
             Restriction::Access(key, table) => self.access(*key, table, warn, depth),
         }
@@ -216,41 +218,41 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         reply(code, status, &format!("<{}>: {} rejected: {why}", self.name(of), of.class()))
     }
 
-    fn reject(&mut self, of: What, warn: bool, code: u16, status: &str, why: &str) -> Step {
+    fn reject(&mut self, of: What, warn: bool, code: u16, status: &str, why: &str) -> Ruling {
         let reply = self.worded(of, code, status, why);
         self.refuse(reply, warn)
     }
 
-    fn refuse(&mut self, reply: Reply, warn: bool) -> Step {
+    fn refuse(&mut self, reply: Reply, warn: bool) -> Ruling {
         if warn {
             let status = reply.status.as_deref().unwrap_or_default();
             log::warn(format!("reject_warning: {} {status} {}", reply.code, reply.text));
-            return Step::Dunno;
+            return Ruling::Dunno;
         }
         match self.defer_if_reject.take() {
-            Some(later) if reply.code >= 500 => Step::Refuse(later),
+            Some(later) if reply.code >= 500 => Ruling::Refuse(later),
             kept => {
                 self.defer_if_reject = kept;
-                Step::Refuse(reply)
+                Ruling::Refuse(reply)
             }
         }
     }
 
-    fn defer_if_permit(&mut self, of: What, warn: bool, status: &str, why: &str) -> Step {
+    fn defer_if_permit(&mut self, of: What, warn: bool, status: &str, why: &str) -> Ruling {
         let reply = self.worded(of, 450, status, why);
         if warn {
             return self.refuse(reply, warn);
         }
         self.defer_if_permit.get_or_insert(reply);
-        Step::Dunno
+        Ruling::Dunno
     }
 
     /// It refuses nothing by itself, so that there is nothing to turn into a warning.
-    fn defer_if_reject(&mut self, of: What, status: &str, why: &str) -> Step {
+    fn defer_if_reject(&mut self, of: What, status: &str, why: &str) -> Ruling {
         if self.defer_if_reject.is_none() {
             self.defer_if_reject = Some(self.worded(of, 450, status, why));
         }
-        Step::Dunno
+        Ruling::Dunno
     }
 
     /// Whether the recipient is one that everyone may send to. None: there is no recipient.
@@ -259,15 +261,15 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         Some(self.facts.class() != RecipientClass::Other && !self.facts.routed())
     }
 
-    fn unauth_destination(&mut self, warn: bool, code: u16) -> Step {
+    fn unauth_destination(&mut self, warn: bool, code: u16) -> Ruling {
         if self.is_ours().unwrap_or(true) {
-            return Step::Dunno;
+            return Ruling::Dunno;
         }
         let denied = format!("<{}>: Relay access denied", self.name(What::Recipient));
         self.refuse(reply(code, "5.7.1", &denied), warn)
     }
 
-    fn no_hostname(&mut self, warn: bool, status: &str, what: &str) -> Step {
+    fn no_hostname(&mut self, warn: bool, status: &str, what: &str) -> Ruling {
         let text = format!(
             "Client host rejected: cannot find your {what}, [{}]",
             self.facts.client_address()
@@ -275,13 +277,13 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         self.refuse(reply(450, status, &text), warn)
     }
 
-    fn helo(&mut self, restriction: &Restriction, warn: bool) -> Step {
+    fn helo(&mut self, restriction: &Restriction, warn: bool) -> Ruling {
         let facts = self.facts;
-        let Some(helo) = facts.helo() else { return Step::Dunno };
+        let Some(helo) = facts.helo() else { return Ruling::Dunno };
         let of = What::Helo;
         if helo.starts_with('[') {
             if is_address_literal(&helo) {
-                return Step::Dunno;
+                return Ruling::Dunno;
             }
             return self.reject(of, warn, 501, "5.5.2", "invalid ip address");
         }
@@ -289,13 +291,13 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         match restriction {
             Restriction::RejectInvalidHeloHostname => {
                 if is_hostname(name, false) || is_address(name) {
-                    return Step::Dunno;
+                    return Ruling::Dunno;
                 }
                 self.reject(of, warn, 501, "5.5.2", "Invalid name")
             }
             Restriction::RejectNonFqdnHeloHostname => {
                 if is_fqdn(name, facts.utf8()) {
-                    return Step::Dunno;
+                    return Ruling::Dunno;
                 }
                 self.reject(of, warn, 504, "5.5.2", "need fully-qualified hostname")
             }
@@ -304,7 +306,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 self.reject(of, warn, 450, "4.7.1", "Host not found")
             }
             _ => match known::host(&helo) {
-                Known::Yes | Known::NullMx => Step::Dunno,
+                Known::Yes | Known::NullMx => Ruling::Dunno,
                 Known::No => self.reject(of, warn, 450, "4.7.1", "Host not found"),
                 Known::Later => self.defer_if_permit(of, warn, "4.7.1", "Host not found"),
                 Known::NotAsked(why) => misconfigured(&why),
@@ -312,19 +314,19 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         }
     }
 
-    fn non_fqdn_address(&mut self, address: Option<Address>, of: What, warn: bool) -> Step {
-        let Some(address) = address else { return Step::Dunno };
+    fn non_fqdn_address(&mut self, address: Option<Address>, of: What, warn: bool) -> Ruling {
+        let Some(address) = address else { return Ruling::Dunno };
         let literal = address.domain.starts_with('[') && address.domain.ends_with(']');
         if literal || is_fqdn(without_final_dot(&address.domain), true) {
-            return Step::Dunno;
+            return Ruling::Dunno;
         }
         self.reject(of, warn, 504, "5.5.2", "need fully-qualified address")
     }
 
-    fn unknown_domain(&mut self, address: Option<Address>, of: What, warn: bool) -> Step {
-        let Some(Address { domain, .. }) = address else { return Step::Dunno };
+    fn unknown_domain(&mut self, address: Option<Address>, of: What, warn: bool) -> Ruling {
+        let Some(Address { domain, .. }) = address else { return Ruling::Dunno };
         if domain.starts_with('[') && domain.ends_with(']') {
-            return Step::Dunno;
+            return Ruling::Dunno;
         }
         let class =
             if of == What::Sender { self.facts.sender_class() } else { Some(self.facts.class()) };
@@ -333,7 +335,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         ) = class
         {
             // Ours, so it is known.
-            return Step::Dunno;
+            return Ruling::Dunno;
         }
         let (status, null_mx) = if of == What::Sender {
             ("4.1.8", (550, "5.7.27"))
@@ -341,7 +343,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             ("4.1.2", (556, "5.1.10"))
         };
         match known::mail_domain(&domain) {
-            Known::Yes => Step::Dunno,
+            Known::Yes => Ruling::Dunno,
             Known::No => self.reject(of, warn, 450, status, "Domain not found"),
             Known::Later => self.defer_if_permit(of, warn, status, "Domain not found"),
             Known::NullMx => {
@@ -352,16 +354,16 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         }
     }
 
-    fn unlisted(&mut self, warn: bool) -> Step {
+    fn unlisted(&mut self, warn: bool) -> Ruling {
         let table = match self.facts.class() {
             RecipientClass::Local => "local recipient",
             RecipientClass::VirtualAlias => "virtual alias",
             RecipientClass::VirtualMailbox => "virtual mailbox",
             RecipientClass::Relay => "relay recipient",
-            RecipientClass::Other => return Step::Dunno,
+            RecipientClass::Other => return Ruling::Dunno,
         };
         match self.facts.listed() {
-            Ok(true) => Step::Dunno,
+            Ok(true) => Ruling::Dunno,
             Ok(false) => self.reject(
                 What::Recipient,
                 warn,
@@ -372,7 +374,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             Err(why) => {
                 log::warn(format!("reject_unlisted_recipient: {why}"));
                 let text = format!("<{}>: Temporary lookup failure", self.name(What::Recipient));
-                Step::Refuse(reply(451, "4.3.0", &text))
+                Ruling::Refuse(reply(451, "4.3.0", &text))
             }
         }
     }
@@ -380,11 +382,11 @@ impl<'a, F: Facts> Evaluation<'a, F> {
 
 /// The operator's settings or tables are at fault: told to the log, and never turned into a
 /// warning.
-fn misconfigured(why: &str) -> Step {
+fn misconfigured(why: &str) -> Ruling {
     log::warn(why);
-    Step::Refuse(server_error())
+    Ruling::Refuse(server_error())
 }
 
-fn permit_if(yes: bool, by: By) -> Step {
-    if yes { Step::Permit(by) } else { Step::Dunno }
+fn permit_if(yes: bool, by: By) -> Ruling {
+    if yes { Ruling::Permit(by) } else { Ruling::Dunno }
 }

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use facteur_smtp::Address;
 use facteur_spool::{
-    MessageHead, MessageId, NewMessage, Outcome, RecipientHead, Spool, SpoolConfig, Timestamp, What,
+    MessageHead, MessageId, NewMessage, RecipientHead, RecipientUpdate, Spool, SpoolConfig,
+    Timestamp, Update,
 };
 
 #[path = "../tests/content/mod.rs"]
@@ -61,7 +62,7 @@ async fn write(spool: Spool, next: Arc<AtomicU64>) -> Result<(), Box<dyn Error +
             let outcomes = queued
                 .recipients
                 .iter()
-                .map(|id| Outcome { recipient: *id, what: What::Done })
+                .map(|id| RecipientUpdate { recipient: *id, what: Update::Done })
                 .collect();
             spool.record(outcomes, Vec::new()).await?;
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use facteur_spool::State;
+use facteur_spool::RecipientState;
 
 use super::{out, plugins};
 use crate::decisions::{self, Record};
@@ -87,7 +87,8 @@ fn describe(entry: &Entry) -> String {
         entry.size
     );
     if let Some(reason) = &entry.reason {
-        let quarantine = entry.recipients.iter().any(|one| one.state == State::Quarantine.as_str());
+        let quarantine =
+            entry.recipients.iter().any(|one| one.state == RecipientState::Quarantine.as_str());
         let _ = writeln!(text, "  {}: {reason}", if quarantine { "in quarantine" } else { "held" });
     }
     for one in &entry.recipients {

@@ -4,7 +4,7 @@
 //! everyone or doesn't like the sender says nothing about the address.
 
 use facteur_policy::{SmtpRoute, Verified};
-use facteur_smtp::{Address, Answer, Envelope, EnvelopeRecipient, Reply};
+use facteur_smtp::{Address, Envelope, EnvelopeRecipient, GivenReply, Reply};
 use tokio::time::Instant;
 
 use super::connection::{Connection, Unreachable};
@@ -62,16 +62,16 @@ pub async fn callout(
         let peer = connection.peer().to_owned();
         connection.leave();
         match said {
-            Answer { reply, .. } if reply.is_positive() => return Verified::Deliverable,
-            Answer { reply, ours: true } if reply.is_permanent() => {
+            GivenReply { reply, .. } if reply.is_positive() => return Verified::Deliverable,
+            GivenReply { reply, ours: true } if reply.is_permanent() => {
                 return Verified::Undeliverable(reply);
             }
-            Answer { mut reply, ours: false } if reply.is_permanent() => {
+            GivenReply { mut reply, ours: false } if reply.is_permanent() => {
                 reply.text = format!("host {peer} said: {}", reply.text);
                 return Verified::Undeliverable(reply);
             }
-            Answer { reply, ours: true } => why = reply.text,
-            Answer { reply, ours: false } => why = format!("host {peer} said: {reply}"),
+            GivenReply { reply, ours: true } => why = reply.text,
+            GivenReply { reply, ours: false } => why = format!("host {peer} said: {reply}"),
         }
     }
     Verified::Unknown(why)

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use facteur_smtp::{
-    Answer, Capabilities, Client, ClientEvent, Envelope, Finished, Reply, Stage, status,
+    Capabilities, Client, ClientEvent, ClientStage, Envelope, Finished, GivenReply, Reply, status,
 };
 use facteur_spool::Body;
 use futures_util::FutureExt as _;
@@ -43,7 +43,7 @@ pub struct Connection {
     /// Nothing more can be written. What the server said before is still read.
     write_failed: bool,
     /// What was awaited when bytes last moved, and after how many replies.
-    progress: (Stage, u64),
+    progress: (ClientStage, u64),
     deadline: Instant,
     /// An event that was seen while content was written.
     seen: Option<ClientEvent>,
@@ -61,11 +61,11 @@ pub struct Unreachable(pub Reply);
 #[derive(Debug)]
 pub struct Sent {
     /// One for each recipient.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<GivenReply>,
     /// Whether the connection can carry another message.
     pub reusable: bool,
     /// What was awaited when the connection ended before the message did.
-    pub lost: Option<Stage>,
+    pub lost: Option<ClientStage>,
     /// The content couldn't be read: no other server helps.
     pub unreadable: bool,
 }
@@ -101,7 +101,7 @@ impl Connection {
             capabilities: Capabilities::default(),
             outgoing: BytesMut::new(),
             write_failed: false,
-            progress: (Stage::Closed, 0),
+            progress: (ClientStage::Closed, 0),
             deadline: Instant::now(),
             seen: None,
             opened: Instant::now(),
@@ -113,7 +113,7 @@ impl Connection {
                 connection.capabilities = capabilities;
                 Ok(connection)
             }
-            ClientEvent::Refused(Answer { reply, ours: false }) => {
+            ClientEvent::Refused(GivenReply { reply, ours: false }) => {
                 // As Postfix's smtp_skip_5xx_greeting: a server that talks to nobody says nothing
                 // about the recipients.
                 let said = reply.enhanced.map_or(status::SYSTEM, |status| status.detail);
@@ -121,7 +121,9 @@ impl Connection {
                     format!("host {} refused to talk to me: {}", connection.peer, bounded(reply));
                 Err(Unreachable(Reply::new(450, said, text)))
             }
-            ClientEvent::Refused(Answer { reply, ours: true }) => Err(Unreachable(bounded(reply))),
+            ClientEvent::Refused(GivenReply { reply, ours: true }) => {
+                Err(Unreachable(bounded(reply)))
+            }
             _ => Err(Unreachable(no_outcome().reply)),
         }
     }
@@ -178,16 +180,16 @@ impl Connection {
                 }
             }
         };
-        let lost = (self.client.stage() == Stage::Closed).then_some(self.progress.0);
+        let lost = (self.client.stage() == ClientStage::Closed).then_some(self.progress.0);
         let answers = finished
             .recipients
             .into_iter()
-            .map(|answer| Answer { reply: bounded(answer.reply), ..answer });
+            .map(|answer| GivenReply { reply: bounded(answer.reply), ..answer });
         Sent { answers: answers.collect(), reusable: finished.reusable, lost, unreadable }
     }
 
     /// Asks whether the server takes the one recipient of the envelope, and sends nothing.
-    pub async fn verify(&mut self, envelope: &Envelope) -> Answer {
+    pub async fn verify(&mut self, envelope: &Envelope) -> GivenReply {
         self.messages += 1;
         self.client.verify(envelope);
         let answer = match self.event().await {
@@ -197,7 +199,7 @@ impl Connection {
             // None of these comes after `verify`.
             _ => no_outcome(),
         };
-        Answer { reply: bounded(answer.reply), ..answer }
+        GivenReply { reply: bounded(answer.reply), ..answer }
     }
 
     /// Says goodbye, and doesn't wait for the answer (Postfix's `smtp_skip_quit_response`): a server
@@ -225,7 +227,7 @@ impl Connection {
     /// Writes all there is, in the time for one part of the content. False: the message is over
     /// already.
     async fn flush(&mut self) -> bool {
-        self.progress.0 = Stage::Closed;
+        self.progress.0 = ClientStage::Closed;
         loop {
             self.seen = self.client.poll();
             if self.seen.is_some() {
@@ -243,7 +245,7 @@ impl Connection {
             if let Some(event) = self.seen.take().or_else(|| self.client.poll()) {
                 return event;
             }
-            if self.client.stage() == Stage::Closed {
+            if self.client.stage() == ClientStage::Closed {
                 return ClientEvent::Closed(None);
             }
             self.turn().await;
@@ -268,16 +270,18 @@ impl Connection {
         self.client.fail(&Reply::new(450, status::BAD_CONNECTION, what));
     }
 
-    fn limit(&self, stage: Stage) -> Duration {
+    fn limit(&self, stage: ClientStage) -> Duration {
         match stage {
-            Stage::Greeting | Stage::Hello | Stage::Ready | Stage::Quit | Stage::Closed => {
-                self.timeouts.helo
-            }
-            Stage::Reset | Stage::Mail => self.timeouts.mail,
-            Stage::Rcpt => self.timeouts.rcpt,
-            Stage::Data => self.timeouts.data_init,
-            Stage::Body => self.timeouts.data,
-            Stage::EndOfData => self.timeouts.data_done,
+            ClientStage::Greeting
+            | ClientStage::Hello
+            | ClientStage::Ready
+            | ClientStage::Quit
+            | ClientStage::Closed => self.timeouts.helo,
+            ClientStage::Reset | ClientStage::Mail => self.timeouts.mail,
+            ClientStage::Rcpt => self.timeouts.rcpt,
+            ClientStage::Data => self.timeouts.data_init,
+            ClientStage::Body => self.timeouts.data,
+            ClientStage::EndOfData => self.timeouts.data_done,
         }
     }
 
@@ -337,8 +341,8 @@ pub fn reason(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-fn no_outcome() -> Answer {
-    Answer { reply: Reply::no_outcome(), ours: true }
+fn no_outcome() -> GivenReply {
+    GivenReply { reply: Reply::no_outcome(), ours: true }
 }
 
 /// Octets of a server's words that are kept; the longest honest ones are a few lines.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use facteur_policy::{Dns, DnsError, MailExchanger};
 use facteur_smtp::Address;
 use facteur_spool::{
-    Body, Message, MessageHead, MessageId, QueueId, Recipient, RecipientHead, RecipientId, State,
-    Timestamp,
+    Body, Message, MessageHead, MessageId, QueueId, Recipient, RecipientHead, RecipientId,
+    RecipientState, Timestamp,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -49,7 +49,7 @@ pub fn recipient(text: &str) -> Recipient {
     Recipient {
         id: RecipientId::default(),
         head: RecipientHead::new(address(text), "other"),
-        state: State::Queued,
+        state: RecipientState::Queued,
         next_try: NOW,
         attempts: 0,
         last_reply: None,

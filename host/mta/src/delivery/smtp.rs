@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use facteur_policy::SmtpRoute;
-use facteur_smtp::{Answer, Envelope, EnvelopeRecipient, Reply, Stage, status};
+use facteur_smtp::{ClientStage, Envelope, EnvelopeRecipient, GivenReply, Reply, status};
 use facteur_spool::{End, Recipient};
 use tokio::time::Instant;
 
@@ -131,10 +131,10 @@ impl Smtp {
             };
             reached = true;
             sessions += 1;
-            let in_doubt = talk.sent.lost == Some(Stage::EndOfData);
+            let in_doubt = talk.sent.lost == Some(ClientStage::EndOfData);
             let ends = in_doubt || talk.sent.unreadable;
             let mut later = Vec::new();
-            for (index, Answer { reply, ours }) in open.into_iter().zip(talk.sent.answers) {
+            for (index, GivenReply { reply, ours }) in open.into_iter().zip(talk.sent.answers) {
                 let remote = (!ours).then(|| talk.peer.clone());
                 if !reply.is_positive() && !reply.is_permanent() && !ends {
                     later.push(index);
@@ -166,8 +166,10 @@ impl Smtp {
             let talk = self.send(settings, key, connection, attempt, envelope, stop).await?;
             // A server may end an idle connection at any moment. It took nothing if it didn't even
             // answer MAIL.
-            let was_dead =
-                matches!(talk.sent.lost, Some(Stage::Ready | Stage::Reset | Stage::Mail));
+            let was_dead = matches!(
+                talk.sent.lost,
+                Some(ClientStage::Ready | ClientStage::Reset | ClientStage::Mail)
+            );
             if !was_dead {
                 return Ok(talk);
             }

@@ -1,7 +1,7 @@
 //! What a sender is told of one recipient.
 
 use facteur_smtp::{Notify, Reply, status};
-use facteur_spool::{End, Recipient, State, Timestamp};
+use facteur_spool::{End, Recipient, RecipientState, Timestamp};
 
 /// What became of a recipient (RFC 3464 section 2.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +76,7 @@ pub struct Report {
 impl Report {
     /// Of a recipient that has ended; none of any other.
     pub fn of(recipient: Recipient) -> Option<Self> {
-        let State::Ended(end) = recipient.state else { return None };
+        let RecipientState::Ended(end) = recipient.state else { return None };
         let reply =
             recipient.last_reply.clone().unwrap_or_else(|| Reply::new(250, status::UNDEFINED, ""));
         let remote = recipient.remote.clone();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use facteur_policy::Story;
 use facteur_smtp::Reply;
-use facteur_spool::{End, Message, Recipient, RecipientHead, Target, Timestamp, What};
+use facteur_spool::{End, Message, Recipient, RecipientHead, Target, Timestamp, Update};
 
 use super::batch::Batch;
 use super::disposition::{self, Disposition, Fate};
@@ -76,13 +76,13 @@ pub async fn run(parts: &Parts, queue: &Queue, batch: Batch, dead: Option<Reply>
         .iter()
         .zip(&recipients)
         .filter_map(|(outcome, recipient)| match &outcome.what {
-            What::Deferred { next_try, .. } => {
+            Update::Deferred { next_try, .. } => {
                 Some((Arc::from(recipient.address.domain()), *next_try))
             }
-            What::Done | What::Ended { .. } => None,
+            Update::Done | Update::Ended { .. } => None,
         })
         .collect();
-    finished.ended = settled.outcomes.iter().any(|one| matches!(one.what, What::Ended { .. }));
+    finished.ended = settled.outcomes.iter().any(|one| matches!(one.what, Update::Ended { .. }));
     if !record(parts, queue, &message, settled).await {
         finished.ended = false;
         finished.deferred = ask_again(parts, &batch);
@@ -122,7 +122,7 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
             let recipients: Vec<Recipient> = std::mem::take(&mut message.recipients);
             let due: Vec<Recipient> = recipients
                 .into_iter()
-                .filter(|one| one.state == facteur_spool::State::Queued)
+                .filter(|one| one.state == facteur_spool::RecipientState::Queued)
                 .collect();
             (!due.is_empty()).then_some((message, due))
         }
@@ -137,7 +137,7 @@ async fn loaded(parts: &Parts, batch: &Batch) -> Option<(Message, Vec<Recipient>
 /// What is recorded of an attempt, in one commit.
 #[derive(Default)]
 struct Settled {
-    outcomes: Vec<facteur_spool::Outcome>,
+    outcomes: Vec<facteur_spool::RecipientUpdate>,
     /// What the sender is told now.
     reports: Vec<Report>,
     /// Who gets the message in the place of others.
@@ -168,8 +168,8 @@ async fn settle(
         let wanted = end.filter(|&end| is_told && Action::from(end).is_wanted(recipient.notify));
         let Disposition { fate, reply, remote, .. } = disposition;
         let what = match (fate, wanted) {
-            (Fate::Deferred(next_try), _) => What::Deferred { next_try, reply, remote },
-            (_, Some(end)) if !alone => What::Ended { end, reply, remote },
+            (Fate::Deferred(next_try), _) => Update::Deferred { next_try, reply, remote },
+            (_, Some(end)) if !alone => Update::Ended { end, reply, remote },
             (fate, wanted) => {
                 if let Some(end) = wanted {
                     let (recipient, action) = (recipient.clone(), end.into());
@@ -178,10 +178,10 @@ async fn settle(
                 if let Fate::Redirected(others) | Fate::Expanded(others) = fate {
                     settled.instead.extend(others);
                 }
-                What::Done
+                Update::Done
             }
         };
-        settled.outcomes.push(facteur_spool::Outcome { recipient: recipient.id, what });
+        settled.outcomes.push(facteur_spool::RecipientUpdate { recipient: recipient.id, what });
     }
     settled
 }

@@ -234,7 +234,7 @@ fn instead_of(recipient: &Recipient, one: FinalRecipient, times: u32) -> Recipie
 #[cfg(test)]
 mod tests {
     use facteur_policy::Class;
-    use facteur_spool::State;
+    use facteur_spool::RecipientState;
 
     use super::*;
 
@@ -249,7 +249,7 @@ mod tests {
                 tags,
                 ..RecipientHead::new(address, "local")
             },
-            state: State::Queued,
+            state: RecipientState::Queued,
             next_try: Timestamp(0),
             attempts: 0,
             last_reply: None,

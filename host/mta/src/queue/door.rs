@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use facteur_spool::{
-    Message, NewMessage, Outcome, QueueId, Queued, RecipientId, Spool, SpoolError, Timestamp,
+    Message, NewMessage, QueueId, Queued, RecipientId, RecipientUpdate, Spool, SpoolError,
+    Timestamp,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -88,7 +89,7 @@ impl Queue {
     pub(super) async fn record(
         &self,
         message: &Message,
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<RecipientUpdate>,
         new: Vec<NewMessage>,
     ) -> bool {
         let messages: Vec<Message> = new.iter().map(as_stored).collect();

@@ -1,7 +1,9 @@
 //! A message that enters the queue: as the store will give it back, and the line in the log about it.
 
 use facteur_smtp::Address;
-use facteur_spool::{Message, NewMessage, Queued, Recipient, RecipientHead, RecipientId, State};
+use facteur_spool::{
+    Message, NewMessage, Queued, Recipient, RecipientHead, RecipientId, RecipientState,
+};
 
 /// One line for each message that enters the queue; the span names the session that it came by.
 pub fn log_queued(message: &Message, queued: &Queued) {
@@ -21,7 +23,7 @@ pub fn as_stored(new: &NewMessage) -> Message {
         // Replaced by `with_ids`: a message that was never stored is never tried.
         id: RecipientId::default(),
         head: one.clone(),
-        state: State::Queued,
+        state: RecipientState::Queued,
         next_try: new.received_at,
         attempts: 0,
         last_reply: None,

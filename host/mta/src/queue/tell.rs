@@ -2,7 +2,7 @@
 //! in the same commit in which those recipients go.
 
 use facteur_smtp::Address;
-use facteur_spool::{NewMessage, Outcome, QueueId, SpoolError, What};
+use facteur_spool::{NewMessage, QueueId, RecipientUpdate, SpoolError, Update};
 
 use super::door::Queue;
 use super::parts::Parts;
@@ -32,7 +32,7 @@ async fn try_to(parts: &Parts, queue: &Queue, id: QueueId) -> Result<bool, Bounc
     let mut outcomes = Vec::new();
     let mut groups: Vec<(Address, Vec<Report>)> = Vec::new();
     for report in recipients.into_iter().filter_map(Report::of) {
-        outcomes.push(Outcome { recipient: report.recipient.id, what: What::Done });
+        outcomes.push(RecipientUpdate { recipient: report.recipient.id, what: Update::Done });
         let Some(to) = sender(&message, &report.recipient).cloned() else { continue };
         match groups.iter_mut().find(|(known, _)| *known == to) {
             Some((_, group)) => group.push(report),

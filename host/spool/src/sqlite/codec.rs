@@ -5,7 +5,7 @@
 
 use facteur_smtp::{Address, EnhancedStatus, Notify, Reply, Ret};
 
-use crate::{End, State, Target};
+use crate::{End, RecipientState, Target};
 
 /// What can't be understood.
 pub(super) type Unreadable = String;
@@ -72,12 +72,17 @@ pub(super) fn target(text: &str) -> Result<Target, Unreadable> {
     }
 }
 
-pub(super) fn state(text: &str) -> Result<State, Unreadable> {
-    [State::Queued, State::Hold, State::Quarantine, State::Corrupt]
-        .into_iter()
-        .chain(End::ALL.map(State::Ended))
-        .find(|state| state.as_str() == text)
-        .ok_or_else(|| format!("the state {text:?}"))
+pub(super) fn state(text: &str) -> Result<RecipientState, Unreadable> {
+    [
+        RecipientState::Queued,
+        RecipientState::Hold,
+        RecipientState::Quarantine,
+        RecipientState::Corrupt,
+    ]
+    .into_iter()
+    .chain(End::ALL.map(RecipientState::Ended))
+    .find(|state| state.as_str() == text)
+    .ok_or_else(|| format!("the state {text:?}"))
 }
 
 /// A JSON list of pairs; none if there are no tags.

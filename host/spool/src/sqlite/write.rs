@@ -10,7 +10,8 @@ use super::failure::{is_busy, write_failed};
 use crate::id::MAX_RECIPIENTS;
 use crate::store::{Applied, CHANGE_PAGE, Change, Pick, Write, Written};
 use crate::{
-    Hold, NewMessage, Outcome, QueueId, Queued, RecipientHead, RecipientId, SpoolError, State, What,
+    Hold, NewMessage, QueueId, Queued, RecipientHead, RecipientId, RecipientState, RecipientUpdate,
+    SpoolError, Update,
 };
 
 /// How long to wait for another process that holds the database, before saying so and waiting
@@ -147,8 +148,10 @@ impl Writer {
                 let (first, last) = queue_id.recipient_keys();
                 let connection = &self.connection;
                 // What has ended stays so: it must not be tried again when this is released.
-                for from in [State::Queued, State::Hold, State::Quarantine] {
-                    set_state(connection, State::Corrupt, from, first, last)
+                for from in
+                    [RecipientState::Queued, RecipientState::Hold, RecipientState::Quarantine]
+                {
+                    set_state(connection, RecipientState::Corrupt, from, first, last)
                         .map_err(write_failed)?;
                 }
                 set_reason(connection, *queue_id, Some(reason)).map_err(write_failed)?;
@@ -161,7 +164,7 @@ impl Writer {
         let Some(queue_id) = self.insert_message(message)? else {
             return duplicate(&self.connection, message).map_err(write_failed);
         };
-        let state = message.hold.as_ref().map_or(State::Queued, Hold::state);
+        let state = message.hold.as_ref().map_or(RecipientState::Queued, Hold::state);
         let mut recipients = Vec::with_capacity(message.recipients.len());
         for (index, recipient) in message.recipients.iter().enumerate() {
             let id = queue_id.recipient(index);
@@ -302,7 +305,7 @@ fn insert_recipient(
     connection: &Connection,
     id: RecipientId,
     recipient: &RecipientHead,
-    state: State,
+    state: RecipientState,
     next_try: i64,
 ) -> rusqlite::Result<()> {
     connection
@@ -332,11 +335,11 @@ fn insert_recipient(
 
 fn record(
     connection: &Connection,
-    outcome: &Outcome,
+    outcome: &RecipientUpdate,
     unlink: &mut Vec<String>,
 ) -> rusqlite::Result<()> {
     match &outcome.what {
-        What::Deferred { next_try, reply, remote } => {
+        Update::Deferred { next_try, reply, remote } => {
             connection
                 .prepare_cached(
                     "UPDATE recipient SET next_try = ?2, attempts = attempts + 1, last_reply = ?3, \
@@ -345,19 +348,19 @@ fn record(
                 )?
                 .execute(params![outcome.recipient.key(), next_try.key(), codec::reply_text(reply), remote])?;
         }
-        What::Ended { end, reply, remote } => {
+        Update::Ended { end, reply, remote } => {
             connection
                 .prepare_cached(
                     "UPDATE recipient SET state = ?2, last_reply = ?3, remote = ?4 WHERE id = ?1",
                 )?
                 .execute(params![
                     outcome.recipient.key(),
-                    State::Ended(*end).as_str(),
+                    RecipientState::Ended(*end).as_str(),
                     codec::reply_text(reply),
                     remote
                 ])?;
         }
-        What::Done => {
+        Update::Done => {
             let gone = connection
                 .prepare_cached("DELETE FROM recipient WHERE id = ?1")?
                 .execute([outcome.recipient.key()])?;
@@ -398,7 +401,8 @@ fn change_message(
     let (first, last) = queue_id.recipient_keys();
     let changed = match change {
         Change::Hold { reason } => {
-            let changed = set_state(connection, State::Hold, State::Queued, first, last)?;
+            let changed =
+                set_state(connection, RecipientState::Hold, RecipientState::Queued, first, last)?;
             if changed > 0 {
                 set_reason(connection, queue_id, Some(reason))?;
             }
@@ -406,9 +410,10 @@ fn change_message(
         }
         Change::Release { quarantine } => {
             let mut changed = 0;
-            for from in [State::Hold, State::Corrupt, State::Quarantine] {
-                if from != State::Quarantine || *quarantine {
-                    changed += set_state(connection, State::Queued, from, first, last)?;
+            for from in [RecipientState::Hold, RecipientState::Corrupt, RecipientState::Quarantine]
+            {
+                if from != RecipientState::Quarantine || *quarantine {
+                    changed += set_state(connection, RecipientState::Queued, from, first, last)?;
                 }
             }
             if changed > 0 {
@@ -450,8 +455,8 @@ fn change_message(
 /// Sets the state of the recipients that are in another.
 fn set_state(
     connection: &Connection,
-    to: State,
-    from: State,
+    to: RecipientState,
+    from: RecipientState,
     first: i64,
     last: i64,
 ) -> rusqlite::Result<usize> {

@@ -90,10 +90,10 @@ async fn on_the_small_disk() {
     let next_try = Timestamp(99);
     for (queued, _) in &kept {
         let reply = Reply::new(451, status::SYSTEM, "later ".repeat(100));
-        let deferred = What::Deferred { next_try, reply, remote: None };
+        let deferred = Update::Deferred { next_try, reply, remote: None };
         let outcomes = vec![
-            Outcome { recipient: queued.recipients[0], what: What::Done },
-            Outcome { recipient: queued.recipients[1], what: deferred },
+            RecipientUpdate { recipient: queued.recipients[0], what: Update::Done },
+            RecipientUpdate { recipient: queued.recipients[1], what: deferred },
         ];
         spool.record(outcomes, Vec::new()).await.unwrap();
     }

@@ -133,8 +133,8 @@ fn message(recipients: &[&str]) -> NewMessage {
     }
 }
 
-fn done(recipients: &[RecipientId]) -> Vec<Outcome> {
-    recipients.iter().map(|id| Outcome { recipient: *id, what: What::Done }).collect()
+fn done(recipients: &[RecipientId]) -> Vec<RecipientUpdate> {
+    recipients.iter().map(|id| RecipientUpdate { recipient: *id, what: Update::Done }).collect()
 }
 
 async fn large_body(spool: &Spool) -> NewBody {

@@ -15,7 +15,7 @@ const LATER: u64 = 1 << 45;
 const DOMAINS: [&str; 3] = ["one.example", "two.example", "three.example"];
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Action {
     Insert { recipients: Vec<usize>, large: bool, held: bool },
     InsertAgain(Index),
     Record { outcomes: Vec<(Index, Option<u64>)>, notice: bool },
@@ -26,20 +26,20 @@ enum Step {
     Reopen { clean: bool },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = Action> {
     let some = || proptest::option::weighted(0.8, any::<Index>());
     let outcome = (any::<Index>(), proptest::option::of(0..1000_u64));
     prop_oneof![
         6 => (vec(0..DOMAINS.len(), 1..5), proptest::bool::weighted(0.2), proptest::bool::weighted(0.2))
-            .prop_map(|(recipients, large, held)| Step::Insert { recipients, large, held }),
-        1 => any::<Index>().prop_map(Step::InsertAgain),
+            .prop_map(|(recipients, large, held)| Action::Insert { recipients, large, held }),
+        1 => any::<Index>().prop_map(Action::InsertAgain),
         6 => (vec(outcome, 1..5), proptest::bool::weighted(0.3))
-            .prop_map(|(outcomes, notice)| Step::Record { outcomes, notice }),
-        1 => some().prop_map(Step::Hold),
-        1 => some().prop_map(Step::Release),
-        1 => some().prop_map(Step::Flush),
-        1 => some().prop_map(Step::Delete),
-        1 => any::<bool>().prop_map(|clean| Step::Reopen { clean }),
+            .prop_map(|(outcomes, notice)| Action::Record { outcomes, notice }),
+        1 => some().prop_map(Action::Hold),
+        1 => some().prop_map(Action::Release),
+        1 => some().prop_map(Action::Flush),
+        1 => some().prop_map(Action::Delete),
+        1 => any::<bool>().prop_map(|clean| Action::Reopen { clean }),
     ]
 }
 
@@ -142,17 +142,17 @@ async fn body(spool: &Spool, content: &[u8]) -> NewBody {
     body.finish().await.unwrap()
 }
 
-async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model, step: Step) {
+async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model, step: Action) {
     let open = spool.clone().unwrap();
     match step {
-        Step::Insert { recipients, large, held } => {
+        Action::Insert { recipients, large, held } => {
             let (mut message, content) = model.new_message(&recipients, large, held);
             message.body = body(&open, &content).await;
             let given = given(&message);
             let queued = open.insert(message).await.unwrap();
             model.add(&queued, &given, content);
         }
-        Step::InsertAgain(index) => {
+        Action::InsertAgain(index) => {
             let Some(queue_id) = model.pick(index) else { return };
             let (mut message, content) = model.new_message(&[0], true, false);
             message.id = model.messages[&queue_id].id;
@@ -161,7 +161,7 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
             let recipients = model.messages[&queue_id].recipients.keys().copied().collect();
             assert_eq!(queued, Queued { queue_id, recipients, duplicate: true });
         }
-        Step::Record { outcomes, notice } => {
+        Action::Record { outcomes, notice } => {
             let all: Vec<RecipientId> = model
                 .messages
                 .values()
@@ -173,12 +173,12 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
             let mut recorded = Vec::new();
             for (index, deferred) in outcomes {
                 let id = *index.get(&all);
-                let what = deferred.map_or(What::Done, |by| What::Deferred {
+                let what = deferred.map_or(Update::Done, |by| Update::Deferred {
                     next_try: Timestamp(LATER + by),
                     reply: Reply::new(450, status::MAILBOX, "later"),
                     remote: None,
                 });
-                recorded.push(Outcome { recipient: id, what });
+                recorded.push(RecipientUpdate { recipient: id, what });
                 // The same recipient may come twice; once done it is gone.
                 let Some(message) = model.messages.get_mut(&id.message()) else { continue };
                 match deferred {
@@ -208,19 +208,19 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
                 model.add(queued, &given, content);
             }
         }
-        Step::Hold(index) => {
+        Action::Hold(index) => {
             let Some((selection, messages)) = model.select(index) else { return };
             let count =
                 model.change(&messages, |it| std::mem::replace(&mut it.state, "hold") != "hold");
             assert_eq!(open.hold(selection, "held").await.unwrap(), count);
         }
-        Step::Release(index) => {
+        Action::Release(index) => {
             let Some((selection, messages)) = model.select(index) else { return };
             let count = model
                 .change(&messages, |it| std::mem::replace(&mut it.state, "queued") != "queued");
             assert_eq!(open.release(selection).await.unwrap(), count);
         }
-        Step::Flush(index) => {
+        Action::Flush(index) => {
             let Some((selection, messages)) = model.select(index) else { return };
             let late = |it: &ModelRecipient| it.state == "queued" && it.next_try >= LATER;
             let before = Timestamp::now();
@@ -248,12 +248,12 @@ async fn take(spool: &mut Option<Spool>, config: &SpoolConfig, model: &mut Model
             });
             assert_eq!(count, expected);
         }
-        Step::Delete(index) => {
+        Action::Delete(index) => {
             let Some((selection, messages)) = model.select(index) else { return };
             assert_eq!(open.delete(selection).await.unwrap(), messages.len() as u64);
             model.messages.retain(|id, _| !messages.contains(id));
         }
-        Step::Reopen { clean } => {
+        Action::Reopen { clean } => {
             if clean {
                 open.close().await.unwrap();
             }

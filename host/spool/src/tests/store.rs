@@ -92,9 +92,9 @@ async fn what_waits_comes_earlier_when_the_clock_was_set_back() {
     let mut message = message(&["early@example.org", "late@example.org", "due@example.org"]);
     message.received_at = Timestamp(now + 24 * HOUR);
     let queued = spool.insert(message).await.unwrap();
-    let deferred = |(index, next_try): (usize, u64)| Outcome {
+    let deferred = |(index, next_try): (usize, u64)| RecipientUpdate {
         recipient: queued.recipients[index],
-        what: What::Deferred {
+        what: Update::Deferred {
             next_try: Timestamp(next_try),
             reply: Reply::new(450, status::UNDEFINED, "later"),
             remote: None,
@@ -155,13 +155,13 @@ async fn everything_said_of_a_message_comes_back() {
     let queued = spool.insert(message).await.unwrap();
     assert!(queued.recipients.iter().all(|id| id.message() == queued.queue_id));
     let reply = Reply::plain(421, "try later");
-    let what = What::Deferred {
+    let what = Update::Deferred {
         next_try: Timestamp(77),
         reply: reply.clone(),
         remote: Some("mx [192.0.2.9]".into()),
     };
     spool
-        .record(vec![Outcome { recipient: queued.recipients[1], what }], Vec::new())
+        .record(vec![RecipientUpdate { recipient: queued.recipients[1], what }], Vec::new())
         .await
         .unwrap();
     drop(spool);
@@ -176,7 +176,7 @@ async fn everything_said_of_a_message_comes_back() {
     for (index, (loaded, given)) in loaded.recipients.iter().zip(&given).enumerate() {
         assert_eq!(&loaded.head, given);
         assert_eq!(loaded.id, queued.recipients[index]);
-        assert_eq!(loaded.state, State::Hold);
+        assert_eq!(loaded.state, RecipientState::Hold);
         assert_eq!(loaded.attempts, u32::from(index == 1));
     }
     let deferred = &loaded.recipients[1];
@@ -339,7 +339,7 @@ async fn a_message_in_quarantine_is_released_alone() {
     assert_eq!(spool.release(Selection::All).await.unwrap(), 1);
     assert_eq!(states().await, ["queued None", "quarantine Some(\"a virus\")"]);
     let loaded = spool.load(ids[1], None).await.unwrap().unwrap();
-    assert_eq!(loaded.recipients[0].state, State::Quarantine);
+    assert_eq!(loaded.recipients[0].state, RecipientState::Quarantine);
     assert_eq!(spool.release(Selection::Message(ids[1])).await.unwrap(), 1);
     assert_eq!(states().await, ["queued None", "queued None"]);
 }

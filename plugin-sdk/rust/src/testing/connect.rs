@@ -10,7 +10,7 @@ use crate::connect::{Error, Step};
 type Service = Rc<dyn Fn(&[u8]) -> Result<Vec<u8>, Error>>;
 
 #[derive(Default)]
-pub(super) struct State(HashMap<String, Service>);
+pub(super) struct Services(HashMap<String, Service>);
 
 impl Host {
     /// A service: what it says to each request. Where an answer ends is its own to say.

@@ -6,23 +6,23 @@ use super::{Host, ask};
 use crate::counters::{Bucket, Counter, Error, Lifetime, Taken};
 
 #[derive(Default)]
-pub(super) struct State(HashMap<String, Store>);
+pub(super) struct Stores(HashMap<String, Store>);
 
 #[derive(Default)]
 struct Store {
-    counters: HashMap<String, Kept>,
+    counters: HashMap<String, Living>,
     /// When each bucket is full again.
     full: HashMap<String, u64>,
 }
 
 #[derive(Clone, Copy)]
-struct Kept {
+struct Living {
     value: u64,
     since: u64,
     until: u64,
 }
 
-impl Kept {
+impl Living {
     fn at(self, now: u64) -> Counter {
         Counter { value: self.value, age: now - self.since, left: self.until.saturating_sub(now) }
     }
@@ -54,7 +54,7 @@ pub fn get(store: &str, key: &str) -> Result<Option<Counter>, Error> {
 
 pub fn add(store: &str, key: &str, amount: u64, keep: Lifetime) -> Result<Counter, Error> {
     within(store, |store, now| {
-        let mut kept = store.alive(key, now).unwrap_or(Kept { value: 0, since: now, until: now });
+        let mut kept = store.alive(key, now).unwrap_or(Living { value: 0, since: now, until: now });
         kept.value = kept.value.saturating_add(amount);
         kept.until = match keep {
             Lifetime::FromBeginning(time) => kept.since + time,
@@ -93,7 +93,7 @@ pub fn remove(store: &str, key: &str) -> Result<bool, Error> {
 }
 
 impl Store {
-    fn alive(&self, key: &str, now: u64) -> Option<Kept> {
+    fn alive(&self, key: &str, now: u64) -> Option<Living> {
         self.counters.get(key).copied().filter(|kept| kept.until > now)
     }
 }

@@ -9,7 +9,7 @@ use crate::dns::{Error, MailExchanger};
 type Records<T> = HashMap<String, Result<Vec<T>, Error>>;
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct Zone {
     addresses: Records<String>,
     mail_exchangers: Records<MailExchanger>,
     texts: Records<Vec<u8>>,

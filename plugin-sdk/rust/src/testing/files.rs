@@ -9,7 +9,7 @@ use crate::files::{Entry, Error};
 const NAMES: usize = 256;
 
 #[derive(Default)]
-pub(super) struct State(HashMap<String, Folder>);
+pub(super) struct Folders(HashMap<String, Folder>);
 
 /// Files by their path: when each was written, in milliseconds, and what it holds.
 type Folder = BTreeMap<String, (u64, Vec<u8>)>;

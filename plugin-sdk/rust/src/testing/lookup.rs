@@ -6,7 +6,7 @@ use super::{Host, ask};
 use crate::lookup::{Error, Found};
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct Tables {
     /// None: it can't be asked now.
     tables: HashMap<String, Option<Vec<(String, String)>>>,
     delimiter: Option<char>,

@@ -48,17 +48,17 @@ thread_local! {
 /// What a plugin asks and tells in a test. Made by [`new`](Host::new) and the methods that add to
 /// it; clones are the same host.
 #[derive(Clone, Default)]
-pub struct Host(Rc<RefCell<State>>);
+pub struct Host(Rc<RefCell<Lent>>);
 
 /// All that it has.
 #[derive(Default)]
-struct State {
-    simple: simple::State,
-    tables: lookup::State,
-    dns: dns::State,
-    stores: counters::State,
-    folders: files::State,
-    services: connect::State,
+struct Lent {
+    simple: simple::Basics,
+    tables: lookup::Tables,
+    dns: dns::Zone,
+    stores: counters::Stores,
+    folders: files::Folders,
+    services: connect::Services,
 }
 
 impl Host {
@@ -82,7 +82,7 @@ impl Host {
         question()
     }
 
-    fn with(self, add: impl FnOnce(&mut State)) -> Self {
+    fn with(self, add: impl FnOnce(&mut Lent)) -> Self {
         add(&mut self.0.borrow_mut());
         self
     }
@@ -92,7 +92,7 @@ impl Host {
 ///
 /// # Panics
 /// There is none.
-fn ask<T>(question: impl FnOnce(&mut State) -> T) -> T {
+fn ask<T>(question: impl FnOnce(&mut Lent) -> T) -> T {
     let Some(host) = CURRENT.with_borrow(Clone::clone) else {
         panic!("a native test has a host only within facteur_plugin::testing::Host::run")
     };

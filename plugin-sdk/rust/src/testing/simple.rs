@@ -7,7 +7,7 @@ use crate::Address;
 use crate::verify::Outcome;
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct Basics {
     pub(super) now: u64,
     log: Vec<String>,
     settings: Option<String>,

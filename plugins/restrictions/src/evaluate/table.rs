@@ -4,8 +4,8 @@ use facteur_plugin::lookup::{self, Error, Found};
 use facteur_plugin::text::clean;
 use facteur_plugin::{access, log};
 
-use super::{By, Evaluation, Step, misconfigured};
-use crate::access::{Answer, answer};
+use super::{By, Evaluation, Ruling, misconfigured};
+use crate::access::{Action, action};
 use crate::facts::Facts;
 use crate::restriction::{Key, parse};
 use crate::texts::{What, fitting_status};
@@ -17,11 +17,11 @@ const DEPTH_LIMIT: u8 = 1;
 const REASON_LIMIT: usize = 1_000;
 
 impl<F: Facts> Evaluation<'_, F> {
-    pub(super) fn access(&mut self, key: Key, table: &str, warn: bool, depth: u8) -> Step {
+    pub(super) fn access(&mut self, key: Key, table: &str, warn: bool, depth: u8) -> Ruling {
         let of = key.what();
         let found = match self.find(key, table) {
             Ok(Some(found)) => found,
-            Ok(None) => return Step::Dunno,
+            Ok(None) => return Ruling::Dunno,
             Err(error) => {
                 log::warn(format!("table \"{table}\": {}", error.explain()));
                 return self.reject(of, warn, 451, "4.3.5", "Server configuration error");
@@ -30,7 +30,7 @@ impl<F: Facts> Evaluation<'_, F> {
         let step = self.found(&found.value, table, of, warn, depth);
         // A recipient that routes by itself is too suspicious for an OK.
         match step {
-            Step::Permit(_) if key == Key::Recipient && self.facts.routed() => Step::Dunno,
+            Ruling::Permit(_) if key == Key::Recipient && self.facts.routed() => Ruling::Dunno,
             step => step,
         }
     }
@@ -54,28 +54,28 @@ impl<F: Facts> Evaluation<'_, F> {
     }
 
     /// What the value of a table comes to.
-    fn found(&mut self, value: &str, table: &str, of: What, warn: bool, depth: u8) -> Step {
+    fn found(&mut self, value: &str, table: &str, of: What, warn: bool, depth: u8) -> Ruling {
         let or = |text: &'_ str, usual: &'static str| {
             if text.is_empty() { usual.to_owned() } else { text.to_owned() }
         };
-        match answer(value) {
-            Answer::Permit => Step::Permit(By::Rule),
-            Answer::Dunno => Step::Dunno,
-            Answer::Refuse(code, status, text) => {
+        match action(value) {
+            Action::Permit => Ruling::Permit(By::Rule),
+            Action::Dunno => Ruling::Dunno,
+            Action::Refuse(code, status, text) => {
                 self.reject(of, warn, code, fitting_status(status, of), &or(text, "Access denied"))
             }
-            Answer::DeferIfPermit(status, text) => self.defer_if_permit(
+            Action::DeferIfPermit(status, text) => self.defer_if_permit(
                 of,
                 warn,
                 fitting_status(status, of),
                 &or(text, "Service unavailable"),
             ),
-            Answer::DeferIfReject(status, text) => self.defer_if_reject(
+            Action::DeferIfReject(status, text) => self.defer_if_reject(
                 of,
                 fitting_status(status, of),
                 &or(text, "Service unavailable"),
             ),
-            Answer::Restrictions(value) => {
+            Action::Restrictions(value) => {
                 let rules = if depth < DEPTH_LIMIT {
                     parse([value], None)
                 } else {
@@ -102,53 +102,53 @@ impl<F: Facts> Evaluation<'_, F> {
                     Err(why) => misconfigured(&format!("table \"{table}\": {value}: {why}")),
                 }
             }
-            Answer::Broken(why) => {
+            Action::Broken(why) => {
                 log::warn(format!("table \"{table}\": {why}: {value}"));
-                Step::Dunno
+                Ruling::Dunno
             }
-            Answer::Info(text) => {
+            Action::Info(text) => {
                 log::info(format!("<{}>: {}: {text}", self.name(of), of.class()));
-                Step::Dunno
+                Ruling::Dunno
             }
-            Answer::Warn(text) => {
+            Action::Warn(text) => {
                 log::warn(format!("<{}>: {}: {text}", self.name(of), of.class()));
-                Step::Dunno
+                Ruling::Dunno
             }
             _ if !self.facts.in_transaction() => {
                 log::warn(format!("table \"{table}\": there is no message yet to act on: {value}"));
-                Step::Dunno
+                Ruling::Dunno
             }
             action => self.act(&action, of, table),
         }
     }
 
     /// An action on the message; none but `DISCARD` ends a list.
-    fn act(&self, action: &Answer<'_>, of: What, table: &str) -> Step {
+    fn act(&self, action: &Action<'_>, of: What, table: &str) -> Ruling {
         let facts = self.facts;
         let told = |text: &str, usual: &str| {
             let text = if text.is_empty() { usual } else { text };
             clean(&format!("<{}>: {} {text}", self.name(of), of.class()), REASON_LIMIT)
         };
         match action {
-            Answer::Hold(text) => facts.hold(&told(text, "triggers HOLD action")),
-            Answer::Redirect(to) => {
+            Action::Hold(text) => facts.hold(&told(text, "triggers HOLD action")),
+            Action::Redirect(to) => {
                 log::info(told("", &format!("triggers REDIRECT {to}")));
                 facts.redirect(to.clone());
             }
-            Answer::Bcc(to) => {
+            Action::Bcc(to) => {
                 log::info(told("", &format!("triggers BCC {to}")));
                 facts.bcc(to.clone());
             }
-            Answer::Prepend(..) if of == What::EndOfData => {
+            Action::Prepend(..) if of == What::EndOfData => {
                 log::warn(format!("table \"{table}\": PREPEND comes too late at end-of-data"));
             }
-            Answer::Prepend(name, value) => facts.prepend(name, value),
-            Answer::Discard(text) => {
+            Action::Prepend(name, value) => facts.prepend(name, value),
+            Action::Discard(text) => {
                 log::info(told(text, "triggers DISCARD action"));
-                return Step::Discard;
+                return Ruling::Discard;
             }
             _ => {}
         }
-        Step::Dunno
+        Ruling::Dunno
     }
 }
