@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use crate::SpoolError;
-use crate::room::Room;
-use crate::territory::sync_directory;
+use crate::disk_space::DiskSpace;
+use crate::folder::sync_directory;
 
 /// The largest body, in octets, that stands in the database itself; larger ones are files.
 pub const SMALL_BODY: usize = 64 * 1024;
@@ -115,15 +115,15 @@ impl BodyReader {
 pub struct BodyWriter {
     directory: Arc<Path>,
     /// Told of a full disk, so that the next message is refused before it is sent.
-    room: Arc<Room>,
+    space: Arc<DiskSpace>,
     buffer: BytesMut,
     file: Option<BodyFile>,
     size: u64,
 }
 
 impl BodyWriter {
-    pub(crate) fn new(directory: Arc<Path>, room: Arc<Room>) -> Self {
-        Self { directory, room, buffer: BytesMut::new(), file: None, size: 0 }
+    pub(crate) fn new(directory: Arc<Path>, space: Arc<DiskSpace>) -> Self {
+        Self { directory, space, buffer: BytesMut::new(), file: None, size: 0 }
     }
 
     /// Octets written so far.
@@ -161,7 +161,7 @@ impl BodyWriter {
             Ok(NewBody { body, pending: Some(file.pending) })
         })
         .await
-        .inspect_err(|error| self.room.heard(error))
+        .inspect_err(|error| self.space.heard(error))
     }
 
     async fn flush(&mut self) -> Result<(), SpoolError> {
@@ -181,7 +181,7 @@ impl BodyWriter {
             Ok::<_, SpoolError>(file)
         })
         .await
-        .inspect_err(|error| self.room.heard(error))?;
+        .inspect_err(|error| self.space.heard(error))?;
         self.file = Some(file);
         Ok(())
     }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 use crate::SpoolError;
+use crate::disk_space::DiskSpace;
 use crate::inbox::Inbox;
-use crate::room::Room;
 use crate::store::{Applied, Store, Write, Written};
 
 /// The most writes in one commit, so that the memory of a transaction is bounded (64 MiB of small
@@ -54,14 +54,14 @@ pub(crate) enum Chore {
     Checkpoint,
     Unlink(Vec<String>),
     /// Gives back what the database has to spare, and makes the reserve where it is missing.
-    MakeRoom,
+    MakeSpace,
 }
 
 /// What the threads share with the door.
 pub(crate) struct Shared {
     pub requests: Inbox<Request>,
     pub store: Arc<dyn Store>,
-    pub room: Arc<Room>,
+    pub space: Arc<DiskSpace>,
     pub bodies: Arc<Path>,
     /// Octets that the log may take, about, before they are moved into the database.
     pub log: u64,
@@ -207,12 +207,12 @@ fn cost(write: &Write) -> u64 {
 fn apply(shared: &Shared, mut writes: Vec<Write>) -> Applied {
     let first = commit_once(shared, &writes);
     let Err(SpoolError::Full) = first else { return settle(shared, &writes, first) };
-    shared.room.found_full();
+    shared.space.found_full();
     let full: Vec<bool> = writes.iter().map(Write::needs_room).collect();
     writes.retain(|write| !write.needs_room());
     let mut rest = Err(SpoolError::Full);
     if !writes.is_empty() {
-        if shared.room.give_up_reserve() {
+        if shared.space.give_up_reserve() {
             tracing::warn!(
                 "the disk is full: the spool's reserve is used for the outcomes of deliveries"
             );
@@ -295,7 +295,7 @@ pub(crate) fn keep_house(shared: &Shared, chores: &mpsc::Receiver<Chore>) {
                 }
                 Ok(())
             }
-            Chore::MakeRoom => checkpoint(shared).and_then(|()| shared.room.make_reserve()),
+            Chore::MakeSpace => checkpoint(shared).and_then(|()| shared.space.make_reserve()),
         };
         if let Err(error) = done {
             shared.note(&error);
@@ -320,7 +320,7 @@ fn empty_log(shared: &Shared) -> Result<(), SpoolError> {
 }
 
 fn give_back(shared: &Shared) -> Result<(), SpoolError> {
-    if shared.room.check()?.enough {
+    if shared.space.check()?.enough {
         return Ok(());
     }
     while shared.store.reclaim()? {

@@ -11,7 +11,7 @@ use crate::id::{NoRandomNumbers, QueueId};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SpoolError {
     /// No room for another message. Nothing was written; it passes when there is room again.
-    #[error("the spool has no room: make some on its file system")]
+    #[error("the spool has no space: make some on its file system")]
     Full,
     /// An error of commit, checkpoint or sync. Nothing more is written; the program must end
     /// without touching the spool again, and the next open checks it.

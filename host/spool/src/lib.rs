@@ -9,9 +9,9 @@
 //!   the [`RecipientHead`] of each recipient; a large body is a file beside the database.
 //! - **The door** (`spool`, `inbox`): [`Spool`] puts writes where the committer finds them, and
 //!   reads off the event loop.
-//! - **The committer**: gathers, commits, answers; looks after the room on the disk (`room`).
+//! - **The committer**: gathers, commits, answers; looks after the room on the disk (`disk_space`).
 //! - **The database** (`store`, `sqlite`): the trait that the committer speaks to, and SQLite.
-//! - **The folder** (`territory`, `sweep`): whose it is, whether it ended well, files without a row.
+//! - **The folder** (`folder`, `sweep`): whose it is, whether it ended well, files without a row.
 //!
 //! Begin with [`Spool::insert`] and [`Spool::record`].
 //!
@@ -41,16 +41,16 @@
 
 mod body;
 mod committer;
+mod disk_space;
 mod error;
+mod folder;
 mod id;
 mod inbox;
 mod message;
-mod room;
 mod spool;
 mod sqlite;
 mod store;
 mod sweep;
-mod territory;
 
 #[cfg(test)]
 mod tests;

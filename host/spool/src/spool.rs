@@ -13,12 +13,12 @@ use tokio::sync::{oneshot, watch};
 
 use crate::body::blocking;
 use crate::committer::{self, Chore, Request, Shared};
+use crate::disk_space::DiskSpace;
+use crate::folder::Folder;
 use crate::inbox::Inbox;
-use crate::room::Room;
 use crate::sqlite::Sqlite;
 use crate::store::{Change, Pick, Store, Write, Written};
 use crate::sweep::sweep;
-use crate::territory::Territory;
 use crate::{
     BodyWriter, Destination, Due, Message, NewMessage, QueueId, Queued, RecipientId,
     RecipientUpdate, Selection, SpoolError, Summary, Timestamp,
@@ -67,7 +67,7 @@ struct Inner {
     /// The last queue id given.
     last: Mutex<QueueId>,
     /// Ours until the threads have ended.
-    territory: Territory,
+    folder: Folder,
 }
 
 impl Drop for Inner {
@@ -92,7 +92,7 @@ impl Inner {
 
 impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spool").field("path", &self.inner.territory.path()).finish_non_exhaustive()
+        f.debug_struct("Spool").field("path", &self.inner.folder.path()).finish_non_exhaustive()
     }
 }
 
@@ -100,28 +100,28 @@ impl Spool {
     /// Opens the spool, makes it where there is none, checks it after an unclean end and sweeps
     /// what a crash left. Blocks; call it before there is traffic.
     pub fn open(config: &SpoolConfig) -> Result<Self, SpoolError> {
-        let territory = Territory::claim(&config.path)?;
-        let store =
-            Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean())?;
-        Self::with_store(config, territory, Arc::new(store))
+        let folder = Folder::claim(&config.path)?;
+        let store = Sqlite::open(&folder.database(), folder.bodies(), !folder.was_clean())?;
+        Self::with_store(config, folder, Arc::new(store))
     }
 
     pub(crate) fn with_store(
         config: &SpoolConfig,
-        territory: Territory,
+        folder: Folder,
         store: Arc<dyn Store>,
     ) -> Result<Self, SpoolError> {
-        let swept = sweep(territory.bodies(), &*store)?;
+        let swept = sweep(folder.bodies(), &*store)?;
         if swept > 0 {
             tracing::info!(files = swept, "body files that nothing named were removed");
         }
-        let room = Arc::new(Room::new(territory.reserve(), config.reserve, config.message_limit));
-        room.make_reserve()?;
+        let space =
+            Arc::new(DiskSpace::new(folder.reserve(), config.reserve, config.message_limit));
+        space.make_reserve()?;
         let shared = Arc::new(Shared {
             requests: Inbox::new(),
             store,
-            room,
-            bodies: territory.bodies().clone(),
+            space,
+            bodies: folder.bodies().clone(),
             log: config.log.min(config.reserve / RESERVE_TO_LOG),
             logged: AtomicU64::new(0),
             failed: watch::Sender::new(None),
@@ -132,7 +132,7 @@ impl Spool {
             std::thread::Builder::new()
                 .name(name.into())
                 .spawn(work)
-                .map_err(|error| SpoolError::io(territory.path(), error))
+                .map_err(|error| SpoolError::io(folder.path(), error))
         };
         threads.push(spawn("spool-house", {
             let shared = shared.clone();
@@ -148,14 +148,14 @@ impl Spool {
                 chores: Mutex::new(Some(chores)),
                 threads: Mutex::new(threads),
                 last: Mutex::default(),
-                territory,
+                folder,
             }),
         })
     }
 
     /// Where it is.
     pub fn folder(&self) -> &Path {
-        self.inner.territory.path()
+        self.inner.folder.path()
     }
 
     /// A name for a new message: none that this process gives twice within days.
@@ -167,7 +167,7 @@ impl Spool {
 
     /// Begins a body.
     pub fn body(&self) -> BodyWriter {
-        BodyWriter::new(self.shared().bodies.clone(), self.shared().room.clone())
+        BodyWriter::new(self.shared().bodies.clone(), self.shared().space.clone())
     }
 
     /// Stores a message. Returns when it is on the disk; after an error it isn't there, but for a
@@ -285,7 +285,7 @@ impl Spool {
     /// How far in the future the last process left the spool, by a clock that has been set back
     /// since: [`Spool::clock_set_back`] mends what that did.
     pub fn ahead(&self) -> Duration {
-        self.inner.territory.ahead()
+        self.inner.folder.ahead()
     }
 
     /// The clock was set back by so much: what waits comes as much earlier, and what is stored in
@@ -306,11 +306,11 @@ impl Spool {
         if let Some(failure) = shared.failure() {
             return Err(failure);
         }
-        let look = shared.room.check()?;
+        let look = shared.space.check()?;
         if look.wants_more
             && let Some(chores) = &*self.inner.chores.lock()
         {
-            let _ = chores.send(Chore::MakeRoom);
+            let _ = chores.send(Chore::MakeSpace);
         }
         if look.enough { Ok(()) } else { Err(SpoolError::Full) }
     }
@@ -344,7 +344,7 @@ impl Spool {
             let shared = &inner.shared;
             let end = match shared.failure() {
                 Some(failure) => Err(failure),
-                None => committer::checkpoint(shared).and_then(|()| inner.territory.mark_clean()),
+                None => committer::checkpoint(shared).and_then(|()| inner.folder.mark_clean()),
             };
             // Without room for the mark the next open looks for damage: that takes time, but is no
             // harm.

@@ -4,9 +4,9 @@
 
 mod commit;
 mod disk;
+mod disk_space;
 mod failure;
 mod model;
-mod room;
 mod store;
 
 use std::os::unix::fs::PermissionsExt;
@@ -18,9 +18,9 @@ use bytes::Bytes;
 use facteur_smtp::{Notify, Reply, Ret};
 use parking_lot::Mutex;
 
+use crate::folder::Folder;
 use crate::sqlite::Sqlite;
 use crate::store::{Applied, Store, Write};
-use crate::territory::Territory;
 use crate::*;
 
 type Hook<T> = Box<dyn Fn(T) -> Result<(), SpoolError> + Send + Sync>;
@@ -87,14 +87,13 @@ fn config(path: &Path) -> SpoolConfig {
 }
 
 fn open_real(config: &SpoolConfig) -> (Spool, Arc<Sqlite>) {
-    let territory = Territory::claim(&config.path).unwrap();
-    let real = Arc::new(
-        Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean()).unwrap(),
-    );
+    let folder = Folder::claim(&config.path).unwrap();
+    let real =
+        Arc::new(Sqlite::open(&folder.database(), folder.bodies(), !folder.was_clean()).unwrap());
     let (before_apply, before_checkpoint): (Hook<usize>, Hook<()>) =
         (Box::new(|_| Ok(())), Box::new(|()| Ok(())));
     let fake = fake(real.clone(), before_apply, before_checkpoint);
-    (Spool::with_store(config, territory, fake).unwrap(), real)
+    (Spool::with_store(config, folder, fake).unwrap(), real)
 }
 
 fn open_fake(
@@ -102,12 +101,11 @@ fn open_fake(
     before_apply: Hook<usize>,
     before_checkpoint: Hook<()>,
 ) -> (Spool, Arc<Fake>) {
-    let territory = Territory::claim(&config.path).unwrap();
-    let real = Arc::new(
-        Sqlite::open(&territory.database(), territory.bodies(), !territory.was_clean()).unwrap(),
-    );
+    let folder = Folder::claim(&config.path).unwrap();
+    let real =
+        Arc::new(Sqlite::open(&folder.database(), folder.bodies(), !folder.was_clean()).unwrap());
     let fake = fake(real, before_apply, before_checkpoint);
-    (Spool::with_store(config, territory, fake.clone()).unwrap(), fake)
+    (Spool::with_store(config, folder, fake.clone()).unwrap(), fake)
 }
 
 fn fake(real: Arc<Sqlite>, before_apply: Hook<usize>, before_checkpoint: Hook<()>) -> Arc<Fake> {

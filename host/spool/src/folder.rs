@@ -12,7 +12,7 @@ use crate::SpoolError;
 
 /// The directory, ours while this lives.
 #[derive(Debug)]
-pub(crate) struct Territory {
+pub(crate) struct Folder {
     path: PathBuf,
     bodies: Arc<Path>,
     was_clean: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Territory {
     _lock: File,
 }
 
-impl Territory {
+impl Folder {
     /// Makes the directory where there is none, takes its lock and removes the mark of a clean end.
     pub(crate) fn claim(path: &Path) -> Result<Self, SpoolError> {
         let bodies = path.join("bodies");

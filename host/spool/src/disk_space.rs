@@ -1,5 +1,5 @@
-//! Room on the spool's file system: how much is free, and a reserve that lets outcomes be written
-//! when nothing is.
+//! Disk space: how much of the spool's file system is free, and a reserve that lets outcomes be
+//! written when nothing is.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,9 +16,9 @@ use crate::SpoolError;
 /// How long a look at the file system is good for.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The room of one spool.
+/// That of one spool.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct DiskSpace {
     /// The reserve's file, preallocated.
     reserve: PathBuf,
     reserve_size: u64,
@@ -44,7 +44,7 @@ struct Looked {
     reserved: bool,
 }
 
-impl Room {
+impl DiskSpace {
     /// `message_limit`: the largest message in octets, of which one and a half must fit.
     pub(crate) fn new(reserve: PathBuf, reserve_size: u64, message_limit: u64) -> Self {
         let reserved = reserve_size == 0
