@@ -230,6 +230,37 @@ fn a_line_that_is_no_address_fails_alone_and_only_the_operator_sees_where() {
     });
 }
 
+/// The owner is the list itself: a notice of its failure would come back for ever.
+#[test]
+fn a_list_that_is_its_own_owner_ends_its_notices() {
+    machine(|machine| {
+        let post = post(machine, "owner-news: news\nnews: louen, gone@hop.test\n", "");
+        post.hop.answer("RCPT TO:<gone", "550 5.1.1 nobody");
+        send(&["news@local.test"]);
+        // The mail, and the one notice to its owner.
+        maildir("/var/mail/louen", 2);
+        post.facteur.wait_until_empty();
+        send(&["louen@local.test"]);
+        maildir("/var/mail/louen", 3);
+        post.facteur.wait_until_empty();
+        assert_eq!((post.hop.count(), post.senders.count()), (0, 0));
+    });
+}
+
+/// It may be meant, or what writes it has failed.
+#[test]
+fn a_list_without_members_is_told() {
+    machine(|machine| {
+        machine.write("/etc/lists/empty", "# nobody yet\n");
+        let post = post(machine, "empty: :include:/etc/lists/empty\n", "");
+        let mut client = client();
+        client.envelope(SENDER, &["empty@local.test"]);
+        assert_eq!(client.content(&letter("to nobody")), "250 2.0.0 Ok");
+        post.facteur.wait_for_log("nobody is on the list /etc/lists/empty");
+        assert_eq!((post.facteur.queued().len(), post.senders.count()), (0, 0));
+    });
+}
+
 #[test]
 fn lists_in_lists_are_read_up_to_twenty() {
     machine(|machine| {

@@ -39,7 +39,10 @@ fn sessions_go_on_while_a_reload_compiles() {
     machine_within(Duration::from_secs(120), |machine| {
         let config = prepare(machine, &probe());
         let _dns = Dns::start("127.0.0.1", "");
-        let mut facteur = Facteur::start(machine, &config);
+        // With one thread for all sessions, whatever blocks it blocks them all.
+        let mut facteur = Facteur::start_with(machine, &config, |command| {
+            command.env("TOKIO_WORKER_THREADS", "1");
+        });
         let mut clients = [(); 3].map(|()| session());
         std::fs::write(COMPONENT, with_functions(&probe(), 400)).unwrap();
         let started = Instant::now();
