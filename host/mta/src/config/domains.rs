@@ -42,8 +42,8 @@ fn delimiter(set: &str) -> Result<Delimiter, String> {
     if set.chars().all(|c| c.is_ascii_punctuation() && !matches!(c, '@' | '"' | '\\')) {
         Ok(Delimiter::new(set))
     } else {
-        Err("write one or more characters such as \"+\" or \"+-\": no letters, digits or blanks, and \
-             none of @, \" and \\"
+        Err("write one or more characters such as \"+\" or \"+-\": no letters, digits or blanks, \
+             and none of @, \" and \\"
             .into())
     }
 }

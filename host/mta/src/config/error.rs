@@ -43,8 +43,8 @@ impl ConfigError {
             span: None,
             label: String::new(),
             help: (reason.kind() == std::io::ErrorKind::NotFound).then(|| {
-                "name the file with --config FILE; `facteur demo` makes one to try things out with, \
-                 target/demo/facteur.toml"
+                "name the file with --config FILE; `facteur demo` makes one to try things out \
+                 with, target/demo/facteur.toml"
                     .to_owned()
             }),
         }

@@ -17,7 +17,8 @@ use super::report::{Kind, Report, suggestion};
 thread_local! {
     /// Every key that was asked for on this thread, by section: what the documentation is compared
     /// with.
-    pub(super) static ASKED: RefCell<std::collections::BTreeSet<(String, &'static str)>> = RefCell::default();
+    pub(super) static ASKED: RefCell<std::collections::BTreeSet<(String, &'static str)>> =
+        RefCell::default();
 }
 
 /// One TOML table, or one that isn't there and so holds nothing.

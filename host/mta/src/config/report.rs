@@ -1,5 +1,5 @@
-//! All that is wrong with one file: errors with their places, and names that must exist elsewhere in
-//! the file, which are noted and checked when the whole file was read.
+//! All that is wrong with one file: errors with their places, and names that must exist elsewhere
+//! in the file, which are noted and checked when the whole file was read.
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -202,8 +202,8 @@ impl Connection {
         GivenReply { reply: bounded(answer.reply), ..answer }
     }
 
-    /// Says goodbye, and doesn't wait for the answer (Postfix's `smtp_skip_quit_response`): a server
-    /// that never gives one would hold a socket for nothing.
+    /// Says goodbye, and doesn't wait for the answer (Postfix's `smtp_skip_quit_response`): a
+    /// server that never gives one would hold a socket for nothing.
     pub fn leave(mut self) {
         self.client.quit();
         // It has room in an idle connection's buffer, or is of no importance.

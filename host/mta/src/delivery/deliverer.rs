@@ -84,8 +84,8 @@ impl Deliverer {
         }
     }
 
-    /// Breaks off what can be tried again, says QUIT on the connections that nothing uses, and keeps
-    /// none from now on.
+    /// Breaks off what can be tried again, says QUIT on the connections that nothing uses, and
+    /// keeps none from now on.
     pub fn stop(&self) {
         self.stop.now();
         self.smtp.close();

@@ -1,8 +1,8 @@
-//! Tells a sender what became of a message: how much of the original goes back, and where the notice
-//! goes.
+//! Tells a sender what became of a message: how much of the original goes back, and where the
+//! notice goes.
 //!
-//! Who is told, and when, is the queue's. What a notice says is [`crate::dsn::notice`]'s. The notice's own recipient is expanded like
-//! any other; no restriction is asked about it.
+//! Who is told, and when, is the queue's. What a notice says is [`crate::dsn::notice`]'s. The
+//! notice's own recipient is expanded like any other; no restriction is asked about it.
 
 use std::sync::Arc;
 

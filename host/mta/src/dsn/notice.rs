@@ -88,8 +88,8 @@ impl Notice<'_> {
             (title, kind.to_owned(), &**original),
         ];
         let boundary = self.boundary(&parts.each_ref().map(|(_, _, content)| *content));
-        // Its own headers are all that a server without SMTPUTF8 can't take: what isn't ASCII in the
-        // parts is content.
+        // Its own headers are all that a server without SMTPUTF8 can't take: what isn't ASCII in
+        // the parts is content.
         let needs_smtputf8 = self.to.needs_smtputf8();
         let to = address(self.to, needs_smtputf8);
         let eight_bit = !to.is_ascii() || parts.iter().any(|(_, _, content)| !content.is_ascii());

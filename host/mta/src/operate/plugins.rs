@@ -1,5 +1,5 @@
-//! What the running program knows of the plugins in force: what each is, what it may do and use, how
-//! it has been doing since its load.
+//! What the running program knows of the plugins in force: what each is, what it may do and use,
+//! how it has been doing since its load.
 
 use facteur_policy::{Isolation, Mode, OnError};
 

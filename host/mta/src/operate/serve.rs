@@ -31,8 +31,8 @@ use crate::services::counters::Counters;
 use crate::services::dns::Resolver;
 use crate::services::verify::Answers;
 
-/// How long deliveries may take when the program stops that can't be broken off: those that wait for
-/// the answer to a whole message. What isn't done by then is tried again after the start.
+/// How long deliveries may take when the program stops that can't be broken off: those that wait
+/// for the answer to a whole message. What isn't done by then is tried again after the start.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The file of the durable counters, in the spool.

@@ -1,5 +1,5 @@
-//! When to look into the store for what: the domains with something in it, each with the time when the
-//! first of its recipients is due.
+//! When to look into the store for what: the domains with something in it, each with the time when
+//! the first of its recipients is due.
 //!
 //! So many loads run at once, and a domain that has much in the window is looked at again once that
 //! has gone down. Pure, as the scheduler that owns it.

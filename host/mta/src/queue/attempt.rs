@@ -1,8 +1,8 @@
 //! One attempt, from the batch to the committed outcome.
 //!
-//! Whatever is uncertain is a deferral. A notice is stored in the same commit in which the recipients
-//! that it tells of go, so that a sender is told once, whenever the process dies. Where other
-//! attempts at the message are under way they stay until one notice tells of all.
+//! Whatever is uncertain is a deferral. A notice is stored in the same commit in which the
+//! recipients that it tells of go, so that a sender is told once, whenever the process dies. Where
+//! other attempts at the message are under way they stay until one notice tells of all.
 //!
 //! Nobody is told about a message from the null sender, so that no bounce is ever answered by a
 //! bounce.

@@ -155,7 +155,10 @@ pub async fn advised(
                 policy.resolve(to.clone(), story).await
             };
             if resolved.is_empty() || resolved.len() > REDIRECTED_AT_MOST {
-                tracing::warn!(id = %message.queue_id, from = %recipient.address, %to, times, "not redirected: too often, or to too many");
+                tracing::warn!(
+                    id = %message.queue_id, from = %recipient.address, %to, times,
+                    "not redirected: too often, or to too many"
+                );
                 planned
             } else if let Some(later) = resolved.iter().find_map(undecided) {
                 let reply = later.clone();

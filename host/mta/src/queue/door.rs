@@ -68,8 +68,8 @@ impl Queue {
         (queue, inbox)
     }
 
-    /// Stores a message, and hands it on to its first attempt unless it is held. Returns once it is on
-    /// the disk.
+    /// Stores a message, and hands it on to its first attempt unless it is held. Returns once it is
+    /// on the disk.
     ///
     /// # Errors
     /// The store's.

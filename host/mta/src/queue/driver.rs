@@ -1,5 +1,5 @@
-//! The queue's task: owns the scheduler, and does what it says. Loads and attempts run beside it and
-//! report back.
+//! The queue's task: owns the scheduler, and does what it says. Loads and attempts run beside it
+//! and report back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

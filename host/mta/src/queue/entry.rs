@@ -1,4 +1,5 @@
-//! A message that enters the queue: as the store will give it back, and the line in the log about it.
+//! A message that enters the queue: as the store will give it back, and the line in the log about
+//! it.
 
 use facteur_smtp::Address;
 use facteur_spool::{

@@ -1,5 +1,5 @@
-//! Tells senders of the recipients of a message that have ended: one notice for each envelope sender,
-//! in the same commit in which those recipients go.
+//! Tells senders of the recipients of a message that have ended: one notice for each envelope
+//! sender, in the same commit in which those recipients go.
 
 use facteur_smtp::Address;
 use facteur_spool::{NewMessage, QueueId, RecipientUpdate, SpoolError, Update};

@@ -1,4 +1,5 @@
-//! When senders are told: which messages have recipients that ended and whose sender isn't told yet.
+//! When senders are told: which messages have recipients that ended and whose sender isn't told
+//! yet.
 //!
 //! A sender is told once no attempt at the message is under way, so that one notice tells of all
 //! that end together; but no later than [`PATIENCE`] after the first of them, however long the
@@ -13,8 +14,8 @@ use facteur_spool::{QueueId, Timestamp};
 
 use super::backoff::after;
 
-/// How long a notice waits for the other attempts at its message. Most end within it; a sender waits
-/// for days where something is only deferred, so that a minute is nothing.
+/// How long a notice waits for the other attempts at its message. Most end within it; a sender
+/// waits for days where something is only deferred, so that a minute is nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The messages with recipients in the window, or with something to tell.

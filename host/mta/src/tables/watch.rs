@@ -131,7 +131,9 @@ impl Watched {
             return false;
         }
         seen.shrunk_since = None;
-        tracing::info!(table = self.name, file = %self.path.display(), entries = content.len(), "table read");
+        tracing::info!(
+            table = self.name, file = %self.path.display(), entries = content.len(), "table read"
+        );
         self.content.store(Some(Arc::new(content)));
         true
     }

@@ -41,7 +41,9 @@ pub fn remove_old(maildir: &Path, now: SystemTime) {
     let old = entries.take(LOOKED_AT).flatten().filter(|entry| is_old(entry, now));
     let removed = old.filter(|entry| fs::remove_file(entry.path()).is_ok()).count();
     if removed > 0 {
-        tracing::info!(maildir = %maildir.display(), removed, "drafts that a crash left are removed");
+        tracing::info!(
+            maildir = %maildir.display(), removed, "drafts that a crash left are removed"
+        );
     }
 }
 

@@ -90,7 +90,8 @@ impl Resolver {
         })
     }
 
-    /// MX records, lowest preference first; never the implicit one. The host "." is a null MX (RFC 7505).
+    /// MX records, lowest preference first; never the implicit one. The host "." is a null MX (RFC
+    /// 7505).
     pub async fn mail_exchangers(&self, name: &str) -> Result<Vec<MailExchanger>, DnsError> {
         let records = self.lookup(&query_name(name)?, RecordType::MX).await?;
         let exchanger = |record| match record {
