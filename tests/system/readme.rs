@@ -114,7 +114,9 @@ fn one_command_runs_it() {
         assert!(read.contains("Subject: hello\n") && read.contains("\n\nIt works.\n"), "{read}");
 
         let list = DEMO_LIST.replace("target/demo", demo);
-        assert_eq!(run(&list, checkout()).success(), "The queue is empty.\n");
+        until("the delivery to be recorded", || {
+            (run(&list, checkout()).success() == "The queue is empty.\n").then_some(())
+        });
 
         // What it says to try.
         let said = facteur.log();

@@ -396,7 +396,10 @@ fn a_file_that_is_not_there_is_named() {
         "{}",
         errors[0]
     );
-    assert!(render(&errors, false).contains("/nonexistent/facteur.toml"));
+    let shown = render(&errors, false);
+    for part in ["/nonexistent/facteur.toml", "--config FILE", "`facteur demo`"] {
+        assert!(shown.contains(part), "{shown}");
+    }
 }
 
 #[test]
