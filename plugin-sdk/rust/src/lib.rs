@@ -40,8 +40,8 @@
 //!    [`dns`], [`scanner`], [`counters`], [`verify`], [`files`] and [`connect`] need a grant of the
 //!    operator's. Each has a `check` for `init`, so that a missing grant is told before the first
 //!    mail, and its errors become a [`Failure`] with `?`.
-//! 4. **What nearly every mail policy needs**: [`access`], [`domain`], [`network`], [`status`] and
-//!    [`text`].
+//! 4. **What nearly every mail policy needs**: [`access`], [`domain`], [`network`], [`status`],
+//!    [`text`] and [`value`].
 //! 5. **Tests.** [`testing`] is a made-up host, so that `cargo test` tries the rule on your
 //!    machine, with tables, DNS and counters, without a mail server.
 //!
@@ -81,6 +81,7 @@ pub mod status;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod text;
+pub mod value;
 pub mod verify;
 
 pub use bindings::facteur::policy::message::Message;

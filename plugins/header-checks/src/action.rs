@@ -1,10 +1,6 @@
 //! What a table's value says: a word, in any case, and a text.
 
-use facteur_plugin::{Address, status};
-
-/// The contract's limits for a header.
-const NAME_LIMIT: usize = 64;
-const VALUE_LIMIT: usize = 8_192;
+use facteur_plugin::{Address, status, value};
 
 /// What to do about the header that matched.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,9 +31,7 @@ pub enum Action<'a> {
 
 /// Reads a value; an error says what is wrong with it.
 pub fn action(value: &str) -> Result<Action<'_>, String> {
-    let value = value.trim();
-    let (word, text) =
-        value.split_once([' ', '\t']).map_or((value, ""), |(word, text)| (word, text.trim_start()));
+    let (word, text) = value::split(value);
     let needs_header = || format!("{word} needs a header: NAME: TEXT");
     let needs_address = || format!("{word} needs an address: USER@DOMAIN");
     Ok(match word.to_ascii_uppercase().as_str() {
@@ -54,14 +48,14 @@ pub fn action(value: &str) -> Result<Action<'_>, String> {
         "HOLD" => Action::Hold(text),
         "IGNORE" => Action::Remove(None),
         "STRIP" => Action::Remove(Some(text)),
-        "REPLACE" => header(text)
+        "REPLACE" => value::header(text)
             .map(|(name, value)| Action::Replace(name, value))
             .ok_or_else(needs_header)?,
-        "PREPEND" => header(text)
+        "PREPEND" => value::header(text)
             .map(|(name, value)| Action::Prepend(name, value))
             .ok_or_else(needs_header)?,
-        "REDIRECT" => Action::Redirect(address(text).ok_or_else(needs_address)?),
-        "BCC" => Action::Bcc(address(text).ok_or_else(needs_address)?),
+        "REDIRECT" => Action::Redirect(value::address(text).ok_or_else(needs_address)?),
+        "BCC" => Action::Bcc(value::address(text).ok_or_else(needs_address)?),
         "INFO" => Action::Info(text),
         "WARN" => Action::Warn(text),
         "FILTER" => {
@@ -73,22 +67,6 @@ pub fn action(value: &str) -> Result<Action<'_>, String> {
         "PASS" | "DELAY" => return Err(format!("{word} can't be done here")),
         _ => return Err(format!("{word} is no action of header_checks")),
     })
-}
-
-fn header(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = text.split_once(':')?;
-    let is_name =
-        (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
-    let value = value.trim();
-    (is_name && value.len() <= VALUE_LIMIT && !value.contains(['\0', '\r', '\n']))
-        .then_some((name, value))
-}
-
-fn address(text: &str) -> Option<Address> {
-    let text = text.trim().trim_start_matches('<').trim_end_matches('>');
-    let (local, domain) = text.rsplit_once('@')?;
-    let whole = !local.is_empty() && !domain.is_empty() && !text.contains([' ', '\t']);
-    whole.then(|| Address::new(local, domain.to_ascii_lowercase()))
 }
 
 #[cfg(test)]

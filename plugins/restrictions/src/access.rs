@@ -1,6 +1,6 @@
 //! access(5): what a table's value means. Which keys it is asked is the SDK's `access`.
 
-use facteur_plugin::{Address, status};
+use facteur_plugin::{Address, status, value};
 
 /// What a value says.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,8 +28,7 @@ pub enum Action<'a> {
 /// Reads a value.
 pub fn action(value: &str) -> Action<'_> {
     let value = value.trim();
-    let (word, text) =
-        value.split_once([' ', '\t']).map_or((value, ""), |(word, text)| (word, text.trim_start()));
+    let (word, text) = value::split(value);
     let is = |name: &str| word.eq_ignore_ascii_case(name);
     let with_status = |default| {
         let (status, text) = status::split(text);
@@ -58,13 +57,14 @@ pub fn action(value: &str) -> Action<'_> {
     } else if is("DISCARD") {
         Action::Discard(text)
     } else if is("REDIRECT") {
-        mail_address(text).map_or(Action::Broken("REDIRECT needs user@domain"), Action::Redirect)
+        value::address(text).map_or(Action::Broken("REDIRECT needs user@domain"), Action::Redirect)
     } else if is("BCC") {
-        mail_address(text).map_or(Action::Broken("BCC needs user@domain"), Action::Bcc)
+        value::address(text).map_or(Action::Broken("BCC needs user@domain"), Action::Bcc)
     } else if is("PREPEND") {
-        header(text).map_or(Action::Broken("PREPEND needs a header: text"), |(name, value)| {
-            Action::Prepend(name, value)
-        })
+        value::header(text)
+            .map_or(Action::Broken("PREPEND needs a header: text"), |(name, value)| {
+                Action::Prepend(name, value)
+            })
     } else if is("OK") || is("RELAY") || value.bytes().all(|byte| byte.is_ascii_digit()) {
         // All digits: a time stamp that some tools write. So is nothing at all, as from the dark
         // ages.
@@ -80,26 +80,6 @@ pub fn action(value: &str) -> Action<'_> {
 fn reply_code(word: &str) -> Option<u16> {
     let code = word.parse().ok().filter(|_| word.len() == 3)?;
     (400..=599).contains(&code).then_some(code)
-}
-
-fn mail_address(text: &str) -> Option<Address> {
-    let text = text.trim().trim_start_matches('<').trim_end_matches('>');
-    let (local, domain) = text.rsplit_once('@')?;
-    let whole = !local.is_empty() && !domain.is_empty() && !text.contains([' ', '\t']);
-    whole.then(|| Address::new(local, domain.to_ascii_lowercase()))
-}
-
-/// The contract's limits for a header.
-const NAME_LIMIT: usize = 64;
-const VALUE_LIMIT: usize = 8_192;
-
-fn header(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = text.split_once(':')?;
-    let named =
-        (1..=NAME_LIMIT).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
-    let value = value.trim();
-    (named && value.len() <= VALUE_LIMIT && !value.contains(['\0', '\r', '\n']))
-        .then_some((name, value))
 }
 
 #[cfg(test)]

@@ -14,7 +14,11 @@
 //! ```toml
 //! [plugin.settings]
 //! sender = ["reject_unknown_sender_domain"]
-//! recipient = ["permit_mynetworks", "check_client_access table:friends", "reject_unauth_destination"]
+//! recipient = [
+//!     "permit_mynetworks",
+//!     "check_client_access table:friends",
+//!     "reject_unauth_destination",
+//! ]
 //! ```
 
 mod access;

@@ -1,7 +1,7 @@
 //! Refuses recipients with a 13 in their name.
 //!
-//! The hook takes from the session, the envelope and the recipient what the rule needs, and hands it
-//! to plain functions. Those are tested below. A function that asks the host (tables, the DNS,
+//! The hook takes from the session, the envelope and the recipient what the rule needs, and hands
+//! it to plain functions. Those are tested below. A function that asks the host (tables, the DNS,
 //! counters) is tested within a made-up one: `facteur_plugin::testing`.
 
 use facteur_plugin::{
