@@ -67,7 +67,8 @@ pub fn documentation(open: bool) -> Outcome {
         // The book is for those who change the code: the rooms of a crate are private.
         cargo.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
         cargo.args(open.then_some("--open"));
-        shell::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
+        let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+        shell::run(cargo.env("RUSTDOCFLAGS", flags))
     })
 }
 

@@ -3,7 +3,11 @@
 //! A message goes one way: [`receive`] → the spool → [`queue`] → [`delivery`], and what became of
 //! it is told by [`dsn`]. Beneath the way stands what its steps share ([`recipient`], [`live`],
 //! [`config`], [`tables`], [`services`], [`whole`]), above it the operator's doors ([`operate`],
-//! [`cli`]).
+//! [`cli`]). No room imports one that stands above it.
+//!
+//! Begin with [`receive::session`], and follow a recipient: [`receive::intake`], [`queue::Queue`],
+//! [`delivery::Deliverer`], [`queue`] again for what is done with the outcome. How the parts are put
+//! together is [`operate::serve`]'s.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -75,7 +75,7 @@ impl DiskSpace {
         looked.at = Some(Instant::now());
     }
 
-    /// [`Room::found_full`], if that is what this error says.
+    /// [`DiskSpace::found_full`], if that is what this error says.
     pub(crate) fn heard(&self, error: &SpoolError) {
         if matches!(error, SpoolError::Full) {
             self.found_full();

@@ -1,8 +1,8 @@
 //! Asks one stage of the restriction chain, and settles what was said.
 //!
 //! Plugins are asked in order until one ends the stage. The two modifiers don't end it: they are
-//! gathered here, and settled by [`Settled::close`] at the end of RCPT, where a refusal beats
-//! `defer-if-permit`, and `defer-if-reject` beats a refusal.
+//! gathered here, and settled at the end of RCPT, where a refusal beats `defer-if-permit`, and
+//! `defer-if-reject` beats a refusal.
 
 use std::sync::Arc;
 
