@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use crate::domain;
 
-/// Octets of `local@domain` in the internal form: a path is 256 octets with its brackets (RFC 5321 4.5.3.1.3).
+/// Octets of `local@domain` in the internal form: a path is 256 octets with its brackets (RFC 5321
+/// 4.5.3.1.3).
 /// The 64 octets that 4.5.3.1.1 names for a local part are not held against anyone: that section
 /// asks servers to impose no limits where they can, and bounce addresses (VERP, SRS, BATV) are
 /// longer every day.

@@ -2,8 +2,9 @@
 //!
 //! Invariants: inside, a domain is lower-case and each label that has a U-label is one; [`ascii`]
 //! gives the form with A-labels back, and [`normal`] of that is the domain again; [`key`] leaves
-//! what is in this form as it is. All of it is composed (NFC), as domains are by IDNA. Labels are judged one by one, so that a domain, its parents and
-//! what a table says of them always agree. Does not know what a domain means.
+//! what is in this form as it is. All of it is composed (NFC), as domains are by IDNA. Labels are
+//! judged one by one, so that a domain, its parents and what a table says of them always agree.
+//! Does not know what a domain means.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -27,7 +27,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply whose status has the class of its code. `detail` is one of [`status`](crate::status).
+    /// A reply whose status has the class of its code. `detail` is one of
+    /// [`status`](crate::status).
     pub fn new(code: u16, detail: Detail, text: impl Into<String>) -> Self {
         Self { code, enhanced: detail.of(code), text: text.into() }
     }

@@ -23,7 +23,7 @@ use crate::live::{self, Live, Purpose};
 use crate::operate::protocol::{Answer, Request, Sink};
 use crate::operate::{client, serve};
 use crate::receive::missing;
-use crate::rehearsal::{self, Dialogue, Kept, Part, Recorded, Redaction, Summary, Wanted, What};
+use crate::rehearsal::{self, Dialogue, Extent, Part, Recorded, Redaction, Summary, Wanted, What};
 
 /// The client's port in a rehearsal, which says nothing.
 const PORT: u16 = 25_000;
@@ -72,8 +72,8 @@ pub struct Record {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
     share: u8,
     /// How much of each message: what isn't kept can't be looked at again.
-    #[arg(long, value_enum, default_value_t = Kept::Headers)]
-    content: Kept,
+    #[arg(long, value_enum, default_value_t = Extent::Headers)]
+    content: Extent,
     /// Replaces the local parts of addresses.
     #[arg(long)]
     redact: bool,

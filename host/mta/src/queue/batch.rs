@@ -25,7 +25,7 @@ pub enum Destination {
 /// A message that is kept in memory from its arrival to its first attempt, and the memory it is
 /// allowed.
 #[derive(Debug)]
-pub struct Kept {
+pub struct InMemory {
     /// With all its recipients.
     pub message: Message,
     /// Given back when the last batch of the message is done.
@@ -47,7 +47,7 @@ pub struct Batch {
     /// began.
     pub alone: bool,
     /// The message itself, if there was room to keep it; otherwise it is read again.
-    pub kept: Option<Arc<Kept>>,
+    pub kept: Option<Arc<InMemory>>,
 }
 
 /// Asks for the route of each of these recipients, and puts together those that go together, at
@@ -57,7 +57,7 @@ pub async fn batches(
     decisions: &Decisions,
     message: &Message,
     recipients: &[Recipient],
-    kept: Option<&Arc<Kept>>,
+    kept: Option<&Arc<InMemory>>,
     size: usize,
 ) -> Vec<Batch> {
     let mut made: Vec<Batch> = Vec::new();

@@ -14,7 +14,7 @@ use super::batch::Batch;
 
 /// One destination.
 #[derive(Debug, Default)]
-pub struct State {
+pub struct Load {
     /// In the order they came.
     pub ready: VecDeque<Batch>,
     /// Attempts under way.
@@ -31,7 +31,7 @@ pub struct State {
     pub parked: HashSet<Arc<str>>,
 }
 
-impl State {
+impl Load {
     /// Whether another attempt may start.
     pub fn may_start(&self, initial: usize) -> bool {
         !self.ready.is_empty()

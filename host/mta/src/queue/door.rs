@@ -11,7 +11,7 @@ use facteur_spool::{
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::batch::{Batch, Kept, batches};
+use super::batch::{Batch, InMemory, batches};
 use super::entry::{as_stored, log_queued, with_ids};
 use super::parts::Parts;
 use super::scheduler::Finished;
@@ -126,7 +126,7 @@ impl Queue {
             let size = queue.recipients_per_delivery;
             let made = match queue.keep.clone().try_acquire_many_owned(kib) {
                 Ok(room) => {
-                    let kept = Arc::new(Kept { message, _room: room });
+                    let kept = Arc::new(InMemory { message, _room: room });
                     let recipients = &kept.message.recipients;
                     batches(&policy, &queue.decisions, &kept.message, recipients, Some(&kept), size)
                         .await

@@ -17,7 +17,7 @@ use facteur_spool::{QueueId, RecipientId, Timestamp};
 
 use super::agenda::Agenda;
 use super::batch::{Batch, Destination};
-use super::destination::State;
+use super::destination::Load;
 use super::places::Places;
 use super::untold::Untold;
 
@@ -78,7 +78,7 @@ pub struct Finished {
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
-    destinations: HashMap<Destination, State>,
+    destinations: HashMap<Destination, Load>,
     agenda: Agenda,
     window: HashSet<RecipientId>,
     /// Whom to tell, and when.

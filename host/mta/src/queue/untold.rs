@@ -21,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The messages with recipients in the window, or with something to tell.
 #[derive(Debug, Default)]
 pub struct Untold {
-    messages: HashMap<QueueId, State>,
+    messages: HashMap<QueueId, UntoldMessage>,
     agenda: BTreeSet<(Timestamp, QueueId)>,
     telling: usize,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct UntoldMessage {
     /// Recipients in the window.
     active: usize,
     /// Something is to be told, at the latest then.
@@ -121,7 +121,8 @@ impl Untold {
     }
 
     fn forget(&mut self, message: QueueId) {
-        let is_idle = |state: &State| state.active == 0 && state.due.is_none() && !state.telling;
+        let is_idle =
+            |state: &UntoldMessage| state.active == 0 && state.due.is_none() && !state.telling;
         if self.messages.get(&message).is_some_and(is_idle) {
             self.messages.remove(&message);
         }

@@ -94,7 +94,7 @@ impl facteur_policy::NewBody for Coming {
             let body =
                 self.writer.finish().await.map_err(|error| Unavailable(error.to_string()))?;
             let content: Arc<dyn Content> =
-                Arc::new(Kept { content: BodyContent(body.body().clone()), _body: body });
+                Arc::new(SharedBody { content: BodyContent(body.body().clone()), _body: body });
             Ok(content)
         }
         .boxed()
@@ -102,12 +102,12 @@ impl facteur_policy::NewBody for Coming {
 }
 
 /// A body that is there as long as somebody reads it.
-struct Kept {
+struct SharedBody {
     content: BodyContent,
     _body: NewBody,
 }
 
-impl Content for Kept {
+impl Content for SharedBody {
     fn size(&self) -> u64 {
         self.content.size()
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// How much of a message is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kept {
+pub enum Extent {
     /// Its size alone.
     Size,
     /// Its headers.
@@ -61,11 +61,11 @@ impl Part {
     ///
     /// # Errors
     /// It can't be read.
-    pub fn of(content: &dyn Content, kept: Kept) -> Result<Self, Unavailable> {
+    pub fn of(content: &dyn Content, kept: Extent) -> Result<Self, Unavailable> {
         let bytes = match kept {
-            Kept::Size => Vec::new(),
-            Kept::Headers => content.headers()?,
-            Kept::Whole => content.read(0, WHOLE)?,
+            Extent::Size => Vec::new(),
+            Extent::Headers => content.headers()?,
+            Extent::Whole => content.read(0, WHOLE)?,
         };
         Ok(Self { size: content.size(), bytes })
     }

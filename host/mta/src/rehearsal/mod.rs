@@ -15,7 +15,7 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
-pub use content::{Kept, Part};
+pub use content::{Extent, Part};
 pub use dialogue::{Dialogue, What};
 pub use play::{outcome, rehearse};
 pub use record::{Recorded, Recorder, Recording, Wanted};

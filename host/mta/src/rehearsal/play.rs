@@ -36,7 +36,7 @@ pub async fn rehearse(live: &Live, mut dialogue: Dialogue) -> Result<Record, Str
     dialogue.listener.clone_from(&listen.name);
     let services = live.policy.services();
     let counters = Arc::new(Overlay::new(services.counters.clone()));
-    let stage = Stage {
+    let stage = Simulation {
         policy: &live.policy,
         chain: live.chain(&listen.name),
         services: Arc::new(services.simulated(counters, false)),
@@ -68,8 +68,8 @@ pub async fn rehearse(live: &Live, mut dialogue: Dialogue) -> Result<Record, Str
     })
 }
 
-/// Where a dialogue is played.
-pub struct Stage<'a> {
+/// What a session is played to, without mail.
+pub struct Simulation<'a> {
     /// The plugins.
     pub policy: &'a Arc<Policy>,
     /// Those that the listener asks.
@@ -85,7 +85,7 @@ pub struct Stage<'a> {
 }
 
 /// The dialogue with the verdicts of this stage, and the steps that led to them.
-pub async fn play(stage: &Stage<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<StoryStep>) {
+pub async fn play(stage: &Simulation<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<StoryStep>) {
     let facts = SessionFacts::new(
         dialogue.session.clone(),
         dialogue.listener.clone(),
@@ -106,7 +106,7 @@ pub async fn play(stage: &Stage<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<Sto
 }
 
 struct Player<'a> {
-    stage: &'a Stage<'a>,
+    stage: &'a Simulation<'a>,
     session: facteur_policy::Session,
     envelope: Option<Transaction>,
     /// Recipients of the envelope that were accepted.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::content::Kept;
+use super::content::Extent;
 use super::dialogue::{Dialogue, Said, What};
 
 /// What one session may say in a recording: a client that goes on for ever is left out.
@@ -38,7 +38,7 @@ pub struct Recorded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// How much of each message.
-    pub content: Kept,
+    pub content: Extent,
     /// Sessions of a hundred.
     pub share: u8,
 }
@@ -132,7 +132,7 @@ impl Recorder {
 pub struct Recording {
     dialogue: Dialogue,
     trusted: bool,
-    kept: Kept,
+    kept: Extent,
     tape: Arc<Taped>,
     to: mpsc::Sender<Recorded>,
 }
@@ -144,7 +144,7 @@ impl Recording {
     }
 
     /// How much of each message.
-    pub fn kept(&self) -> Kept {
+    pub fn kept(&self) -> Extent {
         self.kept
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use facteur_policy::{Policy, Run, Services, StoryStep, Taped};
 
-use super::play::{Stage, play};
+use super::play::{Simulation, play};
 use super::record::Recorded;
 use crate::config::Config;
 
@@ -67,7 +67,7 @@ pub async fn replay(
     let chain = policy.chain(listen.map(|listen| listen.chain.as_slice()));
     let trusted = config.networks.contains(recorded.dialogue.client.ip().to_canonical());
     let hop_count = config.queue.hop_count;
-    let stage = Stage { policy, chain, services, run: Run::Replayed, trusted, hop_count };
+    let stage = Simulation { policy, chain, services, run: Run::Replayed, trusted, hop_count };
     let (said, steps) = play(&stage, &recorded.dialogue).await;
     let missing = tape.missing();
     summary.sessions += 1;

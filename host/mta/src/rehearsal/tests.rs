@@ -4,13 +4,13 @@ use facteur_policy::Content;
 use serde_json::json;
 
 use super::dialogue::Said;
-use super::{Kept, Part, Redaction, Summary, What};
+use super::{Extent, Part, Redaction, Summary, What};
 
 #[test]
 fn a_message_is_kept_byte_for_byte_or_not_at_all() {
     let bytes: Vec<u8> = (0..=255).collect();
     let message = [b"Subject: x\r\nX: y\r\n\r\n".as_slice(), &bytes].concat();
-    for (kept, known) in [(Kept::Size, 0), (Kept::Headers, 20), (Kept::Whole, 276)] {
+    for (kept, known) in [(Extent::Size, 0), (Extent::Headers, 20), (Extent::Whole, 276)] {
         let said = Said::from(What::Message(Part::of(&message, kept).unwrap()));
         let text = serde_json::to_string(&said).unwrap();
         let back: Said = serde_json::from_str(&text).unwrap();
@@ -18,7 +18,7 @@ fn a_message_is_kept_byte_for_byte_or_not_at_all() {
         let What::Message(part) = back.what else { panic!("{text}") };
         assert_eq!(part.size(), 276);
         assert_eq!(part.read(0, known).unwrap(), message[..known]);
-        assert_eq!(part.read(0, 276).is_ok(), kept == Kept::Whole, "what isn't there is told");
+        assert_eq!(part.read(0, 276).is_ok(), kept == Extent::Whole, "what isn't there is told");
         assert_eq!(part.read(300, 10).unwrap(), b"");
     }
 }

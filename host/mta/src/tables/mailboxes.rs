@@ -56,7 +56,7 @@ pub struct Owner {
 }
 
 /// What the system said of a name, and when.
-struct Kept {
+struct Remembered {
     at: Instant,
     owner: Option<Owner>,
 }
@@ -69,7 +69,7 @@ pub struct Mailboxes {
     owner: Option<String>,
     delimiter: Delimiter,
     tables: Arc<Tables>,
-    kept: Mutex<HashMap<String, Kept>>,
+    kept: Mutex<HashMap<String, Remembered>>,
 }
 
 impl Mailboxes {
@@ -175,7 +175,7 @@ impl Mailboxes {
     }
 
     async fn system_user(&self, name: &str) -> Result<Option<Owner>, Unavailable> {
-        if let Some(Kept { at, owner }) = self.kept.lock().get(name)
+        if let Some(Remembered { at, owner }) = self.kept.lock().get(name)
             && at.elapsed() < FRESH
         {
             return Ok(owner.clone());
@@ -187,7 +187,7 @@ impl Mailboxes {
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(name.to_owned(), Kept { at: Instant::now(), owner: owner.clone() });
+        kept.insert(name.to_owned(), Remembered { at: Instant::now(), owner: owner.clone() });
         Ok(owner)
     }
 }

@@ -41,11 +41,11 @@ pub struct Counters {
     writer: Mutex<Option<Writer>>,
 }
 
-type Stores = HashMap<String, Kept>;
+type Stores = HashMap<String, NamedStore>;
 
 /// One of them.
 #[derive(Clone)]
-struct Kept {
+struct NamedStore {
     store: Arc<Store>,
     /// As the configuration in force says.
     durable: bool,
@@ -102,7 +102,7 @@ impl Counters {
             }
         }
         let store = Arc::new(Store::of(entries));
-        stores.insert(name.to_owned(), Kept { store: store.clone(), durable });
+        stores.insert(name.to_owned(), NamedStore { store: store.clone(), durable });
         store
     }
 
@@ -174,7 +174,7 @@ fn write(disk: &Mutex<Disk>, stores: &Mutex<Stores>, stopped: &Receiver<()>) {
 }
 
 /// Whether all that changed is written.
-fn write_all(disk: &Mutex<Disk>, all: &[(String, Kept)], is_told: bool) -> bool {
+fn write_all(disk: &Mutex<Disk>, all: &[(String, NamedStore)], is_told: bool) -> bool {
     let mut written = true;
     for (name, kept) in all {
         if let Err(error) = write_store(disk, name, &kept.store) {

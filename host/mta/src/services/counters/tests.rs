@@ -128,7 +128,7 @@ fn a_file_that_is_damaged_while_it_is_used_costs_nothing() {
         Mutex::new(Disk::new(file.clone(), Clock::default())),
         Store::of(vec![("c:a".to_owned(), Entry { value: 3, since: 1, until: u64::MAX })]),
     );
-    let all = [("kept".to_owned(), Kept { store: Arc::new(store), durable: true })];
+    let all = [("kept".to_owned(), NamedStore { store: Arc::new(store), durable: true })];
     all[0].1.store.all_changed();
     assert!(write_all(&disk, &all, true) && !disk.lock().has_begun_anew());
     // SQLite holds the file open, and would read the header once more.

@@ -47,7 +47,7 @@ impl Failure {
 }
 
 /// One connection.
-pub struct Session {
+pub struct Connection {
     reader: ReadHalf<Box<dyn Stream>>,
     writer: WriteHalf<Box<dyn Stream>>,
     /// Messages so far: their answers bear these numbers.
@@ -55,7 +55,7 @@ pub struct Session {
     broken: bool,
 }
 
-impl Session {
+impl Connection {
     /// A connection just made. Nothing is sent before the first message.
     pub fn new(stream: Box<dyn Stream>) -> Self {
         let (reader, writer) = tokio::io::split(stream);

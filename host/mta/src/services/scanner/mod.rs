@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config;
 use crate::config::endpoint::Endpoint;
-use clamd::{Failure, Said, Session};
+use clamd::{Connection, Failure, Said};
 
 /// How long a server that failed is asked after the others.
 const PENANCE: Duration = Duration::from_secs(30);
@@ -83,7 +83,7 @@ struct Scanner {
 /// One clamd.
 struct Server {
     endpoint: Endpoint,
-    idle: Mutex<Vec<(Instant, Session)>>,
+    idle: Mutex<Vec<(Instant, Connection)>>,
     failed: Mutex<Option<Instant>>,
 }
 
@@ -181,10 +181,10 @@ impl Server {
         }
         let stream = self.endpoint.connect(settings.connect_timeout).await;
         let stream = stream.map_err(|error| Failure::Server(format!("connect: {error}")))?;
-        self.talk(Session::new(stream), content).await
+        self.talk(Connection::new(stream), content).await
     }
 
-    async fn talk(&self, mut session: Session, content: &dyn Content) -> Result<Said, Failure> {
+    async fn talk(&self, mut session: Connection, content: &dyn Content) -> Result<Said, Failure> {
         let said = session.scan(content).await?;
         if session.is_reusable() {
             self.idle.lock().push((Instant::now(), session));
@@ -192,7 +192,7 @@ impl Server {
         Ok(said)
     }
 
-    fn take(&self) -> Option<Session> {
+    fn take(&self) -> Option<Connection> {
         let mut idle = self.idle.lock();
         idle.retain(|(since, _)| since.elapsed() < IDLE);
         idle.pop().map(|(_, session)| session)
