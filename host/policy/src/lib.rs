@@ -11,8 +11,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
-mod asker;
 mod contract;
+mod decision;
+mod directory;
+mod dispatch;
 mod domains;
 mod extension;
 mod facts;
@@ -20,8 +22,11 @@ mod grants;
 mod hooks;
 mod identity;
 mod message;
+mod next_hop;
 mod plugin;
 mod policy;
+mod queue;
+mod recipients;
 mod run;
 mod runtime;
 mod services;
@@ -31,22 +36,24 @@ mod tags;
 mod transaction;
 mod unavailable;
 
+pub use contract::context::Runtime;
+pub use decision::Decision;
 pub use domains::{Class, Domains};
 pub use extension::Delimiter;
-pub use facts::{Actions, SessionFacts};
+pub use facts::{Actions, Consignment, SessionFacts};
 pub use grants::Grants;
 pub use hooks::authenticate::{Authenticated, Credentials};
 pub use hooks::delivery::{Advice, Attempted};
-pub use hooks::next_hop::SmtpRoute;
-pub use hooks::transport::{Consignment, Route};
+pub use hooks::transport::Route;
 pub use identity::Identity;
-pub use message::body::{Bodies, NewBody};
-pub use message::header::header_line;
-pub use message::{Content, Edited, Message};
-pub use plugin::{Isolation, Limits, LoadError, Mode, OnError, Plugin, PluginConfig};
-pub use policy::{Chain, Policy, PolicyConfig};
+pub use message::{Bodies, Content, Edited, Message, NewBody, header_line};
+pub use next_hop::SmtpRoute;
+pub use plugin::{Chain, LoadError, Mode, OnError, Plugin, PluginConfig};
+pub use policy::{Policy, PolicyConfig};
+pub use recipients::FinalRecipient;
 pub use run::Run;
-pub use runtime::engine::{EngineError, Runtime};
+pub use runtime::engine::EngineError;
+pub use runtime::limits::{Isolation, Limits};
 pub use runtime::meter::{Meter, Used};
 pub use runtime::statistics::{Counted, FAILURES_IN_A_ROW};
 pub use services::{
@@ -55,8 +62,8 @@ pub use services::{
     Nothing, Overlay, ScanError, Scanned, Scanners, Services, Step, TableError, Tables, Taken,
     Tape, Taped, UnknownStore, Verified, Verify,
 };
-pub use session::{Decision, Session};
+pub use session::Session;
 pub use story::{Step as StoryStep, Story};
 pub use tags::Tags;
-pub use transaction::{FinalRecipient, Outgoing, Transaction};
+pub use transaction::{Outgoing, Transaction};
 pub use unavailable::Unavailable;

@@ -6,27 +6,22 @@
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use wasmtime::component::InstancePre;
+use std::sync::Arc;
 
 use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
+use crate::contract::checks::printable;
+use crate::contract::context::{Context, Profile, Runtime};
 use crate::contract::exports::Hooks;
-use crate::contract::imports::printable;
-use crate::contract::sandbox::{Sandbox, State};
+use crate::contract::stage::Stage;
+use crate::domains::Domains;
 use crate::grants::Grants;
-use crate::hooks::restriction::Stage;
 use crate::identity::Identity;
 use crate::runtime::compile_cache::CodeCache;
-use crate::runtime::engine::{MEMORY_CEILING, Runtime};
-use crate::runtime::quota::Quota;
-use crate::runtime::statistics::{Counted, Statistics};
-use crate::runtime::weight::Weight;
+use crate::runtime::error::CallError;
+use crate::runtime::guest::{Guest, GuestConfig};
+use crate::runtime::limits::{Isolation, Limits};
+use crate::runtime::statistics::Counted;
 use crate::services::Services;
-
-/// Above this a fresh sandbox costs more than it need: its first pages fault.
-const LARGE_GUEST: usize = 256 * 1024;
 
 const FAIL_OPEN: &str = "fail-open is for plugins whose only hook is content: a restriction, an \
  alias or a route that fails \
@@ -92,43 +87,6 @@ pub enum Mode {
     Shadow,
 }
 
-/// How long an instance of a plugin lives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Isolation {
-    /// No longer than a transaction: nothing it saw can get into another.
-    #[default]
-    Transaction,
-    /// It is asked on behalf of one transaction after the other, and may remember: for speed.
-    Shared,
-}
-
-/// What one call may use.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Linear memory of the sandbox, in bytes; at most 64 MiB.
-    pub memory: usize,
-    /// From the call to its answer, waiting included.
-    pub timeout: Duration,
-    /// Computing alone, in steps of 5 ms.
-    pub cpu: Duration,
-    /// The most sandboxes that the plugin may use at once, at least 1. None: half of all, so that a
-    /// plugin that hangs leaves the other half to those that don't, and may still use a good part
-    /// while nobody else needs it.
-    pub concurrency: Option<usize>,
-}
-
-impl Default for Limits {
-    /// Far more than a policy needs: 16 MiB, 20 s (a slow DNS answer comes within), 500 ms.
-    fn default() -> Self {
-        Self {
-            memory: 16 << 20,
-            timeout: Duration::from_secs(20),
-            cpu: Duration::from_millis(500),
-            concurrency: None,
-        }
-    }
-}
-
 /// What a restriction that fails means for the client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnError {
@@ -154,122 +112,84 @@ pub struct LoadError {
 
 /// A loaded plugin.
 pub struct Plugin {
-    pub(crate) name: String,
-    pub(crate) settings: String,
-    pub(crate) grants: Grants,
+    pub(crate) guest: Arc<Guest<Context>>,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) hooks: Hooks,
     pub(crate) early: bool,
-    pub(crate) isolation: Isolation,
-    pub(crate) limits: Limits,
     pub(crate) on_error: OnError,
     pub(crate) mode: Mode,
     pub(crate) share: u8,
     pub(crate) instead_of: Option<String>,
     pub(crate) services: Option<Arc<Services>>,
-    pub(crate) instance_pre: InstancePre<State>,
-    pub(crate) hooks: Hooks,
-    pub(crate) weight: Weight,
-    pub(crate) quota: Quota,
-    pub(crate) statistics: Statistics,
     identity: Identity,
-    initial: OnceLock<Initial>,
-}
-
-/// What `init` left.
-struct Initial {
-    kept: Vec<u8>,
     stages: Stages,
 }
 
+/// The plugins that are asked, in order.
+pub type Chain = Arc<[Arc<Plugin>]>;
+
 impl Plugin {
-    /// Compiles (or maps) it, probes its hooks, runs its `init`s.
+    /// Compiles it (or takes it from the cache), finds its hooks, runs its `init`s.
     pub(crate) async fn load(
         runtime: &Runtime,
         cache: &CodeCache,
         services: &Arc<Services>,
+        domains: &Arc<Domains>,
         config: PluginConfig,
     ) -> Result<Arc<Self>, LoadError> {
         let name = config.name.clone();
         let fail = |reason: String| LoadError { plugin: name.clone(), reason };
-        if config.limits.memory > MEMORY_CEILING {
-            return Err(fail(format!("its memory may be {} MiB at most", MEMORY_CEILING >> 20)));
-        }
         let identity = Identity::of(&config.wasm);
-        let component =
-            cache.component(&runtime.engine, &config.wasm, &identity.hash).map_err(|error| {
-                fail(format!("it isn't a component that facteur can run: {error:#}"))
-            })?;
-        let instance_pre = runtime.linker.instantiate_pre(&component).map_err(|error| {
-            fail(format!(
-                "it imports what facteur:policy@0.1.0 doesn't have (WASI, say): {error:#}"
-            ))
-        })?;
-        warn_if_large(&config.name, &component);
-        let weight =
-            Weight::of(&component, runtime.sandboxes()).map_err(|error| fail(error.to_string()))?;
-        let most = share(&config, weight, runtime.sandboxes());
-        let plugin = Self {
-            hooks: Hooks::find(&component).map_err(|error| fail(error.to_string()))?,
-            instance_pre,
+        let of_guest = GuestConfig {
+            name: &config.name,
+            wasm: &config.wasm,
+            hash: &identity.hash,
+            isolation: config.isolation,
+            limits: config.limits,
+        };
+        let loaded = Guest::load(runtime.machine(), runtime.sandboxes(), cache, &of_guest);
+        let (guest, component) = loaded.map_err(|error| fail(error.to_string()))?;
+        let guest = Arc::new(guest);
+        let hooks = Hooks::find(&component).map_err(|error| fail(error.to_string()))?;
+        if config.on_error == OnError::Pass {
+            if hooks.names() != ["content"] {
+                return Err(fail(FAIL_OPEN.into()));
+            }
+            tracing::warn!(
+                plugin = config.name,
+                "fail-open: while this plugin fails, messages pass that it hasn't looked at"
+            );
+        }
+        let mut profile = Profile {
             name: config.name,
             settings: config.settings,
             grants: config.grants,
+            kept: Vec::new(),
+        };
+        let of_init = Arc::new(profile.clone());
+        let lent = config.services.as_ref().unwrap_or(services);
+        let context = || Context::new(&of_init, lent, domains);
+        let initial = init(runtime, &guest, &hooks, context);
+        let (kept, stages) = initial.await.map_err(fail)?;
+        profile.kept = kept;
+        Ok(Arc::new(Self {
+            guest,
+            profile: Arc::new(profile),
+            hooks,
             early: config.early,
-            isolation: config.isolation,
-            limits: config.limits,
             on_error: config.on_error,
             mode: config.mode,
             share: config.share,
             instead_of: config.instead_of,
             services: config.services,
-            weight,
-            quota: Quota::new(most),
-            statistics: Statistics::new(),
             identity,
-            initial: OnceLock::new(),
-        };
-        if plugin.on_error == OnError::Pass {
-            if plugin.hooks() != ["content"] {
-                return Err(fail(FAIL_OPEN.into()));
-            }
-            tracing::warn!(
-                plugin = plugin.name,
-                "fail-open: while this plugin fails, messages pass that it hasn't looked at"
-            );
-        }
-        let plugin = Arc::new(plugin);
-        let initial = plugin.init(runtime, services).await.map_err(fail)?;
-        // Set once, here, before anyone else has the plugin.
-        let _ = plugin.initial.set(initial);
-        Ok(plugin)
-    }
-
-    async fn init(
-        self: &Arc<Self>,
-        runtime: &Runtime,
-        services: &Arc<Services>,
-    ) -> Result<Initial, String> {
-        let trapped =
-            |error: crate::contract::sandbox::CallError| format!("its init failed: {error}");
-        let services = self.services.as_ref().unwrap_or(services);
-        let sandbox = Sandbox::new(runtime, self, services).await.map_err(trapped)?;
-        let (mut sandbox, checked) = sandbox
-            .ask(async |store, instance| Ok(self.hooks.check(store, instance)))
-            .await
-            .map_err(trapped)?;
-        checked.map_err(|error| error.to_string())?;
-        sandbox.state().initializing = Some(Vec::new());
-        let (mut sandbox, answer) = sandbox
-            .ask(async |store, instance| self.hooks.init(store, instance).await)
-            .await
-            .map_err(trapped)?;
-        let stages = answer.map_err(|reason| printable(&reason))?;
-        let kept = sandbox.state().initializing.take().unwrap_or_default();
-        Ok(Initial { kept, stages })
+            stages,
+        }))
     }
 
     /// Its name in chains and logs.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.profile.name
     }
 
     /// The hooks that it exports and the host asks.
@@ -288,7 +208,7 @@ impl Plugin {
 
     /// What it may do.
     pub fn grants(&self) -> &Grants {
-        &self.grants
+        &self.profile.grants
     }
 
     /// Which component it is.
@@ -298,83 +218,58 @@ impl Plugin {
 
     /// How long its instances live.
     pub fn isolation(&self) -> Isolation {
-        self.isolation
+        self.guest.isolation
     }
 
     /// What one call may use; the concurrency is always there.
     pub fn limits(&self) -> Limits {
-        Limits { concurrency: Some(self.quota.most()), ..self.limits }
+        Limits { concurrency: Some(self.guest.quota.most()), ..self.guest.limits }
     }
 
     /// How many sandboxes' room each of its own takes; more than one if it needs more tables or
     /// memories than others.
     pub fn weight(&self) -> u32 {
-        self.weight.sandboxes()
+        self.guest.weight.sandboxes()
     }
 
     /// What it has been asked since its load.
     pub fn counted(&self) -> Counted {
-        self.statistics.counted()
-    }
-
-    pub(crate) fn kept(&self) -> &[u8] {
-        self.initial.get().map_or(&[], |initial| &initial.kept)
+        self.guest.statistics.counted()
     }
 
     /// Whether it is asked in the session, or about the recipient, with this name. The same name is
     /// always answered the same.
     pub(crate) fn is_drawn(&self, name: &str) -> bool {
         let mut hasher = DefaultHasher::new();
-        (&self.name, name).hash(&mut hasher);
+        (self.name(), name).hash(&mut hasher);
         hasher.finish() % 100 < u64::from(self.share)
     }
 
+    /// Whether its restriction wants to be asked at the stage.
     pub(crate) fn wants(&self, stage: Stages) -> bool {
-        self.hooks.restriction.is_some()
-            && self.initial.get().is_some_and(|initial| initial.stages.contains(stage))
+        self.hooks.restriction.is_some() && self.stages.contains(stage)
     }
 }
 
-/// How many sandboxes the plugin may use at once: what the operator says, as far as there is room,
-/// or half of all there is room for.
-fn share(config: &PluginConfig, weight: Weight, sandboxes: u32) -> usize {
-    let plugin = &config.name;
-    let (room, each) = (sandboxes as usize, weight.sandboxes() as usize);
-    let most = match config.limits.concurrency {
-        None => (room / 2 / each).max(1),
-        Some(wanted) if wanted * each > room => {
-            let fit = room / each;
-            tracing::warn!(
-                plugin,
-                wanted,
-                fit,
-                "its concurrency doesn't fit into [policy] sandboxes: no more can be in use at once"
-            );
-            fit
-        }
-        Some(wanted) => wanted,
-    };
-    if each > 1 {
-        tracing::warn!(
-            plugin,
-            each,
-            most,
-            "each sandbox of it takes the room of several, for the tables and memories that it \
-             needs: so many may be in use at once"
-        );
-    }
-    most
-}
-
-fn warn_if_large(plugin: &str, component: &wasmtime::component::Component) {
-    let Some(needs) = component.resources_required() else { return };
-    let initial = needs.max_initial_memory_size.unwrap_or(0);
-    if initial > LARGE_GUEST as u64 {
-        tracing::warn!(
-            plugin,
-            initial,
-            "a fresh sandbox will be slow: link with a stack of 32 KiB (-zstack-size=32768 \
-             --stack-first)"
-        );
-    }
+/// Runs the `init`s of a plugin: what they keep, and the stages that its restriction wants.
+async fn init(
+    runtime: &Runtime,
+    guest: &Arc<Guest<Context>>,
+    hooks: &Hooks,
+    context: impl FnOnce() -> Context,
+) -> Result<(Vec<u8>, Stages), String> {
+    let trapped = |error: CallError| format!("its init failed: {error}");
+    let sandbox = runtime.make(guest, context).await.map_err(trapped)?;
+    let (mut sandbox, checked) = sandbox
+        .ask(async |store, instance| Ok(hooks.check(store, instance)))
+        .await
+        .map_err(trapped)?;
+    checked.map_err(|error| error.to_string())?;
+    sandbox.context().initializing = Some(Vec::new());
+    let (mut sandbox, answer) = sandbox
+        .ask(async |store, instance| hooks.init(store, instance).await)
+        .await
+        .map_err(trapped)?;
+    let stages = answer.map_err(|reason| printable(&reason))?;
+    Ok((sandbox.context().initializing.take().unwrap_or_default(), stages))
 }

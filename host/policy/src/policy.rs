@@ -8,16 +8,12 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::asker::Matter;
+use crate::contract::context::Runtime;
 use crate::domains::Domains;
-use crate::facts::SessionFacts;
-use crate::hooks::transport::RouteCache;
-use crate::plugin::{LoadError, Plugin, PluginConfig};
-use crate::run::Run;
+use crate::hooks::route_cache::RouteCache;
+use crate::plugin::{Chain, LoadError, Plugin, PluginConfig};
 use crate::runtime::compile_cache::CodeCache;
-use crate::runtime::engine::Runtime;
 use crate::services::Services;
-use crate::session::Session;
 
 /// What a policy is made of.
 pub struct PolicyConfig {
@@ -33,7 +29,7 @@ pub struct PolicyConfig {
 pub struct Policy {
     pub(crate) runtime: Runtime,
     pub(crate) services: Arc<Services>,
-    pub(crate) domains: Domains,
+    pub(crate) domains: Arc<Domains>,
     pub(crate) routes: RouteCache,
     /// Those that export `transport`, in order: they are asked whatever the listener.
     pub(crate) routers: Chain,
@@ -46,12 +42,11 @@ pub struct Policy {
 
 impl Drop for Policy {
     fn drop(&mut self) {
-        self.runtime.idle.forget(&self.plugins);
+        for plugin in &self.plugins {
+            self.runtime.forget(&plugin.guest);
+        }
     }
 }
-
-/// The plugins that a listener asks, in order.
-pub type Chain = Arc<[Arc<Plugin>]>;
 
 impl Policy {
     /// Loads every plugin. This reads, writes and computes for as long as compiling takes: where
@@ -65,11 +60,12 @@ impl Policy {
         services: Services,
     ) -> Result<Arc<Self>, Vec<LoadError>> {
         let services = Arc::new(services);
+        let domains = Arc::new(config.domains);
         let cache = CodeCache::open(config.code.as_deref());
         let mut plugins = Vec::new();
         let mut errors = Vec::new();
         for plugin in config.plugins {
-            match Plugin::load(runtime, &cache, &services, plugin).await {
+            match Plugin::load(runtime, &cache, &services, &domains, plugin).await {
                 Ok(plugin) => plugins.push(plugin),
                 Err(error) => errors.push(error),
             }
@@ -81,7 +77,7 @@ impl Policy {
         Ok(Arc::new(Self {
             runtime: runtime.clone(),
             services,
-            domains: config.domains,
+            domains,
             routes: RouteCache::default(),
             routers: standing(&plugins)
                 .filter(|plugin| plugin.hooks.transport.is_some())
@@ -101,7 +97,7 @@ impl Policy {
     pub fn chain(&self, names: Option<&[String]>) -> Chain {
         let Some(names) = names else { return standing(&self.plugins).cloned().collect() };
         let named =
-            |name: &String| standing(&self.plugins).find(|plugin| plugin.name == *name).cloned();
+            |name: &String| standing(&self.plugins).find(|plugin| plugin.name() == *name).cloned();
         names.iter().filter_map(named).collect()
     }
 
@@ -120,7 +116,7 @@ impl Policy {
         let name = &name.to_string();
         let drawn = |plugin: &Arc<Plugin>| {
             let candidate = self.plugins.iter().find(|candidate| {
-                candidate.instead_of.as_ref() == Some(&plugin.name) && candidate.is_drawn(name)
+                candidate.instead_of.as_deref() == Some(plugin.name()) && candidate.is_drawn(name)
             });
             candidate.or_else(|| plugin.is_drawn(name).then_some(plugin)).cloned()
         };
@@ -140,31 +136,6 @@ impl Policy {
     /// Whose an address is.
     pub fn domains(&self) -> &Domains {
         &self.domains
-    }
-
-    /// The policy's side of one connection.
-    pub fn session(self: &Arc<Self>, chain: &Chain, facts: Arc<SessionFacts>) -> Session {
-        self.session_with(chain, facts, self.services.clone(), Run::Live)
-    }
-
-    /// The same with other services, for another kind of run.
-    pub fn session_with(
-        self: &Arc<Self>,
-        chain: &Chain,
-        facts: Arc<SessionFacts>,
-        services: Arc<Services>,
-        run: Run,
-    ) -> Session {
-        let matter = Matter {
-            policy: self.clone(),
-            chain: self.draw(chain, &facts.id),
-            session: Some(facts.clone()),
-            envelope: None,
-            services,
-            run,
-            story: Arc::default(),
-        };
-        Session::new(matter, facts)
     }
 }
 

@@ -4,60 +4,56 @@
 //! sandboxes, so that logins, exemptions and logs work. Only plugins with `early = true` are asked
 //! at once, in sandboxes that are thrown away.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
-use facteur_smtp::{Address, Reply};
+use facteur_smtp::Address;
 
-use crate::asker::{Asker, Matter};
+use crate::contract::context::Scope;
+use crate::contract::stage::Stage;
+use crate::decision::Decision;
+use crate::directory::{Directory, Inquiry};
 use crate::facts::{EnvelopeFacts, Hello, SessionFacts};
-use crate::hooks::restriction::{self, Outcome, Settled, Stage};
+use crate::hooks::authenticate::{self, Authenticated, Credentials};
+use crate::hooks::restriction::{self, Outcome, Settled};
+use crate::plugin::Chain;
+use crate::policy::Policy;
+use crate::run::Run;
+use crate::services::Services;
 use crate::story::{Story, Told};
 use crate::transaction::Transaction;
 
-/// What the client is to hear.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// The host's usual yes.
-    Accept,
-    /// This 4yz or 5yz.
-    Refuse(Reply),
-    /// This, and the connection ends.
-    Drop(Reply),
-}
-
-impl Told for Decision {
-    fn told(&self) -> Cow<'static, str> {
-        match self {
-            Self::Accept => "accepted".into(),
-            refused => refused.to_string().into(),
-        }
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Accept => f.write_str("accepted"),
-            Self::Refuse(reply) => write!(f, "refused: {reply}"),
-            Self::Drop(reply) => write!(f, "sent away: {reply}"),
-        }
-    }
-}
-
 /// One connection.
 pub struct Session {
-    /// Without an envelope.
-    pub(crate) matter: Matter,
+    policy: Arc<Policy>,
+    chain: Chain,
     facts: Arc<SessionFacts>,
+    inquiry: Inquiry,
+}
+
+impl Policy {
+    /// The policy's side of one connection.
+    pub fn session(self: &Arc<Self>, chain: &Chain, facts: Arc<SessionFacts>) -> Session {
+        self.session_with(chain, facts, self.services.clone(), Run::Live)
+    }
+
+    /// The same with other services, for another kind of run.
+    pub fn session_with(
+        self: &Arc<Self>,
+        chain: &Chain,
+        facts: Arc<SessionFacts>,
+        services: Arc<Services>,
+        run: Run,
+    ) -> Session {
+        Session {
+            policy: self.clone(),
+            chain: self.draw(chain, &facts.id),
+            facts,
+            inquiry: Inquiry { services, run, story: Arc::default() },
+        }
+    }
 }
 
 impl Session {
-    pub(crate) fn new(matter: Matter, facts: Arc<SessionFacts>) -> Self {
-        Self { matter, facts }
-    }
-
     /// What is known of the connection.
     pub fn facts(&self) -> &Arc<SessionFacts> {
         &self.facts
@@ -75,20 +71,36 @@ impl Session {
     }
 
     async fn early(&self, stage: Stage) -> Decision {
-        if !self.matter.chain.iter().any(|plugin| plugin.early) {
+        if !self.chain.iter().any(|plugin| plugin.early) {
             return Decision::Accept;
         }
-        let asker = Asker::new(self.matter.clone());
-        let settled =
-            restriction::ask(&asker, stage, |plugin| plugin.early, Settled::default()).await;
-        let decision = match settled.outcome {
+        let dispatch = &self.asking().dispatch;
+        let early =
+            restriction::ask(dispatch, stage.into(), |plugin| plugin.early, Settled::default());
+        let decision = match early.await.outcome {
             // There is no message to discard yet, and no recipient to relay to.
             Outcome::Open | Outcome::AllowRelay | Outcome::Discard => Decision::Accept,
             Outcome::Refuse(reply) => Decision::Refuse(reply),
             Outcome::Drop(reply) => Decision::Drop(reply),
         };
-        self.matter.story.host(stage.word(), None, decision.told());
+        self.story().host(stage.word(), None, decision.told());
         decision
+    }
+
+    /// Whether there is a plugin to ask: whether AUTH is to be offered.
+    pub fn authenticates(&self) -> bool {
+        self.chain.iter().any(|plugin| plugin.hooks.authenticate.is_some())
+    }
+
+    /// AUTH came, and these are what it brought.
+    pub async fn authenticate(&self, credentials: Credentials) -> Authenticated {
+        authenticate::ask(&self.asking().dispatch, &self.facts, &credentials).await
+    }
+
+    /// The plugins, where there is no envelope.
+    fn asking(&self) -> Arc<Directory> {
+        let scope = Scope::Session(self.facts.clone());
+        Directory::new(&self.policy, self.chain.clone(), scope, self.inquiry.clone())
     }
 
     /// MAIL came. None is the null sender; `declared_size` is in bytes.
@@ -98,19 +110,15 @@ impl Session {
         declared_size: Option<u64>,
         utf8: bool,
     ) -> Transaction {
-        let domains = &self.matter.policy.domains;
-        let envelope =
-            EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(domains, sender, true) };
-        let envelope = Some(Arc::new(envelope));
-        Transaction::new(Asker::new(Matter {
-            envelope,
-            story: Arc::default(),
-            ..self.matter.clone()
-        }))
+        let domains = &self.policy.domains;
+        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(domains, sender) };
+        let inquiry = Inquiry { story: Arc::default(), ..self.inquiry.clone() };
+        let (session, envelope) = (self.facts.clone(), Arc::new(envelope));
+        Transaction::new(&self.policy, self.chain.clone(), session, envelope, inquiry)
     }
 
     /// What plugins said before there was an envelope. A story of its own has each [`Transaction`].
     pub fn story(&self) -> &Story {
-        &self.matter.story
+        &self.inquiry.story
     }
 }

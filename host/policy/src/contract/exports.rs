@@ -9,7 +9,6 @@
 
 use std::marker::PhantomData;
 
-use wasmtime::Store;
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, Resource, TypedFunc,
 };
@@ -21,7 +20,7 @@ use crate::contract::bindings::facteur::policy::types::{self, Failure};
 use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
 use crate::contract::bindings::transport::exports::facteur::policy::transport;
 use crate::contract::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
-use crate::contract::sandbox::State;
+use crate::contract::context::PluginStore;
 
 /// A resource that is lent for one call.
 type Lent<T> = Resource<T>;
@@ -92,7 +91,7 @@ where
     /// Calls it.
     pub(crate) async fn call(
         &self,
-        store: &mut Store<State>,
+        store: &mut PluginStore,
         instance: &Instance,
         parameters: Parameters,
     ) -> wasmtime::Result<Answer> {
@@ -101,13 +100,13 @@ where
     }
 
     /// Whether it has the type that the contract gives it.
-    fn check(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<()> {
+    fn check(&self, store: &mut PluginStore, instance: &Instance) -> wasmtime::Result<()> {
         self.typed(store, instance).map(drop)
     }
 
     fn typed(
         &self,
-        store: &mut Store<State>,
+        store: &mut PluginStore,
         instance: &Instance,
     ) -> wasmtime::Result<TypedFunc<Parameters, (Answer,)>> {
         instance.get_typed_func(store, self.index)
@@ -141,7 +140,7 @@ macro_rules! hook {
             /// Whether its functions have the types that the contract gives them.
             fn check(
                 &self,
-                store: &mut Store<State>,
+                store: &mut PluginStore,
                 instance: &Instance,
             ) -> Result<(), ExportError> {
                 $(
@@ -206,7 +205,7 @@ impl Hooks {
     /// The first that hasn't.
     pub(crate) fn check(
         &self,
-        store: &mut Store<State>,
+        store: &mut PluginStore,
         instance: &Instance,
     ) -> Result<(), ExportError> {
         macro_rules! check {
@@ -239,7 +238,7 @@ impl Hooks {
     /// against the load.
     pub(crate) async fn init(
         &self,
-        store: &mut Store<State>,
+        store: &mut PluginStore,
         instance: &Instance,
     ) -> wasmtime::Result<Result<Stages, String>> {
         let mut stages = Stages::empty();

@@ -1,8 +1,10 @@
 //! The contract `facteur:policy`: what `wit/0.1` says as Rust, the host's half of each import, the
-//! functions that a plugin exports, and the checks that every answer passes.
+//! functions that a plugin exports, and the checks that everything passes which a plugin hands over.
 
 pub(crate) mod bindings;
+pub(crate) mod checks;
+pub(crate) mod context;
 pub(crate) mod exports;
-pub(crate) mod imports;
-pub(crate) mod sandbox;
+mod imports;
+pub(crate) mod stage;
 pub(crate) mod verdict;

@@ -1,22 +1,15 @@
 //! What a plugin decides, checked.
 //!
-//! An answer is hostile input until it has passed here: the code must fit the verdict, the text
-//! must be printable and short. One that doesn't pass counts as a trap ([`Broken`]), and `on-error`
-//! decides.
+//! The code must fit the verdict, the text must be printable and short. An answer that doesn't pass
+//! counts as a trap ([`Broken`]), and `on-error` decides.
 
 use std::borrow::Cow;
 
-use facteur_smtp::{EnhancedStatus, Reply, status};
+use facteur_smtp::Reply;
 
-use crate::contract::bindings::facteur::policy::types;
+use super::bindings::facteur::policy::types;
+use super::checks::{Broken, check_reply};
 use crate::story::Told;
-
-/// The longest reply text.
-pub(crate) const TEXT_LIMIT: usize = 512;
-
-/// An answer that breaks the contract; the text says how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Broken(pub String);
 
 /// A checked verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,43 +78,6 @@ impl Told for Verdict {
     }
 }
 
-/// A reply whose code lies in `codes`, whose enhanced code is of the same class, and whose text is
-/// fit to be sent.
-pub(crate) fn check_reply(
-    raw: types::Reply,
-    codes: std::ops::RangeInclusive<u16>,
-) -> Result<Reply, Broken> {
-    if !codes.contains(&raw.code) {
-        return Err(Broken(format!(
-            "reply code {} (expected {} to {})",
-            raw.code,
-            codes.start(),
-            codes.end()
-        )));
-    }
-    check_text(&raw.text, TEXT_LIMIT)?;
-    let Some(status) = raw.status else {
-        return Ok(Reply::new(raw.code, status::NOT_AUTHORIZED, raw.text));
-    };
-    let status: EnhancedStatus =
-        status.parse().map_err(|_| Broken("an enhanced status code that isn't one".to_owned()))?;
-    if u16::from(status.class) != raw.code / 100 {
-        return Err(Broken(format!("status {status} with reply code {}", raw.code)));
-    }
-    Ok(Reply { code: raw.code, enhanced: Some(status), text: raw.text })
-}
-
-/// Printable, one line, not too long.
-pub(crate) fn check_text(text: &str, limit: usize) -> Result<(), Broken> {
-    if text.len() > limit {
-        return Err(Broken(format!("a text of {} bytes (at most {limit})", text.len())));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Broken("a text with control characters".to_owned()));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,11 +101,5 @@ mod tests {
         ] {
             assert!(Verdict::check(broken.clone()).is_err(), "{broken:?}");
         }
-    }
-
-    #[test]
-    fn a_missing_status_is_the_general_one() {
-        let checked = check_reply(reply(450, None, "later"), 400..=499).unwrap();
-        assert_eq!(checked.to_string(), "450 4.7.1 later");
     }
 }

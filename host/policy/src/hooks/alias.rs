@@ -15,17 +15,20 @@ use std::sync::Arc;
 
 use facteur_smtp::{Address, Reply, status};
 use facteur_targets::Target;
-use wasmtime::component::Resource;
+use wasmtime::component::{Instance, Resource};
 
 use super::list;
-use crate::asker::{Asker, Question};
 use crate::contract::bindings::RecipientHandle;
 use crate::contract::bindings::alias::exports::facteur::policy::alias;
-use crate::contract::imports::{checked_address, printable};
-use crate::contract::sandbox::CallError;
-use crate::contract::verdict::{TEXT_LIMIT, check_text};
+use crate::contract::bindings::facteur::policy::types::{self, Failure};
+use crate::contract::checks::{Broken, TEXT_LIMIT, check_text, checked_address, printable};
+use crate::contract::context::{Context, PluginStore};
+use crate::contract::exports::{Alias, Hooks};
+use crate::dispatch::{Dispatch, Hook};
 use crate::domains::Class;
 use crate::facts::RecipientFacts;
+use crate::plugin::Plugin;
+use crate::runtime::error::CallError;
 use crate::story::Told;
 
 /// How many steps may follow on each other (Postfix: virtual_alias_recursion_limit is 1,000; nobody
@@ -107,9 +110,9 @@ impl Resolved {
 
 impl Expansion {
     /// Asks the alias plugins, step by step.
-    pub(crate) async fn of(asker: &Asker, address: Address) -> Self {
-        let mut walk = Walk::new(asker, &address, false, COUNT_LIMIT);
-        let class = asker.policy.domains.class_of(&address);
+    pub(crate) async fn of(dispatch: &Dispatch, address: Address) -> Self {
+        let mut walk = Walk::new(dispatch, &address, false, COUNT_LIMIT);
+        let class = dispatch.matter.domains.class_of(&address);
         let step = Step::new(address.clone());
         match walk.run(Work::Ask(step)).await {
             Ok(()) => Self { results: walk.results },
@@ -123,8 +126,8 @@ impl Expansion {
     }
 
     /// A list that couldn't be read before, named by this address.
-    pub(crate) fn of_list(asker: &Asker, address: Address, path: &Path) -> Self {
-        let class = asker.policy.domains.class_of(&address);
+    pub(crate) fn of_list(dispatch: &Dispatch, address: Address, path: &Path) -> Self {
+        let class = dispatch.matter.domains.class_of(&address);
         let outcome = Outcome::List(List {
             path: path.to_owned(),
             plugin: None,
@@ -135,8 +138,8 @@ impl Expansion {
     }
 
     /// Opens a list: reads its members and expands each, lists among them too.
-    pub(crate) async fn members(asker: &Asker, of: &Resolved, list: &List) -> Vec<Resolved> {
-        let mut walk = Walk::new(asker, &of.address, true, LIST_LIMIT);
+    pub(crate) async fn members(dispatch: &Dispatch, of: &Resolved, list: &List) -> Vec<Resolved> {
+        let mut walk = Walk::new(dispatch, &of.address, true, LIST_LIMIT);
         let step = Step {
             address: of.address.clone(),
             ancestors: list.ancestors.clone(),
@@ -183,7 +186,7 @@ pub(crate) fn refusal_of_all<'a>(
 }
 
 struct Walk<'a> {
-    asker: &'a Asker,
+    dispatch: &'a Dispatch,
     /// The address that all of it is about. Refusals name it, and never what it stands for: they
     /// are told to strangers.
     about: Address,
@@ -250,6 +253,80 @@ impl Step {
     }
 }
 
+/// What one address stands for.
+struct Asked<'a> {
+    /// The recipient's number in the envelope.
+    number: u32,
+    address: &'a Address,
+    class: Class,
+    /// Who is asked.
+    plugin: usize,
+}
+
+impl Hook for Asked<'_> {
+    type Export = Alias;
+    /// With the owner of what it stands for.
+    type Raw = (alias::Expansion, Option<types::Address>);
+    type Answer = Answer;
+
+    fn name(&self) -> &'static str {
+        "alias"
+    }
+
+    fn about(&self) -> Option<&Address> {
+        Some(self.address)
+    }
+
+    fn of(hooks: &Hooks) -> Option<&Alias> {
+        hooks.alias.as_ref()
+    }
+
+    async fn call(
+        &self,
+        hook: &Alias,
+        store: &mut PluginStore,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Self::Raw, Failure>> {
+        let to = Resource::<RecipientHandle>::new_borrow(self.number);
+        let expansion = match hook.expand.call(store, instance, (to,)).await? {
+            Ok(expansion) => expansion,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if !matches!(expansion, alias::Expansion::Targets(_)) || self.class != Class::Local {
+            return Ok(Ok((expansion, None)));
+        }
+        let owner = hook.owner.call(store, instance, (self.address.into(),)).await?;
+        Ok(owner.map(|owner| (expansion, owner)))
+    }
+
+    fn check(
+        &self,
+        _: &Plugin,
+        context: &mut Context,
+        (expansion, owner): Self::Raw,
+    ) -> Result<Answer, Broken> {
+        let (targets, by_alias) = match expansion {
+            alias::Expansion::NoOpinion => return Ok(Answer::NoOpinion),
+            alias::Expansion::Exists => return Ok(Answer::Exists),
+            alias::Expansion::Unknown(text) => {
+                text.as_deref().map_or(Ok(()), |text| check_text(text, TEXT_LIMIT))?;
+                return Ok(Answer::Unknown(text));
+            }
+            alias::Expansion::Targets(targets) => (targets, true),
+            alias::Expansion::Rewritten(addresses) => {
+                (addresses.into_iter().map(alias::Target::Address).collect(), false)
+            }
+        };
+        if targets.is_empty() || targets.len() > COUNT_LIMIT {
+            let count = targets.len();
+            return Err(Broken(format!("an expansion to {count} targets (1 to {COUNT_LIMIT})")));
+        }
+        let owner = owner.as_ref().map(checked_address).transpose()?;
+        let owner = owner.map(|owner| context.domains.complete(owner));
+        Ok(Answer::Targets { targets, owner, plugin: self.plugin, by_alias })
+    }
+}
+
 impl Told for Answer {
     fn told(&self) -> Cow<'static, str> {
         let target = |target: &alias::Target| match target {
@@ -276,9 +353,9 @@ impl Told for Answer {
 }
 
 impl<'a> Walk<'a> {
-    fn new(asker: &'a Asker, about: &Address, opening: bool, limit: usize) -> Self {
+    fn new(dispatch: &'a Dispatch, about: &Address, opening: bool, limit: usize) -> Self {
         let about = about.clone();
-        Self { asker, about, results: Vec::new(), opening, limit, steps: 0 }
+        Self { dispatch, about, results: Vec::new(), opening, limit, steps: 0 }
     }
 
     async fn run(&mut self, first: Work) -> Result<(), CutOff> {
@@ -319,7 +396,7 @@ impl<'a> Walk<'a> {
         if self.steps > self.limit {
             return Err(self.cut_off(&step, &format!("more than {} addresses", self.limit)));
         }
-        let class = self.asker.policy.domains.class_of(&step.address);
+        let class = self.dispatch.matter.domains.class_of(&step.address);
         let outcome = match self.ask(&step, class).await {
             Ok(Answer::Targets { targets, owner, plugin, by_alias }) => {
                 let mut below = step.clone();
@@ -362,7 +439,7 @@ impl<'a> Walk<'a> {
             alias::Target::Address(raw) => match checked_address(&raw) {
                 Ok(address) => self.member(below, address).await,
                 Err(reason) => {
-                    self.tell(&below.address, &reason);
+                    self.tell(&below.address, &reason.to_string());
                     Work::Known(below.resolved(class, Outcome::Refused(bad_member(&self.about))))
                 }
             },
@@ -376,7 +453,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn member(&self, below: &Step, address: Address) -> Work {
-        let domains = &self.asker.policy.domains;
+        let domains = &self.dispatch.matter.domains;
         let address = domains.complete(address);
         let Some(known) = below.ancestors.iter().position(|one| *one == address) else {
             return Work::Ask(Step { address, ..below.clone() });
@@ -396,8 +473,8 @@ impl<'a> Walk<'a> {
     /// A list, if it may be read. That it may not can be mended.
     fn list(&self, below: &Step, path: PathBuf, plugin: Option<usize>) -> Work {
         let granted = match plugin {
-            Some(plugin) => self.asker.chain[plugin].grants.include(&path),
-            None => self.asker.chain.iter().any(|plugin| plugin.grants.include(&path)),
+            Some(plugin) => self.dispatch.chain()[plugin].profile.grants.include(&path),
+            None => self.dispatch.chain().iter().any(|plugin| plugin.profile.grants.include(&path)),
         };
         if granted {
             return Work::Open(below.clone(), path, plugin);
@@ -415,7 +492,7 @@ impl<'a> Walk<'a> {
     }
 
     fn closed(&self, step: &Step, path: PathBuf, plugin: Option<usize>, reply: Reply) -> Work {
-        let class = self.asker.policy.domains.class_of(&step.address);
+        let class = self.dispatch.matter.domains.class_of(&step.address);
         Work::Known(step.resolved(class, Outcome::Closed(step.list(path, plugin), reply)))
     }
 
@@ -435,7 +512,7 @@ impl<'a> Walk<'a> {
         if step.within.len() >= NESTED_LISTS {
             return Err(self.cut_off(&step, &format!("{NESTED_LISTS} lists in each other")));
         }
-        let members = match self.asker.services.lists.lines(&path).await {
+        let members = match self.dispatch.matter.services.lists.lines(&path).await {
             Ok(lines) => list::members(&lines),
             Err(error) => {
                 self.tell(&step.address, &error.to_string());
@@ -481,7 +558,7 @@ impl<'a> Walk<'a> {
             }
         }
         if bad > 0 {
-            let class = self.asker.policy.domains.class_of(&step.address);
+            let class = self.dispatch.matter.domains.class_of(&step.address);
             let refused = Outcome::Refused(bad_member(&self.about));
             found.push(Work::Known(step.resolved(class, refused)));
         }
@@ -494,76 +571,33 @@ impl<'a> Walk<'a> {
     }
 
     fn push(&mut self, step: &Step, outcome: Outcome) {
-        let class = self.asker.policy.domains.class_of(&step.address);
+        let class = self.dispatch.matter.domains.class_of(&step.address);
         self.results.push(step.resolved(class, outcome));
     }
 
     /// Tells the operator, in the log and in the story.
     fn tell(&self, about: &Address, what: &str) {
-        let (asker, what) = (self.asker, printable(what));
+        let (matter, what) = (&self.dispatch.matter, printable(what));
         tracing::warn!(address = %about, "{what}");
-        asker.story.host("alias", Some(about.to_string()), what);
+        matter.story.host("alias", Some(about.to_string()), what);
     }
 
     /// One step, asked of the alias plugins in order.
     async fn ask(&self, step: &Step, class: Class) -> Result<Answer, CallError> {
-        let asker = self.asker;
-        let Some(envelope) = &asker.envelope else { return Ok(Answer::NoOpinion) };
-        if asker.chain.iter().all(|plugin| plugin.hooks.alias.is_none()) {
+        let dispatch = self.dispatch;
+        let Some(envelope) = dispatch.matter.scope.envelope() else {
+            return Ok(Answer::NoOpinion);
+        };
+        if !dispatch.has::<Asked<'_>>() {
             return Ok(Answer::NoOpinion);
         }
         let original = step.ancestors.first().unwrap_or(&step.address).clone();
-        let domains = &asker.policy.domains;
+        let domains = &dispatch.matter.domains;
         let number =
             envelope.add(RecipientFacts::new(domains, step.address.clone(), original, false));
-        for (index, plugin) in asker.chain.iter().enumerate() {
-            let Some(hook) = &plugin.hooks.alias else { continue };
-            let question = Question { name: "alias", about: Some(&step.address) };
-            let answer = asker
-                .ask(index, question, async |store, instance| {
-                    let to = Resource::<RecipientHandle>::new_borrow(number);
-                    let expansion = match hook.expand.call(store, instance, (to,)).await? {
-                        Ok(expansion) => expansion,
-                        Err(failure) => return Ok(Err(failure)),
-                    };
-                    let mut by_alias = true;
-                    let targets = match expansion {
-                        alias::Expansion::NoOpinion => return Ok(Ok(Answer::NoOpinion)),
-                        alias::Expansion::Exists => return Ok(Ok(Answer::Exists)),
-                        alias::Expansion::Unknown(text) => {
-                            let broken =
-                                text.as_deref().map_or(Ok(()), |text| check_text(text, TEXT_LIMIT));
-                            broken.map_err(|broken| wasmtime::Error::msg(broken.0))?;
-                            return Ok(Ok(Answer::Unknown(text)));
-                        }
-                        alias::Expansion::Targets(targets) => targets,
-                        alias::Expansion::Rewritten(addresses) => {
-                            by_alias = false;
-                            addresses.into_iter().map(alias::Target::Address).collect()
-                        }
-                    };
-                    if targets.is_empty() || targets.len() > COUNT_LIMIT {
-                        wasmtime::bail!(
-                            "an expansion to {} targets (1 to {COUNT_LIMIT})",
-                            targets.len()
-                        );
-                    }
-                    let mut owner = None;
-                    if by_alias && class == Class::Local {
-                        match hook.owner.call(store, instance, ((&step.address).into(),)).await? {
-                            Ok(Some(raw)) => {
-                                let address =
-                                    checked_address(&raw).map_err(wasmtime::Error::msg)?;
-                                owner = Some(domains.complete(address));
-                            }
-                            Ok(None) => {}
-                            Err(failure) => return Ok(Err(failure)),
-                        }
-                    }
-                    Ok(Ok(Answer::Targets { targets, owner, plugin: index, by_alias }))
-                })
-                .await?;
-            match answer {
+        for plugin in 0..dispatch.chain().len() {
+            let asked = Asked { number, address: &step.address, class, plugin };
+            match dispatch.ask(plugin, &asked).await? {
                 None | Some(Answer::NoOpinion) => {}
                 Some(answer) => return Ok(answer),
             }
@@ -577,7 +611,7 @@ impl<'a> Walk<'a> {
             Class::Relay | Class::Other => Outcome::Deliver,
             Class::VirtualAlias => Outcome::Refused(unknown_user(&self.about, class, None)),
             Class::Local | Class::VirtualMailbox => {
-                match self.asker.services.mailboxes.exists(address).await {
+                match self.dispatch.matter.services.mailboxes.exists(address).await {
                     Ok(true) => Outcome::Deliver,
                     Ok(false) => Outcome::Refused(unknown_user(&self.about, class, None)),
                     Err(error) => {

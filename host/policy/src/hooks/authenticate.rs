@@ -10,12 +10,17 @@ use std::borrow::Cow;
 use std::fmt;
 
 use facteur_smtp::{Reply, status};
-use wasmtime::component::Resource;
+use wasmtime::component::{Instance, Resource};
 
-use crate::asker::{Asker, Question};
 use crate::contract::bindings::SessionHandle;
 use crate::contract::bindings::authenticate::exports::facteur::policy::authenticate;
-use crate::session::Session;
+use crate::contract::bindings::facteur::policy::types::Failure;
+use crate::contract::checks::Broken;
+use crate::contract::context::{Context, PluginStore};
+use crate::contract::exports::{Authenticate, Hooks};
+use crate::dispatch::{Dispatch, Hook};
+use crate::facts::SessionFacts;
+use crate::plugin::Plugin;
 use crate::story::Told;
 
 /// The longest login, in bytes: an address (RFC 5321 section 4.5.3.1) fits.
@@ -102,7 +107,7 @@ impl Authenticated {
 }
 
 /// A checked answer of one plugin; none: it doesn't know the login.
-struct Login(Option<String>);
+pub(crate) struct Login(Option<String>);
 
 impl Told for Login {
     fn told(&self) -> Cow<'static, str> {
@@ -110,46 +115,59 @@ impl Told for Login {
     }
 }
 
-impl Session {
-    /// Whether there is a plugin to ask: whether AUTH is to be offered.
-    pub fn authenticates(&self) -> bool {
-        self.matter.chain.iter().any(|plugin| plugin.hooks.authenticate.is_some())
+/// Whom these prove.
+pub(crate) struct Asked<'a>(&'a Credentials);
+
+impl Hook for Asked<'_> {
+    type Export = Authenticate;
+    type Raw = Option<String>;
+    type Answer = Login;
+
+    fn name(&self) -> &'static str {
+        "authenticate"
     }
 
-    /// AUTH came, and these are what it brought. Once a session: who is logged in is refused (RFC
-    /// 4954 section 4).
-    pub async fn authenticate(&self, credentials: Credentials) -> Authenticated {
-        if self.facts().login().is_some() || credentials.longest() > CREDENTIALS_LIMIT {
-            return Authenticated::Refused;
-        }
-        let asker = Asker::new(self.matter.clone());
-        for (number, plugin) in asker.chain.iter().enumerate() {
-            let Some(hook) = &plugin.hooks.authenticate else { continue };
-            let answer = asker
-                .ask(
-                    number,
-                    Question { name: "authenticate", about: None },
-                    async |store, instance| {
-                        let s = Resource::<SessionHandle>::new_borrow(0);
-                        match hook.verify.call(store, instance, (s, (&credentials).into())).await? {
-                            Ok(login) => Ok(Ok(check(login).map_err(wasmtime::Error::msg)?)),
-                            Err(failure) => Ok(Err(failure)),
-                        }
-                    },
-                )
-                .await;
-            match answer {
-                Ok(None | Some(Login(None))) => {}
-                Ok(Some(Login(Some(login)))) => {
-                    // Another AUTH of the same session was first: there is one login.
-                    let set = self.facts().set_login(login.clone());
-                    return if set { Authenticated::Login(login) } else { Authenticated::Refused };
-                }
-                Err(_) => return Authenticated::Later,
-            }
-        }
-        Authenticated::Refused
+    fn of(hooks: &Hooks) -> Option<&Authenticate> {
+        hooks.authenticate.as_ref()
     }
+
+    async fn call(
+        &self,
+        hook: &Authenticate,
+        store: &mut PluginStore,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Option<String>, Failure>> {
+        let s = Resource::<SessionHandle>::new_borrow(0);
+        hook.verify.call(store, instance, (s, self.0.into())).await
+    }
+
+    fn check(&self, _: &Plugin, _: &mut Context, login: Option<String>) -> Result<Login, Broken> {
+        check(login).map_err(Broken)
+    }
+}
+
+/// Asks the plugins, on behalf of this session. Once a session: who is logged in is refused (RFC
+/// 4954 section 4).
+pub(crate) async fn ask(
+    dispatch: &Dispatch,
+    session: &SessionFacts,
+    credentials: &Credentials,
+) -> Authenticated {
+    if session.login().is_some() || credentials.longest() > CREDENTIALS_LIMIT {
+        return Authenticated::Refused;
+    }
+    for number in 0..dispatch.chain().len() {
+        match dispatch.ask(number, &Asked(credentials)).await {
+            Ok(None | Some(Login(None))) => {}
+            Ok(Some(Login(Some(login)))) => {
+                // Another AUTH of the same session was first: there is one login.
+                let set = session.set_login(login.clone());
+                return if set { Authenticated::Login(login) } else { Authenticated::Refused };
+            }
+            Err(_) => return Authenticated::Later,
+        }
+    }
+    Authenticated::Refused
 }
 
 /// A login is a word for logs, headers and tables: not empty, printable, not too long.

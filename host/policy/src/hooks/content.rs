@@ -6,23 +6,27 @@
 //! that fails leaves both as they were.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{Instance, Resource};
 
-use crate::asker::{Asker, Question};
+use crate::contract::bindings::facteur::policy::types::{self, Failure};
 use crate::contract::bindings::{MessageHandle, SessionHandle, TransactionHandle};
-use crate::contract::exports::Content;
+use crate::contract::checks::Broken;
+use crate::contract::context::{Context, PluginStore, Scope};
+use crate::contract::exports::{self, Hooks};
 use crate::contract::verdict::Verdict;
-use crate::hooks::restriction::{Outcome, Settled, on_error};
-use crate::message::edits::Draft;
+use crate::dispatch::{Dispatch, Hook};
+use crate::facts::EnvelopeFacts;
+use crate::hooks::restriction::{Settled, on_error};
+use crate::message::{Draft, Message};
 use crate::plugin::Plugin;
 use crate::story::Told;
 
-/// A verdict, and what was edited, in words.
-struct Inspected {
+/// A verdict, and what was edited: in words, and the message with it.
+pub(crate) struct Inspected {
     verdict: Verdict,
     edits: String,
+    edited: Option<Message>,
 }
 
 impl Told for Inspected {
@@ -32,72 +36,84 @@ impl Told for Inspected {
     }
 }
 
-/// Asks all of them.
-pub(crate) async fn inspect(asker: &Asker) -> Settled {
-    let mut settled = Settled::default();
-    for number in 0..asker.chain.len() {
-        let plugin = &asker.chain[number];
-        let Some(hook) = &plugin.hooks.content else { continue };
-        settled.outcome = match ask(asker, number, plugin, hook).await {
-            // `allow-relay` was refused as an answer.
-            Verdict::Dunno | Verdict::Accept | Verdict::AllowRelay => continue,
-            Verdict::DeferIfPermit(reply) => {
-                settled.defer_if_permit.get_or_insert(reply);
-                continue;
-            }
-            Verdict::DeferIfReject(reply) => {
-                settled.defer_if_reject.get_or_insert(reply);
-                continue;
-            }
-            Verdict::Refuse(reply) => Outcome::Refuse(reply),
-            Verdict::Drop(reply) => Outcome::Drop(reply),
-            Verdict::Discard => Outcome::Discard,
-        };
-        break;
+/// The question.
+struct Content;
+
+impl Hook for Content {
+    type Export = exports::Content;
+    type Raw = types::Verdict;
+    type Answer = Inspected;
+
+    fn name(&self) -> &'static str {
+        "content"
     }
-    settled
+
+    fn of(hooks: &Hooks) -> Option<&exports::Content> {
+        hooks.content.as_ref()
+    }
+
+    fn prepare(&self, context: &mut Context) {
+        context.draft = Some(Draft::default());
+    }
+
+    async fn call(
+        &self,
+        hook: &exports::Content,
+        store: &mut PluginStore,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<types::Verdict, Failure>> {
+        let s = Resource::<SessionHandle>::new_borrow(0);
+        let t = Resource::<TransactionHandle>::new_borrow(0);
+        let m = Resource::<MessageHandle>::new_borrow(0);
+        hook.inspect.call(store, instance, (s, t, m)).await
+    }
+
+    fn check(
+        &self,
+        _: &Plugin,
+        context: &mut Context,
+        raw: types::Verdict,
+    ) -> Result<Inspected, Broken> {
+        let verdict = Verdict::check(raw)?;
+        if verdict == Verdict::AllowRelay {
+            return Err(Broken("allow-relay is for the stage rcpt only".to_owned()));
+        }
+        let draft = context.draft.take().unwrap_or_default();
+        let edits = draft.told();
+        let edited = match &context.scope {
+            Scope::Transaction(.., Some(message)) => draft.apply(message).map_err(Broken)?,
+            _ => None,
+        };
+        Ok(Inspected { verdict, edits, edited })
+    }
 }
 
-async fn ask(asker: &Asker, number: usize, plugin: &Arc<Plugin>, hook: &Content) -> Verdict {
-    let Some(envelope) = &asker.envelope else { return Verdict::Dunno };
-    let before = envelope.changing.lock().clone();
-    let mut edited = None;
-    let answer = asker
-        .ask(number, Question { name: "content", about: None }, async |store, instance| {
-            store.data_mut().draft = Some(Draft::default());
-            let s = Resource::<SessionHandle>::new_borrow(0);
-            let t = Resource::<TransactionHandle>::new_borrow(0);
-            let m = Resource::<MessageHandle>::new_borrow(0);
-            let answer = hook.inspect.call(store, instance, (s, t, m)).await?;
-            // The sandbox may be asked again at another stage, where nothing is edited.
-            let draft = store.data_mut().draft.take().unwrap_or_default();
-            let raw = match answer {
-                Ok(raw) => raw,
-                Err(failure) => return Ok(Err(failure)),
-            };
-            let verdict = Verdict::check(raw).map_err(|broken| wasmtime::Error::msg(broken.0))?;
-            if verdict == Verdict::AllowRelay {
-                wasmtime::bail!("allow-relay is for the stage rcpt only");
-            }
-            let edits = draft.told();
-            if let Some(message) = &store.data().view.message {
-                edited = draft.apply(message).map_err(wasmtime::Error::msg)?;
-            }
-            Ok(Ok(Inspected { verdict, edits }))
-        })
-        .await;
-    match answer {
-        // In the shadow: it had an envelope of its own, and its edits are dropped.
-        Ok(None) => Verdict::Dunno,
-        Ok(Some(Inspected { verdict, .. })) => {
-            if let Some(message) = edited {
-                asker.show(message);
-            }
-            verdict
+/// Asks all of them about the message of this envelope.
+pub(crate) async fn inspect(dispatch: &Dispatch, envelope: &EnvelopeFacts) -> Settled {
+    let mut settled = Settled::default();
+    for (number, plugin) in dispatch.chain().iter().enumerate() {
+        if plugin.hooks.content.is_none() {
+            continue;
         }
-        Err(error) => {
-            *envelope.changing.lock() = before;
-            on_error(plugin, &error)
+        let before = envelope.changing.lock().clone();
+        let verdict = match dispatch.ask(number, &Content).await {
+            // In the shadow it had an envelope of its own, and its edits are dropped.
+            Ok(None) => continue,
+            Ok(Some(Inspected { verdict, edited, .. })) => {
+                if let Some(message) = edited {
+                    dispatch.show(message);
+                }
+                verdict
+            }
+            Err(error) => {
+                *envelope.changing.lock() = before;
+                on_error(plugin, &error)
+            }
+        };
+        // `accept` ends a stage of restrictions, and spares a message nothing.
+        if verdict != Verdict::Accept && settled.take(verdict) {
+            break;
         }
     }
+    settled
 }

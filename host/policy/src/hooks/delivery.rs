@@ -6,22 +6,20 @@
 //! advice can be followed (a lifetime, a number of redirections) is the queue's to judge.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_smtp::{Address, Reply};
-use wasmtime::component::Resource;
+use wasmtime::component::{Instance, Resource};
 
-use crate::asker::{Asker, Matter, Question};
 use crate::contract::bindings::delivery::exports::facteur::policy::delivery;
-use crate::contract::bindings::facteur::policy::types;
+use crate::contract::bindings::facteur::policy::types::{self, Failure};
 use crate::contract::bindings::{RecipientHandle, TransactionHandle};
-use crate::contract::imports::checked_address;
-use crate::domains::Domains;
-use crate::hooks::transport::Consignment;
-use crate::policy::Policy;
-use crate::run::Run;
-use crate::story::{Story, Told};
+use crate::contract::checks::{Broken, checked_address};
+use crate::contract::context::{Context, PluginStore};
+use crate::contract::exports::{Delivery, Hooks};
+use crate::dispatch::{Dispatch, Hook};
+use crate::plugin::Plugin;
+use crate::story::Told;
 
 /// What is known of an attempt, for one recipient.
 #[derive(Debug, Clone, Copy)]
@@ -63,51 +61,76 @@ impl Told for Advice {
     }
 }
 
-impl Policy {
-    /// Whether any plugin wants to hear of attempts.
-    pub fn advises(&self) -> bool {
-        !self.advisers.is_empty()
+/// What follows from an attempt for this address.
+struct Asked<'a>(&'a Address, Attempted<'a>);
+
+impl Hook for Asked<'_> {
+    type Export = Delivery;
+    type Raw = delivery::Advice;
+    type Answer = Advice;
+
+    fn name(&self) -> &'static str {
+        "delivery"
     }
 
-    /// What the plugins make of an attempt.
-    pub async fn advice(
-        self: &Arc<Self>,
-        of: Consignment<'_>,
-        attempted: Attempted<'_>,
-        story: &Arc<Story>,
-    ) -> Advice {
-        let asker = Asker::new(Matter {
-            policy: self.clone(),
-            chain: self.draw(&self.advisers, of.address),
-            session: None,
-            envelope: Some(of.facts(&self.domains)),
-            services: self.services.clone(),
-            run: Run::Live,
-            story: story.clone(),
-        });
-        for (number, plugin) in asker.chain.iter().enumerate() {
-            let Some(hook) = &plugin.hooks.delivery else { continue };
-            let question = Question { name: "delivery", about: Some(of.address) };
-            let answer =
-                asker
-                    .ask(number, question, async |store, instance| {
-                        let t = Resource::<TransactionHandle>::new_borrow(0);
-                        let to = Resource::<RecipientHandle>::new_borrow(0);
-                        match hook.after.call(store, instance, (t, to, attempted.into())).await? {
-                            Ok(raw) => Ok(Ok(check(raw, &self.domains, attempted)
-                                .map_err(wasmtime::Error::msg)?)),
-                            Err(failure) => Ok(Err(failure)),
-                        }
-                    })
-                    .await;
-            match answer {
-                // The door has logged why.
-                Ok(None | Some(Advice::AsPlanned)) | Err(_) => {}
-                Ok(Some(advice)) => return advice,
-            }
-        }
-        Advice::AsPlanned
+    fn about(&self) -> Option<&Address> {
+        Some(self.0)
     }
+
+    fn of(hooks: &Hooks) -> Option<&Delivery> {
+        hooks.delivery.as_ref()
+    }
+
+    async fn call(
+        &self,
+        hook: &Delivery,
+        store: &mut PluginStore,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<delivery::Advice, Failure>> {
+        let t = Resource::<TransactionHandle>::new_borrow(0);
+        let to = Resource::<RecipientHandle>::new_borrow(0);
+        hook.after.call(store, instance, (t, to, self.1.into())).await
+    }
+
+    fn check(
+        &self,
+        _: &Plugin,
+        context: &mut Context,
+        raw: delivery::Advice,
+    ) -> Result<Advice, Broken> {
+        let advice = match raw {
+            delivery::Advice::AsPlanned => Advice::AsPlanned,
+            delivery::Advice::RetryAfter(milliseconds) => {
+                Advice::RetryAfter(Duration::from_millis(milliseconds))
+            }
+            delivery::Advice::Fail => Advice::Fail,
+            delivery::Advice::Redirect(raw) => {
+                Advice::Redirect(context.domains.complete(checked_address(&raw)?))
+            }
+            delivery::Advice::NoNotification => Advice::NoNotification,
+        };
+        let delivered = self.1.reply.is_positive();
+        if delivered && !matches!(advice, Advice::AsPlanned | Advice::NoNotification) {
+            return Err(Broken(format!("advice to {} what was delivered", advice.told())));
+        }
+        Ok(advice)
+    }
+}
+
+/// What the plugins make of an attempt.
+pub(crate) async fn ask(
+    dispatch: &Dispatch,
+    address: &Address,
+    attempted: Attempted<'_>,
+) -> Advice {
+    for number in 0..dispatch.chain().len() {
+        match dispatch.ask(number, &Asked(address, attempted)).await {
+            // The door has logged why.
+            Ok(None | Some(Advice::AsPlanned)) | Err(_) => {}
+            Ok(Some(advice)) => return advice,
+        }
+    }
+    Advice::AsPlanned
 }
 
 impl From<Attempted<'_>> for delivery::Attempt {
@@ -124,27 +147,4 @@ impl From<Attempted<'_>> for delivery::Attempt {
             next_try: attempted.next_try,
         }
     }
-}
-
-fn check(
-    raw: delivery::Advice,
-    domains: &Domains,
-    attempted: Attempted<'_>,
-) -> Result<Advice, String> {
-    let advice = match raw {
-        delivery::Advice::AsPlanned => Advice::AsPlanned,
-        delivery::Advice::RetryAfter(milliseconds) => {
-            Advice::RetryAfter(Duration::from_millis(milliseconds))
-        }
-        delivery::Advice::Fail => Advice::Fail,
-        delivery::Advice::Redirect(raw) => {
-            Advice::Redirect(domains.complete(checked_address(&raw)?))
-        }
-        delivery::Advice::NoNotification => Advice::NoNotification,
-    };
-    let delivered = attempted.reply.is_positive();
-    if delivered && !matches!(advice, Advice::AsPlanned | Advice::NoNotification) {
-        return Err(format!("advice to {} what was delivered", advice.told()));
-    }
-    Ok(advice)
 }

@@ -5,6 +5,6 @@ pub(crate) mod authenticate;
 pub(crate) mod content;
 pub(crate) mod delivery;
 pub(crate) mod list;
-pub(crate) mod next_hop;
 pub(crate) mod restriction;
+pub(crate) mod route_cache;
 pub(crate) mod transport;

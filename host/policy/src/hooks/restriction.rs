@@ -4,61 +4,93 @@
 //! gathered here, and settled at the end of RCPT, where a refusal beats `defer-if-permit`, and
 //! `defer-if-reject` beats a refusal.
 
-use std::sync::Arc;
+use facteur_smtp::{Address, Reply, status};
+use wasmtime::component::{Instance, Resource};
 
-use facteur_smtp::{Reply, status};
-use wasmtime::component::Resource;
-
-use crate::asker::{Asker, Question};
-use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
+use crate::contract::bindings::facteur::policy::types::{self, Failure};
 use crate::contract::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
-use crate::contract::sandbox::CallError;
+use crate::contract::checks::Broken;
+use crate::contract::context::{Context, PluginStore};
+use crate::contract::exports::{Hooks, Restriction};
+use crate::contract::stage::Stage;
 use crate::contract::verdict::Verdict;
+use crate::dispatch::{Dispatch, Hook};
 use crate::plugin::{OnError, Plugin};
+use crate::runtime::error::CallError;
 
-/// Where in a session a question is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Connect,
-    Helo,
-    Mail,
-    /// The recipient's number.
-    Rcpt(u32),
-    Data,
-    EndOfData,
+/// One stage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub stage: Stage,
+    /// The recipient of the stage `rcpt`.
+    pub about: Option<&'a Address>,
 }
 
-impl Stage {
-    fn flag(self) -> Stages {
-        match self {
-            Self::Connect => Stages::CONNECT,
-            Self::Helo => Stages::HELO,
-            Self::Mail => Stages::MAIL,
-            Self::Rcpt(_) => Stages::RCPT,
-            Self::Data => Stages::DATA,
-            Self::EndOfData => Stages::END_OF_DATA,
+impl From<Stage> for Asked<'_> {
+    fn from(stage: Stage) -> Self {
+        Self { stage, about: None }
+    }
+}
+
+impl Hook for Asked<'_> {
+    type Export = Restriction;
+    type Raw = types::Verdict;
+    type Answer = Verdict;
+
+    fn name(&self) -> &'static str {
+        self.stage.word()
+    }
+
+    fn about(&self) -> Option<&Address> {
+        self.about
+    }
+
+    fn of(hooks: &Hooks) -> Option<&Restriction> {
+        hooks.restriction.as_ref()
+    }
+
+    async fn call(
+        &self,
+        hook: &Restriction,
+        store: &mut PluginStore,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<types::Verdict, Failure>> {
+        // Borrows are for one call; the numbers of the session, envelope and message say nothing,
+        // since a sandbox has one of each.
+        let s = Resource::<SessionHandle>::new_borrow(0);
+        let t = Resource::<TransactionHandle>::new_borrow(0);
+        let envelope = store.data().context.scope.envelope().is_some();
+        let early = envelope.then(|| Resource::<TransactionHandle>::new_borrow(0));
+        match self.stage {
+            Stage::Connect => hook.connect.call(store, instance, (s, early)).await,
+            Stage::Helo => hook.helo.call(store, instance, (s, early)).await,
+            Stage::Mail => hook.mail.call(store, instance, (s, t)).await,
+            Stage::Rcpt(number) => {
+                let to = Resource::<RecipientHandle>::new_borrow(number);
+                hook.rcpt.call(store, instance, (s, t, to)).await
+            }
+            Stage::Data => hook.data.call(store, instance, (s, t)).await,
+            Stage::EndOfData => {
+                let m = Resource::<MessageHandle>::new_borrow(0);
+                hook.end_of_data.call(store, instance, (s, t, m)).await
+            }
         }
     }
 
-    /// Their names, in the order of a session.
-    pub(crate) const NAMES: [(&str, Stages); 6] = [
-        ("connect", Stages::CONNECT),
-        ("helo", Stages::HELO),
-        ("mail", Stages::MAIL),
-        ("rcpt", Stages::RCPT),
-        ("data", Stages::DATA),
-        ("end-of-data", Stages::END_OF_DATA),
-    ];
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Helo => "helo",
-            Self::Mail => "mail",
-            Self::Rcpt(_) => "rcpt",
-            Self::Data => "data",
-            Self::EndOfData => "end-of-data",
+    fn check(
+        &self,
+        plugin: &Plugin,
+        _: &mut Context,
+        raw: types::Verdict,
+    ) -> Result<Verdict, Broken> {
+        let verdict = Verdict::check(raw)?;
+        if verdict == Verdict::AllowRelay {
+            if !matches!(self.stage, Stage::Rcpt(_)) {
+                return Err(Broken("allow-relay is for the stage rcpt only".to_owned()));
+            }
+            plugin.profile.grants.relay(plugin.name()).map_err(Broken)?;
         }
+        Ok(verdict)
     }
 }
 
@@ -82,6 +114,27 @@ pub(crate) enum Outcome {
 }
 
 impl Settled {
+    /// Takes in what a plugin said; whether that ends the stage.
+    pub(crate) fn take(&mut self, verdict: Verdict) -> bool {
+        self.outcome = match verdict {
+            Verdict::Dunno => return false,
+            Verdict::DeferIfPermit(reply) => {
+                self.defer_if_permit.get_or_insert(reply);
+                return false;
+            }
+            Verdict::DeferIfReject(reply) => {
+                self.defer_if_reject.get_or_insert(reply);
+                return false;
+            }
+            Verdict::Accept => Outcome::Open,
+            Verdict::AllowRelay => Outcome::AllowRelay,
+            Verdict::Refuse(reply) => Outcome::Refuse(reply),
+            Verdict::Drop(reply) => Outcome::Drop(reply),
+            Verdict::Discard => Outcome::Discard,
+        };
+        true
+    }
+
     /// Whether later stages need not be asked.
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self.outcome, Outcome::Open | Outcome::AllowRelay)
@@ -99,90 +152,25 @@ impl Settled {
 /// Asks the plugins that want this stage and pass the filter; goes on from what the stages before
 /// said.
 pub(crate) async fn ask(
-    asker: &Asker,
-    stage: Stage,
+    dispatch: &Dispatch,
+    asked: Asked<'_>,
     who: impl Fn(&Plugin) -> bool,
     mut settled: Settled,
 ) -> Settled {
     settled.outcome = Outcome::Open;
-    for number in 0..asker.chain.len() {
-        let plugin = &asker.chain[number];
-        if !plugin.wants(stage.flag()) || !who(plugin) {
+    for (number, plugin) in dispatch.chain().iter().enumerate() {
+        if !plugin.wants(asked.stage.flag()) || !who(plugin) {
             continue;
         }
-        let verdict = ask_plugin(asker, number, plugin, stage).await;
-        settled.outcome = match verdict {
-            Verdict::Dunno => continue,
-            Verdict::DeferIfPermit(reply) => {
-                settled.defer_if_permit.get_or_insert(reply);
-                continue;
-            }
-            Verdict::DeferIfReject(reply) => {
-                settled.defer_if_reject.get_or_insert(reply);
-                continue;
-            }
-            Verdict::Accept => Outcome::Open,
-            Verdict::AllowRelay => Outcome::AllowRelay,
-            Verdict::Refuse(reply) => Outcome::Refuse(reply),
-            Verdict::Drop(reply) => Outcome::Drop(reply),
-            Verdict::Discard => Outcome::Discard,
+        let verdict = match dispatch.ask(number, &asked).await {
+            Ok(verdict) => verdict.unwrap_or(Verdict::Dunno),
+            Err(error) => on_error(plugin, &error),
         };
-        break;
+        if settled.take(verdict) {
+            break;
+        }
     }
     settled
-}
-
-async fn ask_plugin(asker: &Asker, number: usize, plugin: &Arc<Plugin>, stage: Stage) -> Verdict {
-    let Some(hook) = &plugin.hooks.restriction else { return Verdict::Dunno };
-    let envelope = asker.envelope.is_some();
-    let to = match stage {
-        Stage::Rcpt(number) => {
-            asker.envelope.as_ref().and_then(|envelope| envelope.recipient(number))
-        }
-        _ => None,
-    };
-    let question = Question { name: stage.word(), about: to.as_ref().map(|to| &to.address) };
-    let answer = asker
-        .ask(number, question, async |store, instance| {
-            // Borrows are for one call; the numbers of the session, envelope and message say
-            // nothing, since a sandbox has one of each.
-            let s = Resource::<SessionHandle>::new_borrow(0);
-            let t = Resource::<TransactionHandle>::new_borrow(0);
-            let early = envelope.then(|| Resource::<TransactionHandle>::new_borrow(0));
-            let answer = match stage {
-                Stage::Connect => hook.connect.call(store, instance, (s, early)).await?,
-                Stage::Helo => hook.helo.call(store, instance, (s, early)).await?,
-                Stage::Mail => hook.mail.call(store, instance, (s, t)).await?,
-                Stage::Rcpt(to) => {
-                    hook.rcpt
-                        .call(store, instance, (s, t, Resource::<RecipientHandle>::new_borrow(to)))
-                        .await?
-                }
-                Stage::Data => hook.data.call(store, instance, (s, t)).await?,
-                Stage::EndOfData => {
-                    hook.end_of_data
-                        .call(store, instance, (s, t, Resource::<MessageHandle>::new_borrow(0)))
-                        .await?
-                }
-            };
-            let raw = match answer {
-                Ok(raw) => raw,
-                Err(failure) => return Ok(Err(failure)),
-            };
-            let verdict = Verdict::check(raw).map_err(|broken| wasmtime::Error::msg(broken.0))?;
-            if verdict == Verdict::AllowRelay {
-                if !matches!(stage, Stage::Rcpt(_)) {
-                    wasmtime::bail!("allow-relay is for the stage rcpt only");
-                }
-                plugin.grants.relay(&plugin.name).map_err(wasmtime::Error::msg)?;
-            }
-            Ok(Ok(verdict))
-        })
-        .await;
-    match answer {
-        Ok(verdict) => verdict.unwrap_or(Verdict::Dunno),
-        Err(error) => on_error(plugin, &error),
-    }
 }
 
 /// What follows where a session hears it that the plugin gave no answer.

@@ -10,7 +10,7 @@ use facteur_smtp::LineEnds;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use crate::message::Content;
+use super::content::Content;
 use crate::unavailable::Unavailable;
 
 /// The largest body that [`InMemory`] keeps, in bytes.

@@ -1,28 +1,21 @@
-//! The machine that plugins run on: one wasmtime engine, its pool of sandboxes, its clock tick, its
-//! permits.
+//! The machine that plugins run on: one wasmtime engine, its linker, its clock tick.
 //!
 //! The settings make a fresh sandbox cost microseconds: in the steady state it takes no page fault
-//! and makes no system call. A permit is taken before a sandbox exists, for all that it needs
-//! ([`Weight`]), so that a full pool makes callers wait and then hear "try later"; the pool itself
-//! never fails. Signals and guard pages
-//! stay on, since they carry wasmtime's Spectre mitigations.
+//! and makes no system call. Signals and guard pages stay on, since they carry wasmtime's Spectre
+//! mitigations.
 //!
-//! It doesn't know what a plugin is.
+//! It doesn't know what a plugin is, nor what its calls into the host reach.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::contract::bindings::Imports;
-use crate::contract::sandbox::State;
-use crate::runtime::instance_pool::Idle;
 use crate::runtime::meter::Meter;
 use crate::runtime::pace::{Pace, TICK};
-use crate::runtime::weight::{self, Weight};
+use crate::runtime::store::{Context, Data};
+use crate::runtime::weight;
 
 /// Guest memory that stays mapped in a free slot: what a guest touches within it never faults
 /// again. The kernel says which pages were written to, and only those are made as they were; where
@@ -42,20 +35,14 @@ const TABLE_ELEMENTS: usize = 20_000;
 const ASYNC_STACK: usize = 256 * 1024;
 /// What of it guest code may use: endless recursion ends here.
 const GUEST_STACK: usize = 128 * 1024;
-/// How long a caller waits for a permit when every sandbox is in use.
-const PERMIT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The engine, shared by all plugins of the process. Cheap to clone.
-#[derive(Clone)]
-pub struct Runtime {
-    pub(crate) engine: Engine,
-    pub(crate) linker: Arc<Linker<State>>,
-    pub(crate) idle: Arc<Idle>,
-    pub(crate) pace: Arc<Pace>,
-    permits: Arc<Semaphore>,
-    sandboxes: u32,
-    meter: Option<Arc<Meter>>,
-    _ticker: Arc<Ticker>,
+/// The engine and what goes with it.
+pub(crate) struct Machine<C: 'static> {
+    pub engine: Engine,
+    pub linker: Linker<Data<C>>,
+    pub pace: Arc<Pace>,
+    pub meter: Option<Arc<Meter>>,
+    _ticker: Ticker,
 }
 
 /// Why there is no runtime.
@@ -63,71 +50,19 @@ pub struct Runtime {
 #[error("the WebAssembly engine can't start: {0}")]
 pub struct EngineError(String);
 
-impl Runtime {
-    /// An engine with room for so many sandboxes at once.
+impl<C: Context> Machine<C> {
+    /// With room for so many sandboxes at once; with a meter, guests' work is counted.
     ///
     /// # Errors
     /// The address space for the pool can't be had, or the clock thread can't start.
-    pub fn new(sandboxes: u32) -> Result<Self, EngineError> {
-        Self::with(sandboxes, None)
-    }
-
-    /// The same with a meter, for tests: guests' work is counted, which makes it slower.
-    ///
-    /// # Errors
-    /// As [`Runtime::new`].
-    pub fn metered(sandboxes: u32, meter: Arc<Meter>) -> Result<Self, EngineError> {
-        Self::with(sandboxes, Some(meter))
-    }
-
-    fn with(sandboxes: u32, meter: Option<Arc<Meter>>) -> Result<Self, EngineError> {
+    pub(crate) fn new(sandboxes: u32, meter: Option<Arc<Meter>>) -> Result<Self, EngineError> {
         let fail = |e: wasmtime::Error| EngineError(format!("{e:#}"));
         let engine =
             Engine::new(configuration(sandboxes).consume_fuel(meter.is_some())).map_err(fail)?;
         let mut linker = Linker::new(&engine);
-        Imports::add_to_linker::<_, HasSelf<State>>(&mut linker, State::called).map_err(fail)?;
+        C::link(&mut linker).map_err(fail)?;
         let ticker = Ticker::start(engine.clone()).map_err(|e| EngineError(e.to_string()))?;
-        Ok(Self {
-            engine,
-            linker: Arc::new(linker),
-            idle: Arc::default(),
-            pace: Pace::new(),
-            permits: Arc::new(Semaphore::new(sandboxes as usize)),
-            sandboxes,
-            meter,
-            _ticker: Arc::new(ticker),
-        })
-    }
-
-    /// Whether more than half of the sandboxes are in use. Then none is kept between two questions:
-    /// idle clients in the middle of a transaction, however many, never take the other half from
-    /// those with something to decide.
-    pub(crate) fn is_short(&self) -> bool {
-        self.permits.available_permits() < self.sandboxes as usize / 2
-    }
-
-    /// How many sandboxes there are.
-    pub(crate) fn sandboxes(&self) -> u32 {
-        self.sandboxes
-    }
-
-    pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
-        self.meter.as_ref()
-    }
-
-    /// The right to have one sandbox of this weight, or none if too much stays in use for too long.
-    pub(crate) async fn permit(&self, weight: Weight) -> Option<OwnedSemaphorePermit> {
-        let room = weight.sandboxes();
-        loop {
-            if let Ok(permit) = self.permits.clone().try_acquire_many_owned(room) {
-                return Some(permit);
-            }
-            if !self.idle.give_way() {
-                break;
-            }
-        }
-        let permit = self.permits.clone().acquire_many_owned(room);
-        tokio::time::timeout(PERMIT_PATIENCE, permit).await.ok()?.ok()
+        Ok(Self { engine, linker, pace: Pace::new(), meter, _ticker: ticker })
     }
 }
 
@@ -163,7 +98,7 @@ fn configuration(sandboxes: u32) -> Config {
     config
 }
 
-/// Advances the engine's epoch until the last handle to the runtime is gone.
+/// Advances the engine's epoch for as long as the machine is there.
 struct Ticker(Arc<AtomicBool>);
 
 impl Ticker {

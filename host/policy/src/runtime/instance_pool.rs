@@ -1,73 +1,140 @@
-//! Sandboxes of plugins with `isolation = "shared"`, between two questions.
+//! Who gets a sandbox: so many at once for all plugins together, and of these a share for each.
 //!
-//! They are for whoever asks next, whatever the transaction, and see nothing meanwhile. What is
-//! gained is the making and dropping of an instance; what is given up is that a plugin can't
-//! remember. So they are renewed, and they give way: none is kept while sandboxes are short, and
-//! one that idles is dropped for a caller that finds no other free.
+//! A permit is taken before a sandbox exists, for all that it needs ([`Weight`]), so that a full
+//! pool makes callers wait and then hear "try later"; the engine's pool itself never fails.
+//!
+//! [`Weight`]: crate::runtime::weight::Weight
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::contract::sandbox::Sandbox;
-use crate::plugin::Plugin;
+use crate::runtime::engine::{EngineError, Machine};
+use crate::runtime::error::CallError;
+use crate::runtime::guest::Guest;
+use crate::runtime::idle::Idle;
+use crate::runtime::limits::Isolation;
+use crate::runtime::meter::Meter;
+use crate::runtime::sandbox::Sandbox;
+use crate::runtime::store::Context;
+use crate::runtime::weight::Weight;
 
-/// Idle ones of one plugin: a question takes microseconds, so that few are asked at the same
-/// instant.
-const EACH: usize = 8;
-/// After so many questions an instance is renewed: what it cost to make is then a thousandth of
-/// each, and what it leaks is bounded.
-const QUESTIONS: u32 = 1_000;
-/// After so long it is renewed, too: what a plugin remembers it forgets within a minute of its
-/// making.
-const AGE: Duration = Duration::from_secs(60);
+/// How long a caller waits for a permit when every sandbox is in use.
+const PERMIT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// All that are idle, of all plugins of a runtime; the latest is the last.
-#[derive(Default)]
-pub(crate) struct Idle(Mutex<Vec<Sandbox>>);
+/// The machine and its sandboxes, shared by all plugins of the process. Cheap to clone.
+pub struct InstancePool<C: 'static>(Arc<Pool<C>>);
 
-impl Idle {
-    /// One of this plugin: the latest, whose memory is the warmest.
-    pub(crate) fn take(&self, plugin: &Arc<Plugin>) -> Option<Sandbox> {
-        let found = {
-            let mut all = self.0.lock();
-            let place = all.iter().rposition(|one| Arc::ptr_eq(one.plugin(), plugin))?;
-            all.remove(place)
-        };
-        is_fresh(&found).then_some(found)
-    }
+struct Pool<C: 'static> {
+    machine: Machine<C>,
+    idle: Idle<C>,
+    permits: Arc<Semaphore>,
+    sandboxes: u32,
+}
 
-    /// Keeps one that has answered, unless it is to be renewed or there are enough.
-    pub(crate) fn put(&self, mut sandbox: Sandbox) {
-        if !is_fresh(&sandbox) || !sandbox.state().memory.has_room() {
-            return;
-        }
-        sandbox.rest();
-        let mut all = self.0.lock();
-        if all.iter().filter(|one| Arc::ptr_eq(one.plugin(), sandbox.plugin())).count() < EACH {
-            all.push(sandbox);
-        }
-    }
-
-    /// Drops the one that has idled the longest; whether there was one.
-    pub(crate) fn give_way(&self) -> bool {
-        let mut all = self.0.lock();
-        let oldest = (!all.is_empty()).then(|| all.remove(0));
-        drop(all);
-        oldest.is_some()
-    }
-
-    /// Drops those of plugins that are no more.
-    pub(crate) fn forget(&self, plugins: &[Arc<Plugin>]) {
-        let gone =
-            |one: &mut Sandbox| plugins.iter().any(|plugin| Arc::ptr_eq(one.plugin(), plugin));
-        let gone: Vec<Sandbox> = self.0.lock().extract_if(.., gone).collect();
-        // Dropped after the lock is.
-        drop(gone);
+impl<C> Clone for InstancePool<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
-fn is_fresh(sandbox: &Sandbox) -> bool {
-    sandbox.questions() < QUESTIONS && sandbox.made_at().elapsed() < AGE
+impl<C: Context> InstancePool<C> {
+    /// An engine with room for so many sandboxes at once.
+    ///
+    /// # Errors
+    /// The address space for the pool can't be had, or the clock thread can't start.
+    pub fn new(sandboxes: u32) -> Result<Self, EngineError> {
+        Self::with(sandboxes, None)
+    }
+
+    /// The same with a meter, for tests: guests' work is counted, which makes it slower.
+    ///
+    /// # Errors
+    /// As [`InstancePool::new`].
+    pub fn metered(sandboxes: u32, meter: Arc<Meter>) -> Result<Self, EngineError> {
+        Self::with(sandboxes, Some(meter))
+    }
+
+    fn with(sandboxes: u32, meter: Option<Arc<Meter>>) -> Result<Self, EngineError> {
+        Ok(Self(Arc::new(Pool {
+            machine: Machine::new(sandboxes, meter)?,
+            idle: Idle::default(),
+            permits: Arc::new(Semaphore::new(sandboxes as usize)),
+            sandboxes,
+        })))
+    }
+
+    /// What sandboxes are made on.
+    pub(crate) fn machine(&self) -> &Machine<C> {
+        &self.0.machine
+    }
+
+    /// How many sandboxes there are.
+    pub(crate) fn sandboxes(&self) -> u32 {
+        self.0.sandboxes
+    }
+
+    /// Whether more than half of the sandboxes are in use. Then none is kept between two questions:
+    /// idle clients in the middle of a transaction, however many, never take the other half from
+    /// those with something to decide.
+    pub(crate) fn is_short(&self) -> bool {
+        self.0.permits.available_permits() < self.0.sandboxes as usize / 2
+    }
+
+    /// A sandbox of the plugin: of those that idle, if it shares them, or a new one. Waits for a
+    /// place in the plugin's share first, unless the question comes `within` another of the same
+    /// plugin, which has one: were both to need one, those who hold one could wait for each other.
+    pub(crate) async fn get(
+        &self,
+        guest: &Arc<Guest<C>>,
+        within: bool,
+        context: impl FnOnce() -> C,
+    ) -> Result<Sandbox<C>, CallError> {
+        let place =
+            if within { None } else { Some(guest.quota.enter().await.ok_or(CallError::Busy)?) };
+        let idle =
+            if guest.isolation == Isolation::Shared { self.0.idle.take(guest) } else { None };
+        let mut sandbox = match idle {
+            Some(sandbox) => sandbox,
+            None => self.make(guest, context).await?,
+        };
+        sandbox.take_place(place);
+        Ok(sandbox)
+    }
+
+    /// A new sandbox, outside of the plugin's share. Waits for a permit.
+    pub(crate) async fn make(
+        &self,
+        guest: &Arc<Guest<C>>,
+        context: impl FnOnce() -> C,
+    ) -> Result<Sandbox<C>, CallError> {
+        let permit = self.permit(guest.weight).await.ok_or(CallError::Busy)?;
+        Sandbox::new(&self.0.machine, guest, context, permit).await
+    }
+
+    /// Takes back one of a plugin that shares them.
+    pub(crate) fn put(&self, sandbox: Sandbox<C>) {
+        self.0.idle.put(sandbox);
+    }
+
+    /// A plugin is no more.
+    pub(crate) fn forget(&self, guest: &Arc<Guest<C>>) {
+        self.0.idle.forget(guest);
+    }
+
+    /// The right to have one sandbox of this weight, or none if too much stays in use for too long.
+    async fn permit(&self, weight: Weight) -> Option<OwnedSemaphorePermit> {
+        let (room, permits) = (weight.sandboxes(), &self.0.permits);
+        loop {
+            if let Ok(permit) = permits.clone().try_acquire_many_owned(room) {
+                return Some(permit);
+            }
+            if !self.0.idle.give_way() {
+                break;
+            }
+        }
+        let permit = permits.clone().acquire_many_owned(room);
+        tokio::time::timeout(PERMIT_PATIENCE, permit).await.ok()?.ok()
+    }
 }

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use wasmtime::Store;
 
-use crate::contract::sandbox::State;
+use crate::runtime::store::Data;
 
 /// More than any question can burn within its time.
 const FULL: u64 = u64::MAX / 2;
 
-/// The counts of the plugins of one [`crate::Runtime`].
+/// The counts of the plugins of one runtime.
 #[derive(Debug, Default)]
 pub struct Meter(Mutex<BTreeMap<String, Used>>);
 
@@ -36,7 +36,7 @@ impl Meter {
         std::mem::take(&mut self.0.lock())
     }
 
-    pub(crate) fn note(&self, plugin: &str, store: &mut Store<State>) {
+    pub(crate) fn note<C>(&self, plugin: &str, store: &mut Store<Data<C>>) {
         let calls = std::mem::take(&mut store.data_mut().calls);
         // A metered runtime's stores have fuel; without any, all of it seems to be burnt, which no
         // budget allows.
@@ -51,7 +51,7 @@ impl Meter {
 }
 
 /// Gives a store of a metered runtime something to burn.
-pub(crate) fn fill(store: &mut Store<State>) {
+pub(crate) fn fill<C>(store: &mut Store<Data<C>>) {
     // Fails only where the engine has no fuel, which it has where there is a meter.
     let _ = store.set_fuel(FULL);
 }

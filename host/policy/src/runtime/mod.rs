@@ -5,10 +5,16 @@
 
 pub(crate) mod compile_cache;
 pub(crate) mod engine;
+pub(crate) mod error;
+pub(crate) mod guest;
+pub(crate) mod idle;
 pub(crate) mod instance_pool;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod meter;
 pub(crate) mod pace;
 pub(crate) mod quota;
+pub(crate) mod sandbox;
 pub(crate) mod statistics;
+pub(crate) mod store;
 pub(crate) mod weight;

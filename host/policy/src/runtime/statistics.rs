@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::sandbox::CallError;
+use crate::runtime::error::CallError;
 
 /// So many failures in a row are no accident: one bad message is not enough, and a plugin that is
 /// broken gets there within seconds.

@@ -21,8 +21,8 @@ use super::{
     FileError, FileInfo, Files, Found, Lifetime, Lists, MailExchanger, Mailboxes, ScanError,
     Scanned, Scanners, Services, Step, TableError, Tables, Taken, UnknownStore, Verified, Verify,
 };
-use crate::hooks::next_hop::SmtpRoute;
 use crate::message::Content;
+use crate::next_hop::SmtpRoute;
 use crate::unavailable::Unavailable;
 
 /// The most answers of one session that are kept; a session with more can't be played again, and

@@ -4,7 +4,7 @@ use facteur_smtp::{Address, Reply};
 use futures_util::future::{BoxFuture, ready};
 
 use super::nothing::Nothing;
-use crate::hooks::next_hop::SmtpRoute;
+use crate::next_hop::SmtpRoute;
 
 /// What is known of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use wasmtime::{Result, bail};
 
 use crate::contract::bindings::facteur::policy::connect;
-use crate::contract::sandbox::State;
+use crate::contract::context::Context;
 use crate::services::{ConnectError, Ending, Step};
 
 /// Steps of one conversation. Each may take a turn of the network.
@@ -13,7 +13,7 @@ const ENDING: usize = 64;
 
 type Answer<T> = std::result::Result<T, connect::Error>;
 
-impl State {
+impl Context {
     fn may_connect(&self, service: &str) -> Answer<()> {
         self.plugin
             .grants
@@ -60,7 +60,7 @@ fn checked(steps: Vec<connect::Step>) -> Result<Vec<Step>> {
     steps.into_iter().enumerate().map(step).collect()
 }
 
-impl connect::Host for State {
+impl connect::Host for Context {
     fn check(&mut self, service: String) -> Result<Answer<()>> {
         Ok(self.may_connect(&service))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::{Result, bail};
 
 use crate::contract::bindings::facteur::policy::counters;
-use crate::contract::sandbox::State;
+use crate::contract::context::Context;
 use crate::services::{Bucket, Count, Lifetime, Taken, UnknownStore};
 
 /// The longest key, in bytes: more than an envelope's addresses together, so that no sender can
@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_hours(400 * 24);
 
 type Answer<T> = std::result::Result<T, counters::Error>;
 
-impl State {
+impl Context {
     fn may_count(&self, store: &str) -> Answer<()> {
         self.plugin
             .grants
@@ -67,7 +67,7 @@ fn bounded(milliseconds: u64) -> Result<Duration> {
     Ok(duration)
 }
 
-impl counters::Host for State {
+impl counters::Host for Context {
     fn check(&mut self, store: String) -> Result<Answer<()>> {
         Ok(self.may_count(&store))
     }

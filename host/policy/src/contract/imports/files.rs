@@ -3,7 +3,7 @@
 use wasmtime::Result;
 
 use crate::contract::bindings::facteur::policy::files;
-use crate::contract::sandbox::State;
+use crate::contract::context::Context;
 use crate::services::{FileError, FileInfo};
 
 /// The most bytes of one `read`.
@@ -11,7 +11,7 @@ const READ_LIMIT: u32 = 64 * 1024;
 
 type Answer<T> = std::result::Result<T, files::Error>;
 
-impl State {
+impl Context {
     fn may_read(&self, folder: &str) -> Answer<()> {
         self.plugin.grants.files(&self.plugin.name, folder).map_err(files::Error::NotGranted)?;
         self.is_folder(folder)
@@ -53,7 +53,7 @@ impl From<FileInfo> for files::Entry {
     }
 }
 
-impl files::Host for State {
+impl files::Host for Context {
     fn check(&mut self, folder: String, write: bool) -> Result<Answer<()>> {
         Ok(if write { self.may_write(&folder) } else { self.may_read(&folder) })
     }

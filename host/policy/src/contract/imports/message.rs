@@ -5,32 +5,31 @@ use wasmtime::{Error, Result, bail};
 
 use crate::contract::bindings::MessageHandle;
 use crate::contract::bindings::facteur::policy::message;
-use crate::contract::sandbox::State;
-use crate::message::Index;
-use crate::message::edits::Draft;
+use crate::contract::context::{Context, Scope};
+use crate::message::{Draft, Index};
 
 /// The most bytes of one `read`, and of one chunk of a new body.
 const READ_LIMIT: usize = 64 * 1024;
 /// The most headers of one `headers`.
 const HEADERS_AT_ONCE: usize = 64;
 
-impl State {
+impl Context {
     fn draft(&mut self) -> Result<&mut Draft> {
         self.draft.as_mut().ok_or_else(|| Error::msg("an edit outside of content.inspect"))
     }
 
     /// The edits so far, and the headers as the plugin sees them.
     fn draft_and_index(&mut self) -> Result<(&mut Draft, &Index)> {
-        match (&mut self.draft, &self.view.message) {
-            (Some(draft), Some(message)) => Ok((draft, message.index()?)),
+        match (&mut self.draft, &self.scope) {
+            (Some(draft), Scope::Transaction(.., Some(message))) => Ok((draft, message.index()?)),
             _ => bail!("an edit outside of content.inspect"),
         }
     }
 }
 
-impl message::Host for State {}
+impl message::Host for Context {}
 
-impl message::HostMessage for State {
+impl message::HostMessage for Context {
     fn size(&mut self, _: Resource<MessageHandle>) -> Result<u64> {
         Ok(self.message()?.content.size())
     }

@@ -12,30 +12,26 @@ mod scanner;
 mod verify;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_smtp::Address;
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
-use crate::asker::Asker;
 use crate::contract::bindings::facteur::policy::{
     clock, dns, log, lookup, session, settings, transaction, types,
 };
 use crate::contract::bindings::{RecipientHandle, SessionHandle, TransactionHandle};
-use crate::contract::sandbox::State;
-use crate::contract::verdict::check_text;
+use crate::contract::checks::{LOG_TEXT, check_text, checked_address, printable};
+use crate::contract::context::Context;
 use crate::domains::Class;
-use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
-use crate::message::Message;
-use crate::message::header;
+use crate::facts::RecipientFacts;
+use crate::message::check_header;
 use crate::services::{DnsError, TableError};
 
 /// The most that `keep` keeps, in bytes.
 const KEPT_LIMIT: usize = 64 * 1024;
-/// The longest log text, in bytes.
-const LOG_TEXT: usize = 1024;
 /// The most keys of one `find`.
 const KEYS_LIMIT: usize = 64;
 /// Copies of one message.
@@ -44,60 +40,10 @@ const BCC_LIMIT: usize = 16;
 const PREPEND_LIMIT: usize = 32;
 /// Recipients that content plugins may add to one message: each is expanded while the client waits.
 const ADDED_LIMIT: usize = 100;
-/// Actions of one call that are told of: more than any that counts.
-const DEEDS: usize = 64;
 /// The longest tarpit for one reply.
 const DELAY_LIMIT: Duration = Duration::from_secs(30);
 
-impl State {
-    fn session(&self) -> Result<&SessionFacts> {
-        self.view
-            .session
-            .as_deref()
-            .ok_or_else(|| wasmtime::format_err!("there is no session here"))
-    }
-
-    fn envelope(&self) -> Result<&EnvelopeFacts> {
-        self.view
-            .envelope
-            .as_deref()
-            .ok_or_else(|| wasmtime::format_err!("there is no transaction here"))
-    }
-
-    fn acting(&self) -> Result<&EnvelopeFacts> {
-        let envelope = self.envelope()?;
-        if !envelope.acting {
-            bail!("an action in the queue: there is no session that it could be for");
-        }
-        Ok(envelope)
-    }
-
-    /// The envelope of a message that a content plugin inspects, for what shall be told of.
-    fn editing(&mut self, deed: &str) -> Result<&EnvelopeFacts> {
-        if self.draft.is_none() {
-            bail!("an edit outside of content.inspect");
-        }
-        self.act(deed)
-    }
-
-    /// The envelope, for what shall be told of.
-    fn act(&mut self, deed: &str) -> Result<&EnvelopeFacts> {
-        self.acting()?;
-        if self.deeds.len() < DEEDS {
-            self.deeds.push(printable(deed));
-        }
-        self.acting()
-    }
-
-    fn asker(&self) -> Result<Arc<Asker>> {
-        let asker = self.view.asker.as_ref().and_then(Weak::upgrade);
-        asker.ok_or_else(|| wasmtime::format_err!("that can't be asked here"))
-    }
-
-    fn message(&self) -> Result<&Message> {
-        self.view.message.as_ref().ok_or_else(|| wasmtime::format_err!("there is no message here"))
-    }
-
+impl Context {
     fn recipient(&self, resource: &Resource<RecipientHandle>) -> Result<Arc<RecipientFacts>> {
         let found = self.envelope()?.recipient(resource.rep());
         found.ok_or_else(|| wasmtime::format_err!("there is no such recipient"))
@@ -108,16 +54,6 @@ impl From<&Address> for types::Address {
     fn from(address: &Address) -> Self {
         Self { local: address.local().to_owned(), domain: address.domain().to_owned() }
     }
-}
-
-/// An address from a plugin, parsed and written anew. A bare name stays bare.
-pub(crate) fn checked_address(raw: &types::Address) -> Result<Address, String> {
-    let made = if raw.domain.is_empty() {
-        Address::bare(&raw.local)
-    } else {
-        Address::new(&raw.local, &raw.domain)
-    };
-    made.map_err(|error| format!("an address that isn't one: {error}"))
 }
 
 impl From<Class> for types::RecipientClass {
@@ -132,11 +68,11 @@ impl From<Class> for types::RecipientClass {
     }
 }
 
-impl types::Host for State {}
+impl types::Host for Context {}
 
-impl session::Host for State {}
+impl session::Host for Context {}
 
-impl session::HostSession for State {
+impl session::HostSession for Context {
     fn id(&mut self, _: Resource<SessionHandle>) -> Result<String> {
         Ok(self.session()?.id.clone())
     }
@@ -202,9 +138,9 @@ fn lookup_failure(error: DnsError) -> session::LookupFailure {
     session::LookupFailure { reason: error.to_string() }
 }
 
-impl transaction::Host for State {}
+impl transaction::Host for Context {}
 
-impl transaction::HostRecipient for State {
+impl transaction::HostRecipient for Context {
     fn address(&mut self, this: Resource<RecipientHandle>) -> Result<types::Address> {
         Ok((&self.recipient(&this)?.address).into())
     }
@@ -226,9 +162,10 @@ impl transaction::HostRecipient for State {
         this: Resource<RecipientHandle>,
     ) -> Result<std::result::Result<bool, types::Failure>> {
         let recipient = self.recipient(&this)?;
-        let asker = self.asker()?;
-        // Boxed: the answer may take another plugin, which is of the same kind as this one.
-        let listed = Box::pin(asker.listed(&recipient)).await;
+        let Some(recipients) = self.recipients.upgrade() else {
+            bail!("that can't be asked here");
+        };
+        let listed = recipients.listed(&recipient).await;
         Ok(listed.map_err(|error| types::Failure { transient: true, reason: error.to_string() }))
     }
 
@@ -237,7 +174,7 @@ impl transaction::HostRecipient for State {
     }
 }
 
-impl transaction::HostTransaction for State {
+impl transaction::HostTransaction for Context {
     fn sender(&mut self, _: Resource<TransactionHandle>) -> Result<Option<types::Address>> {
         let envelope = self.envelope()?;
         let changing = envelope.changing.lock();
@@ -290,20 +227,20 @@ impl transaction::HostTransaction for State {
     }
 
     fn hold(&mut self, _: Resource<TransactionHandle>, reason: String) -> Result<()> {
-        fit(&reason, LOG_TEXT)?;
+        check_text(&reason, LOG_TEXT)?;
         self.act(&format!("hold: {reason}"))?.changing.lock().actions.hold.get_or_insert(reason);
         Ok(())
     }
 
     fn redirect(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
-        let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
+        let to = checked_address(&to)?;
         let envelope = self.act(&format!("redirect to {to}"))?;
         envelope.changing.lock().actions.redirect = Some(to);
         Ok(())
     }
 
     fn bcc(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
-        let to = checked_address(&to).map_err(wasmtime::Error::msg)?;
+        let to = checked_address(&to)?;
         let mut changing = self.act(&format!("copy to {to}"))?.changing.lock();
         if changing.actions.bcc.len() >= BCC_LIMIT {
             bail!("more than {BCC_LIMIT} copies");
@@ -320,7 +257,7 @@ impl transaction::HostTransaction for State {
         name: String,
         value: String,
     ) -> Result<()> {
-        header::check(&name, &value).map_err(wasmtime::Error::msg)?;
+        check_header(&name, &value).map_err(wasmtime::Error::msg)?;
         let mut changing = self.act(&format!("prepend {name}: {value}"))?.changing.lock();
         let header = (name, value);
         if changing.actions.headers.contains(&header) {
@@ -341,7 +278,7 @@ impl transaction::HostTransaction for State {
     }
 
     fn quarantine(&mut self, _: Resource<TransactionHandle>, reason: String) -> Result<()> {
-        fit(&reason, LOG_TEXT)?;
+        check_text(&reason, LOG_TEXT)?;
         self.editing(&format!("quarantine: {reason}"))?
             .changing
             .lock()
@@ -352,11 +289,10 @@ impl transaction::HostTransaction for State {
     }
 
     fn add_recipient(&mut self, _: Resource<TransactionHandle>, to: types::Address) -> Result<()> {
-        let asker = self.asker()?;
-        let to = asker.policy.domains.complete(checked_address(&to).map_err(wasmtime::Error::msg)?);
-        let deed = format!("add recipient {to}");
-        let facts = RecipientFacts::new(&asker.policy.domains, to.clone(), to, false);
-        if !self.editing(&deed)?.changing.lock().add(facts, ADDED_LIMIT) {
+        let to = self.domains.complete(checked_address(&to)?);
+        let effect = format!("add recipient {to}");
+        let facts = RecipientFacts::new(&self.domains, to.clone(), to, false);
+        if !self.editing(&effect)?.changing.lock().add(facts, ADDED_LIMIT) {
             bail!("more than {ADDED_LIMIT} recipients added");
         }
         Ok(())
@@ -367,11 +303,7 @@ impl transaction::HostTransaction for State {
         _: Resource<TransactionHandle>,
         to: types::Address,
     ) -> Result<bool> {
-        let to = self
-            .asker()?
-            .policy
-            .domains
-            .complete(checked_address(&to).map_err(wasmtime::Error::msg)?);
+        let to = self.domains.complete(checked_address(&to)?);
         Ok(self.editing(&format!("remove recipient {to}"))?.changing.lock().remove(&to))
     }
 
@@ -380,15 +312,12 @@ impl transaction::HostTransaction for State {
         _: Resource<TransactionHandle>,
         sender: Option<types::Address>,
     ) -> Result<()> {
-        let asker = self.asker()?;
-        let domains = &asker.policy.domains;
-        let sender =
-            sender.as_ref().map(checked_address).transpose().map_err(wasmtime::Error::msg)?;
-        let sender = sender.map(|sender| domains.complete(sender));
-        let class = sender.as_ref().map(|sender| domains.class_of(sender));
-        let deed =
+        let sender = sender.as_ref().map(checked_address).transpose()?;
+        let sender = sender.map(|sender| self.domains.complete(sender));
+        let class = sender.as_ref().map(|sender| self.domains.class_of(sender));
+        let effect =
             format!("sender <{}>", sender.as_ref().map(ToString::to_string).unwrap_or_default());
-        self.editing(&deed)?.changing.lock().sender = Some((sender, class));
+        self.editing(&effect)?.changing.lock().sender = Some((sender, class));
         Ok(())
     }
 
@@ -397,11 +326,7 @@ impl transaction::HostTransaction for State {
     }
 }
 
-fn fit(text: &str, limit: usize) -> Result<()> {
-    check_text(text, limit).map_err(|broken| wasmtime::Error::msg(broken.0))
-}
-
-impl log::Host for State {
+impl log::Host for Context {
     fn write(&mut self, level: log::Level, text: String) -> Result<()> {
         if self.log_lines == 0 {
             return Ok(());
@@ -419,16 +344,7 @@ impl log::Host for State {
     }
 }
 
-/// A guest's text for the log: one line, and not a long one.
-pub(crate) fn printable(text: &str) -> String {
-    let mut end = text.len().min(LOG_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-impl settings::Host for State {
+impl settings::Host for Context {
     fn get(&mut self) -> Result<String> {
         Ok(self.plugin.settings.clone())
     }
@@ -436,7 +352,7 @@ impl settings::Host for State {
     fn kept(&mut self) -> Result<Vec<u8>> {
         Ok(match &self.initializing {
             Some(kept) => kept.clone(),
-            None => self.plugin.kept().to_vec(),
+            None => self.plugin.kept.clone(),
         })
     }
 
@@ -452,13 +368,13 @@ impl settings::Host for State {
     }
 }
 
-impl clock::Host for State {
+impl clock::Host for Context {
     fn now(&mut self) -> Result<u64> {
         Ok(self.services.clock.now())
     }
 }
 
-impl lookup::Host for State {
+impl lookup::Host for Context {
     async fn find(
         &mut self,
         table: String,
@@ -486,7 +402,7 @@ impl lookup::Host for State {
     }
 
     fn user(&mut self, local: String) -> Result<Option<String>> {
-        let split = self.asker()?.policy.domains.delimiter().split(&local);
+        let split = self.domains.delimiter().split(&local);
         Ok(split.map(|(user, _)| user.to_owned()))
     }
 }
@@ -503,13 +419,13 @@ impl From<DnsError> for dns::Error {
     }
 }
 
-impl State {
+impl Context {
     fn may_ask_dns(&self) -> std::result::Result<(), dns::Error> {
         self.plugin.grants.dns(&self.plugin.name).map_err(dns::Error::NotGranted)
     }
 }
 
-impl dns::Host for State {
+impl dns::Host for Context {
     async fn addresses(
         &mut self,
         name: String,

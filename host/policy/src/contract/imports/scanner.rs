@@ -5,10 +5,10 @@ use wasmtime::component::Resource;
 
 use crate::contract::bindings::MessageHandle;
 use crate::contract::bindings::facteur::policy::scanner;
-use crate::contract::sandbox::State;
+use crate::contract::context::Context;
 use crate::services::{ScanError, Scanned};
 
-impl State {
+impl Context {
     fn may_scan(&self, name: &str) -> std::result::Result<(), scanner::Error> {
         self.plugin.grants.scanner(&self.plugin.name, name).map_err(scanner::Error::NotGranted)?;
         if self.services.scanners.is_scanner(name) {
@@ -19,7 +19,7 @@ impl State {
     }
 }
 
-impl scanner::Host for State {
+impl scanner::Host for Context {
     fn check(&mut self, name: String) -> Result<std::result::Result<(), scanner::Error>> {
         Ok(self.may_scan(&name))
     }

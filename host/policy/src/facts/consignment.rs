@@ -1,0 +1,35 @@
+//! A recipient in the queue.
+
+use std::sync::Arc;
+
+use facteur_smtp::Address;
+
+use super::envelope::{EnvelopeFacts, RecipientFacts};
+use crate::domains::Domains;
+use crate::tags::Tags;
+
+/// A recipient as the queue knows it: there is no session any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Consignment<'a> {
+    /// The envelope sender; none is the null sender.
+    pub sender: Option<&'a Address>,
+    /// The notes that plugins left.
+    pub tags: &'a Tags,
+    /// Whether SMTPUTF8 is needed.
+    pub utf8: bool,
+    /// Where it goes.
+    pub address: &'a Address,
+    /// As accepted at RCPT.
+    pub original: &'a Address,
+}
+
+impl Consignment<'_> {
+    /// The same for plugins.
+    pub(crate) fn facts(&self, domains: &Domains) -> Arc<EnvelopeFacts> {
+        let facts =
+            EnvelopeFacts { utf8: self.utf8, ..EnvelopeFacts::new(domains, self.sender.cloned()) };
+        facts.changing.lock().tags = self.tags.clone();
+        facts.add(RecipientFacts::new(domains, self.address.clone(), self.original.clone(), false));
+        Arc::new(facts)
+    }
+}

@@ -1,0 +1,139 @@
+//! The facts of an envelope, and the actions that plugins gather on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use facteur_smtp::Address;
+use parking_lot::Mutex;
+
+use crate::domains::{Class, Domains, routes_by_itself};
+use crate::tags::Tags;
+
+/// The facts of one envelope.
+pub(crate) struct EnvelopeFacts {
+    pub sender: Option<Address>,
+    pub sender_class: Option<Class>,
+    pub declared_size: Option<u64>,
+    pub utf8: bool,
+    pub changing: Mutex<Changing>,
+}
+
+/// What changes while the envelope is made.
+#[derive(Default, Clone)]
+pub(crate) struct Changing {
+    /// Every address that was ever asked about; a recipient resource is an index into it.
+    pub recipients: Vec<Arc<RecipientFacts>>,
+    /// Which of them get the message: accepted at RCPT, or added by a content plugin.
+    pub accepted: Vec<usize>,
+    /// How many content plugins added.
+    added: usize,
+    /// Another sender, from a content plugin.
+    pub sender: Option<(Option<Address>, Option<Class>)>,
+    pub tags: Tags,
+    pub actions: Actions,
+}
+
+impl Changing {
+    /// Adds a recipient that no RCPT named; nothing if it is there already. False: there are
+    /// `limit` of these already.
+    pub(crate) fn add(&mut self, recipient: RecipientFacts, limit: usize) -> bool {
+        if self.accepted.iter().any(|&number| self.recipients[number].address == recipient.address)
+        {
+            return true;
+        }
+        if self.added >= limit {
+            return false;
+        }
+        self.added += 1;
+        self.accepted.push(self.recipients.len());
+        self.recipients.push(Arc::new(recipient));
+        true
+    }
+
+    /// Takes an address out of those that get the message; whether it was among them.
+    pub(crate) fn remove(&mut self, address: &Address) -> bool {
+        let before = self.accepted.len();
+        let recipients = &self.recipients;
+        self.accepted.retain(|&number| recipients[number].address != *address);
+        self.accepted.len() < before
+    }
+}
+
+/// One address that is asked about.
+#[derive(Debug)]
+pub(crate) struct RecipientFacts {
+    pub address: Address,
+    pub original: Address,
+    pub class: Class,
+    pub routed: bool,
+}
+
+impl RecipientFacts {
+    pub(crate) fn new(
+        domains: &Domains,
+        address: Address,
+        original: Address,
+        source_route: bool,
+    ) -> Self {
+        let class = domains.class_of(&address);
+        let routed = source_route || routes_by_itself(&address);
+        Self { address, original, class, routed }
+    }
+}
+
+impl EnvelopeFacts {
+    pub(crate) fn new(domains: &Domains, sender: Option<Address>) -> Self {
+        let sender_class = sender.as_ref().map(|sender| domains.class_of(sender));
+        Self { sender, sender_class, declared_size: None, utf8: false, changing: Mutex::default() }
+    }
+
+    /// The same facts, for notes and actions of one's own.
+    pub(crate) fn apart(&self) -> Self {
+        let Self { sender, sender_class, declared_size, utf8, changing: _ } = self;
+        Self {
+            sender: sender.clone(),
+            sender_class: *sender_class,
+            declared_size: *declared_size,
+            utf8: *utf8,
+            changing: Mutex::default(),
+        }
+    }
+
+    /// Takes over what has become known since.
+    pub(crate) fn catch_up(&self, real: &Self) {
+        let (mut own, real) = (self.changing.lock(), real.changing.lock());
+        own.recipients.clone_from(&real.recipients);
+        own.accepted.clone_from(&real.accepted);
+        own.added = real.added;
+        own.sender.clone_from(&real.sender);
+        own.tags.join(&real.tags);
+    }
+
+    /// Adds an address to ask about; the number is its resource's.
+    pub(crate) fn add(&self, recipient: RecipientFacts) -> u32 {
+        let mut changing = self.changing.lock();
+        changing.recipients.push(Arc::new(recipient));
+        u32::try_from(changing.recipients.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn recipient(&self, number: u32) -> Option<Arc<RecipientFacts>> {
+        self.changing.lock().recipients.get(number as usize).cloned()
+    }
+}
+
+/// What plugins want done with the message. All are for the whole message, and add up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Actions {
+    /// Keep it in the queue until released: the first reason given.
+    pub hold: Option<String>,
+    /// The same, and not to be released along with others: the first reason given.
+    pub quarantine: Option<String>,
+    /// Send it to this address only: the last one given.
+    pub redirect: Option<Address>,
+    /// Copies.
+    pub bcc: Vec<Address>,
+    /// Headers to put before all others, in order: name and value.
+    pub headers: Vec<(String, String)>,
+    /// How long to wait before the next reply; taken by each.
+    pub(crate) delay: Duration,
+}
