@@ -65,7 +65,8 @@ impl GivenReply {
 pub struct Finished {
     /// One for each recipient of the envelope, in its order.
     pub recipients: Vec<GivenReply>,
-    /// Whether the connection can carry another message.
+    /// Whether the connection can carry another message, as far as the replies to this one tell:
+    /// [`Client::is_in_step`] knows what came after them.
     pub reusable: bool,
 }
 
@@ -214,6 +215,17 @@ impl Client {
         self.replies
     }
 
+    /// Whether the next reply will be the next command's, as far as is known now: all were written
+    /// as they should be, and none came that nothing asked for. To be asked before another message
+    /// is sent: what a message's events say doesn't depend on how the bytes were split, and so not
+    /// on what else has come.
+    pub fn is_in_step(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+            && self.expected.is_empty()
+            && self.input.is_empty()
+            && !self.parser.is_odd()
+    }
+
     /// Sends a message. Where the machine isn't ready every recipient gets a 4yz.
     pub fn start(&mut self, envelope: &Envelope) {
         self.begin(envelope, false);
@@ -237,7 +249,7 @@ impl Client {
         };
         let outcomes: Vec<Option<GivenReply>> = envelope.recipients.iter().map(refusal).collect();
         if outcomes.iter().all(Option::is_some) {
-            let reusable = matches!(self.phase, Phase::Ready) && self.is_in_step();
+            let reusable = matches!(self.phase, Phase::Ready) && !self.parser.is_odd();
             let recipients = outcomes.into_iter().flatten().collect();
             self.events.push_back(ClientEvent::Finished(Finished { recipients, reusable }));
             return;
@@ -292,12 +304,6 @@ impl Client {
             let text = format!("message size {size} exceeds size limit {limit} of server {server}");
             Reply::new(552, status::TOO_BIG, text)
         })
-    }
-
-    /// Whether the next reply is the next command's, as far as can be known: all were written as
-    /// they should be, and there is none too many.
-    fn is_in_step(&self) -> bool {
-        !self.parser.is_odd() && self.input.is_empty()
     }
 
     fn lacks_smtputf8(&self) -> Reply {
@@ -483,7 +489,7 @@ impl Client {
         self.phase = Phase::Ready;
         self.events.push_back(ClientEvent::Finished(Finished {
             recipients: decided(outcomes),
-            reusable: self.is_in_step(),
+            reusable: !self.parser.is_odd(),
         }));
     }
 }

@@ -69,6 +69,10 @@ pub fn ascii(domain: &str) -> Cow<'_, str> {
 /// keys of tables: lower-case, composed, each A-label of a domain a U-label. A local part is never
 /// decoded: `xn--…` there is a name like any other (RFC 6531 3.2). Borrowed where it is so already.
 pub fn key(text: &str) -> Cow<'_, str> {
+    // Nearly all keys, and each look-up makes one: what other characters need costs these nothing.
+    if is_lower_ascii(text) && !text.contains(PREFIX) {
+        return Cow::Borrowed(text);
+    }
     let (local, domain) = text.split_at(text.rfind('@').map_or(0, |at| at + 1));
     match (local_key(local), domain_key(domain)) {
         (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(text),
@@ -78,16 +82,19 @@ pub fn key(text: &str) -> Cow<'_, str> {
 
 /// A local part as it is compared: lower-case and composed (NFC). Borrowed where it is so already.
 pub fn local_key(local: &str) -> Cow<'_, str> {
+    if is_lower_ascii(local) {
+        return Cow::Borrowed(local);
+    }
     if local.is_ascii() {
-        return if local.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(local.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(local)
-        };
+        return Cow::Owned(local.to_ascii_lowercase());
     }
     // Without regard to what stands around it: a sigma has one lower case only, as in a domain.
     let lower: String = local.chars().flat_map(char::to_lowercase).collect();
     Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&lower).into_owned())
+}
+
+fn is_lower_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
 }
 
 fn domain_key(domain: &str) -> Cow<'_, str> {

@@ -90,7 +90,8 @@ fn finished(client: &mut Connection) -> (Vec<String>, bool) {
         // The server spoke again before the host gave content.
         Some(ClientEvent::SendBody) => finished(client),
         Some(ClientEvent::Finished(Finished { recipients, reusable })) => {
-            (recipients.iter().map(|answer| answer.reply.to_string()).collect(), reusable)
+            let replies = recipients.iter().map(|answer| answer.reply.to_string()).collect();
+            (replies, reusable && client.is_in_step())
         }
         other => panic!("{other:?}"),
     }

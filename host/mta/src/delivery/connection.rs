@@ -185,7 +185,8 @@ impl Connection {
             .recipients
             .into_iter()
             .map(|answer| GivenReply { reply: bounded(answer.reply), ..answer });
-        Sent { answers: answers.collect(), reusable: finished.reusable, lost, unreadable }
+        let reusable = finished.reusable && self.client.is_in_step();
+        Sent { answers: answers.collect(), reusable, lost, unreadable }
     }
 
     /// Asks whether the server takes the one recipient of the envelope, and sends nothing.
