@@ -26,7 +26,7 @@ pub mod operate;
 mod queue;
 mod receive;
 mod recipient;
-mod rehearsal;
 pub mod services;
+mod simulation;
 pub mod tables;
 mod whole;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use facteur_smtp::Reply;
 
-use crate::story::Told;
+use crate::trace::Told;
 
 /// What the client is to hear.
 #[derive(Debug, Clone, PartialEq, Eq)]

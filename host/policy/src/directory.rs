@@ -21,8 +21,8 @@ use crate::policy::Policy;
 use crate::run::Run;
 use crate::runtime::error::CallError;
 use crate::services::{Services, Verified};
-use crate::story::Story;
 use crate::tags::Tags;
+use crate::trace::Trace;
 
 /// A dispatch, and what was found out by way of it.
 pub(crate) struct Directory {
@@ -36,7 +36,7 @@ pub(crate) struct Directory {
 pub(crate) struct Inquiry {
     pub services: Arc<Services>,
     pub run: Run,
-    pub story: Arc<Story>,
+    pub trace: Arc<Trace>,
 }
 
 impl Directory {
@@ -47,7 +47,7 @@ impl Directory {
         scope: Scope,
         inquiry: Inquiry,
     ) -> Arc<Self> {
-        let Inquiry { services, run, story } = inquiry;
+        let Inquiry { services, run, trace } = inquiry;
         let matter = Matter {
             runtime: policy.runtime.clone(),
             domains: policy.domains.clone(),
@@ -55,7 +55,7 @@ impl Directory {
             scope,
             services,
             run,
-            story,
+            trace,
         };
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             policy: policy.clone(),
@@ -84,8 +84,8 @@ impl Directory {
 
     /// Where a recipient goes next.
     pub(crate) async fn next_hop(&self, of: Consignment<'_>) -> Result<Route, Reply> {
-        let Matter { services, run, story, .. } = &self.dispatch.matter;
-        self.policy.next_hop_with(of, services, *run, story).await
+        let Matter { services, run, trace, .. } = &self.dispatch.matter;
+        self.policy.next_hop_with(of, services, *run, trace).await
     }
 
     async fn verify(&self, address: Address) -> Verified {
@@ -143,9 +143,9 @@ impl Policy {
     pub async fn next_hop(
         self: &Arc<Self>,
         of: Consignment<'_>,
-        story: &Arc<Story>,
+        trace: &Arc<Trace>,
     ) -> Result<Route, Reply> {
-        self.next_hop_with(of, &self.services, Run::Live, story).await
+        self.next_hop_with(of, &self.services, Run::Live, trace).await
     }
 
     /// The same with other services, for another kind of run: then nothing is kept, and nothing
@@ -158,7 +158,7 @@ impl Policy {
         of: Consignment<'_>,
         services: &Arc<Services>,
         run: Run,
-        story: &Arc<Story>,
+        trace: &Arc<Trace>,
     ) -> Result<Route, Reply> {
         let own_way = || transport::default_route(self.domains.class_of(of.address), of.address);
         if self.routers.is_empty() {
@@ -168,14 +168,14 @@ impl Policy {
         let generation = services.tables.generation();
         let known = if run.may_reuse() { self.routes.get(generation, of.address) } else { None };
         if let Some(route) = known {
-            story.host("transport", Some(of.address.to_string()), format!("{route} (kept)"));
+            trace.host("transport", Some(of.address.to_string()), format!("{route} (kept)"));
             return Ok(route);
         }
         let directory = Directory::new(
             self,
             self.draw(&self.routers, of.address),
             Scope::Queue(of.facts(&self.domains)),
-            Inquiry { services: services.clone(), run, story: story.clone() },
+            Inquiry { services: services.clone(), run, trace: trace.clone() },
         );
         let (route, scope) = transport::ask(&directory.dispatch, of.address).await?;
         let route = route.unwrap_or_else(own_way);

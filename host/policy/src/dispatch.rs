@@ -2,7 +2,7 @@
 //! as the transaction lasts.
 //!
 //! This is the one door to a plugin after its load: whatever the [`Hook`], the question is timed,
-//! bounded, told to the log and to the [`Story`], and one that isn't answered comes out as a
+//! bounded, told to the log and to the [`Trace`], and one that isn't answered comes out as a
 //! [`CallError`].
 //!
 //! Sandboxes are made when first needed, and dropped when no later stage can need them, or when
@@ -31,7 +31,7 @@ use crate::run::Run;
 use crate::runtime::error::CallError;
 use crate::runtime::limits::Isolation;
 use crate::services::Services;
-use crate::story::{Step, Story, Told};
+use crate::trace::{Step, Told, Trace};
 
 /// How long a session waits after a question that broke its sandbox. It takes more computing than
 /// any other, and a client that finds out how to bring it about can do so as fast as it is
@@ -47,7 +47,7 @@ pub(crate) trait Hook: Sync {
     /// The answer, checked.
     type Answer: Told + Send;
 
-    /// What the log and the story call it: the hook, or the stage of a restriction.
+    /// What the log and the trace call it: the hook, or the stage of a restriction.
     fn name(&self) -> &'static str;
 
     /// The address that it is about, if any.
@@ -91,7 +91,7 @@ pub(crate) struct Matter {
     /// What for.
     pub run: Run,
     /// Where the answers are told.
-    pub story: Arc<Story>,
+    pub trace: Arc<Trace>,
 }
 
 /// The plugins of one transaction.
@@ -209,7 +209,7 @@ impl Dispatch {
         } else {
             tracing::warn!(plugin, question, about, answer = &*told, micros, "no answer");
         }
-        self.matter.story.add(Step {
+        self.matter.trace.add(Step {
             plugin: Some(plugin.to_owned()),
             question: question.into(),
             about,

@@ -7,7 +7,19 @@
 //!
 //! The way of a question: [`Policy`] (the plugins in force) → [`Session`] (a connection) →
 //! [`Transaction`] (an envelope) → a chain of plugins, each in a sandbox of its own → a checked
-//! verdict.
+//! verdict. The queue asks [`Policy`] itself.
+//!
+//! The rooms, from below, each of which knows only those before it:
+//!
+//! - words of the field: domains, extensions, tags, grants, next hops, the trace of decisions;
+//! - `services`: what is lent to plugins, a trait for each subject;
+//! - `message` and `facts`: what plugins see;
+//! - `runtime`: the machine that guests run on. It knows wasmtime, and no mail;
+//! - `contract`: `wit/0.1` as Rust, the host's half of the imports, the checks;
+//! - `plugin`: one that is loaded; `dispatch`: the one door to it;
+//! - `hooks`: how each hook is asked, a file for each. Begin here to see what policy decides;
+//! - `policy`, `directory` (what an address stands for, where it goes), and what the program
+//!   calls: `session`, `transaction`, `queue`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
@@ -31,8 +43,8 @@ mod run;
 mod runtime;
 mod services;
 mod session;
-mod story;
 mod tags;
+mod trace;
 mod transaction;
 mod unavailable;
 
@@ -63,7 +75,7 @@ pub use services::{
     Tape, Taped, UnknownStore, Verified, Verify,
 };
 pub use session::Session;
-pub use story::{Step as StoryStep, Story};
 pub use tags::Tags;
+pub use trace::{Step as TraceStep, Trace};
 pub use transaction::{Outgoing, Transaction};
 pub use unavailable::Unavailable;

@@ -16,13 +16,13 @@ use crate::plugin::Chain;
 use crate::policy::Policy;
 use crate::recipients::{FinalRecipient, Gathering};
 use crate::run::Run;
-use crate::story::Story;
+use crate::trace::Trace;
 
 impl Policy {
     /// Who really gets what the program itself sends to this address (a bounce): aliases apply,
     /// restrictions don't.
-    pub async fn resolve(self: &Arc<Self>, to: Address, story: &Arc<Story>) -> Vec<FinalRecipient> {
-        self.resolve_again(to, None, story).await
+    pub async fn resolve(self: &Arc<Self>, to: Address, trace: &Arc<Trace>) -> Vec<FinalRecipient> {
+        self.resolve_again(to, None, trace).await
     }
 
     /// The same for a recipient with a [`FinalRecipient::refusal`] of 4yz, and for its `list`.
@@ -30,10 +30,10 @@ impl Policy {
         self: &Arc<Self>,
         to: Address,
         list: Option<&Path>,
-        story: &Arc<Story>,
+        trace: &Arc<Trace>,
     ) -> Vec<FinalRecipient> {
         let envelope = Arc::new(EnvelopeFacts::new(&self.domains, None));
-        let directory = self.queued(self.chain(None), envelope, story);
+        let directory = self.queued(self.chain(None), envelope, trace);
         let mut gathering = Gathering::new(&directory.dispatch);
         match list {
             None => gathering.add(to).await,
@@ -55,10 +55,10 @@ impl Policy {
         self: &Arc<Self>,
         of: Consignment<'_>,
         attempted: Attempted<'_>,
-        story: &Arc<Story>,
+        trace: &Arc<Trace>,
     ) -> Advice {
         let chain = self.draw(&self.advisers, of.address);
-        let directory = self.queued(chain, of.facts(&self.domains), story);
+        let directory = self.queued(chain, of.facts(&self.domains), trace);
         delivery::ask(&directory.dispatch, of.address, attempted).await
     }
 
@@ -66,10 +66,10 @@ impl Policy {
         self: &Arc<Self>,
         chain: Chain,
         envelope: Arc<EnvelopeFacts>,
-        story: &Arc<Story>,
+        trace: &Arc<Trace>,
     ) -> Arc<Directory> {
         let inquiry =
-            Inquiry { services: self.services.clone(), run: Run::Live, story: story.clone() };
+            Inquiry { services: self.services.clone(), run: Run::Live, trace: trace.clone() };
         Directory::new(self, chain, Scope::Queue(envelope), inquiry)
     }
 }

@@ -19,7 +19,7 @@ use crate::plugin::Chain;
 use crate::policy::Policy;
 use crate::run::Run;
 use crate::services::Services;
-use crate::story::{Story, Told};
+use crate::trace::{Told, Trace};
 use crate::transaction::Transaction;
 
 /// One connection.
@@ -48,7 +48,7 @@ impl Policy {
             policy: self.clone(),
             chain: self.draw(chain, &facts.id),
             facts,
-            inquiry: Inquiry { services, run, story: Arc::default() },
+            inquiry: Inquiry { services, run, trace: Arc::default() },
         }
     }
 }
@@ -83,7 +83,7 @@ impl Session {
             Outcome::Refuse(reply) => Decision::Refuse(reply),
             Outcome::Drop(reply) => Decision::Drop(reply),
         };
-        self.story().host(stage.word(), None, decision.told());
+        self.trace().host(stage.word(), None, decision.told());
         decision
     }
 
@@ -112,13 +112,13 @@ impl Session {
     ) -> Transaction {
         let domains = &self.policy.domains;
         let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(domains, sender) };
-        let inquiry = Inquiry { story: Arc::default(), ..self.inquiry.clone() };
+        let inquiry = Inquiry { trace: Arc::default(), ..self.inquiry.clone() };
         let (session, envelope) = (self.facts.clone(), Arc::new(envelope));
         Transaction::new(&self.policy, self.chain.clone(), session, envelope, inquiry)
     }
 
-    /// What plugins said before there was an envelope. A story of its own has each [`Transaction`].
-    pub fn story(&self) -> &Story {
-        &self.inquiry.story
+    /// What plugins said before there was an envelope. A trace of its own has each [`Transaction`].
+    pub fn trace(&self) -> &Trace {
+        &self.inquiry.trace
     }
 }

@@ -24,7 +24,7 @@ use crate::message::{Edited, Message};
 use crate::plugin::{Chain, Plugin};
 use crate::policy::Policy;
 use crate::recipients::{FinalRecipient, Gathering};
-use crate::story::{Story, Told};
+use crate::trace::{Told, Trace};
 
 /// One envelope.
 pub struct Transaction {
@@ -79,7 +79,7 @@ impl Transaction {
     pub async fn rcpt(&mut self, address: Address, source_route: bool) -> Decision {
         let about = address.to_string();
         let decision = self.decide_rcpt(address, source_route).await;
-        self.story().host("RCPT", Some(about), decision.told());
+        self.trace().host("RCPT", Some(about), decision.told());
         decision
     }
 
@@ -214,7 +214,7 @@ impl Transaction {
     /// DATA came.
     pub async fn data(&mut self) -> Decision {
         let decision = self.later_stage(Stage::Data).await;
-        self.story().host("DATA", None, decision.told());
+        self.trace().host("DATA", None, decision.told());
         // While the client sends, which may take minutes, only those who will be asked again keep
         // their sandbox.
         self.directory.dispatch.retain(|plugin| plugin.wants(Stage::EndOfData.flag()));
@@ -229,7 +229,7 @@ impl Transaction {
             let settled = content::inspect(&self.directory.dispatch, &self.envelope).await;
             decision = self.decide(&settled);
         }
-        self.story().host("end of data", None, decision.told());
+        self.trace().host("end of data", None, decision.told());
         decision
     }
 
@@ -257,8 +257,8 @@ impl Transaction {
     }
 
     /// What plugins said about it, and what the host decided itself.
-    pub fn story(&self) -> &Arc<Story> {
-        &self.directory.dispatch.matter.story
+    pub fn trace(&self) -> &Arc<Trace> {
+        &self.directory.dispatch.matter.trace
     }
 
     /// How long plugins want the next reply to wait; the next call starts anew.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use common::{Memory, policy, probe, rcpt, refused, relaying, transaction, users};
-use facteur_policy::{Consignment, Decision, FinalRecipient, Grants, Message, Route, Story, Tags};
+use facteur_policy::{Consignment, Decision, FinalRecipient, Grants, Message, Route, Tags, Trace};
 
 const ACCEPTED: Decision = Decision::Accept;
 
@@ -320,16 +320,16 @@ async fn lists_that_name_each_other_end_and_say_so() {
     let mut plugin = probe("a", settings);
     plugin.grants.include = vec!["/lists".into()];
     let policy = policy(vec![plugin], Memory { lists, ..users() }).await;
-    let story = Arc::new(Story::default());
-    let found = policy.resolve("l@local.test".parse().unwrap(), &story).await;
+    let trace = Arc::new(Trace::default());
+    let found = policy.resolve("l@local.test".parse().unwrap(), &trace).await;
     assert_eq!(addresses(&found), ["louen@origin.test", "x@y.test"]);
-    let loops = |steps: Vec<facteur_policy::StoryStep>| {
+    let loops = |steps: Vec<facteur_policy::TraceStep>| {
         steps.into_iter().find(|step| step.answer.starts_with("alias loop")).unwrap()
     };
-    assert_eq!(loops(story.take()).answer, "alias loop: /lists/a names itself");
-    policy.resolve("a@local.test".parse().unwrap(), &story).await;
+    assert_eq!(loops(trace.take()).answer, "alias loop: /lists/a names itself");
+    policy.resolve("a@local.test".parse().unwrap(), &trace).await;
     let told = "alias loop: a@local.test -> b@local.test -> a@local.test";
-    assert_eq!(loops(story.take()).answer, told);
+    assert_eq!(loops(trace.take()).answer, told);
 }
 
 #[tokio::test]
@@ -427,11 +427,11 @@ async fn no_opinion_is_used_again_as_far_as_everyone_asked_allows() {
         .collect();
     let policy = policy(plugins, users()).await;
     let asked = async |to: &str| {
-        let (to, tags, story) = (to.parse().unwrap(), Tags::default(), Arc::new(Story::default()));
+        let (to, tags, trace) = (to.parse().unwrap(), Tags::default(), Arc::new(Trace::default()));
         let of =
             Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
-        policy.next_hop(of, &story).await.unwrap();
-        story.take().into_iter().filter(|step| step.plugin.is_some()).count()
+        policy.next_hop(of, &trace).await.unwrap();
+        trace.take().into_iter().filter(|step| step.plugin.is_some()).count()
     };
     assert_eq!(asked("x@elsewhere.test").await, 2);
     assert_eq!(asked("y@elsewhere.test").await, 0, "both said that the domain alone counts");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{policy, probe, refused, stranger, users};
 use facteur_policy::{
     Advice, Attempted, Authenticated, Consignment, Credentials, OnError, PluginConfig, Policy,
-    Story, Tags,
+    Tags, Trace,
 };
 use facteur_smtp::{Reply, status};
 
@@ -87,7 +87,7 @@ async fn what_is_too_long_is_asked_of_nobody() {
         session.authenticate(plain("louen", &"x".repeat(12_289))).await,
         Authenticated::Refused
     );
-    assert!(session.story().take().is_empty());
+    assert!(session.trace().take().is_empty());
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn what_proves_a_login_is_told_to_nobody() {
     for name in ["nobody", "broken", "trap", "louen"] {
         session.authenticate(plain(name, "hunter2")).await;
     }
-    let steps = session.story().take();
+    let steps = session.trace().take();
     assert!(steps.iter().any(|step| step.question == "authenticate"), "{steps:?}");
     let all = format!("{steps:?} {:?}", plain("louen", "hunter2"));
     assert!(
@@ -144,9 +144,9 @@ async fn advice(words: &str, to: &str, reply: Reply, planned: Option<u64>) -> (A
     };
     let attempted =
         Attempted { number: 3, host: Some("mx.x.test"), reply: &reply, next_try: planned };
-    let story = Arc::<Story>::default();
-    let advice = policy.advice(of, attempted, &story).await;
-    let told = story.take().into_iter().map(|step| step.answer).collect::<Vec<_>>().join(" · ");
+    let trace = Arc::<Trace>::default();
+    let advice = policy.advice(of, attempted, &trace).await;
+    let told = trace.take().into_iter().map(|step| step.answer).collect::<Vec<_>>().join(" · ");
     (advice, told)
 }
 

@@ -9,8 +9,8 @@ use super::ask::ask;
 use super::begin::load;
 use super::failure::Failure;
 use super::listing::Listing;
-use super::render::{Json, Plain, Plugins, Story, time};
-use super::{out, plugins, rehearse, serve};
+use super::render::{Json, Plain, Plugins, Records, time};
+use super::{out, plugins, serve, simulate};
 use crate::config::Config;
 use crate::decisions;
 use crate::operate::protocol::{Request, Which};
@@ -51,13 +51,13 @@ enum Command {
     },
     /// Play a session to the plugins in force: what would be said, by whom and why. No mail is
     /// queued, no counter moves.
-    Try(rehearse::Try),
+    Try(simulate::Try),
     /// Write sessions down as they are held, to be played again: what was said, decided, and
     /// answered to plugins.
-    Record(rehearse::Record),
+    Record(simulate::Record),
     /// Play recorded sessions to the plugins of another configuration, without network: which
     /// verdicts would change.
-    Replay(rehearse::Replay),
+    Replay(simulate::Replay),
     /// Look at the plugins.
     Plugin {
         #[command(subcommand)]
@@ -139,12 +139,12 @@ pub fn main() -> ExitCode {
             load(&arguments.config).and_then(|config| explain(&config, id, json))
         }
         Command::Try(session) => {
-            load(&arguments.config).and_then(|config| rehearse::try_session(config, session))
+            load(&arguments.config).and_then(|config| simulate::try_session(config, session))
         }
         Command::Record(wanted) => {
-            load(&arguments.config).and_then(|config| rehearse::record(&config, &wanted))
+            load(&arguments.config).and_then(|config| simulate::record(&config, &wanted))
         }
-        Command::Replay(replay) => return rehearse::replay(&replay),
+        Command::Replay(replay) => return simulate::replay(&replay),
         Command::Plugin { command: PluginCommand::List { json } } => {
             load(&arguments.config).and_then(|config| list_plugins(&config, json))
         }
@@ -181,9 +181,9 @@ fn explain(config: &Config, id: String, json: bool) -> Result<(), Failure> {
     if json {
         return ask(config, &request, &mut Json);
     }
-    let mut story = Story::default();
-    ask(config, &request, &mut story)?;
-    Ok(out::text(decisions::tell(&story.0, time))?)
+    let mut records = Records::default();
+    ask(config, &request, &mut records)?;
+    Ok(out::text(decisions::tell(&records.0, time))?)
 }
 
 fn list_plugins(config: &Config, json: bool) -> Result<(), Failure> {

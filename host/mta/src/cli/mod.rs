@@ -9,8 +9,8 @@ mod listing;
 mod log;
 mod out;
 mod plugins;
-mod rehearse;
 mod render;
 mod serve;
+mod simulate;
 
 pub use command::main;

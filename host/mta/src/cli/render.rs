@@ -45,9 +45,9 @@ impl Sink for Json {
 
 /// What was decided, gathered to be told as a whole.
 #[derive(Default)]
-pub(super) struct Story(pub(super) Vec<Record>);
+pub(super) struct Records(pub(super) Vec<Record>);
 
-impl Sink for Story {
+impl Sink for Records {
     async fn put(&mut self, answer: Answer) -> io::Result<()> {
         match answer {
             Answer::Decided(record) => {

@@ -8,14 +8,14 @@
 
 mod journal;
 mod record;
-mod tale;
 #[cfg(test)]
 mod tests;
+mod text;
 mod writer;
 
 pub use journal::find;
 pub use record::{Kind, Record};
-pub use tale::tell;
+pub use text::tell;
 pub use writer::Decisions;
 
 /// The folder of what was decided, in the spool.

@@ -1,6 +1,6 @@
 //! One record: something that was decided, by whom and why.
 
-use facteur_policy::{SessionFacts, StoryStep};
+use facteur_policy::{SessionFacts, TraceStep};
 use facteur_smtp::Address;
 use facteur_spool::{QueueId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
     /// What was asked and answered on the way.
-    pub steps: Vec<StoryStep>,
+    pub steps: Vec<TraceStep>,
     /// What came out: the last reply, or what became of the recipient.
     pub outcome: String,
 }
@@ -53,7 +53,7 @@ impl Record {
     pub fn delivery(
         id: QueueId,
         recipient: &Address,
-        steps: Vec<StoryStep>,
+        steps: Vec<TraceStep>,
         outcome: String,
     ) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Record {
     pub fn session(
         kind: Kind,
         session: &SessionFacts,
-        steps: Vec<StoryStep>,
+        steps: Vec<TraceStep>,
         outcome: String,
     ) -> Self {
         Self {

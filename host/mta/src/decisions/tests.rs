@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use facteur_policy::{SessionFacts, StoryStep};
+use facteur_policy::{SessionFacts, TraceStep};
 
 use super::journal::Journal;
 use super::{Decisions, Kind, Record, find, tell};
@@ -16,8 +16,8 @@ fn step(
     question: &'static str,
     about: Option<&str>,
     answer: &'static str,
-) -> StoryStep {
-    StoryStep {
+) -> TraceStep {
+    TraceStep {
         plugin: plugin.map(Into::into),
         question: question.into(),
         about: about.map(Into::into),

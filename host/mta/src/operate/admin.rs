@@ -16,7 +16,7 @@ use super::reload::Reloader;
 use crate::accepting::Accepting;
 use crate::receive::mta::{Mta, told_to_stop};
 
-/// A request is short, but for the message of a rehearsal.
+/// A request is short, but for the message of a simulation.
 const REQUEST_LIMIT: u64 = 64 << 20;
 /// Requests at once; more wait. Each takes a descriptor, and some read a file.
 const REQUESTS: usize = 16;

@@ -10,7 +10,7 @@ use super::protocol::{Answer, Request, Sink, Which};
 use super::reload::Reloader;
 use crate::decisions;
 use crate::receive::mta::{Mta, told_to_stop};
-use crate::rehearsal::{self, Wanted};
+use crate::simulation::{self, Wanted};
 
 const NO_SERVER: &str = "no server runs with this configuration: `facteur serve` starts one";
 /// Messages in one page of a listing.
@@ -55,7 +55,7 @@ pub async fn answer(
         }
         Request::Try(dialogue) => {
             let Some((mta, _)) = running else { return sink.put(failed(NO_SERVER)).await };
-            let answer = match rehearsal::rehearse(&mta.lives.load_full(), dialogue).await {
+            let answer = match simulation::simulate(&mta.lives.load_full(), dialogue).await {
                 Ok(record) => Answer::Decided(Box::new(record)),
                 Err(reason) => failed(&reason),
             };

@@ -7,7 +7,7 @@ use facteur_spool::Summary;
 use serde::{Deserialize, Serialize};
 
 use crate::decisions::Record;
-use crate::rehearsal::{Dialogue, Recorded, Wanted};
+use crate::simulation::{Dialogue, Recorded, Wanted};
 
 /// What an operator may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use facteur_policy::Story;
+use facteur_policy::Trace;
 use facteur_smtp::Reply;
 use facteur_spool::{End, Message, Recipient, RecipientHead, Target, Timestamp, Update};
 
@@ -196,16 +196,16 @@ async fn decide(
     now: Timestamp,
 ) -> Disposition {
     let policy = parts.lives.load().policy.clone();
-    let (backoff, story) = (&parts.backoff, Arc::default());
+    let (backoff, trace) = (&parts.backoff, Arc::default());
     let planned = disposition::planned(backoff, message, recipient, outcome, now);
     let disposition = if tried && disposition::is_unresolved(recipient) {
-        disposition::resolved(&policy, backoff, message, recipient, planned, now, &story).await
+        disposition::resolved(&policy, backoff, message, recipient, planned, now, &trace).await
     } else if tried && recipient.target == Target::Address && policy.advises() {
-        disposition::advised(&policy, backoff, message, recipient, planned, now, &story).await
+        disposition::advised(&policy, backoff, message, recipient, planned, now, &trace).await
     } else {
         planned
     };
-    log(parts, message, recipient, &disposition, &story, now);
+    log(parts, message, recipient, &disposition, &trace, now);
     disposition
 }
 
@@ -215,7 +215,7 @@ fn log(
     message: &Message,
     recipient: &Recipient,
     disposition: &Disposition,
-    story: &Story,
+    trace: &Trace,
     now: Timestamp,
 ) {
     let (status, reply) = (disposition.status(), &disposition.reply);
@@ -226,7 +226,7 @@ fn log(
         parts.decisions.keep(Record::delivery(
             message.queue_id,
             &recipient.address,
-            story.take(),
+            trace.take(),
             outcome,
         ));
     }

@@ -110,13 +110,13 @@ async fn route(
         address: &recipient.address,
         original: &recipient.original,
     };
-    let story = Arc::default();
-    let route = match policy.next_hop(consignment, &story).await {
+    let trace = Arc::default();
+    let route = match policy.next_hop(consignment, &trace).await {
         Ok(route) => route,
         // Undecided: it waits, and is asked again.
         Err(later) => Route::Error(later),
     };
-    let steps = story.take();
+    let steps = trace.take();
     if steps.iter().any(|step| step.plugin.is_some()) {
         decisions.keep(Record::delivery(
             message.queue_id,

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, Story, Tags};
+use facteur_policy::{Advice, Attempted, Consignment, FinalRecipient, Policy, Tags, Trace};
 use facteur_smtp::{Notify, Reply, status};
 use facteur_spool::{End, Message, Recipient, RecipientHead, Timestamp};
 
@@ -114,7 +114,7 @@ pub async fn advised(
     recipient: &Recipient,
     planned: Disposition,
     now: Timestamp,
-    story: &Arc<Story>,
+    trace: &Arc<Trace>,
 ) -> Disposition {
     let tags = Tags::restore(message.tags.clone());
     let consignment = Consignment {
@@ -132,7 +132,7 @@ pub async fn advised(
         reply: &planned.reply,
         next_try,
     };
-    match policy.advice(consignment, attempted, story).await {
+    match policy.advice(consignment, attempted, trace).await {
         Advice::AsPlanned => planned,
         Advice::NoNotification => Disposition { quiet: true, ..planned },
         Advice::Fail => Disposition { fate: Fate::Failed, ..planned },
@@ -152,7 +152,7 @@ pub async fn advised(
             let resolved = if times > REPLACEMENTS {
                 Vec::new()
             } else {
-                policy.resolve(to.clone(), story).await
+                policy.resolve(to.clone(), trace).await
             };
             if resolved.is_empty() || resolved.len() > REDIRECTED_AT_MOST {
                 tracing::warn!(
@@ -196,10 +196,10 @@ pub async fn resolved(
     recipient: &Recipient,
     planned: Disposition,
     now: Timestamp,
-    story: &Arc<Story>,
+    trace: &Arc<Trace>,
 ) -> Disposition {
     let (to, list) = (recipient.address.clone(), notes::list(&recipient.tags));
-    let found = policy.resolve_again(to, list.as_deref(), story).await;
+    let found = policy.resolve_again(to, list.as_deref(), trace).await;
     let waiting = found.iter().find_map(undecided).cloned();
     let times = notes::replaced(&recipient.tags) + 1;
     // Who is known gets it at once; the others go on waiting, each for itself. Where that came up

@@ -13,7 +13,7 @@ use crate::live::Lives;
 use crate::queue::Queue;
 use crate::receive::bodies::SpoolBodies;
 use crate::receive::repeats::Repeats;
-use crate::rehearsal::Recorder;
+use crate::simulation::Recorder;
 
 /// The running program.
 pub struct Mta {

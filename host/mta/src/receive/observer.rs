@@ -4,20 +4,20 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use facteur_policy::{Content, Decision, Services, SessionFacts, Story};
+use facteur_policy::{Content, Decision, Services, SessionFacts, Trace};
 use facteur_smtp::{Address, Reply};
 use facteur_spool::QueueId;
 
 use super::mta::Mta;
 use crate::decisions::{Kind, Record};
-use crate::rehearsal::{Part, Recording, What};
+use crate::simulation::{Part, Recording, What};
 
 /// What came of a message at its end.
 pub(super) struct Ended<'a> {
     /// The envelope's sender.
     pub sender: Option<Address>,
     /// Who was asked.
-    pub story: &'a Story,
+    pub trace: &'a Trace,
     /// The reply, or what was decided against it.
     pub answer: &'a Result<Reply, Decision>,
     /// Where it was stored.
@@ -93,28 +93,28 @@ impl Observer {
 
     /// The data of an envelope ended so.
     pub(super) fn ended(&self, ended: Ended<'_>) {
-        let Ended { sender, story, answer, id } = ended;
+        let Ended { sender, trace, answer, id } = ended;
         match answer {
-            Ok(reply) => self.keep_envelope(sender, story, reply, id),
+            Ok(reply) => self.keep_envelope(sender, trace, reply, id),
             Err(decision) => {
                 if let Decision::Refuse(reply) | Decision::Drop(reply) = decision {
                     self.log_refusal("end-of-data", reply, sender.as_ref());
                 }
-                self.keep_envelope(sender, story, decision, id);
+                self.keep_envelope(sender, trace, decision, id);
             }
         }
     }
 
     /// An envelope ended without its data.
-    pub(super) fn left(&self, sender: Option<Address>, story: &Story, outcome: &str) {
-        self.keep_envelope(sender, story, &outcome, None);
+    pub(super) fn left(&self, sender: Option<Address>, trace: &Trace, outcome: &str) {
+        self.keep_envelope(sender, trace, &outcome, None);
     }
 
     /// What was decided about an envelope.
     fn keep_envelope(
         &self,
         sender: Option<Address>,
-        story: &Story,
+        trace: &Trace,
         outcome: &dyn Display,
         id: Option<QueueId>,
     ) {
@@ -122,14 +122,14 @@ impl Observer {
             self.mta.decisions.keep(Record {
                 id: id.map(|id| id.to_string()),
                 sender: Some(sender.map_or_else(String::new, |sender| sender.to_string())),
-                ..Record::session(Kind::Envelope, &self.facts, story.take(), outcome.to_string())
+                ..Record::session(Kind::Envelope, &self.facts, trace.take(), outcome.to_string())
             });
         }
     }
 
     /// What was decided before there was an envelope.
-    pub(super) fn before_envelope(&self, story: &Story) {
-        let steps = story.take();
+    pub(super) fn before_envelope(&self, trace: &Trace) {
+        let steps = trace.take();
         if let Some(outcome) = steps.last().map(|step| step.answer.clone().into_owned()) {
             self.mta.decisions.keep(Record::session(Kind::Session, &self.facts, steps, outcome));
         }

@@ -32,7 +32,7 @@ use crate::receive::intake::{self, Accepted};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
 use crate::receive::{bodies, loops};
-use crate::rehearsal::{self, What};
+use crate::simulation::{self, What};
 
 /// The most that is read at a time, and what a session in the middle of large content holds. With
 /// an eighth of it, such content costs half as much processor time again.
@@ -113,7 +113,7 @@ impl Session {
         tracing::debug!(%client, listener = self.listen.name, "connect");
         let ended = Box::pin(self.converse()).await;
         self.leave_envelope("left by the client");
-        self.observer.before_envelope(self.policy.story());
+        self.observer.before_envelope(self.policy.trace());
         self.observer.finish();
         match ended {
             Ok(()) => tracing::debug!("disconnect"),
@@ -276,7 +276,7 @@ impl Session {
     }
 
     fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {
-        self.observer.before_envelope(self.policy.story());
+        self.observer.before_envelope(self.policy.trace());
         if let Err(error) = self.mta.spool.space() {
             return Decision::Refuse(error.reply());
         }
@@ -318,13 +318,13 @@ impl Session {
     /// The message's own reply, or what policy decided against it.
     async fn end_of_data(&mut self, result: Result<(), DataError>) -> Result<Reply, Decision> {
         let Some(envelope) = self.envelope.take() else { return Err(out_of_turn()) };
-        let story = envelope.policy.story().clone();
+        let trace = envelope.policy.trace().clone();
         let sender = envelope.sender.clone();
         let (answer, id) = match self.take_message(envelope, result).await {
             Ok((reply, id)) => (Ok(reply), id),
             Err(decision) => (Err(decision), None),
         };
-        self.observer.ended(Ended { sender, story: &story, answer: &answer, id });
+        self.observer.ended(Ended { sender, trace: &trace, answer: &answer, id });
         answer
     }
 
@@ -374,7 +374,7 @@ impl Session {
             self.observer.message(&*content, || decision.to_string());
             return Err(decision);
         }
-        self.observer.message(&*content, || rehearsal::outcome(&outgoing));
+        self.observer.message(&*content, || simulation::outcome(&outgoing));
         let accepted = Accepted {
             session: &self.facts,
             esmtp: self.facts.esmtp(),
@@ -401,7 +401,7 @@ impl Session {
     /// Ends the envelope that is open, if any.
     fn leave_envelope(&mut self, outcome: &str) {
         if let Some(envelope) = self.envelope.take() {
-            self.observer.left(envelope.sender, envelope.policy.story(), outcome);
+            self.observer.left(envelope.sender, envelope.policy.trace(), outcome);
         }
     }
 }

@@ -9,7 +9,7 @@ use facteur_smtp::Reply;
 
 use super::bindings::facteur::policy::types;
 use super::checks::{Broken, check_reply};
-use crate::story::Told;
+use crate::trace::Told;
 
 /// A checked verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //!
 //! What can't be found out now is a 4yz result, never a final refusal, and an expansion that is cut
 //! off has no other result: whoever keeps a result with a 4yz asks about it again. Replies go to
-//! strangers, so that no file is named in them; the log and the story name file and line.
+//! strangers, so that no file is named in them; the log and the trace name file and line.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use crate::domains::Class;
 use crate::facts::RecipientFacts;
 use crate::plugin::Plugin;
 use crate::runtime::error::CallError;
-use crate::story::Told;
+use crate::trace::Told;
 
 /// How many steps may follow on each other (Postfix: virtual_alias_recursion_limit is 1,000; nobody
 /// means more than a few).
@@ -575,11 +575,11 @@ impl<'a> Walk<'a> {
         self.results.push(step.resolved(class, outcome));
     }
 
-    /// Tells the operator, in the log and in the story.
+    /// Tells the operator, in the log and in the trace.
     fn tell(&self, about: &Address, what: &str) {
         let (matter, what) = (&self.dispatch.matter, printable(what));
         tracing::warn!(address = %about, "{what}");
-        matter.story.host("alias", Some(about.to_string()), what);
+        matter.trace.host("alias", Some(about.to_string()), what);
     }
 
     /// One step, asked of the alias plugins in order.

@@ -3,7 +3,7 @@
 //! The plugins of the session's chain are asked in order, each in a sandbox that is thrown away
 //! with what it heard; the first that knows the login says who it is. One that can't say ends the
 //! question: nobody is let in by a failure, nor refused for good. What proves a login stands in no
-//! log, no story and no error of the host's. The AUTH command, its mechanisms and its replies'
+//! log, no trace and no error of the host's. The AUTH command, its mechanisms and its replies'
 //! continuation are the caller's.
 
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ use crate::contract::exports::{Authenticate, Hooks};
 use crate::dispatch::{Dispatch, Hook};
 use crate::facts::SessionFacts;
 use crate::plugin::Plugin;
-use crate::story::Told;
+use crate::trace::Told;
 
 /// The longest login, in bytes: an address (RFC 5321 section 4.5.3.1) fits.
 const LOGIN_LIMIT: usize = 320;

@@ -20,7 +20,7 @@ use crate::facts::EnvelopeFacts;
 use crate::hooks::restriction::{Settled, on_error};
 use crate::message::{Draft, Message};
 use crate::plugin::Plugin;
-use crate::story::Told;
+use crate::trace::Told;
 
 /// A verdict, and what was edited: in words, and the message with it.
 pub(crate) struct Inspected {

@@ -19,7 +19,7 @@ use crate::contract::context::{Context, PluginStore};
 use crate::contract::exports::{Delivery, Hooks};
 use crate::dispatch::{Dispatch, Hook};
 use crate::plugin::Plugin;
-use crate::story::Told;
+use crate::trace::Told;
 
 /// What is known of an attempt, for one recipient.
 #[derive(Debug, Clone, Copy)]

@@ -21,7 +21,7 @@ use crate::dispatch::{Dispatch, Hook};
 use crate::domains::Class;
 use crate::next_hop::{SMTP_PORT, SmtpRoute};
 use crate::plugin::Plugin;
-use crate::story::Told;
+use crate::trace::Told;
 
 /// A checked answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -217,8 +217,8 @@ async fn budget() {
         address: &relayed,
         original: &relayed,
     };
-    let story = Arc::default();
-    let next_hop = || site.policy.next_hop(of, &story);
+    let trace = Arc::default();
+    let next_hop = || site.policy.next_hop(of, &trace);
     next_hop().await.unwrap();
     enter("next-hop");
     // What was answered is kept while no table changes.

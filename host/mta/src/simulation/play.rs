@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use facteur_policy::{
     Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Run,
-    Services, SessionFacts, StoryStep, Tags, Transaction,
+    Services, SessionFacts, Tags, TraceStep, Transaction,
 };
 use facteur_smtp::{HeadersError, Path, Reply, status};
 use tracing::Instrument as _;
@@ -19,7 +19,7 @@ use crate::live::Live;
 ///
 /// # Errors
 /// There is no such listener.
-pub async fn rehearse(live: &Live, mut dialogue: Dialogue) -> Result<Record, String> {
+pub async fn simulate(live: &Live, mut dialogue: Dialogue) -> Result<Record, String> {
     let listeners = &live.config.listen;
     let listen = match &dialogue.listener {
         name if name.is_empty() => listeners.first(),
@@ -85,7 +85,7 @@ pub struct Simulation<'a> {
 }
 
 /// The dialogue with the verdicts of this stage, and the steps that led to them.
-pub async fn play(stage: &Simulation<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<StoryStep>) {
+pub async fn play(stage: &Simulation<'_>, dialogue: &Dialogue) -> (Vec<Said>, Vec<TraceStep>) {
     let facts = SessionFacts::new(
         dialogue.session.clone(),
         dialogue.listener.clone(),
@@ -113,7 +113,7 @@ struct Player<'a> {
     accepted: usize,
     /// DATA was accepted.
     ready: bool,
-    steps: Vec<StoryStep>,
+    steps: Vec<TraceStep>,
 }
 
 struct Verdict {
@@ -208,7 +208,7 @@ impl Player<'_> {
         } else {
             envelope.end_of_data(Message::new(content)).await
         };
-        let story = envelope.story().clone();
+        let trace = envelope.trace().clone();
         let accepted = decision == Decision::Accept;
         let mut verdict = Verdict::from(decision);
         let mut routes = Vec::new();
@@ -218,14 +218,14 @@ impl Player<'_> {
             routes = self.routes(&outgoing).await;
         }
         self.close();
-        self.steps.extend(story.take());
+        self.steps.extend(trace.take());
         self.steps.extend(routes);
         verdict
     }
 
     /// Where it would go.
-    async fn routes(&self, outgoing: &Outgoing) -> Vec<StoryStep> {
-        let story = Arc::default();
+    async fn routes(&self, outgoing: &Outgoing) -> Vec<TraceStep> {
+        let trace = Arc::default();
         let tags = Tags::restore(outgoing.tags.clone());
         for one in
             outgoing.recipients.iter().filter(|one| one.refusal.is_none() && !outgoing.discard)
@@ -240,20 +240,20 @@ impl Player<'_> {
             let next = self
                 .stage
                 .policy
-                .next_hop_with(of, &self.stage.services, self.stage.run, &story)
+                .next_hop_with(of, &self.stage.services, self.stage.run, &trace)
                 .await;
             let answer =
                 next.map_or_else(|later| format!("waits: {later}"), |route| route.to_string());
-            story.host("next hop", Some(one.address.to_string()), answer);
+            trace.host("next hop", Some(one.address.to_string()), answer);
         }
-        story.take()
+        trace.take()
     }
 
     /// The envelope ends, whatever came of it.
     fn close(&mut self) {
-        self.steps.extend(self.session.story().take());
+        self.steps.extend(self.session.trace().take());
         if let Some(envelope) = self.envelope.take() {
-            self.steps.extend(envelope.story().take());
+            self.steps.extend(envelope.trace().take());
         }
     }
 }
@@ -261,7 +261,7 @@ impl Player<'_> {
 /// The protocol's own refusal: policy isn't asked.
 fn nobody(envelope: &Transaction) -> Decision {
     let decision = Decision::Refuse(Reply::no_valid_recipients());
-    envelope.story().host("DATA", None, decision.to_string());
+    envelope.trace().host("DATA", None, decision.to_string());
     decision
 }
 

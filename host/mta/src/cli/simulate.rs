@@ -23,9 +23,9 @@ use crate::live::{self, Live, Purpose};
 use crate::operate::protocol::{Answer, Request, Sink};
 use crate::operate::{client, serve};
 use crate::receive::missing;
-use crate::rehearsal::{self, Dialogue, Extent, Part, Recorded, Redaction, Summary, Wanted, What};
+use crate::simulation::{self, Dialogue, Extent, Part, Recorded, Redaction, Summary, Wanted, What};
 
-/// The client's port in a rehearsal, which says nothing.
+/// The client's port in a simulation, which says nothing.
 const PORT: u16 = 25_000;
 
 #[derive(Debug, clap::Args)]
@@ -131,7 +131,7 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
         }
         out::note("facteur: no server runs: counters are taken as empty");
         let live = offline(config).await?;
-        let record = rehearsal::rehearse(&live, dialogue).await.map_err(Failure)?;
+        let record = simulation::simulate(&live, dialogue).await.map_err(Failure)?;
         sink.put(Answer::Decided(Box::new(record))).await?;
         Ok(())
     })
@@ -266,7 +266,7 @@ async fn play(config: Config, file: &Path) -> Result<Summary, Failure> {
         let recorded: Recorded = serde_json::from_str(&line).map_err(|error| {
             place(&format!("line {} is no recorded session: {error}", number + 1))
         })?;
-        let told = rehearsal::replay(&config, &policy, &recorded, &mut summary).await;
+        let told = simulation::replay(&config, &policy, &recorded, &mut summary).await;
         if !told.is_empty() {
             out::line(format_args!("{} {told}", time(recorded.dialogue.time)))?;
         }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use facteur_policy::{Policy, Run, Services, StoryStep, Taped};
+use facteur_policy::{Policy, Run, Services, Taped, TraceStep};
 
 use super::play::{Simulation, play};
 use super::record::Recorded;
@@ -110,7 +110,7 @@ fn is_yes(verdict: &str) -> bool {
 }
 
 /// Whether the step could be why.
-fn is_against(step: &StoryStep) -> bool {
+fn is_against(step: &TraceStep) -> bool {
     step.plugin.is_some()
         && !step.shadow
         && !matches!(&*step.answer, "dunno" | "no opinion" | "exists")

@@ -84,7 +84,7 @@ async fn a_plugin_in_the_shadow_keeps_its_notes_to_itself() {
         transaction.rcpt("louen@local.test".parse().unwrap(), false).await.to_string(),
         "accepted"
     );
-    let steps = transaction.story().take();
+    let steps = transaction.trace().take();
     let told: Vec<_> =
         steps.iter().filter(|step| step.question == "rcpt").map(|step| &*step.answer).collect();
     assert_eq!(told, ["reject 550 5.7.1 tagged", "dunno"]);

@@ -246,7 +246,7 @@ fn what_is_tried_is_what_happens() {
     machine(|machine| {
         machine.addresses(&ADDRESSES);
         let _next = Sink::start("198.51.100.25:25");
-        // It counts who writes, and refuses the third time: what a rehearsal would change if it
+        // It counts who writes, and refuses the third time: what a simulation would change if it
         // moved a counter.
         let counting = probe("counting", "", "data = \"rate:seen 3\"");
         let facteur = Facteur::start(machine, &configuration(machine, "facteur", USUAL, &counting));
@@ -273,7 +273,7 @@ fn what_is_tried_is_what_happens() {
                 prop_assert_eq!(
                     &tried,
                     &verdicts(&facteur.run(&arguments).success()),
-                    "a rehearsal changed something"
+                    "a simulation changed something"
                 );
                 prop_assert_eq!(tried, held(&envelope, &content));
                 Ok(())
@@ -283,7 +283,7 @@ fn what_is_tried_is_what_happens() {
 }
 
 #[test]
-fn a_rehearsal_is_read_like_a_story_and_leaves_nothing() {
+fn a_simulation_reads_like_explain_and_leaves_nothing() {
     machine(|machine| {
         machine.addresses(&ADDRESSES);
         let facteur = Facteur::start(machine, &configuration(machine, "facteur", USUAL, ""));

@@ -2,13 +2,13 @@
 //! for a person to read.
 //!
 //! A step is noted where the question is asked, whatever the hook, so that no decision has none. A
-//! story changes nothing, and is bounded.
+//! trace changes nothing, and is bounded.
 
 use std::borrow::Cow;
 
 use parking_lot::Mutex;
 
-/// The most steps that are kept of one story: an envelope of many recipients or a long list says
+/// The most steps that are kept of one trace: an envelope of many recipients or a long list says
 /// the same again and again.
 const STEPS: usize = 1_000;
 
@@ -40,7 +40,7 @@ fn is_zero(micros: &u64) -> bool {
 
 /// The steps so far.
 #[derive(Debug, Default)]
-pub struct Story(Mutex<Kept>);
+pub struct Trace(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -48,7 +48,7 @@ struct Kept {
     dropped: usize,
 }
 
-impl Story {
+impl Trace {
     /// Adds one.
     pub fn add(&self, step: Step) {
         let mut kept = self.0.lock();
@@ -70,14 +70,14 @@ impl Story {
         self.add(Step { plugin: None, question, about, answer, micros: 0, shadow: false });
     }
 
-    /// All steps, in the order of their answers; the story begins anew.
+    /// All steps, in the order of their answers; the trace begins anew.
     pub fn take(&self) -> Vec<Step> {
         let Kept { mut steps, dropped } = std::mem::take(&mut *self.0.lock());
         if dropped > 0 {
             let answer = format!("{dropped} more steps are not kept").into();
             steps.push(Step {
                 plugin: None,
-                question: "story".into(),
+                question: "trace".into(),
                 about: None,
                 answer,
                 micros: 0,

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use facteur_policy::StoryStep;
+use facteur_policy::TraceStep;
 
 use super::record::{Kind, Record};
 
-/// The story that the records tell, in paragraphs. `time` writes a moment as its reader wants it.
+/// The trace that the records tell, in paragraphs. `time` writes a moment as its reader wants it.
 pub fn tell(records: &[Record], time: impl Fn(u64) -> String) -> String {
     let mut text = String::new();
     for record in records {
@@ -42,8 +42,8 @@ fn client(record: &Record) -> String {
 }
 
 /// What the host did, and below it what the plugins said before: a reader wants the end first.
-fn steps(text: &mut String, steps: &[StoryStep]) {
-    let mut before: Vec<&StoryStep> = Vec::new();
+fn steps(text: &mut String, steps: &[TraceStep]) {
+    let mut before: Vec<&TraceStep> = Vec::new();
     for step in steps {
         if step.plugin.is_some() {
             before.push(step);
@@ -57,15 +57,15 @@ fn steps(text: &mut String, steps: &[StoryStep]) {
     said(text, &before);
 }
 
-fn said(text: &mut String, steps: &[&StoryStep]) {
-    let question = |step: &StoryStep| {
+fn said(text: &mut String, steps: &[&TraceStep]) {
+    let question = |step: &TraceStep| {
         step.about.as_deref().map_or_else(
             || step.question.clone().into_owned(),
             |about| format!("{} {about}", step.question),
         )
     };
-    let plugin = |step: &StoryStep| step.plugin.clone().unwrap_or_default();
-    let widest = |cell: &dyn Fn(&StoryStep) -> String| {
+    let plugin = |step: &TraceStep| step.plugin.clone().unwrap_or_default();
+    let widest = |cell: &dyn Fn(&TraceStep) -> String| {
         steps.iter().map(|step| cell(step).len()).max().unwrap_or(0)
     };
     let (first, second) = (widest(&plugin), widest(&question));
