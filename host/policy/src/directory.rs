@@ -1,8 +1,8 @@
 //! What can be found out of recipients on behalf of one transaction: what an address stands for,
 //! whether it is there, where it goes.
 //!
-//! Plugins may ask the same while they are asked ([`Recipients`]): such a question within a question
-//! goes through the same dispatch.
+//! Plugins may ask the same while they are asked ([`Recipients`]): such a question within a
+//! question goes through the same dispatch.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::contract::context::{Recipients, Scope};
 use crate::dispatch::{Dispatch, Matter};
 use crate::facts::{Consignment, RecipientFacts};
-use crate::hooks::alias::{Expansion, Outcome};
+use crate::hooks::expansion::{Expansion, Outcome};
 use crate::hooks::transport::{self, Route};
 use crate::plugin::Chain;
 use crate::policy::Policy;

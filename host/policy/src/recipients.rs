@@ -7,7 +7,7 @@ use facteur_smtp::{Address, Reply};
 
 use crate::dispatch::Dispatch;
 use crate::domains::Class;
-use crate::hooks::alias::{Expansion, Outcome, Resolved};
+use crate::hooks::expansion::{Expansion, Outcome, Resolved};
 
 /// One recipient after aliases.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use crate::decision::Decision;
 use crate::directory::{Directory, Inquiry};
 use crate::domains::Class;
 use crate::facts::{Actions, Consignment, EnvelopeFacts, RecipientFacts, SessionFacts};
-use crate::hooks::alias::{self, Expansion, Resolved, refusal_of_all};
 use crate::hooks::content;
+use crate::hooks::expansion::{self, Expansion, Resolved, refusal_of_all};
 use crate::hooks::restriction::{self, Asked, Outcome, Settled};
 use crate::hooks::transport::Route;
 use crate::message::{Edited, Message};
@@ -154,11 +154,11 @@ impl Transaction {
         let mut refused = Vec::new();
         for result in &expansion.results {
             refused.push(match &result.outcome {
-                alias::Outcome::Refused(reply) | alias::Outcome::Closed(_, reply) => {
+                expansion::Outcome::Refused(reply) | expansion::Outcome::Closed(_, reply) => {
                     Some(reply.clone())
                 }
-                alias::Outcome::List(_) => None,
-                alias::Outcome::Deliver => self.dead_route(result, address).await,
+                expansion::Outcome::List(_) => None,
+                expansion::Outcome::Deliver => self.dead_route(result, address).await,
             });
         }
         match refusal_of_all(refused.iter().map(Option::as_ref)) {

@@ -3,7 +3,7 @@
 //!
 //! The hooks are worlds of their own, so that a component can be probed for one interface at a
 //! time; the imports are generated once and shared. Nothing outside this crate sees these types:
-//! the doors are [`crate::contract::verdict`], [`crate::hooks::alias`] and [`crate::hooks::transport`].
+//! the doors are [`crate::contract::verdict`] and the checks of each hook.
 
 #![allow(missing_docs, clippy::pedantic, reason = "generated code")]
 

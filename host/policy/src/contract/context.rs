@@ -1,4 +1,4 @@
-//! What a guest's calls into the host reach: who it is, what it is lent, and what it is asked about.
+//! What a guest's calls into the host reach: who it is, what it is lent, what it is asked about.
 
 use std::sync::{Arc, Weak};
 

@@ -3,8 +3,8 @@
 //! A question then costs the check of one function's type, not that of its whole interface.
 //!
 //! Whatever a component exports of the contract is a hook that the host asks, of the host's own
-//! version, with all of its functions, each of the contract's type: anything else is an error of the
-//! load. A hook that is never asked would look like one that never minds. The types are checked in
+//! version, with all of its functions, each of the contract's type: anything else is an error of
+//! the load. A hook that is never asked would look like one that never minds. The types are checked in
 //! the first sandbox.
 
 use std::marker::PhantomData;
@@ -42,8 +42,8 @@ pub(crate) enum ExportError {
     Nothing,
     /// Another version of a hook, or what is no hook.
     #[error(
-        "it exports {export}, which this facteur never asks (it asks facteur:policy@{VERSION}: {}): \
-         build it against that version, or take the export out",
+        "it exports {export}, which this facteur never asks (it asks facteur:policy@{VERSION}: \
+         {}): build it against that version, or take the export out",
         Hooks::NAMES.join(", ")
     )]
     Unknown {
@@ -115,7 +115,9 @@ where
 
 /// Declares a hook: its interface, and its functions with their types.
 macro_rules! hook {
-    ($(#[$about:meta])* $hook:ident, $interface:literal, { $($function:ident: $name:literal $parameters:ty => $answer:ty,)* }) => {
+    ($(#[$about:meta])* $hook:ident, $interface:literal, {
+        $($function:ident: $name:literal $parameters:ty => $answer:ty,)*
+    }) => {
         $(#[$about])*
         pub(crate) struct $hook {
             $(pub(crate) $function: Function<$parameters, $answer>,)*
@@ -271,7 +273,8 @@ hook!(
     mail: "mail" (Lent<SessionHandle>, Lent<TransactionHandle>) => Verdict,
     rcpt: "rcpt" (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<RecipientHandle>) => Verdict,
     data: "data" (Lent<SessionHandle>, Lent<TransactionHandle>) => Verdict,
-    end_of_data: "end-of-data" (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<MessageHandle>) => Verdict,
+    end_of_data: "end-of-data"
+        (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<MessageHandle>) => Verdict,
 });
 
 hook!(
@@ -286,26 +289,31 @@ hook!(
     /// Says where a recipient goes next.
     Transport, "transport", {
     init: "init" () => Result<(), String>,
-    next_hop: "next-hop" (Lent<TransactionHandle>, Lent<RecipientHandle>) => Result<transport::Answer, Failure>,
+    next_hop: "next-hop"
+        (Lent<TransactionHandle>, Lent<RecipientHandle>) => Result<transport::Answer, Failure>,
 });
 
 hook!(
     /// Decides about the content, and edits it.
     Content, "content", {
     init: "init" () => Result<(), String>,
-    inspect: "inspect" (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<MessageHandle>) => Verdict,
+    inspect: "inspect"
+        (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<MessageHandle>) => Verdict,
 });
 
 hook!(
     /// Says whom credentials prove.
     Authenticate, "authenticate", {
     init: "init" () => Result<(), String>,
-    verify: "verify" (Lent<SessionHandle>, authenticate::Credentials) => Result<Option<String>, Failure>,
+    verify: "verify"
+        (Lent<SessionHandle>, authenticate::Credentials) => Result<Option<String>, Failure>,
 });
 
 hook!(
     /// Says what follows from an attempt to deliver.
     Delivery, "delivery", {
     init: "init" () => Result<(), String>,
-    after: "after" (Lent<TransactionHandle>, Lent<RecipientHandle>, delivery::Attempt) => Result<delivery::Advice, Failure>,
+    after: "after"
+        (Lent<TransactionHandle>, Lent<RecipientHandle>, delivery::Attempt)
+            => Result<delivery::Advice, Failure>,
 });

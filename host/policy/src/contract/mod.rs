@@ -1,5 +1,5 @@
 //! The contract `facteur:policy`: what `wit/0.1` says as Rust, the host's half of each import, the
-//! functions that a plugin exports, and the checks that everything passes which a plugin hands over.
+//! functions that a plugin exports, and the checks that all it hands over must pass.
 
 pub(crate) mod bindings;
 pub(crate) mod checks;

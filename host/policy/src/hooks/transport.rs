@@ -12,7 +12,7 @@ use facteur_smtp::{Address, Reply, status};
 use wasmtime::component::{Instance, Resource};
 
 use crate::contract::bindings::facteur::policy::types::Failure;
-use crate::contract::bindings::transport::exports::facteur::policy::transport;
+use crate::contract::bindings::transport::exports::facteur::policy::transport::{self, TlsLevel};
 use crate::contract::bindings::{RecipientHandle, TransactionHandle};
 use crate::contract::checks::{Broken, check_reply, printable};
 use crate::contract::context::{Context, PluginStore};
@@ -159,8 +159,8 @@ fn check(answer: transport::Answer, address: &Address) -> Result<Answer, Broken>
         "maildir" => Route::Maildir,
         "discard" => Route::Discard,
         "smtp" | "relay" => {
-            if matches!(raw.tls, Some(level) if !matches!(level, transport::TlsLevel::None | transport::TlsLevel::May))
-            {
+            let may_be_plain = |level| matches!(level, TlsLevel::None | TlsLevel::May);
+            if !raw.tls.is_none_or(may_be_plain) {
                 return Err(Broken(
                     "the route asks for TLS, which this facteur doesn't speak yet".into(),
                 ));

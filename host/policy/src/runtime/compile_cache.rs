@@ -171,7 +171,8 @@ fn prune(directory: &Path, used: &HashSet<PathBuf>) -> std::io::Result<()> {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {
-                tracing::info!(path = %path.display(), "a compiled plugin that nothing uses removed");
+                let path = path.display();
+                tracing::info!(%path, "a compiled plugin that nothing uses removed");
             }
         }
     }

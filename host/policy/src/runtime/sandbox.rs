@@ -2,8 +2,8 @@
 //!
 //! A sandbox belongs to one transaction (or one question in the queue), so that nothing a plugin
 //! saw of one message can leak into the next; only where the operator says `isolation = "shared"`
-//! does it go on to whoever asks next ([`crate::runtime::idle`]). It has a store of its own: a trap,
-//! a limit or a deadline of one plugin never touches another's. A trap or a timeout consumes it.
+//! does it go on to whoever asks next ([`crate::runtime::idle`]). It has a store of its own: a
+//! trap, a limit or a deadline of one plugin never touches another's. A trap or a timeout consumes it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

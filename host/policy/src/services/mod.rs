@@ -1,5 +1,5 @@
-//! What the program lends to policy: tables, the DNS, mailboxes, lists, and what plugins are granted
-//! by name.
+//! What the program lends to policy: tables, the DNS, mailboxes, lists, and what plugins are
+//! granted by name.
 //!
 //! Policy knows no sockets and no files: it asks through these traits, one for each subject, and
 //! tests hand in their own. Each failure is "try later"; absence is an answer, never an error.
