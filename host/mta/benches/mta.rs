@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 use divan::{Bencher, black_box};
 use facteur::config::{Config, Format, TableSource};
-use facteur::live::{Live, Purpose};
+use facteur::snapshot::{Purpose, Snapshot};
 use facteur::tables::Tables;
 use facteur_policy::{Consignment, Decision, SessionFacts, Tags};
 use facteur_smtp::Address;
@@ -103,7 +103,7 @@ fn find(bencher: Bencher, kind: &str) {
 /// A site with the three plugins that ship, each with a table.
 struct Site {
     runtime: Runtime,
-    live: Live,
+    snapshot: Snapshot,
 }
 
 static SITE: LazyLock<Site> = LazyLock::new(|| {
@@ -116,15 +116,15 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     let file = folder.path().join("facteur.toml");
     let config = Config::parse(&file, CONFIG).unwrap_or_else(|errors| panic!("{errors:?}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let live = runtime.block_on(async {
+    let snapshot = runtime.block_on(async {
         let shared = facteur::operate::serve::shared(&config, None, 64).unwrap();
         let engine = facteur_policy::Runtime::new(16).unwrap();
         // The tables are in memory from here on, and nobody watches their files.
-        Live::load(config, &engine, &shared, None, Purpose::Start)
+        Snapshot::load(config, &engine, &shared, None, Purpose::Start)
             .await
             .unwrap_or_else(|errors| panic!("{errors:?}"))
     });
-    Site { runtime, live }
+    Site { runtime, snapshot }
 });
 
 /// The owner of the mailboxes must be somebody, and gets no mail here.
@@ -181,7 +181,7 @@ fn alias(bencher: Bencher) {
     bencher
         .with_inputs(|| format!("alias-{}@local.test", next.name()).parse().unwrap())
         .bench_local_values(|alias: Address| {
-            let found = site.runtime.block_on(site.live.policy.resolve(alias, &Arc::default()));
+            let found = site.runtime.block_on(site.snapshot.policy.resolve(alias, &Arc::default()));
             assert!(found.len() == 1 && found[0].refusal.is_none(), "{found:?}");
             found
         });
@@ -199,7 +199,7 @@ fn route(bencher: Bencher, kind: &str) {
     bencher.with_inputs(address).bench_local_values(|to: Address| {
         let of =
             Consignment { sender: None, tags: &tags, utf8: false, address: &to, original: &to };
-        site.runtime.block_on(site.live.policy.next_hop(of, &Arc::default())).unwrap()
+        site.runtime.block_on(site.snapshot.policy.next_hop(of, &Arc::default())).unwrap()
     });
 }
 
@@ -208,7 +208,7 @@ fn route(bencher: Bencher, kind: &str) {
 #[divan::bench(args = ["user", "alias", "relay"])]
 fn rcpt(bencher: Bencher, kind: &str) {
     let site = &*SITE;
-    let chain = site.live.policy.chain(None);
+    let chain = site.snapshot.policy.chain(None);
     let client: SocketAddr = "127.0.0.1:1025".parse().unwrap();
     let next = Next::default();
     let address = || match kind {
@@ -218,7 +218,7 @@ fn rcpt(bencher: Bencher, kind: &str) {
     };
     bencher.with_inputs(address).bench_local_values(|to: Address| {
         let facts = Arc::new(SessionFacts::new("s".into(), "l".into(), client, true));
-        let session = site.live.policy.session(&chain, facts);
+        let session = site.snapshot.policy.session(&chain, facts);
         let mut transaction =
             session.begin(Some("sender@example.org".parse().unwrap()), None, false);
         assert_eq!(site.runtime.block_on(transaction.rcpt(to, false)), Decision::Accept);

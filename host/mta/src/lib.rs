@@ -1,7 +1,7 @@
 //! facteur, the program, as a library: what the binary and the tests are made of.
 //!
 //! A message goes one way: [`receive`] → the spool → [`queue`] → [`delivery`], and what became of
-//! it is told by [`dsn`]. Beneath the way stands what its steps share ([`recipient`], [`live`],
+//! it is told by [`dsn`]. Beneath the way stands what its steps share ([`recipient`], [`snapshot`],
 //! [`config`], [`tables`], [`services`], [`whole`]), above it the operator's doors ([`operate`],
 //! [`cli`]). No room imports one that stands above it.
 //!
@@ -21,12 +21,12 @@ pub mod config;
 mod decisions;
 mod delivery;
 mod dsn;
-pub mod live;
 pub mod operate;
 mod queue;
 mod receive;
 mod recipient;
 pub mod services;
 mod simulation;
+pub mod snapshot;
 pub mod tables;
 mod whole;

@@ -16,7 +16,7 @@ use crate::contract::stage::Stage;
 use crate::domains::Domains;
 use crate::grants::Grants;
 use crate::identity::Identity;
-use crate::runtime::compile_cache::CodeCache;
+use crate::runtime::compile_cache::CompileCache;
 use crate::runtime::error::CallError;
 use crate::runtime::guest::{Guest, GuestConfig};
 use crate::runtime::limits::{Isolation, Limits};
@@ -132,7 +132,7 @@ impl Plugin {
     /// Compiles it (or takes it from the cache), finds its hooks, runs its `init`s.
     pub(crate) async fn load(
         runtime: &Runtime,
-        cache: &CodeCache,
+        cache: &CompileCache,
         services: &Arc<Services>,
         domains: &Arc<Domains>,
         config: PluginConfig,

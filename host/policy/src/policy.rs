@@ -12,7 +12,7 @@ use crate::contract::context::Runtime;
 use crate::domains::Domains;
 use crate::hooks::route_cache::RouteCache;
 use crate::plugin::{Chain, LoadError, Plugin, PluginConfig};
-use crate::runtime::compile_cache::CodeCache;
+use crate::runtime::compile_cache::CompileCache;
 use crate::services::Services;
 
 /// What a policy is made of.
@@ -61,7 +61,7 @@ impl Policy {
     ) -> Result<Arc<Self>, Vec<LoadError>> {
         let services = Arc::new(services);
         let domains = Arc::new(config.domains);
-        let cache = CodeCache::open(config.code.as_deref());
+        let cache = CompileCache::open(config.code.as_deref());
         let mut plugins = Vec::new();
         let mut errors = Vec::new();
         for plugin in config.plugins {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::Address;
+use facteur_smtp::ReversePath;
 
 use crate::contract::context::Scope;
 use crate::contract::stage::Stage;
@@ -106,7 +106,7 @@ impl Session {
     /// MAIL came. None is the null sender; `declared_size` is in bytes.
     pub fn begin(
         &self,
-        sender: Option<Address>,
+        sender: ReversePath,
         declared_size: Option<u64>,
         utf8: bool,
     ) -> Transaction {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_smtp::{Address, Reply, status};
+use facteur_smtp::{Address, Reply, ReversePath, status};
 
 use crate::contract::context::Scope;
 use crate::contract::stage::Stage;
@@ -51,7 +51,7 @@ pub struct Outgoing {
     /// Who really gets it, each once.
     pub recipients: Vec<FinalRecipient>,
     /// Another envelope sender, if a plugin gave one; none within is the null sender.
-    pub sender: Option<Option<Address>>,
+    pub sender: Option<ReversePath>,
     /// What plugins made of the message, if they changed anything.
     pub edited: Option<Edited>,
     /// What plugins want done.

@@ -18,6 +18,11 @@ use crate::domain;
 /// asks servers to impose no limits where they can, and bounce addresses (VERP, SRS, BATV) are
 /// longer every day.
 pub const MAX_ADDRESS: usize = 254;
+
+/// Whom a message comes back to (RFC 5321 section 4.4): an envelope's sender. None is the null
+/// sender, `<>`, which nothing comes back to.
+pub type ReversePath = Option<Address>;
+
 /// An address: local part and domain. Cheap to clone (one shared allocation).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {

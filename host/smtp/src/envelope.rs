@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::address::Address;
+use crate::address::{Address, ReversePath};
 use crate::capabilities::Capabilities;
 use crate::parameters::{Notify, RcptParameters, Ret};
 use crate::xtext;
@@ -11,7 +11,7 @@ use crate::xtext;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The sender; None: `<>`.
-    pub sender: Option<Address>,
+    pub sender: ReversePath,
     /// Octets of the content.
     pub size: u64,
     /// The message needs SMTPUTF8, by its headers; an address that does is seen without this.

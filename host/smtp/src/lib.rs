@@ -63,7 +63,7 @@ mod stuffing;
 mod transaction;
 mod xtext;
 
-pub use address::{Address, AddressError, MAX_ADDRESS};
+pub use address::{Address, AddressError, MAX_ADDRESS, ReversePath};
 pub use capabilities::Capabilities;
 pub use client::{Client, ClientEvent, Finished, GivenReply, PIPELINE_WINDOW};
 pub use config::{BareNewline, ServerConfig};

@@ -4,7 +4,7 @@
 use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
-use facteur_smtp::{Address, Notify, Reply, Ret};
+use facteur_smtp::{Address, Notify, Reply, Ret, ReversePath};
 
 use crate::{Body, MessageId, NewBody, QueueId, RecipientId, Timestamp};
 
@@ -33,7 +33,7 @@ pub struct MessageHead {
     /// that, it gets the next free one.
     pub queue_id: QueueId,
     /// The envelope sender; none is the null sender.
-    pub sender: Option<Address>,
+    pub sender: ReversePath,
     /// When its data ended; also the first time its recipients are due.
     pub received_at: Timestamp,
     /// What intake puts before what was received (Received: and the like), CRLF lines.
@@ -163,7 +163,7 @@ pub struct RecipientHead {
     /// NOTIFY of the DSN extension; none: not said.
     pub notify: Option<Notify>,
     /// An envelope sender of its own (lists): `Some(None)` is the null sender.
-    pub sender: Option<Option<Address>>,
+    pub sender: Option<ReversePath>,
     /// What kind of recipient this is.
     pub target: Target,
     /// What plugins noted on the recipient, in order.

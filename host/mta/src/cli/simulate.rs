@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use facteur_policy::{Policy, Services, Taped};
-use facteur_smtp::Address;
+use facteur_smtp::ReversePath;
 use facteur_spool::Timestamp;
 
 use super::begin::{load, runtime};
@@ -19,11 +19,11 @@ use super::failure::Failure;
 use super::out;
 use super::render::{Json, Plain, time};
 use crate::config::Config;
-use crate::live::{self, Live, Purpose};
 use crate::operate::protocol::{Answer, Request, Sink};
 use crate::operate::{client, serve};
 use crate::receive::missing;
 use crate::simulation::{self, Dialogue, Extent, Part, Recorded, Redaction, Summary, Wanted, What};
+use crate::snapshot::{self, Purpose, Snapshot};
 
 /// The client's port in a simulation, which says nothing.
 const PORT: u16 = 25_000;
@@ -106,7 +106,7 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
             fs::read(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
         // As a session would: a program of this machine's gets the fields that it lacks.
         let is_local = wanted.client.to_canonical().is_loopback();
-        let sender: Option<Address> = wanted.from.parse().ok();
+        let sender: ReversePath = wanted.from.parse().ok();
         let part = Part::received(&bytes, |missing| {
             if is_local {
                 missing::fields(missing, sender.as_ref(), &config.hostname)
@@ -130,18 +130,18 @@ pub fn try_session(config: Config, wanted: Try) -> Result<(), Failure> {
             return Ok(());
         }
         out::note("facteur: no server runs: counters are taken as empty");
-        let live = offline(config).await?;
-        let record = simulation::simulate(&live, dialogue).await.map_err(Failure)?;
+        let snapshot = offline(config).await?;
+        let record = simulation::simulate(&snapshot, dialogue).await.map_err(Failure)?;
         sink.put(Answer::Decided(Box::new(record))).await?;
         Ok(())
     })
 }
 
-async fn offline(config: Config) -> Result<Live, Failure> {
+async fn offline(config: Config) -> Result<Snapshot, Failure> {
     let runtime = serve::runtime(&config)?;
     let shared = serve::shared(&config, None, serve::DNS_ALONE)?;
-    let live = Live::load(config, &runtime, &shared, None, Purpose::Check).await;
-    live.map_err(|errors| Failure(errors.join("\n")))
+    let snapshot = Snapshot::load(config, &runtime, &shared, None, Purpose::Check).await;
+    snapshot.map_err(|errors| Failure(errors.join("\n")))
 }
 
 struct Told {
@@ -252,7 +252,7 @@ async fn play(config: Config, file: &Path) -> Result<Summary, Failure> {
     let runtime = serve::runtime(&config)?;
     // No table, no network: all that plugins may know is on the tapes.
     let nothing = Services::of(&Arc::new(Taped::playing(Vec::new())));
-    let (wanted, unreadable) = live::policy_config(&config);
+    let (wanted, unreadable) = snapshot::policy_config(&config);
     if !unreadable.is_empty() {
         return Err(Failure(unreadable.join("\n")));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use facteur_smtp::Address;
+use facteur_smtp::{Address, ReversePath};
 
 use super::reader::{Section, Value};
 
@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verify {
     /// The envelope sender of a callout. None, the default: the null sender.
-    pub sender: Option<Address>,
+    pub sender: ReversePath,
     /// How long a question waits for its callout, which goes on after that. Default 9 s: three
     /// polls of three seconds.
     pub wait: Duration,

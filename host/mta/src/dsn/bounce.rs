@@ -15,8 +15,8 @@ use jiff::tz::TimeZone;
 
 use super::notice::{Notice, Returned};
 use super::report::{Action, Report};
-use crate::live::Live;
 use crate::recipient;
+use crate::snapshot::Snapshot;
 
 /// The original goes back up to this many octets; of a larger one only its headers, up to as many
 /// (Postfix: bounce_size_limit).
@@ -39,7 +39,7 @@ pub enum BounceError {
 /// It can't be made now: don't forget the recipients, and tell the sender later.
 pub async fn notice(
     spool: &Spool,
-    live: &Live,
+    snapshot: &Snapshot,
     message: &Message,
     sender: &Address,
     reports: &[Report],
@@ -48,8 +48,8 @@ pub async fn notice(
     let id = MessageId::random().map_err(SpoolError::from)?;
     let failed = reports.iter().any(|report| report.action == Action::Failed);
     let written = Notice {
-        hostname: &live.config.hostname,
-        origin: &facteur_smtp::ascii_domain(live.config.domains.origin()),
+        hostname: &snapshot.config.hostname,
+        origin: &facteur_smtp::ascii_domain(snapshot.config.domains.origin()),
         now,
         zone: &TimeZone::system(),
         id: &id.to_string(),
@@ -61,7 +61,7 @@ pub async fn notice(
     .write();
     let mut body = spool.body();
     body.write(written.content).await?;
-    let resolved = live.policy.resolve(sender.clone(), &Arc::default()).await;
+    let resolved = snapshot.policy.resolve(sender.clone(), &Arc::default()).await;
     let head = MessageHead {
         client: Client { name: "localhost".into(), ..Client::default() },
         utf8: written.utf8,

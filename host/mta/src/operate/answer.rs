@@ -31,7 +31,7 @@ pub async fn answer(
         Request::Show { id } => return show(spool, &id, sink).await,
         Request::Plugins => {
             let Some((mta, _)) = running else { return sink.put(failed(NO_SERVER)).await };
-            let entries = plugins::entries(&mta.lives.load());
+            let entries = plugins::entries(&mta.in_force.load());
             for entry in entries {
                 sink.put(Answer::Plugin(Box::new(entry))).await?;
             }
@@ -55,7 +55,7 @@ pub async fn answer(
         }
         Request::Try(dialogue) => {
             let Some((mta, _)) = running else { return sink.put(failed(NO_SERVER)).await };
-            let answer = match simulation::simulate(&mta.lives.load_full(), dialogue).await {
+            let answer = match simulation::simulate(&mta.in_force.load_full(), dialogue).await {
                 Ok(record) => Answer::Decided(Box::new(record)),
                 Err(reason) => failed(&reason),
             };

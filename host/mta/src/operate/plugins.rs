@@ -5,12 +5,13 @@ use facteur_policy::{Isolation, Mode, OnError};
 
 use super::protocol::{Limits, PluginEntry};
 use crate::config::{self, Component};
-use crate::live::Live;
+use crate::snapshot::Snapshot;
 
 /// The plugins in force, in the order in which they are asked.
-pub fn entries(live: &Live) -> Vec<PluginEntry> {
-    let known = |name: &str| live.config.plugins.iter().find(|plugin| plugin.name == name);
-    live.policy
+pub fn entries(snapshot: &Snapshot) -> Vec<PluginEntry> {
+    let known = |name: &str| snapshot.config.plugins.iter().find(|plugin| plugin.name == name);
+    snapshot
+        .policy
         .plugins()
         .iter()
         .filter_map(|plugin| Some(entry(known(plugin.name())?, plugin)))

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use super::descriptors;
 use crate::config::{Config, ConfigError};
 use crate::delivery::Deliverer;
-use crate::live::{Live, Lives, Purpose};
 use crate::services::Shared;
+use crate::snapshot::{InForce, Purpose, Snapshot};
 
 /// What a reload needs. Cheap to clone.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ pub struct Reloader {
     /// What belongs to the program, whatever is in force.
     pub shared: Shared,
     /// What is in force.
-    pub lives: Lives,
+    pub in_force: InForce,
     /// Who delivers.
     pub deliverer: Arc<Deliverer>,
     /// How many descriptors there may be.
@@ -58,19 +58,19 @@ impl Reloader {
         let mut config = config.map_err(|errors| lines(&errors))?;
         // As at the start. What isn't in the configuration stays as it is.
         descriptors::fit(&mut config, self.descriptors).map_err(|error| vec![error.to_string()])?;
-        let before = self.lives.load_full();
+        let before = self.in_force.load_full();
         if let Some(what) = needs_restart(&before.config, &config) {
             return Err(vec![format!("{what} has changed: that needs a restart")]);
         }
         let (runtime, shared) = (&self.runtime, &self.shared);
-        let live =
-            Live::load(config, runtime, shared, Some(before.clone()), Purpose::Reload).await?;
-        for section in waiting_for_restart(&before.config, &live.config) {
+        let snapshot =
+            Snapshot::load(config, runtime, shared, Some(before.clone()), Purpose::Reload).await?;
+        for section in waiting_for_restart(&before.config, &snapshot.config) {
             tracing::warn!(section, "changed, and in force after a restart only");
         }
-        live.tables.watch().map_err(|error| vec![error.to_string()])?;
-        self.deliverer.configure(live.delivery.clone());
-        self.lives.store(Arc::new(live));
+        snapshot.tables.watch().map_err(|error| vec![error.to_string()])?;
+        self.deliverer.configure(snapshot.delivery.clone());
+        self.in_force.store(Arc::new(snapshot));
         Ok(())
     }
 }

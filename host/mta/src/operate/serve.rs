@@ -22,7 +22,6 @@ use super::reload::Reloader;
 use crate::config::Config;
 use crate::decisions::{self, Decisions};
 use crate::delivery::{Deliverer, Room};
-use crate::live::{Live, Lives, Purpose};
 use crate::queue::{self, Backoff};
 use crate::receive::listener::Listener;
 use crate::receive::mta::Mta;
@@ -30,6 +29,7 @@ use crate::services::Shared;
 use crate::services::counters::Counters;
 use crate::services::dns::Resolver;
 use crate::services::verify::Answers;
+use crate::snapshot::{InForce, Purpose, Snapshot};
 
 /// How long deliveries may take when the program stops that can't be broken off: those that wait
 /// for the answer to a whole message. What isn't done by then is tried again after the start.
@@ -101,7 +101,9 @@ impl ServeError {
 pub async fn check(config: Config) -> Result<(), ServeError> {
     let runtime = runtime(&config)?;
     let shared = shared(&config, None, DNS_ALONE)?;
-    Live::load(config, &runtime, &shared, None, Purpose::Check).await.map_err(ServeError::Setup)?;
+    Snapshot::load(config, &runtime, &shared, None, Purpose::Check)
+        .await
+        .map_err(ServeError::Setup)?;
     Ok(())
 }
 
@@ -156,24 +158,24 @@ pub async fn serve(
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let door = admin::Door::open(&config.admin.socket);
     let door = door.map_err(ServeError::system(config.admin.socket.display().to_string()))?;
-    let live = Live::load(config, &runtime, &shared, None, Purpose::Start).await;
-    let live = live.map_err(ServeError::Setup)?;
-    live.tables.watch().map_err(ServeError::system("watching the tables"))?;
+    let snapshot = Snapshot::load(config, &runtime, &shared, None, Purpose::Start).await;
+    let snapshot = snapshot.map_err(ServeError::Setup)?;
+    snapshot.tables.watch().map_err(ServeError::system("watching the tables"))?;
     let Shares { idle_connections, mailboxes, .. } = shares;
-    let deliverer = Deliverer::new(live.delivery.clone(), Room { idle_connections, mailboxes });
+    let deliverer = Deliverer::new(snapshot.delivery.clone(), Room { idle_connections, mailboxes });
     let deliverer = Arc::new(deliverer);
-    let lives: Lives = Arc::new(ArcSwap::from_pointee(live));
+    let in_force: InForce = Arc::new(ArcSwap::from_pointee(snapshot));
     let decisions = {
-        let loaded = lives.load();
+        let loaded = in_force.load();
         let folder = loaded.config.spool.path.join(decisions::FOLDER);
         let opened = Decisions::open(&folder, loaded.config.decisions);
         opened.map_err(ServeError::system(folder.display().to_string()))?
     };
-    let queue = queue::start(parts(&spool, &lives, &deliverer, &decisions)).await?;
+    let queue = queue::start(parts(&spool, &in_force, &deliverer, &decisions)).await?;
 
     let (stop, stopping) = watch::channel(false);
     let mta = Arc::new(Mta::new(
-        lives.clone(),
+        in_force.clone(),
         spool.clone(),
         queue.clone(),
         decisions.clone(),
@@ -183,7 +185,7 @@ pub async fn serve(
         file: file.map(Path::to_owned),
         runtime,
         shared: shared.clone(),
-        lives,
+        in_force,
         deliverer: deliverer.clone(),
         descriptors,
         reloading: Arc::default(),
@@ -240,14 +242,14 @@ async fn open_spool(config: &Config) -> Result<Spool, ServeError> {
 
 fn parts(
     spool: &Spool,
-    lives: &Lives,
+    in_force: &InForce,
     deliverer: &Arc<Deliverer>,
     decisions: &Decisions,
 ) -> queue::Parts {
-    let settings = &lives.load().config.queue;
+    let settings = &in_force.load().config.queue;
     queue::Parts {
         spool: spool.clone(),
-        lives: lives.clone(),
+        in_force: in_force.clone(),
         deliverer: deliverer.clone(),
         decisions: decisions.clone(),
         limits: queue::Limits {

@@ -195,7 +195,7 @@ async fn decide(
     tried: bool,
     now: Timestamp,
 ) -> Disposition {
-    let policy = parts.lives.load().policy.clone();
+    let policy = parts.in_force.load().policy.clone();
     let (backoff, trace) = (&parts.backoff, Arc::default());
     let planned = disposition::planned(backoff, message, recipient, outcome, now);
     let disposition = if tried && disposition::is_unresolved(recipient) {
@@ -249,8 +249,8 @@ async fn record(parts: &Parts, queue: &Queue, message: &Message, settled: Settle
     // All of an attempt have one envelope sender.
     let to = settled.reports.first().and_then(|report| sender(message, &report.recipient));
     if let Some(to) = to.cloned() {
-        let live = parts.lives.load_full();
-        match bounce::notice(&parts.spool, &live, message, &to, &settled.reports).await {
+        let snapshot = parts.in_force.load_full();
+        match bounce::notice(&parts.spool, &snapshot, message, &to, &settled.reports).await {
             Ok(notice) => new.push(notice),
             Err(error) => {
                 // Nothing is recorded: the recipients are tried again, and a duplicate is better

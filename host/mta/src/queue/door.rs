@@ -16,7 +16,7 @@ use super::entry::{as_stored, log_queued, with_ids};
 use super::parts::Parts;
 use super::scheduler::Finished;
 use crate::decisions::Decisions;
-use crate::live::Lives;
+use crate::snapshot::InForce;
 
 /// Memory for messages between their arrival and their first attempt, in KiB: what doesn't fit is
 /// read again.
@@ -26,7 +26,7 @@ const KEPT_KIB: usize = 64 * 1024;
 pub struct Queue {
     events: mpsc::UnboundedSender<Event>,
     spool: Spool,
-    lives: Lives,
+    in_force: InForce,
     keep: Arc<Semaphore>,
     recipients_per_delivery: usize,
     decisions: Decisions,
@@ -60,7 +60,7 @@ impl Queue {
         let queue = Self {
             events,
             spool: parts.spool.clone(),
-            lives: parts.lives.clone(),
+            in_force: parts.in_force.clone(),
             keep: Arc::new(Semaphore::new(KEPT_KIB)),
             recipients_per_delivery: parts.recipients_per_delivery,
             decisions: parts.decisions.clone(),
@@ -122,7 +122,7 @@ impl Queue {
             let memory =
                 if matches!(message.body, facteur_spool::Body::Memory(_)) { size } else { 0 };
             let kib = u32::try_from(memory / 1024 + 1).unwrap_or(u32::MAX);
-            let policy = queue.lives.load().policy.clone();
+            let policy = queue.in_force.load().policy.clone();
             let size = queue.recipients_per_delivery;
             let made = match queue.keep.clone().try_acquire_many_owned(kib) {
                 Ok(room) => {
@@ -178,7 +178,7 @@ impl Queue {
         for recipient in &due.recipients {
             messages.entry(recipient.message).or_default().push(recipient.id);
         }
-        let policy = self.lives.load().policy.clone();
+        let policy = self.in_force.load().policy.clone();
         let mut made = Vec::new();
         for (id, recipients) in messages {
             match self.spool.load(id, Some(recipients)).await {

@@ -8,14 +8,14 @@ use super::backoff::Backoff;
 use super::scheduler::Limits;
 use crate::decisions::Decisions;
 use crate::delivery::Deliverer;
-use crate::live::Lives;
+use crate::snapshot::InForce;
 
 /// What the queue needs to run.
 pub struct Parts {
     /// The store.
     pub spool: Spool,
     /// The configuration in force.
-    pub lives: Lives,
+    pub in_force: InForce,
     /// Who delivers.
     pub deliverer: Arc<Deliverer>,
     /// Where what is decided is kept.

@@ -42,10 +42,10 @@ async fn try_to(parts: &Parts, queue: &Queue, id: QueueId) -> Result<bool, Bounc
     if outcomes.is_empty() {
         return Ok(true);
     }
-    let live = parts.lives.load_full();
+    let snapshot = parts.in_force.load_full();
     let mut notices: Vec<NewMessage> = Vec::new();
     for (to, reports) in &groups {
-        notices.push(bounce::notice(&parts.spool, &live, &message, to, reports).await?);
+        notices.push(bounce::notice(&parts.spool, &snapshot, &message, to, reports).await?);
     }
     Ok(queue.record(&message, outcomes, notices).await)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use facteur_policy::Transaction;
 use facteur_smtp::{
-    Address, HeaderSection, HeadersError, MailParameters, Passed, RcptParameters, Reply,
+    HeaderSection, HeadersError, MailParameters, Passed, RcptParameters, Reply, ReversePath,
 };
 use facteur_spool::BodyWriter;
 
@@ -12,7 +12,7 @@ use super::missing;
 /// The transaction under way.
 pub(super) struct Envelope {
     pub policy: Transaction,
-    pub sender: Option<Address>,
+    pub sender: ReversePath,
     pub parameters: MailParameters,
     /// Of each accepted RCPT.
     pub recipients: Vec<RcptParameters>,
@@ -25,7 +25,7 @@ pub(super) struct Envelope {
 impl Envelope {
     pub(super) fn new(
         policy: Transaction,
-        sender: Option<Address>,
+        sender: ReversePath,
         parameters: MailParameters,
     ) -> Self {
         Self {

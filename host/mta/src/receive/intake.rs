@@ -9,7 +9,7 @@ use bytes::{BufMut, BytesMut};
 use facteur_policy::{
     Actions, Content, FinalRecipient, Outgoing, SessionFacts, Unavailable, header_line,
 };
-use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply};
+use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply, ReversePath};
 use facteur_spool::{
     Client, Hold, MessageHead, MessageId, NewBody, NewMessage, QueueId, Queued, RecipientHead,
     SpoolError, Target, Timestamp,
@@ -27,7 +27,7 @@ pub struct Accepted<'a> {
     /// EHLO.
     pub esmtp: bool,
     /// The envelope sender; none is the null sender.
-    pub sender: Option<Address>,
+    pub sender: ReversePath,
     /// Of MAIL.
     pub parameters: &'a MailParameters,
     /// Of each accepted RCPT.
@@ -57,7 +57,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         tracing::info!(sender = %entry::shown(sender.as_ref()), "discarded");
         return Ok(None);
     }
-    let live = mta.lives.load();
+    let snapshot = mta.in_force.load();
     let sole = (outgoing.recipients.len() == 1).then(|| &outgoing.recipients[0].original);
     let mut header = BytesMut::with_capacity(512);
     for (name, value) in &outgoing.actions.headers {
@@ -65,7 +65,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
     }
     let queue_id = mta.spool.queue_id();
     let own = header.len();
-    received(&mut header, &client, &live.config.hostname, queue_id, sole);
+    received(&mut header, &client, &snapshot.config.hostname, queue_id, sole);
     let trace = own..header.len();
     let body = match &outgoing.edited {
         None => body,

@@ -92,7 +92,7 @@ fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta) {
     if mta.repeats.is_told(client.ip()) {
         tracing::warn!(client = %client.ip().to_canonical(), "turned away: too many sessions");
     }
-    let hostname = &mta.lives.load().config.hostname;
+    let hostname = &mta.in_force.load().config.hostname;
     // A fresh socket's buffer has room for one line; if not, the client learns as much from the end
     // of the connection.
     let _ = stream

@@ -9,16 +9,16 @@ use facteur_spool::{Spool, Timestamp};
 use tokio::sync::watch;
 
 use crate::decisions::Decisions;
-use crate::live::Lives;
 use crate::queue::Queue;
 use crate::receive::bodies::SpoolBodies;
 use crate::receive::repeats::Repeats;
 use crate::simulation::Recorder;
+use crate::snapshot::InForce;
 
 /// The running program.
 pub struct Mta {
     /// What is in force.
-    pub lives: Lives,
+    pub in_force: InForce,
     /// The store.
     pub spool: Spool,
     /// Who keeps the bodies that plugins make.
@@ -47,16 +47,17 @@ pub async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
 impl Mta {
     /// Puts the parts together.
     pub fn new(
-        lives: Lives,
+        in_force: InForce,
         spool: Spool,
         queue: Queue,
         decisions: Decisions,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let started = Timestamp::now().0 / 1000;
-        let bodies = Arc::new(SpoolBodies::new(spool.clone(), lives.load().config.message_size()));
+        let bodies =
+            Arc::new(SpoolBodies::new(spool.clone(), in_force.load().config.message_size()));
         Self {
-            lives,
+            in_force,
             spool,
             bodies,
             queue,

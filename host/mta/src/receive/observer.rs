@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use facteur_policy::{Content, Decision, Services, SessionFacts, Trace};
-use facteur_smtp::{Address, Reply};
+use facteur_smtp::{Address, Reply, ReversePath};
 use facteur_spool::QueueId;
 
 use super::mta::Mta;
@@ -15,7 +15,7 @@ use crate::simulation::{Part, Recording, What};
 /// What came of a message at its end.
 pub(super) struct Ended<'a> {
     /// The envelope's sender.
-    pub sender: Option<Address>,
+    pub sender: ReversePath,
     /// Who was asked.
     pub trace: &'a Trace,
     /// The reply, or what was decided against it.
@@ -106,14 +106,14 @@ impl Observer {
     }
 
     /// An envelope ended without its data.
-    pub(super) fn left(&self, sender: Option<Address>, trace: &Trace, outcome: &str) {
+    pub(super) fn left(&self, sender: ReversePath, trace: &Trace, outcome: &str) {
         self.keep_envelope(sender, trace, &outcome, None);
     }
 
     /// What was decided about an envelope.
     fn keep_envelope(
         &self,
-        sender: Option<Address>,
+        sender: ReversePath,
         trace: &Trace,
         outcome: &dyn Display,
         id: Option<QueueId>,

@@ -26,13 +26,13 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::config::Listen;
-use crate::live::Live;
 use crate::receive::envelope::Envelope;
 use crate::receive::intake::{self, Accepted};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
 use crate::receive::{bodies, loops};
 use crate::simulation::{self, What};
+use crate::snapshot::Snapshot;
 
 /// The most that is read at a time, and what a session in the middle of large content holds. With
 /// an eighth of it, such content costs half as much processor time again.
@@ -53,13 +53,13 @@ thread_local! {
 
 /// Serves a client until it goes, is sent away, or the program stops.
 pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client: SocketAddr) {
-    let live = mta.lives.load_full();
-    let trusted = live.config.networks.contains(client.ip().to_canonical());
+    let snapshot = mta.in_force.load_full();
+    let trusted = snapshot.config.networks.contains(client.ip().to_canonical());
     let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
     // At the level of errors: it is there whatever level is logged.
     let span = tracing::error_span!("session", session = facts.id);
     let wire = Server::new(Arc::new(ServerConfig {
-        hostname: live.config.hostname.clone(),
+        hostname: snapshot.config.hostname.clone(),
         limits: ServerLimits {
             command_line: listen.limits.line,
             recipients: listen.limits.recipients,
@@ -69,18 +69,20 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         },
         bare_newline: listen.bare_newline,
     }));
-    let observer = Observer::new(mta.clone(), facts.clone(), || live.policy.services().clone());
-    let chain = live.chain(&listen.name);
+    let observer = Observer::new(mta.clone(), facts.clone(), || snapshot.policy.services().clone());
+    let chain = snapshot.chain(&listen.name);
     let policy = match observer.services() {
-        Some(services) => live.policy.session_with(&chain, facts.clone(), services, Run::Recorded),
-        None => live.policy.session(&chain, facts.clone()),
+        Some(services) => {
+            snapshot.policy.session_with(&chain, facts.clone(), services, Run::Recorded)
+        }
+        None => snapshot.policy.session(&chain, facts.clone()),
     };
     // What comes from this machine to itself comes from the address that it goes to.
     let local = stream.local_addr().map_or(client, |own| own);
     let is_local = client.ip() == local.ip() || client.ip().to_canonical().is_loopback();
     let session = Session {
         mta,
-        live,
+        snapshot,
         listen,
         facts,
         policy,
@@ -95,7 +97,7 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
 
 struct Session {
     mta: Arc<Mta>,
-    live: Arc<Live>,
+    snapshot: Arc<Snapshot>,
     listen: Arc<Listen>,
     facts: Arc<SessionFacts>,
     policy: facteur_policy::Session,
@@ -136,7 +138,7 @@ impl Session {
         self.observer.decided("connect", Some(What::Connect), &decision, None);
         match decision {
             Decision::Accept => {
-                let greeting = format!("{} ESMTP facteur", self.live.config.hostname);
+                let greeting = format!("{} ESMTP facteur", self.snapshot.config.hostname);
                 self.wire.greet(&Reply::plain(220, greeting));
             }
             Decision::Refuse(reply) | Decision::Drop(reply) => self.wire.greet(&reply),
@@ -217,7 +219,7 @@ impl Session {
     }
 
     fn farewell(&self, text: &str, detail: Detail) -> Reply {
-        Reply::new(421, detail, format!("{} {text}", self.live.config.hostname))
+        Reply::new(421, detail, format!("{} {text}", self.snapshot.config.hostname))
     }
 
     async fn last_words(&mut self) -> io::Result<()> {
@@ -280,7 +282,7 @@ impl Session {
         if let Err(error) = self.mta.spool.space() {
             return Decision::Refuse(error.reply());
         }
-        let sender = sender.map(|path| self.live.policy.domains().complete(path.address));
+        let sender = sender.map(|path| self.snapshot.policy.domains().complete(path.address));
         let policy = self.policy.begin(sender.clone(), parameters.size, parameters.smtputf8);
         self.envelope = Some(Box::new(Envelope::new(policy, sender, parameters)));
         Decision::Accept
@@ -310,7 +312,7 @@ impl Session {
         let Some(envelope) = &mut self.envelope else { return };
         if envelope.body.is_some() {
             let passed = envelope.headers.pass(bytes);
-            let completes = self.is_local.then_some(self.live.config.hostname.as_str());
+            let completes = self.is_local.then_some(self.snapshot.config.hostname.as_str());
             envelope.keep(passed, completes).await;
         }
     }
@@ -338,7 +340,7 @@ impl Session {
             return refuse(error.reply());
         }
         let passed = Ok(envelope.headers.finish());
-        let completes = self.is_local.then_some(self.live.config.hostname.as_str());
+        let completes = self.is_local.then_some(self.snapshot.config.hostname.as_str());
         envelope.keep(passed, completes).await;
         let body = match (envelope.body.take(), envelope.failed.take()) {
             (Some(body), None) => body.finish().await.map_err(|error| error.reply()),
@@ -351,7 +353,7 @@ impl Session {
         };
         let content = bodies::content(body.body());
         // It ends mail loops that no table shows (RFC 5321 section 6.3).
-        if envelope.headers.hops() > self.live.config.queue.hop_count {
+        if envelope.headers.hops() > self.snapshot.config.queue.hop_count {
             let decision = Decision::Refuse(HeadersError::TooManyHops.reply());
             self.observer.message(&*content, || decision.to_string());
             return Err(decision);
@@ -366,9 +368,13 @@ impl Session {
         let outgoing = envelope.policy.finish().await;
         // Most mail never was here, and its headers needn't be read again.
         if (envelope.headers.was_delivered() || outgoing.edited.is_some())
-            && let Some(reply) =
-                loops::refusal(&self.live.policy, envelope.sender.as_ref(), &*content, &outgoing)
-                    .await
+            && let Some(reply) = loops::refusal(
+                &self.snapshot.policy,
+                envelope.sender.as_ref(),
+                &*content,
+                &outgoing,
+            )
+            .await
         {
             let decision = Decision::Refuse(reply);
             self.observer.message(&*content, || decision.to_string());

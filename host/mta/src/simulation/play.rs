@@ -12,15 +12,15 @@ use tracing::Instrument as _;
 
 use super::dialogue::{Dialogue, Said, What};
 use crate::decisions::{Kind, Record};
-use crate::live::Live;
+use crate::snapshot::Snapshot;
 
 /// Plays a dialogue that the operator made up to the configuration in force. An empty listener is
 /// the first.
 ///
 /// # Errors
 /// There is no such listener.
-pub async fn simulate(live: &Live, mut dialogue: Dialogue) -> Result<Record, String> {
-    let listeners = &live.config.listen;
+pub async fn simulate(snapshot: &Snapshot, mut dialogue: Dialogue) -> Result<Record, String> {
+    let listeners = &snapshot.config.listen;
     let listen = match &dialogue.listener {
         name if name.is_empty() => listeners.first(),
         name => listeners.iter().find(|listen| listen.name == *name),
@@ -34,15 +34,15 @@ pub async fn simulate(live: &Live, mut dialogue: Dialogue) -> Result<Record, Str
         ));
     };
     dialogue.listener.clone_from(&listen.name);
-    let services = live.policy.services();
+    let services = snapshot.policy.services();
     let counters = Arc::new(Overlay::new(services.counters.clone()));
     let stage = Simulation {
-        policy: &live.policy,
-        chain: live.chain(&listen.name),
+        policy: &snapshot.policy,
+        chain: snapshot.chain(&listen.name),
         services: Arc::new(services.simulated(counters, false)),
         run: Run::Simulated,
-        trusted: live.config.networks.contains(dialogue.client.ip().to_canonical()),
-        hop_count: live.config.queue.hop_count,
+        trusted: snapshot.config.networks.contains(dialogue.client.ip().to_canonical()),
+        hop_count: snapshot.config.queue.hop_count,
     };
     let (said, steps) = play(&stage, &dialogue).await;
     let hello = said.iter().find_map(|one| match &one.what {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_smtp::Address;
+use facteur_smtp::{Address, ReversePath};
 use parking_lot::Mutex;
 
 use crate::domains::{Class, Domains, routes_by_itself};
@@ -11,7 +11,7 @@ use crate::tags::Tags;
 
 /// The facts of one envelope.
 pub(crate) struct EnvelopeFacts {
-    pub sender: Option<Address>,
+    pub sender: ReversePath,
     pub sender_class: Option<Class>,
     pub declared_size: Option<u64>,
     pub utf8: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Changing {
     /// How many content plugins added.
     added: usize,
     /// Another sender, from a content plugin.
-    pub sender: Option<(Option<Address>, Option<Class>)>,
+    pub sender: Option<(ReversePath, Option<Class>)>,
     pub tags: Tags,
     pub actions: Actions,
 }
@@ -82,7 +82,7 @@ impl RecipientFacts {
 }
 
 impl EnvelopeFacts {
-    pub(crate) fn new(domains: &Domains, sender: Option<Address>) -> Self {
+    pub(crate) fn new(domains: &Domains, sender: ReversePath) -> Self {
         let sender_class = sender.as_ref().map(|sender| domains.class_of(sender));
         Self { sender, sender_class, declared_size: None, utf8: false, changing: Mutex::default() }
     }

@@ -38,13 +38,13 @@ const SPARE: usize = 16;
 const CHECKSUM: usize = 32;
 
 /// The folder of compiled code.
-pub(crate) struct CodeCache {
+pub(crate) struct CompileCache {
     directory: Option<PathBuf>,
     /// What was asked for.
     used: Mutex<HashSet<PathBuf>>,
 }
 
-impl CodeCache {
+impl CompileCache {
     /// Uses the folder if it is, or can be made, private; otherwise everything is compiled anew,
     /// and the log says why.
     pub(crate) fn open(directory: Option<&Path>) -> Self {
@@ -212,7 +212,7 @@ mod tests {
         fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .unwrap();
         let engine = Engine::default();
-        let cache = CodeCache::open(Some(folder.path()));
+        let cache = CompileCache::open(Some(folder.path()));
         cache.component(&engine, EMPTY, "empty").unwrap();
         let file = kept(folder.path()).pop().unwrap();
         let good = fs::read(&file).unwrap();

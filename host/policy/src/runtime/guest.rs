@@ -4,7 +4,7 @@
 
 use wasmtime::component::{Component, InstancePre};
 
-use crate::runtime::compile_cache::CodeCache;
+use crate::runtime::compile_cache::CompileCache;
 use crate::runtime::engine::{MEMORY_CEILING, Machine};
 use crate::runtime::limits::{Isolation, Limits};
 use crate::runtime::quota::Quota;
@@ -63,7 +63,7 @@ impl<C: Context> Guest<C> {
     pub(crate) fn load(
         machine: &Machine<C>,
         sandboxes: u32,
-        cache: &CodeCache,
+        cache: &CompileCache,
         config: &GuestConfig<'_>,
     ) -> Result<(Self, Component), GuestError> {
         if config.limits.memory > MEMORY_CEILING {

@@ -3,7 +3,7 @@
 //! What is read may have been touched by hand or by damage: anything that can't be understood is an
 //! error that says what, never a panic and never a guess.
 
-use facteur_smtp::{Address, EnhancedStatus, Notify, Reply, Ret};
+use facteur_smtp::{Address, EnhancedStatus, Notify, Reply, Ret, ReversePath};
 
 use crate::{End, RecipientState, Target};
 
@@ -15,7 +15,7 @@ pub(super) fn sender_text(sender: Option<&Address>) -> String {
     sender.map(ToString::to_string).unwrap_or_default()
 }
 
-pub(super) fn sender(text: &str) -> Result<Option<Address>, Unreadable> {
+pub(super) fn sender(text: &str) -> Result<ReversePath, Unreadable> {
     if text.is_empty() { Ok(None) } else { address(text).map(Some) }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use facteur::builtin;
 use facteur::config::{Component, Config};
-use facteur::live::{Live, Purpose};
+use facteur::snapshot::{Purpose, Snapshot};
 use facteur_budget::{Ledger, site};
 use facteur_policy::{
     Consignment, Decision, Dns, DnsError, Found, Lists, MailExchanger, Mailboxes, Meter,
@@ -106,8 +106,9 @@ impl Site {
             .unwrap_or_else(|errors| panic!("{errors:?}"));
         let shared = facteur::operate::serve::shared(&config, None, 64).unwrap();
         let plain = Runtime::new(16).unwrap();
-        let live = Live::load(config, &plain, &shared, None, Purpose::Check).await;
-        let Live { config, services, .. } = live.unwrap_or_else(|errors| panic!("{errors:?}"));
+        let snapshot = Snapshot::load(config, &plain, &shared, None, Purpose::Check).await;
+        let Snapshot { config, services, .. } =
+            snapshot.unwrap_or_else(|errors| panic!("{errors:?}"));
         let services = Arc::new(Counted { lent: services.into(), asked: AtomicU64::default() });
         let plugins = config.plugins.iter().map(|plugin| {
             let Component::Builtin(name) = &plugin.component else {

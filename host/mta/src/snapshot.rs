@@ -29,10 +29,10 @@ use crate::whole;
 const MAX_COMPONENT: u64 = 256 << 20;
 
 /// The configuration in force: one pointer, swapped by a reload.
-pub type Lives = Arc<ArcSwap<Live>>;
+pub type InForce = Arc<ArcSwap<Snapshot>>;
 
 /// One configuration in force.
-pub struct Live {
+pub struct Snapshot {
     /// What the operator wrote.
     pub config: Config,
     /// The tables, watched.
@@ -59,7 +59,7 @@ pub enum Purpose {
     Reload,
 }
 
-impl Live {
+impl Snapshot {
     /// Opens the tables and loads the plugins: on a thread of its own, since files are read and
     /// components compiled, and sessions go on meanwhile.
     ///
@@ -69,7 +69,7 @@ impl Live {
         config: Config,
         runtime: &Runtime,
         shared: &Shared,
-        before: Option<Arc<Live>>,
+        before: Option<Arc<Snapshot>>,
         purpose: Purpose,
     ) -> Result<Self, Vec<String>> {
         let (runtime, shared, here) = (runtime.clone(), shared.clone(), Handle::current());
@@ -84,11 +84,12 @@ impl Live {
         config: Config,
         runtime: &Runtime,
         shared: &Shared,
-        before: Option<&Live>,
+        before: Option<&Snapshot>,
         purpose: Purpose,
     ) -> Result<Self, Vec<String>> {
         let mut errors = Vec::new();
-        let (tables, table_errors) = Tables::open(&config.tables, before.map(|live| &*live.tables));
+        let (tables, table_errors) =
+            Tables::open(&config.tables, before.map(|snapshot| &*snapshot.tables));
         for error in table_errors {
             if purpose == Purpose::Start {
                 tracing::error!(%error, "the table is \"try later\" until it is good");
@@ -126,15 +127,15 @@ impl Live {
             resolver: shared.resolver.clone(),
             scanners: Arc::new(AllScanners::new(
                 &config.scanners,
-                before.map(|live| &*live.services.scanners),
+                before.map(|snapshot| &*snapshot.services.scanners),
             )),
             folders: Arc::new(Folders::new(
                 &config.folders,
-                before.map(|live| &*live.services.folders),
+                before.map(|snapshot| &*snapshot.services.folders),
             )),
             connector: Arc::new(Connector::new(
                 &config.services,
-                before.map(|live| &*live.services.connector),
+                before.map(|snapshot| &*snapshot.services.connector),
             )),
             // Those that are new may have to be read from the disk.
             counters: Arc::new(shared.counters.view(&config.counters)),
