@@ -25,7 +25,7 @@ pub struct FinalRecipient {
     /// The first alias of this machine that it came by.
     pub alias: Option<Address>,
     /// With 5yz: refused after all, only to be bounced. With 4yz: it couldn't be found out who gets
-    /// it, and [`Policy::resolve_again`] may.
+    /// it, and [`crate::Policy::resolve_again`] may.
     pub refusal: Option<Reply>,
     /// The list whose members couldn't be found out, where it was one that `address` stands for.
     pub list: Option<PathBuf>,
