@@ -1,5 +1,6 @@
 //! Messages that are taken and synced. Delivery is held on every server by the same entry of an
-//! access table, so that nothing else is measured. The ceiling stores nothing and decides nothing.
+//! access table, so that nothing else is measured. The ceiling stores nothing and decides nothing;
+//! the floor stores and syncs, and decides nothing.
 
 use crate::report::Row;
 use crate::servers::{self, Server};
@@ -10,13 +11,20 @@ use crate::world::{HELD, World};
 /// Runs it.
 pub fn run(world: &World) -> Vec<Row> {
     let ceiling = world.ceiling();
+    let floor = world.floor();
     let servers = servers::all(world);
     [("kept", true), ("each", false)]
         .map(|(what, kept)| {
             let load = Source::usual(HELD, kept);
             let to_ceiling =
                 |messages| Turn::rate(messages, load.send(ceiling.address(), messages));
-            let mut contestants = vec![Contestant::paced(world, "ceiling", to_ceiling)];
+            let to_floor = |messages| {
+                Turn::of(messages, floor.processes(), || load.send(floor.address(), messages))
+            };
+            let mut contestants = vec![
+                Contestant::paced(world, "ceiling", to_ceiling),
+                Contestant::paced(world, "floor", to_floor),
+            ];
             contestants.extend(servers.iter().map(|server| {
                 Contestant::paced(world, server.name(), move |messages| {
                     taken(&**server, load, messages)
@@ -24,7 +32,7 @@ pub fn run(world: &World) -> Vec<Row> {
             }));
             let series = by_turns(world.rounds(), &mut contestants);
             Row::new(&format!("accepted and synced, {what}"), "messages/s", series)
-                .against(&["Postfix", "ceiling"])
+                .against(&["Postfix", "ceiling", "floor"])
         })
         .into()
 }

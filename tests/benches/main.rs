@@ -11,6 +11,7 @@
 
 mod accepted;
 mod disk;
+mod floor;
 mod growth;
 mod idle;
 mod large;

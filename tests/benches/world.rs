@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use facteur_tests::{Machine, Site};
 
+use crate::floor::Floor;
 use crate::sink::Sink;
 
 /// How many entries more each table has than the site's own. A load has no more different
@@ -28,11 +29,13 @@ pub const SILENT: &str = "box@silent.via.ecp.fr";
 const NEXT_HOP: &str = "192.0.2.39:25";
 /// Where the ceiling listens.
 const CEILING: &str = "203.0.113.200:25";
+/// Where the floor listens.
+const FLOOR: (&str, u16) = ("203.0.113.201", 25);
 /// Access table: whose mail is held.
 pub const HOLD_TABLE: &str = "/etc/facteur/hold";
 /// What the benches need beside the site: servers (none of them in a network that the site trusts,
 /// so that a client on the same address is a stranger), the ceiling, the dead and the silent one.
-const MORE_ADDRESSES: [&str; 14] = [
+const MORE_ADDRESSES: [&str; 15] = [
     "203.0.113.1",
     "203.0.113.2",
     "203.0.113.3",
@@ -45,6 +48,7 @@ const MORE_ADDRESSES: [&str; 14] = [
     "203.0.113.10",
     "203.0.113.11",
     "203.0.113.200",
+    "203.0.113.201",
     "192.0.2.98",
     "192.0.2.99",
 ];
@@ -115,6 +119,11 @@ impl<'a> World<'a> {
     /// Starts what is as fast as this load can be taken.
     pub fn ceiling(&self) -> Sink {
         Sink::plain(self.machine, CEILING)
+    }
+
+    /// Starts what does the least that a server can do and keep its word.
+    pub fn floor(&self) -> Floor {
+        Floor::start(self.machine, FLOOR)
     }
 }
 
