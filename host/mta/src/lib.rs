@@ -2,7 +2,7 @@
 //!
 //! A message goes one way: [`receive`] → the spool → [`queue`] → [`delivery`], and what became of
 //! it is told by [`dsn`]. Beneath the way stands what its steps share ([`recipient`], [`snapshot`],
-//! [`config`], [`tables`], [`services`], [`whole`]), above it the operator's doors ([`operate`],
+//! [`config`], [`tables`], [`services`], [`watch`], [`whole`]), above it the operator's doors ([`operate`],
 //! [`cli`]). No room imports one that stands above it.
 //!
 //! Begin with [`receive::session`], and follow a recipient: [`receive::intake`], [`queue::Queue`],
@@ -29,4 +29,5 @@ pub mod services;
 mod simulation;
 pub mod snapshot;
 pub mod tables;
+mod watch;
 mod whole;

@@ -9,6 +9,7 @@ mod aliases;
 mod cidr;
 mod content;
 mod error;
+mod file;
 mod include;
 mod index;
 mod lines;
@@ -17,7 +18,6 @@ mod patterns;
 mod regexp;
 mod registry;
 mod texthash;
-mod watch;
 
 pub use content::Found;
 pub use error::{FindError, TableError};

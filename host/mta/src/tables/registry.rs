@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use super::content::{Content, Found};
 use super::error::{FindError, TableError};
-use super::watch::Watched;
+use super::file::TableFile;
 use crate::config::TableSource;
-
-/// How often files are looked at. A change is seen by the second look at the latest.
-const INTERVAL: Duration = Duration::from_millis(500);
+use crate::watch::{self, Watched};
 
 /// All tables of one configuration.
 pub struct Tables {
@@ -22,7 +19,7 @@ pub struct Tables {
 /// Where a table's content is.
 enum Table {
     Inline(Content),
-    File(Arc<Watched>),
+    File(Arc<Watched<TableFile>>),
 }
 
 impl Tables {
@@ -42,14 +39,17 @@ impl Tables {
             let table = match source {
                 TableSource::Inline(entries) => Table::Inline(Content::inline(entries)),
                 TableSource::File { path, format } => {
-                    let same = |watched: &&Arc<Watched>| {
-                        watched.path == *path && watched.format == *format
+                    let same = |watched: &&Arc<Watched<TableFile>>| {
+                        watched.source.path == *path && watched.source.format == *format
                     };
                     let kept = match before.and_then(|before| before.tables.get(name)) {
                         Some(Table::File(watched)) => Some(watched).filter(same).cloned(),
                         _ => None,
                     };
-                    let watched = kept.unwrap_or_else(|| Watched::new(name, path, *format));
+                    let watched = kept.unwrap_or_else(|| {
+                        let (name, path) = (name.clone(), path.clone());
+                        Watched::new(TableFile { name, path, format: *format })
+                    });
                     watched.look(false);
                     errors.extend(watched.trouble());
                     Table::File(watched)
@@ -66,15 +66,7 @@ impl Tables {
     /// # Errors
     /// The thread can't be had.
     pub fn watch(self: &Arc<Self>) -> std::io::Result<()> {
-        let tables = Arc::downgrade(self);
-        let watch = move || {
-            while let Some(tables) = tables.upgrade() {
-                tables.look();
-                drop(tables);
-                std::thread::sleep(INTERVAL);
-            }
-        };
-        std::thread::Builder::new().name("tables".into()).spawn(watch).map(|_| ())
+        watch::keep_looking("tables", Arc::downgrade(self), Self::look)
     }
 
     /// Looks at every file once.
@@ -119,7 +111,7 @@ impl Tables {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::config::Format;
