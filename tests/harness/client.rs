@@ -3,8 +3,11 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
 /// How long a server may think about a reply.
@@ -41,9 +44,49 @@ impl PartialEq<&str> for Reply {
     }
 }
 
+/// TCP, in the clear or under TLS.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.read(buffer),
+            Self::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.write(octets),
+            Self::Tls(tls) => tls.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
 /// A connection to a server.
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     received: Vec<u8>,
     /// What the server said first.
     pub greeting: Reply,
@@ -60,6 +103,32 @@ impl Client {
     /// # Errors
     /// Nobody listens, or hangs up before the greeting.
     pub fn try_connect(from: &str, to: &str) -> io::Result<Self> {
+        let mut client = Self::silent(from, to)?;
+        client.greeting = client.try_reply()?;
+        Ok(client)
+    }
+
+    /// Connects where TLS begins at once, to the server of this name.
+    ///
+    /// # Errors
+    /// Nobody listens, the handshake fails, or there is no greeting.
+    pub fn connect_tls(
+        from: &str,
+        to: &str,
+        tls: &Arc<ClientConfig>,
+        name: &str,
+    ) -> io::Result<Self> {
+        let mut client = Self::silent(from, to)?;
+        client.secure(tls, name)?;
+        client.greeting = client.try_reply()?;
+        Ok(client)
+    }
+
+    /// Connects, and waits for nothing.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn silent(from: &str, to: &str) -> io::Result<Self> {
         let from: IpAddr = from.parse().expect("an address to connect from");
         let to: SocketAddr = to.parse().expect("an address and port to connect to");
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
@@ -69,9 +138,55 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
         let greeting = Reply { code: 0, text: String::new() };
-        let mut client = Self { stream, received: Vec::new(), greeting };
-        client.greeting = client.try_reply()?;
-        Ok(client)
+        Ok(Self { stream: Stream::Plain(stream), received: Vec::new(), greeting })
+    }
+
+    /// STARTTLS, and the handshake.
+    ///
+    /// # Errors
+    /// The handshake fails.
+    pub fn start_tls(&mut self, tls: &Arc<ClientConfig>, name: &str) -> io::Result<()> {
+        self.expect("STARTTLS", 220);
+        self.secure(tls, name)
+    }
+
+    /// The handshake alone.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn secure(&mut self, tls: &Arc<ClientConfig>, name: &str) -> io::Result<()> {
+        let name = ServerName::try_from(name.to_owned()).expect("a name to ask for");
+        let mut connection =
+            ClientConnection::new(tls.clone(), name).expect("a configuration that works");
+        let mut tcp = self.stream.tcp().try_clone()?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut tcp)?;
+        }
+        self.stream = Stream::Tls(Box::new(StreamOwned::new(connection, tcp)));
+        Ok(())
+    }
+
+    /// TLS, as it was agreed on.
+    pub fn tls(&self) -> &ClientConnection {
+        match &self.stream {
+            Stream::Plain(_) => panic!("not under TLS"),
+            Stream::Tls(tls) => &tls.conn,
+        }
+    }
+
+    /// Says that nothing more will come, as TLS does, and waits for the same from the server.
+    ///
+    /// # Errors
+    /// The server ends the connection without it.
+    pub fn close_tls(&mut self) -> io::Result<()> {
+        if let Stream::Tls(tls) = &mut self.stream {
+            tls.conn.send_close_notify();
+            tls.flush()?;
+        }
+        match self.stream.read(&mut [0; 1])? {
+            0 => Ok(()),
+            _ => Err(io::Error::other("the server goes on")),
+        }
     }
 
     /// Sends a command and reads the reply to it.
@@ -102,13 +217,14 @@ impl Client {
     /// # Errors
     /// The connection ended.
     pub fn try_write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.stream.write_all(octets)
+        self.stream.write_all(octets)?;
+        self.stream.flush()
     }
 
     /// Says that nothing more will be sent; replies may still come.
     pub fn end_of_input(&mut self) {
         // Who is gone already needs not be told.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.tcp().shutdown(Shutdown::Write);
     }
 
     /// Reads a reply.

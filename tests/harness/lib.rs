@@ -28,6 +28,7 @@
     reason = "the harness panics to fail the test that uses it"
 )]
 
+mod authority;
 mod clamd;
 mod client;
 mod component;
@@ -46,6 +47,7 @@ mod smtp_sink;
 mod statistics;
 mod wait;
 
+pub use authority::{Authority, Key};
 pub use clamd::Clamd;
 pub use client::{Client, Reply};
 pub use component::{renamed, with_functions, with_tables};

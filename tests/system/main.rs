@@ -34,3 +34,6 @@ mod site;
 mod site_live;
 mod site_replies;
 mod smuggling;
+mod tls;
+mod tls_clients;
+mod tls_files;

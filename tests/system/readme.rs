@@ -123,12 +123,14 @@ fn one_command_runs_it() {
         let to_try: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
         let to_try: Vec<&str> =
             to_try.into_iter().filter(|line| line.starts_with(['p', 'c'])).collect();
-        assert_eq!(to_try.len(), 3, "{said}");
+        assert_eq!(to_try.len(), 4, "{said}");
         run(to_try[0], checkout()).success();
         maildir(&format!("{demo}/mail/you"), 2);
         assert!(run(to_try[1], checkout()).success().contains("It works."));
         let refused = run(to_try[2], checkout()).success();
         assert!(refused.contains("550 5.1.1") && refused.contains("User unknown"), "{refused}");
+        run(to_try[3], checkout()).success();
+        maildir(&format!("{demo}/mail/you"), 3);
 
         facteur.signal(Signal::TERM);
         assert!(facteur.wait().success(), "{}", facteur.log());

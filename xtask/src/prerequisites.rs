@@ -16,7 +16,8 @@ const fn needed(program: &'static str, package: &'static str, why: &'static str)
 
 /// What building facteur takes. That there is a linker is sure: without one this program would not
 /// have come about.
-const TO_BUILD: [Prerequisite; 1] = [needed("cc", "gcc", "SQLite is written in C")];
+const TO_BUILD: [Prerequisite; 1] =
+    [needed("cc", "gcc", "SQLite and the cryptography of TLS are written in C")];
 
 /// What the tests take besides. The README names them.
 const TO_TEST: [Prerequisite; 7] = [

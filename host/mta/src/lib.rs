@@ -2,8 +2,8 @@
 //!
 //! A message goes one way: [`receive`] → the spool → [`queue`] → [`delivery`], and what became of
 //! it is told by [`dsn`]. Beneath the way stands what its steps share ([`recipient`], [`snapshot`],
-//! [`config`], [`tables`], [`services`], [`watch`], [`whole`]), above it the operator's doors ([`operate`],
-//! [`cli`]). No room imports one that stands above it.
+//! [`config`], [`tables`], [`tls`], [`services`], [`watch`], [`whole`]), above it the operator's
+//! doors ([`operate`], [`cli`]). No room imports one that stands above it.
 //!
 //! Begin with [`receive::session`], and follow a recipient: [`receive::intake`], [`queue::Queue`],
 //! [`delivery::Deliverer`], [`queue`] again for what is done with the outcome. How the parts are put
@@ -29,5 +29,6 @@ pub mod services;
 mod simulation;
 pub mod snapshot;
 pub mod tables;
+mod tls;
 mod watch;
 mod whole;

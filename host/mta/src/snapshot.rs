@@ -23,6 +23,7 @@ use crate::services::scanner::AllScanners;
 use crate::services::verify::{Ask, Verifier};
 use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
+use crate::tls::Tls;
 use crate::whole;
 
 /// No component is larger than this: those of the largest language runtimes have some 20 MiB.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub config: Config,
     /// The tables, watched.
     pub tables: Arc<Tables>,
+    /// TLS of the listeners.
+    pub tls: Arc<Tls>,
     /// What delivery knows of it.
     pub delivery: delivery::Settings,
     /// What the plugins are lent.
@@ -49,11 +52,11 @@ pub struct Snapshot {
 /// What it is loaded for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be told what is wrong: a broken table is an error, and nothing is written, not even
-    /// compiled code.
+    /// To be told what is wrong: a broken table or certificate is an error, and nothing is written,
+    /// not even compiled code.
     Check,
     /// A start must not fail for a table that comes a second later: a broken one is "try later"
-    /// until it is good.
+    /// until it is good. Without a good certificate STARTTLS is, too.
     Start,
     /// What is in force is better than what is broken.
     Reload,
@@ -96,6 +99,14 @@ impl Snapshot {
             } else {
                 errors.push(error.to_string());
             }
+        }
+        let opened = Tls::open(&config.tls, &shared.tickets, before.map(|snapshot| &*snapshot.tls));
+        let (tls, faults) = opened.map_err(|error| vec![format!("TLS: {error}")])?;
+        if purpose != Purpose::Start {
+            errors.extend(faults.iter().map(ToString::to_string));
+        }
+        if purpose == Purpose::Check {
+            errors.extend(tls.remarks().iter().map(ToString::to_string));
         }
         let mailboxes = Arc::new(Mailboxes::new(
             &config.mailboxes,
@@ -158,7 +169,7 @@ impl Snapshot {
                     (listen.name.clone(), policy.chain(Some(&listen.chain)))
                 };
                 let chains = config.listen.iter().map(chain).collect();
-                Ok(Self { config, tables, delivery, services, policy, chains })
+                Ok(Self { config, tables, tls, delivery, services, policy, chains })
             }
             Ok(_) => Err(errors),
             Err(more) => {

@@ -52,7 +52,7 @@ pub use contract::context::Runtime;
 pub use decision::Decision;
 pub use domains::{Class, Domains};
 pub use extension::Delimiter;
-pub use facts::{Actions, Consignment, SessionFacts};
+pub use facts::{Actions, ClientCertificate, Consignment, SessionFacts, TlsFacts};
 pub use grants::Grants;
 pub use hooks::authenticate::{Authenticated, Credentials};
 pub use hooks::delivery::{Advice, Attempted};

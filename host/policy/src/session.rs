@@ -61,7 +61,9 @@ impl Session {
 
     /// The client is there, and has not been greeted yet.
     pub async fn connect(&self) -> Decision {
-        self.early(Stage::Connect).await
+        let decision = self.early(Stage::Connect).await;
+        self.facts.connected();
+        decision
     }
 
     /// HELO or EHLO came.

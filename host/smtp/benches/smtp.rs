@@ -8,7 +8,7 @@ use std::sync::Arc;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use facteur_smtp::{
-    Address, BareNewline, Event, Reply, Server, ServerConfig, ServerLimits, Stuffer,
+    Address, BareNewline, Event, Reply, Server, ServerConfig, ServerLimits, StartTls, Stuffer,
 };
 
 /// Octets of the usual message of mail benchmarks.
@@ -27,6 +27,7 @@ fn config() -> Arc<ServerConfig> {
         hostname: "mx.example".into(),
         limits,
         bare_newline: BareNewline::Normalize,
+        start_tls: StartTls::No,
     })
 }
 

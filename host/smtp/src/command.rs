@@ -4,12 +4,29 @@
 //! before syntax) and words. As Postfix with `strict_rfc821_envelopes = no`, addresses may stand
 //! without brackets and after spaces. Counts no errors and changes nothing: that is the server's.
 
+use crate::config::StartTls;
 use crate::domain;
 use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
 use crate::status;
 use crate::transaction::Transaction;
+
+/// How a session stands to TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// STARTTLS, as the listener has it.
+    Plain(StartTls),
+    /// It is under TLS.
+    Active,
+}
+
+impl Tls {
+    /// Whether STARTTLS may be said, and is named in the answer to EHLO.
+    pub(crate) fn is_offered(self) -> bool {
+        matches!(self, Self::Plain(StartTls::Offered | StartTls::Required))
+    }
+}
 
 /// A command that may be carried out.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,12 +39,15 @@ pub(crate) enum Command {
     Reset,
     Noop,
     Vrfy(String),
+    StartTls,
     Quit,
 }
 
 /// What clients that aren't mail clients say (`smtpd_forbidden_commands`); no command of theirs
 /// begins with anything but a letter either.
 const FORBIDDEN: [&str; 3] = ["CONNECT", "GET", "POST"];
+/// The commands that must wait for TLS where it is required, as Postfix's.
+const NEED_TLS: [&str; 7] = ["MAIL", "RCPT", "DATA", "BDAT", "RSET", "VRFY", "AUTH"];
 /// What would break a comment or a Received: header, as Postfix's `NEUTER_CHARACTERS`.
 const UNSAFE_IN_HEADERS: &str = " <>()\\\";@";
 
@@ -36,6 +56,7 @@ pub(crate) fn parse(
     line: &[u8],
     transaction: &Transaction,
     size_limit: u64,
+    tls: Tls,
 ) -> Result<Command, Reply> {
     let Ok(line) = std::str::from_utf8(line) else {
         return Err(Reply::new(500, status::SYNTAX, "Error: bad UTF-8 syntax"));
@@ -47,7 +68,9 @@ pub(crate) fn parse(
         return Err(Reply::new(500, status::SYNTAX, "Error: bad syntax"));
     }
     let is = |name: &str| verb.eq_ignore_ascii_case(name);
-    if is("MAIL") {
+    if tls == Tls::Plain(StartTls::Required) && NEED_TLS.into_iter().any(is) {
+        Err(Reply::must_start_tls())
+    } else if is("MAIL") {
         mail(arguments, transaction, size_limit)
     } else if is("RCPT") {
         rcpt(arguments, transaction)
@@ -74,7 +97,7 @@ pub(crate) fn parse(
     } else if is("AUTH") {
         Err(Reply::new(503, status::INVALID_COMMAND, "Error: authentication not enabled"))
     } else if is("STARTTLS") {
-        Err(Reply::new(502, status::INVALID_COMMAND, "Error: command not implemented"))
+        start_tls(arguments, tls)
     } else if FORBIDDEN.into_iter().any(is)
         || !verb.starts_with(|first: char| first.is_ascii_alphabetic())
         || looks_like_header(verb)
@@ -110,6 +133,18 @@ fn hello(name: &str, esmtp: bool) -> Result<Command, Reply> {
         .map(|character| if unsafe_in_header(character) { '?' } else { character })
         .collect();
     Ok(Command::Hello { esmtp, name })
+}
+
+fn start_tls(arguments: &str, tls: Tls) -> Result<Command, Reply> {
+    let invalid = |code, text| Err(Reply::new(code, status::INVALID_COMMAND, text));
+    if !arguments.is_empty() {
+        return Err(Reply::new(501, status::INVALID_ARGUMENTS, "Syntax: STARTTLS"));
+    }
+    match tls {
+        Tls::Plain(StartTls::No) => invalid(502, "Error: command not implemented"),
+        Tls::Active => invalid(554, "Error: TLS already active"),
+        Tls::Plain(_) => Ok(Command::StartTls),
+    }
 }
 
 fn mail(arguments: &str, transaction: &Transaction, size_limit: u64) -> Result<Command, Reply> {

@@ -12,6 +12,18 @@ pub enum BareNewline {
     Reject,
 }
 
+/// Whether a session that begins in the clear may, or must, change to TLS by STARTTLS (RFC 3207).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartTls {
+    /// STARTTLS isn't offered.
+    #[default]
+    No,
+    /// It is offered (`smtpd_tls_security_level = may`).
+    Offered,
+    /// It is offered, and nothing that concerns mail is done before (`… = encrypt`).
+    Required,
+}
+
 /// What the sessions of a listener share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -21,4 +33,6 @@ pub struct ServerConfig {
     pub limits: ServerLimits,
     /// Bare LF in content.
     pub bare_newline: BareNewline,
+    /// STARTTLS.
+    pub start_tls: StartTls,
 }

@@ -41,11 +41,14 @@ pub enum Event {
     /// and the content given was not all: answer with its `reply()`. Whatever the answer, the
     /// transaction is over.
     EndOfData(Result<(), DataError>),
-    /// The transaction, if one is open, is over without a message: RSET, HELO or EHLO inside it, or
-    /// a failed BDAT LAST.
+    /// The transaction, if one is open, is over without a message: RSET; HELO, EHLO or STARTTLS
+    /// inside it; or a failed BDAT LAST.
     Reset,
     /// VRFY, with its argument as it came. Owes a reply.
     Vrfy(String),
+    /// STARTTLS (RFC 3207). Owes a reply: 220, after which the machine waits for
+    /// [`Server::secured`](crate::Server::secured); or 454, and the session goes on in the clear.
+    StartTls,
     /// QUIT, or a command that no mail client sends. The session is over when the output is
     /// written.
     Quit,
@@ -63,6 +66,7 @@ impl Event {
             Self::EndOfData(Ok(())) => Reply::ok(),
             Self::EndOfData(Err(error)) => error.reply(),
             Self::Vrfy(address) => Reply::new(252, status::UNDEFINED, address.as_str()),
+            Self::StartTls => Reply::new(220, status::UNDEFINED, "Ready to start TLS"),
             Self::Body(_) | Self::Reset | Self::Quit => return None,
         })
     }

@@ -26,12 +26,13 @@
 //! - One rule says what the headers of a message are ([`Fields`]), and [`HeaderSection`] makes what
 //!   comes in agree with it.
 //! - However the bytes are split, the events are the same (runs of [`Event::Body`] joined, and but
-//!   for how much is given of a message that can't be taken).
+//!   for how much is given of a message that can't be taken, and what comes after STARTTLS: that
+//!   belongs to TLS).
 //! - Syntax, sequence and limit errors are answered by the machine with the codes and texts of
 //!   Postfix 3.7.
 //!
-//! What it does not do: TLS, AUTH, timeouts (the owner of the socket has the clock), and any
-//! decision.
+//! What it does not do: TLS itself (it says when TLS begins, [`Event::StartTls`]), AUTH, timeouts
+//! (the owner of the socket has the clock), and any decision.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -66,7 +67,7 @@ mod xtext;
 pub use address::{Address, AddressError, MAX_ADDRESS, ReversePath};
 pub use capabilities::Capabilities;
 pub use client::{Client, ClientEvent, Finished, GivenReply, PIPELINE_WINDOW};
-pub use config::{BareNewline, ServerConfig};
+pub use config::{BareNewline, ServerConfig, StartTls};
 pub use domain::{MAX_DOMAIN, MAX_LABEL, ascii as ascii_domain, ascii_key, key, local_key};
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use event::{DataError, Event};

@@ -9,6 +9,16 @@ impl Reply {
         Self::new(250, status::UNDEFINED, "Ok")
     }
 
+    /// A command of mail on a listener that takes mail under TLS only (RFC 3207 section 4).
+    pub fn must_start_tls() -> Self {
+        Self::new(530, status::SECURITY, "Must issue a STARTTLS command first")
+    }
+
+    /// STARTTLS where there is no certificate, or no place for another handshake.
+    pub fn tls_not_available() -> Self {
+        Self::new(454, status::SECURITY, "TLS not available due to local problem")
+    }
+
     /// DATA, or the end of the data, when no recipient was accepted.
     pub fn no_valid_recipients() -> Self {
         Self::new(554, status::INVALID_COMMAND, "Error: no valid recipients")

@@ -2,8 +2,8 @@
 //!
 //! Invariants: every command is answered once and in order; an event that owes a reply is the last
 //! until it is given; content reaches the host only between a positive reply to [`Event::Data`] and
-//! [`Event::EndOfData`]; after the end (QUIT, a reply 221, 421 or 521) nothing more is read. An
-//! idle machine holds no buffer.
+//! [`Event::EndOfData`]; after the end (QUIT, a reply 221, 421 or 521) nothing more is read; what
+//! came before TLS never counts after it. An idle machine holds no buffer.
 //!
 //! Does not decide about anything but syntax, sequence and limits.
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::bdat::{Chunk, Chunking};
-use crate::command::{self, Command};
+use crate::command::{self, Command, Tls};
 use crate::config::{BareNewline, ServerConfig};
 use crate::data::{Decoder, Framing};
 use crate::event::{DataError, Event};
@@ -36,6 +36,7 @@ pub struct Server {
     phase: Phase,
     /// The event whose reply is owed.
     owed: Option<Owed>,
+    tls: Tls,
     transaction: Transaction,
     decoder: Decoder,
     errors: u32,
@@ -51,6 +52,8 @@ enum Phase {
     Command,
     Data,
     Chunk(Chunk),
+    /// TLS is being negotiated: what comes in isn't for the machine.
+    Handshake,
     Closed,
 }
 
@@ -68,6 +71,7 @@ enum Owed {
     Vrfy {
         utf8: bool,
     },
+    StartTls,
 }
 
 /// How a step of the machine ended.
@@ -83,6 +87,7 @@ impl Server {
     /// A session that says nothing before [`Self::greet`].
     pub fn new(config: Arc<ServerConfig>) -> Self {
         Self {
+            tls: Tls::Plain(config.start_tls),
             config,
             input: BytesMut::new(),
             output: BytesMut::new(),
@@ -108,9 +113,21 @@ impl Server {
         }
     }
 
+    /// The session is under TLS from here: the handshake is done, which STARTTLS led to, or which
+    /// came before the greeting. All that was said in the clear is forgotten (RFC 3207 section
+    /// 4.2).
+    pub fn secured(&mut self) {
+        self.tls = Tls::Active;
+        self.input = BytesMut::new();
+        self.framer = LineFramer::default();
+        if matches!(self.phase, Phase::Handshake) {
+            self.phase = Phase::Command;
+        }
+    }
+
     /// Takes bytes from the wire, split anywhere, and keeps them all: see [`Self::wants_input`].
     pub fn receive(&mut self, bytes: &[u8]) {
-        if !matches!(self.phase, Phase::Closed) {
+        if !matches!(self.phase, Phase::Closed | Phase::Handshake) {
             self.input.extend_from_slice(bytes);
         }
     }
@@ -118,7 +135,13 @@ impl Server {
     /// Whether to go on reading from the wire. Bounds the memory of the machine to
     /// [`MAX_PENDING_INPUT`] and one read.
     pub fn wants_input(&self) -> bool {
-        !self.wants_close() && self.input.len() < MAX_PENDING_INPUT
+        !self.wants_close() && !self.wants_tls() && self.input.len() < MAX_PENDING_INPUT
+    }
+
+    /// Whether STARTTLS was answered 220: write the output, read nothing, negotiate TLS, then call
+    /// [`Self::secured`].
+    pub fn wants_tls(&self) -> bool {
+        matches!(self.phase, Phase::Handshake)
     }
 
     /// The next thing the host must know. None: a reply is owed first, or more bytes are needed, or
@@ -126,7 +149,7 @@ impl Server {
     pub fn poll(&mut self) -> Option<Event> {
         while self.owed.is_none() {
             let step = match self.phase {
-                Phase::Silent | Phase::Closed => Progress::Starved,
+                Phase::Silent | Phase::Handshake | Phase::Closed => Progress::Starved,
                 Phase::Command => self.command(),
                 Phase::Data => self.data(),
                 Phase::Chunk(_) => self.chunk(),
@@ -184,7 +207,18 @@ impl Server {
                     self.junk_commands = 0;
                 }
             }
-            (Owed::Hello { .. } | Owed::Rcpt | Owed::Data | Owed::FirstChunk, false)
+            (Owed::StartTls, true) if self.input.is_empty() => self.phase = Phase::Handshake,
+            (Owed::StartTls, true) => {
+                // No client says more before it has this answer. Somebody in the middle may have
+                // put commands here, to be obeyed under TLS.
+                let text = "Error: SMTP protocol synchronization";
+                self.send(&Reply::new(554, status::PROTOCOL, text));
+                return self.close();
+            }
+            (
+                Owed::Hello { .. } | Owed::Rcpt | Owed::Data | Owed::FirstChunk | Owed::StartTls,
+                false,
+            )
             | (Owed::Vrfy { .. }, _) => {}
         }
         self.send_in(reply, utf8);
@@ -256,12 +290,13 @@ impl Server {
     fn send_keywords(&mut self, esmtp: bool) {
         let hostname = &self.config.hostname;
         let size = self.config.limits.message_size;
+        let start_tls = if self.tls.is_offered() { "250-STARTTLS\r\n" } else { "" };
         // Writing to a BytesMut can't fail: it grows.
         let _ = if esmtp {
             write!(
                 self.output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-VRFY\r\n\
-                 250-ENHANCEDSTATUSCODES\r\n\
+                 {start_tls}250-ENHANCEDSTATUSCODES\r\n\
                  250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
             )
         } else {
@@ -290,8 +325,10 @@ impl Server {
             &self.input[..length],
             &self.transaction,
             self.config.limits.message_size,
+            self.tls,
         );
-        if self.transaction.open && matches!(command, Ok(Command::Hello { .. })) {
+        if self.transaction.open && matches!(command, Ok(Command::Hello { .. } | Command::StartTls))
+        {
             // The line stays, and is found again outside the transaction.
             self.transaction = Transaction::default();
             return Progress::Event(Event::Reset);
@@ -363,6 +400,7 @@ impl Server {
                 let utf8 = !address.is_ascii();
                 self.ask(Owed::Vrfy { utf8 }, Event::Vrfy(address))
             }
+            Command::StartTls => self.ask(Owed::StartTls, Event::StartTls),
             // Answered before, since it is the one command of a client denied.
             Command::Quit => Progress::Again,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use facteur_smtp::{
     Address, BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, MAX_LINE, Path,
-    Reply, Server, ServerConfig, ServerLimits, Stuffer, status,
+    Reply, Server, ServerConfig, ServerLimits, StartTls, Stuffer, status,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,8 +22,12 @@ fn play_server(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<Event>, Vec<
         message_size: 200,
         ..ServerLimits::default()
     };
-    let mut server =
-        Server::new(Arc::new(ServerConfig { hostname: "mx".into(), limits, bare_newline }));
+    let mut server = Server::new(Arc::new(ServerConfig {
+        hostname: "mx".into(),
+        limits,
+        bare_newline,
+        start_tls: StartTls::No,
+    }));
     server.greet(&Reply::plain(220, "mx"));
     let mut events: Vec<Event> = Vec::new();
     let mut output = Vec::new();
@@ -125,6 +129,7 @@ fn receive(data: &[u8]) -> Option<Vec<u8>> {
         hostname: "mx".into(),
         limits: ServerLimits::default(),
         bare_newline: BareNewline::Normalize,
+        start_tls: StartTls::No,
     };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::plain(220, "mx"));

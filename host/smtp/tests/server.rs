@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use facteur_smtp::{
-    BareNewline, DataError, Event, Reply, Server, ServerConfig, ServerLimits, status,
+    BareNewline, DataError, Event, Reply, Server, ServerConfig, ServerLimits, StartTls, status,
 };
 
 /// Plays a session: everything is accepted but what the judge refuses.
@@ -54,6 +54,7 @@ fn config() -> ServerConfig {
         hostname: "mx.example".into(),
         limits: ServerLimits::default(),
         bare_newline: BareNewline::Normalize,
+        start_tls: StartTls::No,
     }
 }
 
@@ -519,4 +520,86 @@ fn an_idle_session_is_small() {
     session.say("x".repeat(100_000));
     session.say("\r\n.\r\n");
     assert_eq!(session.server.output().capacity(), 0);
+}
+
+fn with_starttls(start_tls: StartTls) -> Session {
+    Session::with(ServerConfig { start_tls, ..config() }, |_| None)
+}
+
+#[test]
+fn a_session_begins_anew_under_tls() {
+    let mut session = with_starttls(StartTls::Offered);
+    assert!(session.say("EHLO x\r\n").contains("250-VRFY\r\n250-STARTTLS\r\n250-ENH"));
+    session.say("MAIL FROM:<a@b.org>\r\nRCPT TO:<c@d.org>\r\n");
+    assert_eq!(session.say("STARTTLS now\r\n"), "501 5.5.4 Syntax: STARTTLS\r\n");
+    assert!(session.server.in_transaction());
+    assert_eq!(session.say("STARTTLS\r\n"), "220 2.0.0 Ready to start TLS\r\n");
+    assert_eq!(session.events[3..], [Event::Reset, Event::StartTls]);
+    assert!(session.server.wants_tls() && !session.server.wants_input());
+    assert!(!session.server.wants_close());
+    // Octets of the handshake are none of the machine's.
+    assert_eq!(session.say("NOOP\r\n"), "");
+    session.server.secured();
+    assert_eq!(session.say("DATA\r\n"), "503 5.5.1 Error: need RCPT command\r\n");
+    assert_eq!(session.say("STARTTLS\r\n"), "554 5.5.1 Error: TLS already active\r\n");
+    assert!(!session.say("EHLO x\r\n").contains("STARTTLS"));
+    assert_eq!(session.say("MAIL FROM:<a@b.org>\r\n"), "250 2.1.0 Ok\r\n");
+}
+
+#[test]
+fn what_comes_with_starttls_is_never_obeyed() {
+    for text in ["STARTTLS\r\nRSET\r\n", "STARTTLS\r\n\r\n", "STARTTLS\n\n", "STARTTLS\r\n\u{16}"] {
+        let mut session = with_starttls(StartTls::Offered);
+        assert_eq!(session.say(text), "554 5.5.0 Error: SMTP protocol synchronization\r\n");
+        assert!(session.server.wants_close() && !session.server.wants_tls());
+        assert_eq!(session.events, [Event::StartTls]);
+    }
+    // A part of the next line, too, cut anywhere.
+    let mut session = with_starttls(StartTls::Offered);
+    session.say("START");
+    assert!(session.say("TLS\r\nR").starts_with("554 5.5.0"));
+    assert!(session.server.wants_close());
+}
+
+#[test]
+fn without_a_certificate_the_session_goes_on_in_the_clear() {
+    let config = ServerConfig { start_tls: StartTls::Offered, ..config() };
+    let mut session =
+        Session::with(config, |event| (*event == Event::StartTls).then(Reply::tls_not_available));
+    assert_eq!(
+        session.say("STARTTLS\r\nNOOP\r\n"),
+        "454 4.7.0 TLS not available due to local problem\r\n250 2.0.0 Ok\r\n"
+    );
+    assert!(!session.server.wants_tls());
+}
+
+#[test]
+fn nothing_of_mail_is_done_before_tls_where_it_is_required() {
+    let mut session = with_starttls(StartTls::Required);
+    for command in ["MAIL FROM:<a@b.org>", "RCPT", "data", "BDAT 0 LAST", "RSET", "VRFY x", "AUTH"]
+    {
+        assert_eq!(
+            session.say(format!("{command}\r\n")),
+            "530 5.7.0 Must issue a STARTTLS command first\r\n",
+            "{command}"
+        );
+    }
+    assert_eq!(session.events, []);
+    assert_eq!(session.say("NOOP\r\n"), "250 2.0.0 Ok\r\n");
+    assert_eq!(session.say("HELO x\r\n"), "250 mx.example\r\n");
+    session.say("STARTTLS\r\n");
+    session.server.secured();
+    assert_eq!(session.say("MAIL FROM:<a@b.org>\r\n"), "250 2.1.0 Ok\r\n");
+}
+
+#[test]
+fn a_session_under_tls_from_the_start_offers_none() {
+    let mut server = Server::new(Arc::new(config()));
+    server.secured();
+    server.greet(&Reply::plain(220, "mx.example ESMTP"));
+    server.receive(b"STARTTLS\r\n");
+    assert_eq!(server.poll(), None);
+    assert!(server.output().ends_with(b"554 5.5.1 Error: TLS already active\r\n"));
+    let mut session = Session::new();
+    assert_eq!(session.say("STARTTLS\r\n"), "502 5.5.1 Error: command not implemented\r\n");
 }

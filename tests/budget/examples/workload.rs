@@ -18,7 +18,7 @@ use facteur::tables::Tables;
 use facteur_budget::site;
 use facteur_smtp::{
     BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, Reply, Server,
-    ServerConfig, ServerLimits,
+    ServerConfig, ServerLimits, StartTls,
 };
 use facteur_spool::{
     MessageHead, MessageId, NewMessage, RecipientHead, Spool, SpoolConfig, Timestamp,
@@ -57,8 +57,12 @@ fn main() {
 /// One recipient and one message, on a session that goes on.
 fn smtp_transaction(count: usize) {
     let limits = ServerLimits::default();
-    let config =
-        ServerConfig { hostname: "mx.test".into(), limits, bare_newline: BareNewline::Normalize };
+    let config = ServerConfig {
+        hostname: "mx.test".into(),
+        limits,
+        bare_newline: BareNewline::Normalize,
+        start_tls: StartTls::No,
+    };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::plain(220, "mx.test ESMTP"));
     say(&mut server, b"EHLO client.test\r\n");

@@ -10,6 +10,7 @@ mod actions;
 mod check;
 mod protocol;
 mod restrictions;
+mod tls;
 
 use std::fmt::Write as _;
 

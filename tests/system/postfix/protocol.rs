@@ -380,12 +380,6 @@ const DIFFERENCES: &[Difference] = &[
     ),
     differs("ETRN", NOT_RECOGNIZED, "500 Syntax: ETRN domain", ETRN),
     differs("ETRN local.example", NOT_RECOGNIZED, "459 <local.example>: service unavailable", ETRN),
-    differs(
-        "STARTTLS now",
-        "502 5.5.1 Error: command not implemented",
-        "501 5.5.4 Syntax: STARTTLS",
-        "a command that isn't there has no syntax",
-    ),
     differs("MAIL FROM:>", BAD_SENDER, SENDER_OK, MALFORMED),
     differs("MAIL FROM:<a@known.example", BAD_SENDER, NESTED, MALFORMED),
     differs("MAIL FROM:a@known.example>", BAD_SENDER, NESTED, MALFORMED),

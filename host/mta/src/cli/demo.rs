@@ -1,12 +1,12 @@
 //! The first minutes: a configuration that needs nothing, with everything below one folder.
 //!
-//! It is written there as a file (`config/demo.toml`), so that every other command works on it; one
-//! that is there already is left as it is.
+//! It is written there as a file (`config/demo.toml`), so that every other command works on it, and
+//! beside it a certificate that vouches for itself; what is there already is left as it is.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
@@ -14,6 +14,9 @@ use nix::unistd::User;
 use super::begin::load;
 use super::failure::Failure;
 use crate::config::{self, Config};
+
+/// The certificate and its key, as the configuration names the file.
+const CERTIFICATE: &str = "tls.pem";
 
 /// Makes the folder, with its configuration and with mailboxes that belong to who will write them.
 pub(super) fn prepare(folder: &Path) -> Result<(PathBuf, Config), Failure> {
@@ -31,13 +34,27 @@ pub(super) fn prepare(folder: &Path) -> Result<(PathBuf, Config), Failure> {
 /// The configuration's file, by its full name.
 fn write(folder: &Path, mail: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(mail)?;
-    let file = folder.canonicalize()?.join("facteur.toml");
-    match File::create_new(&file) {
-        Ok(mut new) => new.write_all(config::demo().as_bytes())?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
+    let folder = folder.canonicalize()?;
+    write_new(&folder.join(CERTIFICATE), &certificate()?)?;
+    let file = folder.join("facteur.toml");
+    write_new(&file, &config::demo())?;
     Ok(file)
+}
+
+/// Writes a file that its owner alone may read, unless it is there.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut new) => new.write_all(text.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A certificate for this machine, and its key.
+fn certificate() -> io::Result<String> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+    let made = made.map_err(io::Error::other)?;
+    Ok(made.signing_key.serialize_pem() + &made.cert.pem())
 }
 
 /// What a person can do now.
@@ -54,7 +71,9 @@ pub(super) fn what_to_try(file: &Path, address: SocketAddr) -> String {
          me@localhost --mail-rcpt you@localhost -T -\n\
          \x20 cat {folder}/mail/you/new/*\n\
          \x20 printf 'Subject: no\\n\\n' | curl -sv smtp://{address} --mail-from me@localhost \
-         --mail-rcpt nobody-here@localhost -T - 2>&1 | grep 550\n\n\
+         --mail-rcpt nobody-here@localhost -T - 2>&1 | grep 550\n\
+         \x20 printf 'Subject: under TLS\\n\\n' | curl -s --ssl-reqd --cacert {folder}/tls.pem \
+         smtp://{address} --mail-from me@localhost --mail-rcpt you@localhost -T -\n\n\
          Every other command works on its configuration:\n\n\
          \x20 {program} --config {file} queue list\n\n\
          Ctrl-C stops it.\n"

@@ -17,7 +17,8 @@ type Keys = BTreeSet<(String, String)>;
 fn known() -> Keys {
     let more = "[tables.in-a-file]\nfile = \"x\"\n[scanners.av]\nclamd = [\"/x\"]\n\
      [counters.rates]\n\
-                [folders.f]\npath = \"/x\"\n[services.s]\naddress = \"/x\"\n";
+                [folders.f]\npath = \"/x\"\n[services.s]\naddress = \"/x\"\n\
+                [[tls.certificate]]\nchain = \"/x\"\n";
     let text = format!("{DEMO}\n{more}");
     assert!(Config::parse(Path::new("/x/facteur.toml"), &text).is_ok());
     let asked = ASKED.take();

@@ -8,6 +8,7 @@ use facteur_smtp::BareNewline;
 
 use super::reader::{Section, Value};
 use super::report::Kind;
+use super::tls::{self, TlsMode};
 use super::units::LONG;
 
 /// The port of SMTP (RFC 5321 section 2.3.4), for the help text.
@@ -31,6 +32,11 @@ pub struct Listen {
     /// What a bare LF in a message means. Default: `Normalize`, as Postfix 3.9: it ends a line, and
     /// never the message.
     pub bare_newline: BareNewline,
+    /// TLS. Default: `May` where there is a certificate, none otherwise.
+    pub tls: TlsMode,
+    /// Whether clients are asked for a certificate (`smtpd_tls_ask_ccert`). Default: no, since some
+    /// clients fail when they are.
+    pub ask_client_cert: bool,
 }
 
 /// `limits` of a listener. The defaults are Postfix's.
@@ -51,8 +57,8 @@ pub struct ListenLimits {
     pub timeout: Duration,
 }
 
-/// Reads one `[[listen]]`. An absent chain is `None`.
-pub(super) fn read(section: &mut Section<'_>) -> Option<(Listen, Option<Vec<String>>)> {
+/// Reads one `[[listen]]`. An absent chain is `None`. `tls`: there is a certificate.
+pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Option<Vec<String>>)> {
     let address = section.required("address", EXAMPLE, |value| {
         value.parse(|text| match text.parse::<SocketAddr>() {
             Ok(address) => Ok((address, text.to_owned())),
@@ -77,8 +83,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<(Listen, Option<Vec<Stri
     let words = [("normalize", BareNewline::Normalize), ("reject", BareNewline::Reject)];
     let bare_newline =
         section.or("bare-newline", BareNewline::Normalize, |value| value.one_of(&words));
+    let tls = tls::mode(section, tls);
+    let ask_client_cert = section.or("ask-client-cert", false, Value::boolean);
     let (address, name) = address?;
-    Some((Listen { address, name, chain: Vec::new(), limits, bare_newline }, chain))
+    let chain_to_come = Vec::new();
+    Some((
+        Listen { address, name, chain: chain_to_come, limits, bare_newline, tls, ask_client_cert },
+        chain,
+    ))
 }
 
 /// Plugin names, each once.

@@ -24,6 +24,7 @@ mod service;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod units;
 mod verify;
 
@@ -49,6 +50,7 @@ use report::{Kind, Report};
 pub use scanner::Scanner;
 pub use service::Service;
 pub use table::{Format, TableSource};
+pub use tls::{CertificateFiles, Tls, TlsMode};
 pub use verify::Verify;
 
 use crate::whole;
@@ -71,6 +73,8 @@ pub struct Config {
     pub hostname: String,
     /// `[[listen]]`: at least one.
     pub listen: Vec<Listen>,
+    /// `[tls]`.
+    pub tls: Tls,
     /// `[domains]`.
     pub domains: Domains,
     /// `[mailboxes]`.
@@ -181,6 +185,11 @@ impl Config {
         report.finish(config)
     }
 
+    /// The listener of this name.
+    pub fn listener(&self, name: &str) -> Option<&Listen> {
+        self.listen.iter().find(|listen| listen.name == name)
+    }
+
     /// The plugin of this name.
     pub fn plugin(&self, name: &str) -> Option<&Plugin> {
         self.plugins.iter().find(|plugin| plugin.name == name)
@@ -215,11 +224,15 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         root.section("policy", |section| plugin::read_policy(section, &spool.path));
     let plugins = plugins(root, limits);
     let tables = root.get("tables", table::read).unwrap_or_default();
-    let listen = listeners(root, &plugins);
+    let tls = root.section("tls", tls::read);
+    // Right or wrong: nobody is to be told that there is none.
+    let possible = root.has_below("tls", "certificate");
+    let listen = listeners(root, &plugins, possible);
     let config = Config {
         file: file.to_owned(),
         hostname: name.clone(),
         listen,
+        tls,
         domains: root.section("domains", |section| domains::read(section, &name)),
         mailboxes: root.section("mailboxes", mailboxes::read),
         dns: root.section("dns", network::read_dns),
@@ -302,11 +315,11 @@ fn plugins(root: &mut Section<'_>, limits: facteur_policy::Limits) -> Vec<Plugin
 }
 
 /// Every `[[listen]]`, with its chain filled in.
-fn listeners(root: &mut Section<'_>, plugins: &[Plugin]) -> Vec<Listen> {
+fn listeners(root: &mut Section<'_>, plugins: &[Plugin], tls: bool) -> Vec<Listen> {
     let mut addresses = HashSet::new();
     let listeners = root.sections("listen", |section| {
         let span = section.span.clone();
-        let (mut listen, chain) = listen::read(section)?;
+        let (mut listen, chain) = listen::read(section, tls)?;
         if !addresses.insert(listen.address) {
             let help = Some("take one of them out".to_owned());
             section.report.error(

@@ -96,6 +96,11 @@ impl<'a> Section<'a> {
         self.look(key).is_some()
     }
 
+    /// Whether the section of a key has this one, right or wrong.
+    pub(super) fn has_below(&self, section: &str, key: &str) -> bool {
+        self.names(section).contains(&key)
+    }
+
     /// The names of the sections below the one of this key, right or wrong.
     pub(super) fn names(&self, key: &str) -> Vec<&'a str> {
         match self.table.and_then(|table| table.get(key)).map(toml::Spanned::get_ref) {

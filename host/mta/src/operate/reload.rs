@@ -69,6 +69,7 @@ impl Reloader {
             tracing::warn!(section, "changed, and in force after a restart only");
         }
         snapshot.tables.watch().map_err(|error| vec![error.to_string()])?;
+        snapshot.tls.watch().map_err(|error| vec![error.to_string()])?;
         self.deliverer.configure(snapshot.delivery.clone());
         self.in_force.store(Arc::new(snapshot));
         Ok(())
@@ -105,6 +106,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[decisions]", old.decisions == new.decisions),
         ("[spool]", old.spool == new.spool),
         ("[policy]", old.policy == new.policy),
+        ("[tls] handshakes", old.tls.handshakes == new.tls.handshakes),
         ("[verify] concurrency", old.verify.concurrency == new.verify.concurrency),
     ];
     sections.into_iter().filter(|(_, same)| !same).map(|(section, _)| section).collect()

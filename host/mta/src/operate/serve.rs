@@ -30,6 +30,7 @@ use crate::services::counters::Counters;
 use crate::services::dns::Resolver;
 use crate::services::verify::Answers;
 use crate::snapshot::{InForce, Purpose, Snapshot};
+use crate::tls;
 
 /// How long deliveries may take when the program stops that can't be broken off: those that wait
 /// for the answer to a whole message. What isn't done by then is tried again after the start.
@@ -127,7 +128,10 @@ pub fn shared(
 ) -> Result<Shared, ServeError> {
     let resolver = Resolver::new(&config.dns, dns_sockets)
         .map_err(|error| ServeError::Setup(vec![error.to_string()]))?;
+    let tickets =
+        tls::tickets().map_err(|error| ServeError::Setup(vec![format!("TLS: {error}")]))?;
     Ok(Shared {
+        tickets,
         resolver: Arc::new(resolver),
         counters: Arc::new(Counters::new(counters)),
         answers: Answers::new(config.verify.concurrency),
@@ -161,6 +165,7 @@ pub async fn serve(
     let snapshot = Snapshot::load(config, &runtime, &shared, None, Purpose::Start).await;
     let snapshot = snapshot.map_err(ServeError::Setup)?;
     snapshot.tables.watch().map_err(ServeError::system("watching the tables"))?;
+    snapshot.tls.watch().map_err(ServeError::system("watching the certificates"))?;
     let Shares { idle_connections, mailboxes, .. } = shares;
     let deliverer = Deliverer::new(snapshot.delivery.clone(), Room { idle_connections, mailboxes });
     let deliverer = Arc::new(deliverer);

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, BytesMut};
 use facteur_policy::{
-    Actions, Content, FinalRecipient, Outgoing, SessionFacts, Unavailable, header_line,
+    Actions, ClientCertificate, Content, FinalRecipient, Outgoing, SessionFacts, TlsFacts,
+    Unavailable, header_line,
 };
 use facteur_smtp::{Address, BodyType, MailParameters, Notify, RcptParameters, Reply, ReversePath};
 use facteur_spool::{
@@ -50,7 +51,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         address: session.client_ip().to_string(),
         name: session.known_name().unwrap_or("unknown").to_owned(),
         helo: session.helo().unwrap_or_default(),
-        protocol: protocol(esmtp, parameters.smtputf8).to_owned(),
+        protocol: protocol(session, esmtp, parameters.smtputf8),
         login: session.login().map(str::to_owned),
     };
     if outgoing.discard || outgoing.recipients.is_empty() {
@@ -65,7 +66,7 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
     }
     let queue_id = mta.spool.queue_id();
     let own = header.len();
-    received(&mut header, &client, &snapshot.config.hostname, queue_id, sole);
+    received(&mut header, &client, session.tls(), &snapshot.config.hostname, queue_id, sole);
     let trace = own..header.len();
     let body = match &outgoing.edited {
         None => body,
@@ -153,19 +154,41 @@ fn received_recipients(
     recipients
 }
 
-/// RFC 3848, RFC 6531.
-fn protocol(esmtp: bool, utf8: bool) -> &'static str {
-    match (esmtp, utf8) {
+/// RFC 3848, RFC 6531 section 4.3. There is no word for HELO under TLS.
+fn protocol(session: &SessionFacts, esmtp: bool, utf8: bool) -> String {
+    let word = match (esmtp, utf8) {
         (_, true) => "UTF8SMTP",
         (true, false) => "ESMTP",
-        (false, false) => "SMTP",
-    }
+        (false, false) => return "SMTP".to_owned(),
+    };
+    let tls = if session.tls().is_some() { "S" } else { "" };
+    let login = if session.login().is_some() { "A" } else { "" };
+    format!("{word}{tls}{login}")
+}
+
+/// What was agreed on, as Postfix writes it (`smtpd_tls_received_header`).
+fn comment(tls: &TlsFacts) -> String {
+    let TlsFacts { version, cipher, bits, .. } = tls;
+    let exchange = tls.key_exchange.map(|name| format!("\r\n\t key-exchange {name}"));
+    let client = match &tls.client {
+        Some(ClientCertificate { subject, issuer, verified, .. }) => {
+            let verified = if *verified { "verified OK" } else { "not verified" };
+            format!("\r\n\t(Client CN \"{subject}\",\r\n\t Issuer \"{issuer}\" ({verified}))")
+        }
+        None if tls.asked => "\r\n\t(Client did not present a certificate)".to_owned(),
+        None => "\r\n\t(No client certificate requested)".to_owned(),
+    };
+    format!(
+        "\r\n\t(using {version} with cipher {cipher} ({bits}/{bits} bits){})",
+        exchange.unwrap_or_default()
+    ) + &client
 }
 
 /// Trace information (RFC 5321 section 4.4).
 fn received(
     header: &mut BytesMut,
     client: &Client,
+    tls: Option<&TlsFacts>,
     hostname: &str,
     id: QueueId,
     sole: Option<&Address>,
@@ -178,8 +201,9 @@ fn received(
     let sole = sole.filter(|to| !to.needs_smtputf8());
     let recipient =
         sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{}>; ", to.wire()));
+    let tls = tls.map(comment).unwrap_or_default();
     let line = format!(
-        "Received: from {helo} ({} {address})\r\n\tby {hostname} (facteur) with {} id \
+        "Received: from {helo} ({} {address}){tls}\r\n\tby {hostname} (facteur) with {} id \
          {id}{recipient}{date}\r\n",
         client.name, client.protocol
     );

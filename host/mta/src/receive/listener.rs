@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accepting::Accepting;
-use crate::config::Listen;
+use crate::config::{Listen, TlsMode};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::session;
 
@@ -78,7 +78,7 @@ impl Listener {
                             drop(permit);
                         });
                     }
-                    Err(_) => turn_away(&stream, client, &mta),
+                    Err(_) => turn_away(&stream, client, &mta, &listen),
                 },
                 Err(error) => accepting.failed(&error).await,
             }
@@ -88,11 +88,16 @@ impl Listener {
     }
 }
 
-fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta) {
+fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta, listen: &Listen) {
     if mta.repeats.is_told(client.ip()) {
         tracing::warn!(client = %client.ip().to_canonical(), "turned away: too many sessions");
     }
-    let hostname = &mta.in_force.load().config.hostname;
+    let config = &mta.in_force.load().config;
+    if config.listener(&listen.name).is_some_and(|listen| listen.tls == TlsMode::Implicit) {
+        // A client that speaks TLS takes a line in the clear for garbage.
+        return;
+    }
+    let hostname = &config.hostname;
     // A fresh socket's buffer has room for one line; if not, the client learns as much from the end
     // of the connection.
     let _ = stream

@@ -3,6 +3,7 @@
 
 pub mod bodies;
 mod envelope;
+mod handshake;
 pub mod intake;
 pub mod listener;
 pub mod loops;
@@ -11,3 +12,4 @@ pub mod mta;
 mod observer;
 pub mod repeats;
 pub mod session;
+mod stream;

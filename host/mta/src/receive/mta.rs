@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use facteur_policy::Bodies;
 use facteur_spool::{Spool, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::decisions::Decisions;
 use crate::queue::Queue;
@@ -31,6 +31,8 @@ pub struct Mta {
     pub recorder: Recorder,
     /// Which lines about clients are told.
     pub repeats: Repeats,
+    /// Places for TLS handshakes.
+    pub handshakes: Semaphore,
     /// True once the program is to end: sessions say 421 and go.
     pub stopping: watch::Receiver<bool>,
     sessions: AtomicU64,
@@ -54,8 +56,11 @@ impl Mta {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let started = Timestamp::now().0 / 1000;
-        let bodies =
-            Arc::new(SpoolBodies::new(spool.clone(), in_force.load().config.message_size()));
+        let (message_size, handshakes) = {
+            let config = &in_force.load().config;
+            (config.message_size(), config.tls.handshakes)
+        };
+        let bodies = Arc::new(SpoolBodies::new(spool.clone(), message_size));
         Self {
             in_force,
             spool,
@@ -64,6 +69,7 @@ impl Mta {
             decisions,
             recorder: Recorder::default(),
             repeats: Repeats::default(),
+            handshakes: Semaphore::new(handshakes),
             stopping,
             sessions: AtomicU64::new(0),
             started,

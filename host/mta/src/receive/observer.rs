@@ -43,6 +43,11 @@ impl Observer {
         Self { mta, facts, recording }
     }
 
+    /// The session goes on under TLS.
+    pub(super) fn under_tls(&mut self, facts: Arc<SessionFacts>) {
+        self.facts = facts;
+    }
+
     /// What the plugins of a session that is recorded are lent in place of the usual.
     pub(super) fn services(&self) -> Option<Arc<Services>> {
         self.recording.as_ref().map(|recording| recording.services())

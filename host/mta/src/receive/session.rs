@@ -2,9 +2,9 @@
 //! between the machine and policy.
 //!
 //! Nothing is decided here. What the machine wants to know is asked of policy, what policy accepts
-//! goes to intake, and what is uncertain is answered 4yz. An idle session holds no buffer.
+//! goes to intake, and what is uncertain is answered 4yz. An idle session holds no buffer. Under TLS
+//! a session begins anew: what was said in the clear is forgotten (RFC 3207 section 4.2).
 
-use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use facteur_policy::{Decision, Message, Run, SessionFacts, Transaction};
 use facteur_smtp::status::{self, Detail};
 use facteur_smtp::{
     DataError, Event, HeadersError, MailParameters, Path, RcptParameters, Reply, Server,
-    ServerConfig, ServerLimits,
+    ServerConfig, ServerLimits, StartTls,
 };
 use facteur_spool::QueueId;
 use tokio::io::AsyncWriteExt;
@@ -25,18 +25,17 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::config::Listen;
+use crate::config::{Listen, TlsMode};
 use crate::receive::envelope::Envelope;
+use crate::receive::handshake::{HandshakeError, handshake};
 use crate::receive::intake::{self, Accepted};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
+use crate::receive::stream::Stream;
 use crate::receive::{bodies, loops};
 use crate::simulation::{self, What};
 use crate::snapshot::Snapshot;
 
-/// The most that is read at a time, and what a session in the middle of large content holds. With
-/// an eighth of it, such content costs half as much processor time again.
-const READ: usize = 512 * 1024;
 /// What clients hear when the program stops, and its code.
 const STOPPING: (&str, Detail) = ("Service shutting down", status::NOT_ACCEPTING);
 /// How long a client that is told to go may take to read it.
@@ -44,12 +43,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a client in the middle of its content may go on when the program stops: what it sends
 /// by then needn't be sent again.
 const LAST_CONTENT: Duration = Duration::from_secs(10);
-
-thread_local! {
-    /// One buffer for each thread, used between two awaits only: ten thousand idle sessions need
-    /// none.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
-}
 
 /// Serves a client until it goes, is sent away, or the program stops.
 pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client: SocketAddr) {
@@ -68,15 +61,14 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
             ..ServerLimits::default()
         },
         bare_newline: listen.bare_newline,
+        start_tls: match tls_of(&snapshot, &listen).tls {
+            TlsMode::None | TlsMode::Implicit => StartTls::No,
+            TlsMode::May => StartTls::Offered,
+            TlsMode::Encrypt => StartTls::Required,
+        },
     }));
     let observer = Observer::new(mta.clone(), facts.clone(), || snapshot.policy.services().clone());
-    let chain = snapshot.chain(&listen.name);
-    let policy = match observer.services() {
-        Some(services) => {
-            snapshot.policy.session_with(&chain, facts.clone(), services, Run::Recorded)
-        }
-        None => snapshot.policy.session(&chain, facts.clone()),
-    };
+    let policy = policy(&snapshot, &facts, &observer);
     // What comes from this machine to itself comes from the address that it goes to.
     let local = stream.local_addr().map_or(client, |own| own);
     let is_local = client.ip() == local.ip() || client.ip().to_canonical().is_loopback();
@@ -87,7 +79,7 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         facts,
         policy,
         wire,
-        stream,
+        stream: Stream::Plain(stream),
         envelope: None,
         is_local,
         observer,
@@ -102,7 +94,7 @@ struct Session {
     facts: Arc<SessionFacts>,
     policy: facteur_policy::Session,
     wire: Server,
-    stream: TcpStream,
+    stream: Stream,
     envelope: Option<Box<Envelope>>,
     /// The client is a program of this machine.
     is_local: bool,
@@ -113,7 +105,14 @@ impl Session {
     async fn run(mut self) {
         let client = self.facts.client_ip();
         tracing::debug!(%client, listener = self.listen.name, "connect");
-        let ended = Box::pin(self.converse()).await;
+        let begun = match tls_of(&self.snapshot, &self.listen).tls {
+            TlsMode::Implicit => Box::pin(self.start_tls()).await,
+            TlsMode::None | TlsMode::May | TlsMode::Encrypt => Ok(()),
+        };
+        let ended = match begun {
+            Ok(()) => Box::pin(self.converse()).await,
+            Err(error) => Err(error),
+        };
         self.leave_envelope("left by the client");
         self.observer.before_envelope(self.policy.trace());
         self.observer.finish();
@@ -165,11 +164,15 @@ impl Session {
             if self.wire.wants_close() {
                 return self.last_words().await;
             }
+            if self.wire.wants_tls() {
+                Box::pin(self.start_tls()).await?;
+                continue;
+            }
             if !leaving {
                 patience.as_mut().reset(Instant::now() + self.listen.limits.timeout);
             }
-            tokio::select! {
-                ready = self.stream.readable() => ready?,
+            let goes_on = tokio::select! {
+                goes_on = self.stream.read(|bytes| self.wire.receive(bytes)) => goes_on?,
                 () = patience.as_mut() => {
                     if !leaving {
                         self.go_away("Error: timeout exceeded", status::BAD_CONNECTION);
@@ -183,25 +186,44 @@ impl Session {
                     patience.as_mut().reset(Instant::now() + LAST_CONTENT);
                     continue;
                 }
-            }
-            if !self.read()? {
+            };
+            if !goes_on {
                 return Ok(());
             }
         }
     }
 
-    /// Takes what has come; false at its end.
-    fn read(&mut self) -> io::Result<bool> {
-        let Self { stream, wire, .. } = self;
-        BUFFER.with_borrow_mut(|buffer| match stream.try_read(buffer) {
-            Ok(0) => Ok(false),
-            Ok(length) => {
-                wire.receive(&buffer[..length]);
-                Ok(true)
+    /// Negotiates TLS, with which the session begins anew.
+    async fn start_tls(&mut self) -> io::Result<()> {
+        let asks = tls_of(&self.snapshot, &self.listen).ask_client_cert;
+        let server = self.snapshot.tls.server(asks).ok_or(HandshakeError::NoCertificate);
+        let stream = std::mem::replace(&mut self.stream, Stream::Closed);
+        let secured = match (server, stream) {
+            (Ok(server), Stream::Plain(stream)) => handshake(&self.mta, server, stream).await,
+            (Err(error), _) => Err(error),
+            (_, Stream::Tls(_) | Stream::Closed) => Err(HandshakeError::OutOfTurn),
+        };
+        let secured = secured.map_err(|error| {
+            if self.mta.repeats.is_told(self.facts.client_ip()) {
+                tracing::info!(client = %self.facts.client_ip(), %error, "no TLS");
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(error) => Err(error),
-        })
+            io::Error::other(error)
+        })?;
+        let tls = self.snapshot.tls.established(secured.get_ref().1, asks);
+        tracing::debug!(
+            version = tls.version,
+            cipher = tls.cipher,
+            sni = tls.sni,
+            client_certificate = tls.client.as_ref().map(|client| &client.fingerprint),
+            "TLS"
+        );
+        self.stream = Stream::Tls(secured);
+        self.wire.secured();
+        self.observer.before_envelope(self.policy.trace());
+        self.facts = Arc::new(self.facts.under_tls(tls));
+        self.observer.under_tls(self.facts.clone());
+        self.policy = policy(&self.snapshot, &self.facts, &self.observer);
+        Ok(())
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -209,8 +231,11 @@ impl Session {
             return Ok(());
         }
         let output = self.wire.output().split();
-        let written =
-            tokio::time::timeout(self.listen.limits.timeout, self.stream.write_all(&output)).await;
+        let write = async {
+            self.stream.write_all(&output).await?;
+            self.stream.flush().await
+        };
+        let written = tokio::time::timeout(self.listen.limits.timeout, write).await;
         written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -252,6 +277,8 @@ impl Session {
                 };
             }
             Event::Vrfy(_) => Decision::Accept,
+            Event::StartTls if self.snapshot.tls.server(false).is_some() => Decision::Accept,
+            Event::StartTls => Decision::Refuse(Reply::tls_not_available()),
             Event::Reset => {
                 self.observer.reset();
                 self.leave_envelope("taken back by the client");
@@ -412,6 +439,27 @@ impl Session {
     }
 }
 
+/// The listener as the configuration in force has it; as it was at the start if that doesn't know
+/// it.
+fn tls_of<'a>(snapshot: &'a Snapshot, listen: &'a Listen) -> &'a Listen {
+    snapshot.config.listener(&listen.name).unwrap_or(listen)
+}
+
+/// Policy's side of the session.
+fn policy(
+    snapshot: &Snapshot,
+    facts: &Arc<SessionFacts>,
+    observer: &Observer,
+) -> facteur_policy::Session {
+    let chain = snapshot.chain(&facts.listener);
+    match observer.services() {
+        Some(services) => {
+            snapshot.policy.session_with(&chain, facts.clone(), services, Run::Recorded)
+        }
+        None => snapshot.policy.session(&chain, facts.clone()),
+    }
+}
+
 /// What comes of this, if it comes before the stop.
 async fn unless<T>(
     stop: Pin<&mut impl Future<Output = ()>>,
@@ -444,6 +492,7 @@ fn stage(event: &Event) -> &'static str {
         Event::Data => "data",
         Event::EndOfData(_) | Event::Body(_) => "end-of-data",
         Event::Vrfy(_) => "vrfy",
+        Event::StartTls => "starttls",
         Event::Reset | Event::Quit => "session",
     }
 }
@@ -459,6 +508,11 @@ fn said(event: &Event) -> Option<What> {
         }),
         Event::Rcpt { path, .. } => Some(What::Rcpt { to: path.to_string() }),
         Event::Data => Some(What::Data),
-        Event::Body(_) | Event::EndOfData(_) | Event::Vrfy(_) | Event::Reset | Event::Quit => None,
+        Event::Body(_)
+        | Event::EndOfData(_)
+        | Event::Vrfy(_)
+        | Event::StartTls
+        | Event::Reset
+        | Event::Quit => None,
     }
 }

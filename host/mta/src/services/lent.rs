@@ -15,6 +15,7 @@ use crate::services::files::Folders;
 use crate::services::scanner::AllScanners;
 use crate::services::verify::{Answers, Verifier};
 use crate::tables::{FindError, Mailboxes, Tables, read_include};
+use crate::tls::Tickets;
 
 /// What belongs to the program, whatever configuration is in force. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     /// What other servers said about addresses.
     pub answers: Arc<Answers>,
+    /// What makes tickets of TLS.
+    pub tickets: Tickets,
 }
 
 /// The lent parts, of one configuration. Cheap to clone.

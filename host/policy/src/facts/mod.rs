@@ -7,9 +7,11 @@
 mod consignment;
 mod envelope;
 mod session;
+mod tls;
 
 pub use consignment::Consignment;
 pub use envelope::Actions;
 pub(crate) use envelope::{EnvelopeFacts, RecipientFacts};
 pub(crate) use session::Hello;
 pub use session::SessionFacts;
+pub use tls::{ClientCertificate, TlsFacts};

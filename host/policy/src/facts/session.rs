@@ -1,11 +1,12 @@
 //! The facts of a connection.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use super::tls::TlsFacts;
 use crate::services::{Dns, DnsError};
 use crate::tags::Tags;
 
@@ -19,10 +20,14 @@ pub struct SessionFacts {
     pub client: SocketAddr,
     /// Whether it is in a trusted network.
     pub trusted: bool,
+    /// What TLS is between us and it; none: it is in the clear.
+    tls: Option<Arc<TlsFacts>>,
     /// Who it proved to be: said once.
     login: OnceLock<String>,
     pub(crate) hello: Mutex<Option<Hello>>,
     pub(crate) tags: Mutex<Tags>,
+    /// The tags that the connection alone led to, before the client said anything.
+    connected: OnceLock<Tags>,
     reverse: OnceCell<Result<Reverse, DnsError>>,
 }
 
@@ -53,24 +58,43 @@ impl SessionFacts {
             listener,
             client,
             trusted,
+            tls: None,
             login: OnceLock::new(),
             hello: Mutex::default(),
             tags: Mutex::default(),
+            connected: OnceLock::new(),
             reverse: OnceCell::new(),
+        }
+    }
+
+    /// The same connection from where it is under TLS. What the client said before, and what came
+    /// of that, is forgotten (RFC 3207 section 4.2): its greeting, its login, tags.
+    #[must_use]
+    pub fn under_tls(&self, tls: TlsFacts) -> Self {
+        let connected = self.connected.get().cloned().unwrap_or_default();
+        Self {
+            tls: Some(Arc::new(tls)),
+            tags: Mutex::new(connected),
+            connected: self.connected.clone(),
+            reverse: self.reverse.clone(),
+            ..Self::new(self.id.clone(), self.listener.clone(), self.client, self.trusted)
         }
     }
 
     /// The same facts, for notes of one's own.
     pub(crate) fn apart(&self) -> Self {
-        let Self { id, listener, client, trusted, login, hello, tags, reverse } = self;
+        let Self { id, listener, client, trusted, tls, login, hello, tags, connected, reverse } =
+            self;
         Self {
             id: id.clone(),
             listener: listener.clone(),
             client: *client,
             trusted: *trusted,
+            tls: tls.clone(),
             login: login.clone(),
             hello: Mutex::new(hello.lock().clone()),
             tags: Mutex::new(tags.lock().clone()),
+            connected: connected.clone(),
             reverse: reverse.clone(),
         }
     }
@@ -82,6 +106,17 @@ impl SessionFacts {
         if let Some(login) = real.login() {
             self.set_login(login.to_owned());
         }
+    }
+
+    /// Notes what is known before the client said anything.
+    pub(crate) fn connected(&self) {
+        // A second call changes nothing.
+        let _ = self.connected.set(self.tags.lock().clone());
+    }
+
+    /// What TLS is between us and it, if any.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_deref()
     }
 
     /// Who it proved to be, if it did.
