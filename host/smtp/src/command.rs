@@ -4,6 +4,7 @@
 //! before syntax) and words. As Postfix with `strict_rfc821_envelopes = no`, addresses may stand
 //! without brackets and after spaces. Counts no errors and changes nothing: that is the server's.
 
+use crate::auth::{self, AuthOffer, Secret};
 use crate::config::StartTls;
 use crate::domain;
 use crate::parameters::{MailParameters, RcptParameters};
@@ -40,7 +41,19 @@ pub(crate) enum Command {
     Noop,
     Vrfy(String),
     StartTls,
+    Auth { mechanism: String, initial: Option<Secret> },
     Quit,
+}
+
+/// How far the client is with logging in.
+#[derive(Debug, Default)]
+pub(crate) struct Login {
+    /// What is offered.
+    pub(crate) offer: AuthOffer,
+    /// It said who it is (HELO or EHLO).
+    pub(crate) greeted: bool,
+    /// It has logged in.
+    pub(crate) done: bool,
 }
 
 /// What clients that aren't mail clients say (`smtpd_forbidden_commands`); no command of theirs
@@ -57,6 +70,7 @@ pub(crate) fn parse(
     transaction: &Transaction,
     size_limit: u64,
     tls: Tls,
+    login: &Login,
 ) -> Result<Command, Reply> {
     let Ok(line) = std::str::from_utf8(line) else {
         return Err(Reply::new(500, status::SYNTAX, "Error: bad UTF-8 syntax"));
@@ -71,7 +85,7 @@ pub(crate) fn parse(
     if tls == Tls::Plain(StartTls::Required) && NEED_TLS.into_iter().any(is) {
         Err(Reply::must_start_tls())
     } else if is("MAIL") {
-        mail(arguments, transaction, size_limit)
+        mail(arguments, transaction, size_limit, login)
     } else if is("RCPT") {
         rcpt(arguments, transaction)
     } else if is("DATA") {
@@ -95,7 +109,7 @@ pub(crate) fn parse(
     } else if is("QUIT") {
         Ok(Command::Quit)
     } else if is("AUTH") {
-        Err(Reply::new(503, status::INVALID_COMMAND, "Error: authentication not enabled"))
+        auth(arguments, transaction, login)
     } else if is("STARTTLS") {
         start_tls(arguments, tls)
     } else if FORBIDDEN.into_iter().any(is)
@@ -147,7 +161,38 @@ fn start_tls(arguments: &str, tls: Tls) -> Result<Command, Reply> {
     }
 }
 
-fn mail(arguments: &str, transaction: &Transaction, size_limit: u64) -> Result<Command, Reply> {
+/// In Postfix's order, but that a client must have greeted, and that a mechanism which isn't offered
+/// is said to be none (RFC 4954 section 4).
+fn auth(arguments: &str, transaction: &Transaction, login: &Login) -> Result<Command, Reply> {
+    let out_of_turn = |text| Err(Reply::new(503, status::INVALID_COMMAND, text));
+    let mechanisms = match &login.offer {
+        AuthOffer::No => return out_of_turn("Error: authentication not enabled"),
+        _ if !login.greeted => return out_of_turn("Error: send HELO/EHLO first"),
+        _ if transaction.open => return out_of_turn("Error: MAIL transaction in progress"),
+        AuthOffer::UnderTls => {
+            let text = "Encryption required for requested authentication mechanism";
+            return Err(Reply::new(538, status::NEEDS_ENCRYPTION, text));
+        }
+        AuthOffer::Later => return Err(Reply::auth_later()),
+        AuthOffer::Mechanisms(_) if login.done => {
+            return out_of_turn("Error: already authenticated");
+        }
+        AuthOffer::Mechanisms(mechanisms) => mechanisms,
+    };
+    let (mechanism, initial) = auth::command(arguments)?;
+    if !mechanisms.contains(&mechanism) {
+        let text = "Error: authentication mechanism not supported";
+        return Err(Reply::new(504, status::INVALID_ARGUMENTS, text));
+    }
+    Ok(Command::Auth { mechanism, initial })
+}
+
+fn mail(
+    arguments: &str,
+    transaction: &Transaction,
+    size_limit: u64,
+    login: &Login,
+) -> Result<Command, Reply> {
     let syntax = || Reply::new(501, status::BAD_SENDER_SYNTAX, "Bad sender address syntax");
     if transaction.open {
         return Err(Reply::new(503, status::INVALID_COMMAND, "Error: nested MAIL command"));
@@ -158,7 +203,7 @@ fn mail(arguments: &str, transaction: &Transaction, size_limit: u64) -> Result<C
     let (path, rest) = path_word(path).ok_or_else(syntax)?;
     let sender: Option<Path> =
         if path.is_empty() { None } else { Some(path.parse().map_err(|_| syntax())?) };
-    let parameters = MailParameters::parse(rest)?;
+    let parameters = MailParameters::parse(rest, matches!(login.offer, AuthOffer::Mechanisms(_)))?;
     if size_limit > 0 && parameters.size.is_some_and(|size| size > size_limit) {
         return Err(Reply::new(552, status::TOO_BIG, "Message size exceeds fixed limit"));
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::auth::{self, Secret};
 use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
@@ -49,6 +50,19 @@ pub enum Event {
     /// STARTTLS (RFC 3207). Owes a reply: 220, after which the machine waits for
     /// [`Server::secured`](crate::Server::secured); or 454, and the session goes on in the clear.
     StartTls,
+    /// AUTH (RFC 4954), by a mechanism that is offered. Owes a reply: 235 logs the client in, and
+    /// another ends the exchange; or a [`challenge`](crate::Server::challenge).
+    Auth {
+        /// The mechanism, in upper case.
+        mechanism: String,
+        /// What came with the command.
+        initial: Option<Secret>,
+    },
+    /// The answer to a challenge. Owes the same.
+    AuthResponse(Secret),
+    /// The client ended the exchange, or said what is no answer; it has been told. The error says
+    /// why.
+    AuthAborted(AuthError),
     /// QUIT, or a command that no mail client sends. The session is over when the output is
     /// written.
     Quit,
@@ -67,8 +81,36 @@ impl Event {
             Self::EndOfData(Err(error)) => error.reply(),
             Self::Vrfy(address) => Reply::new(252, status::UNDEFINED, address.as_str()),
             Self::StartTls => Reply::new(220, status::UNDEFINED, "Ready to start TLS"),
-            Self::Body(_) | Self::Reset | Self::Quit => return None,
+            Self::Auth { .. } | Self::AuthResponse(_) => Reply::logged_in(),
+            Self::AuthAborted(_) | Self::Body(_) | Self::Reset | Self::Quit => return None,
         })
+    }
+}
+
+/// Why an exchange of AUTH ended before its mechanism did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// `*`.
+    #[error("aborted")]
+    Cancelled,
+    /// An answer that isn't base64.
+    #[error("an answer is no base64")]
+    NotBase64,
+    /// An answer over the limit.
+    #[error("an answer is too long")]
+    TooLong,
+}
+
+impl AuthError {
+    /// What the client hears (RFC 4954 sections 4 and 6).
+    pub(crate) fn reply(self) -> Reply {
+        match self {
+            Self::Cancelled => Reply::new(501, status::SECURITY, "Authentication aborted"),
+            Self::NotBase64 => auth::not_base64(),
+            Self::TooLong => {
+                Reply::new(500, status::AUTH_LINE_TOO_LONG, "SASL response limit exceeded")
+            }
+        }
     }
 }
 

@@ -31,13 +31,14 @@
 //! - Syntax, sequence and limit errors are answered by the machine with the codes and texts of
 //!   Postfix 3.7.
 //!
-//! What it does not do: TLS itself (it says when TLS begins, [`Event::StartTls`]), AUTH, timeouts
-//! (the owner of the socket has the clock), and any decision.
+//! What it does not do: TLS itself (it says when TLS begins, [`Event::StartTls`]), the mechanisms of
+//! AUTH, timeouts (the owner of the socket has the clock), and any decision.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;
+mod auth;
 mod bdat;
 mod capabilities;
 mod client;
@@ -65,12 +66,13 @@ mod transaction;
 mod xtext;
 
 pub use address::{Address, AddressError, MAX_ADDRESS, ReversePath};
+pub use auth::{AuthOffer, MAX_AUTH_RESPONSE, Secret};
 pub use capabilities::Capabilities;
 pub use client::{Client, ClientEvent, Finished, GivenReply, PIPELINE_WINDOW};
 pub use config::{BareNewline, ServerConfig, StartTls};
 pub use domain::{MAX_DOMAIN, MAX_LABEL, ascii as ascii_domain, ascii_key, key, local_key};
 pub use envelope::{Envelope, EnvelopeRecipient};
-pub use event::{DataError, Event};
+pub use event::{AuthError, DataError, Event};
 pub use fields::{Field, Fields, is_field_name};
 pub use limits::ServerLimits;
 pub use line_ends::LineEnds;

@@ -121,8 +121,8 @@ pub struct MailParameters {
 }
 
 impl MailParameters {
-    /// Parses the words after the path; the error is the reply.
-    pub(crate) fn parse(text: &str) -> Result<Self, Reply> {
+    /// Parses the words after the path; the error is the reply. `auth`: clients may log in here.
+    pub(crate) fn parse(text: &str, auth: bool) -> Result<Self, Reply> {
         let mut parameters = Self::default();
         for word in text.split_ascii_whitespace() {
             let (name, value) =
@@ -151,6 +151,8 @@ impl MailParameters {
                 ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {
                     parameters.body = BodyType::SevenBit;
                 }
+                // Who handed it in first (RFC 4954 section 5): nobody is trusted with that.
+                ("AUTH", Some(_)) if auth => {}
                 ("SMTPUTF8", None) => parameters.smtputf8 = true,
                 ("RET", Some(value)) => {
                     let ret = [Ret::Full, Ret::Headers]

@@ -19,6 +19,26 @@ impl Reply {
         Self::new(454, status::SECURITY, "TLS not available due to local problem")
     }
 
+    /// The client is who it says (RFC 4954 section 6).
+    pub fn logged_in() -> Self {
+        Self::new(235, status::SECURITY, "Authentication successful")
+    }
+
+    /// Whether the client is who it says can't be told now.
+    pub fn auth_later() -> Self {
+        Self::new(454, status::SECURITY, "Temporary authentication failure")
+    }
+
+    /// The client isn't who it says.
+    pub fn auth_failed() -> Self {
+        Self::new(535, status::BAD_CREDENTIALS, "Error: authentication failed")
+    }
+
+    /// MAIL where only those who logged in may send (RFC 6409 section 4.3).
+    pub fn must_log_in() -> Self {
+        Self::new(530, status::SECURITY, "Authentication required")
+    }
+
     /// DATA, or the end of the data, when no recipient was accepted.
     pub fn no_valid_recipients() -> Self {
         Self::new(554, status::INVALID_COMMAND, "Error: no valid recipients")

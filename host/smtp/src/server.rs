@@ -11,12 +11,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use zeroize::Zeroize as _;
 
+use crate::auth::{self, AuthOffer, MAX_AUTH_RESPONSE};
 use crate::bdat::{Chunk, Chunking};
-use crate::command::{self, Command, Tls};
+use crate::command::{self, Command, Login, Tls};
 use crate::config::{BareNewline, ServerConfig};
 use crate::data::{Decoder, Framing};
-use crate::event::{DataError, Event};
+use crate::event::{AuthError, DataError, Event};
 use crate::line::{Line, LineFramer};
 use crate::reply::Reply;
 use crate::status;
@@ -37,6 +39,7 @@ pub struct Server {
     /// The event whose reply is owed.
     owed: Option<Owed>,
     tls: Tls,
+    login: Login,
     transaction: Transaction,
     decoder: Decoder,
     errors: u32,
@@ -54,6 +57,8 @@ enum Phase {
     Chunk(Chunk),
     /// TLS is being negotiated: what comes in isn't for the machine.
     Handshake,
+    /// An exchange of AUTH: what comes in answers a challenge.
+    Auth,
     Closed,
 }
 
@@ -72,6 +77,7 @@ enum Owed {
         utf8: bool,
     },
     StartTls,
+    Auth,
 }
 
 /// How a step of the machine ended.
@@ -94,6 +100,7 @@ impl Server {
             framer: LineFramer::default(),
             phase: Phase::Silent,
             owed: None,
+            login: Login::default(),
             transaction: Transaction::default(),
             decoder: Decoder::new(Framing::Dots),
             errors: 0,
@@ -120,8 +127,24 @@ impl Server {
         self.tls = Tls::Active;
         self.input = BytesMut::new();
         self.framer = LineFramer::default();
+        self.login = Login { offer: std::mem::take(&mut self.login.offer), ..Login::default() };
         if matches!(self.phase, Phase::Handshake) {
             self.phase = Phase::Command;
+        }
+    }
+
+    /// How clients may log in from now on: named in the answer to the next EHLO.
+    pub fn offer_auth(&mut self, offer: AuthOffer) {
+        self.login.offer = offer;
+    }
+
+    /// Answers [`Event::Auth`] and [`Event::AuthResponse`] with a challenge, of which the client
+    /// sees the octets. Where neither is owed an answer nothing happens.
+    pub fn challenge(&mut self, octets: &[u8]) {
+        if let Some(Owed::Auth) = self.owed {
+            self.owed = None;
+            self.phase = Phase::Auth;
+            self.output.extend_from_slice(auth::challenge(octets).as_bytes());
         }
     }
 
@@ -153,6 +176,7 @@ impl Server {
                 Phase::Command => self.command(),
                 Phase::Data => self.data(),
                 Phase::Chunk(_) => self.chunk(),
+                Phase::Auth => self.auth_response(),
             };
             match step {
                 Progress::Event(event) => return Some(event),
@@ -179,7 +203,14 @@ impl Server {
             self.errors += 1;
         }
         match (owed, accepted) {
-            (Owed::Hello { esmtp }, true) => return self.send_keywords(esmtp),
+            (Owed::Hello { esmtp }, true) => {
+                self.login.greeted = true;
+                return self.send_keywords(esmtp);
+            }
+            (Owed::Auth, _) => {
+                self.phase = Phase::Command;
+                self.login.done = accepted;
+            }
             (Owed::Mail, true) => self.transaction.open = true,
             (Owed::Mail, false) => self.transaction = Transaction::default(),
             (Owed::Rcpt, true) => self.transaction.recipients += 1,
@@ -244,7 +275,8 @@ impl Server {
     /// reply is owed nor content coming in.
     pub fn shut_down(&mut self, reply: &Reply) {
         self.farewell = Some(Box::new(reply.clone()));
-        if self.owed.is_none() && matches!(self.phase, Phase::Command | Phase::Silent) {
+        if self.owed.is_none() && matches!(self.phase, Phase::Command | Phase::Auth | Phase::Silent)
+        {
             self.say_farewell();
         }
     }
@@ -291,12 +323,16 @@ impl Server {
         let hostname = &self.config.hostname;
         let size = self.config.limits.message_size;
         let start_tls = if self.tls.is_offered() { "250-STARTTLS\r\n" } else { "" };
+        let auth = match &self.login.offer {
+            AuthOffer::Mechanisms(all) => format!("250-AUTH {}\r\n", all.join(" ")),
+            AuthOffer::No | AuthOffer::UnderTls | AuthOffer::Later => String::new(),
+        };
         // Writing to a BytesMut can't fail: it grows.
         let _ = if esmtp {
             write!(
                 self.output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-VRFY\r\n\
-                 {start_tls}250-ENHANCEDSTATUSCODES\r\n\
+                 {start_tls}{auth}250-ENHANCEDSTATUSCODES\r\n\
                  250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
             )
         } else {
@@ -313,25 +349,32 @@ impl Server {
             self.send(&Reply::new(421, status::SECURITY, text));
             return Progress::Again;
         }
-        let (length, next) =
-            match self.framer.find(&mut self.input, self.config.limits.command_line) {
-                None => return Progress::Starved,
-                Some(Line::TooLong) => {
-                    return self.fail(&Reply::new(500, status::SYNTAX, "Error: line too long"));
-                }
-                Some(Line::Whole { length, next }) => (length, next),
-            };
+        let mut limit = self.config.limits.command_line;
+        if matches!(self.login.offer, AuthOffer::Mechanisms(_)) {
+            limit = auth::line_limit(&self.input, limit);
+        }
+        let (length, next) = match self.framer.find(&mut self.input, limit) {
+            None => return Progress::Starved,
+            Some(Line::TooLong) => {
+                return self.fail(&Reply::new(500, status::SYNTAX, "Error: line too long"));
+            }
+            Some(Line::Whole { length, next }) => (length, next),
+        };
         let command = command::parse(
             &self.input[..length],
             &self.transaction,
             self.config.limits.message_size,
             self.tls,
+            &self.login,
         );
         if self.transaction.open && matches!(command, Ok(Command::Hello { .. } | Command::StartTls))
         {
             // The line stays, and is found again outside the transaction.
             self.transaction = Transaction::default();
             return Progress::Event(Event::Reset);
+        }
+        if matches!(command, Ok(Command::Auth { initial: Some(_), .. })) {
+            self.input[..length].zeroize();
         }
         self.input.advance(next);
         match command {
@@ -401,9 +444,42 @@ impl Server {
                 self.ask(Owed::Vrfy { utf8 }, Event::Vrfy(address))
             }
             Command::StartTls => self.ask(Owed::StartTls, Event::StartTls),
+            Command::Auth { mechanism, initial } => {
+                self.ask(Owed::Auth, Event::Auth { mechanism, initial })
+            }
             // Answered before, since it is the one command of a client denied.
             Command::Quit => Progress::Again,
         }
+    }
+
+    /// The answer to a challenge.
+    fn auth_response(&mut self) -> Progress {
+        if self.say_farewell() {
+            return Progress::Again;
+        }
+        let (length, next) = match self.framer.find(&mut self.input, MAX_AUTH_RESPONSE) {
+            None => return Progress::Starved,
+            Some(Line::TooLong) => return self.abort_auth(AuthError::TooLong),
+            Some(Line::Whole { length, next }) => (length, next),
+        };
+        let line = &mut self.input[..length];
+        let response = if line == b"*" {
+            Err(AuthError::Cancelled)
+        } else {
+            auth::response(line).ok_or(AuthError::NotBase64)
+        };
+        line.zeroize();
+        self.input.advance(next);
+        match response {
+            Ok(response) => self.ask(Owed::Auth, Event::AuthResponse(response)),
+            Err(error) => self.abort_auth(error),
+        }
+    }
+
+    fn abort_auth(&mut self, error: AuthError) -> Progress {
+        self.phase = Phase::Command;
+        self.fail(&error.reply());
+        Progress::Event(Event::AuthAborted(error))
     }
 
     fn data(&mut self) -> Progress {

@@ -83,10 +83,12 @@ details! {
     SYNTAX = 5 2, "syntax error";
     TOO_MANY_RECIPIENTS = 5 3, "too many recipients";
     INVALID_ARGUMENTS = 5 4, "invalid command arguments";
+    AUTH_LINE_TOO_LONG = 5 6, "authentication exchange line too long (RFC 4954)";
     NO_UTF8 = 6 7, "non-ASCII addresses not permitted (RFC 6531)";
     SECURITY = 7 0, "other security status";
     NOT_AUTHORIZED = 7 1, "delivery not authorized";
     BAD_CREDENTIALS = 7 8, "authentication credentials invalid (RFC 4954)";
+    NEEDS_ENCRYPTION = 7 11, "encryption required for the mechanism (RFC 4954)";
 }
 
 /// The text is no enhanced status code such as `5.1.1`.
