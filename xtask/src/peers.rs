@@ -36,7 +36,7 @@ struct Peer {
 }
 
 /// What the tests need.
-const PEERS: [Peer; 5] = [
+const PEERS: [Peer; 6] = [
     Peer {
         package: "postfix",
         programs: &[
@@ -64,6 +64,13 @@ const PEERS: [Peer; 5] = [
         programs: &["usr/sbin/clamd"],
         environment: None,
         probe: &["clamd", "--config-file=/dev/null", "--version"],
+    },
+    // Its libraries are in a folder of their own, which the tests name.
+    Peer {
+        package: "dovecot-core",
+        programs: &["usr/sbin/dovecot", "usr/bin/doveconf"],
+        environment: None,
+        probe: &[],
     },
     // The tests run in a network namespace of their own and bring its loopback up.
     Peer {

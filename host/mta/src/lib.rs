@@ -15,6 +15,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod accepting;
+mod auth;
 pub mod builtin;
 pub mod cli;
 pub mod config;

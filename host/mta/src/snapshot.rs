@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Runtime, Services};
 use tokio::runtime::Handle;
 
+use crate::auth::Authenticator;
 use crate::builtin;
 use crate::config::{self, Component, Config};
 use crate::delivery;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub delivery: delivery::Settings,
     /// What the plugins are lent.
     pub services: Lent,
+    /// Who knows who a client is.
+    pub authenticator: Arc<Authenticator>,
     /// The plugins.
     pub policy: Arc<Policy>,
     chains: HashMap<String, Chain>,
@@ -124,6 +127,14 @@ impl Snapshot {
                 tracing::error!(error, "it can't be used until it is there");
             }
         }
+        let folder = (purpose != Purpose::Check).then_some(&*config.spool.path);
+        let authenticator = Authenticator::new(&config.auth, &tables, &shared.auth, folder);
+        // A broken entry of a user is that user's trouble alone.
+        match &authenticator {
+            Ok(authenticator) if purpose == Purpose::Check => errors.extend(authenticator.check()),
+            Ok(_) => {}
+            Err(error) => errors.push(error.clone()),
+        }
         let delivery = delivery::Settings {
             hostname: config.hostname.clone(),
             listening: config.listen.iter().map(|listen| listen.address).collect(),
@@ -163,16 +174,40 @@ impl Snapshot {
         for plugin in policy.plugins.iter_mut().filter(|plugin| plugin.mode == Mode::Shadow) {
             plugin.services = Some(in_the_shadow(&config, &lent));
         }
-        match Policy::load(runtime, policy, lent).await {
-            Ok(policy) if errors.is_empty() => {
+        match (Policy::load(runtime, policy, lent).await, authenticator) {
+            (Ok(policy), Ok(authenticator)) if errors.is_empty() => {
                 let chain = |listen: &config::Listen| {
                     (listen.name.clone(), policy.chain(Some(&listen.chain)))
                 };
-                let chains = config.listen.iter().map(chain).collect();
-                Ok(Self { config, tables, tls, delivery, services, policy, chains })
+                let chains: HashMap<_, _> = config.listen.iter().map(chain).collect();
+                let alone = config.auth.source == config::AuthSource::Plugins;
+                for listen in config.listen.iter().filter(|listen| listen.auth && alone) {
+                    if !chains.get(&listen.name).is_some_and(Policy::authenticates) {
+                        errors.push(format!(
+                            "nobody can log in at {}: name the users with [auth] users, or \
+                             Dovecot, or a plugin with the hook authenticate in its chain",
+                            listen.name
+                        ));
+                    }
+                }
+                let authenticator = Arc::new(authenticator);
+                if errors.is_empty() {
+                    Ok(Self {
+                        config,
+                        tables,
+                        tls,
+                        delivery,
+                        services,
+                        authenticator,
+                        policy,
+                        chains,
+                    })
+                } else {
+                    Err(errors)
+                }
             }
-            Ok(_) => Err(errors),
-            Err(more) => {
+            (Ok(_), _) => Err(errors),
+            (Err(more), _) => {
                 errors.extend(more.iter().map(ToString::to_string));
                 Err(errors)
             }

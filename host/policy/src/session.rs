@@ -53,6 +53,13 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Whether a plugin of the chain can say who a client is.
+    pub fn authenticates(chain: &Chain) -> bool {
+        chain.iter().any(|plugin| plugin.hooks.authenticate.is_some())
+    }
+}
+
 impl Session {
     /// What is known of the connection.
     pub fn facts(&self) -> &Arc<SessionFacts> {
@@ -91,7 +98,7 @@ impl Session {
 
     /// Whether there is a plugin to ask: whether AUTH is to be offered.
     pub fn authenticates(&self) -> bool {
-        self.chain.iter().any(|plugin| plugin.hooks.authenticate.is_some())
+        Policy::authenticates(&self.chain)
     }
 
     /// AUTH came, and these are what it brought.

@@ -10,7 +10,7 @@ use super::begin::load;
 use super::failure::Failure;
 use super::listing::Listing;
 use super::render::{Json, Plain, Plugins, Records, time};
-use super::{out, plugins, serve, simulate};
+use super::{out, passwd, plugins, serve, simulate};
 use crate::config::Config;
 use crate::decisions;
 use crate::operate::protocol::{Request, Which};
@@ -65,6 +65,8 @@ enum Command {
     },
     /// Load configuration, tables and plugins anew, without losing a session.
     Reload,
+    /// Make the entry of a user who may log in: for the table that [auth] users names.
+    Passwd(passwd::Passwd),
     /// Try it out: on 127.0.0.1:2525, with everything below one folder, its configuration too.
     Demo {
         /// The folder; made if it isn't there.
@@ -151,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Reload => {
             load(&arguments.config).and_then(|config| ask(&config, &Request::Reload, &mut Plain))
         }
+        Command::Passwd(wanted) => passwd::make(&wanted),
         Command::Demo { folder } => serve::try_out(&folder),
     };
     match result {

@@ -8,6 +8,7 @@ mod failure;
 mod listing;
 mod log;
 mod out;
+mod passwd;
 mod plugins;
 mod render;
 mod serve;

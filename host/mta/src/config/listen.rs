@@ -29,6 +29,15 @@ pub struct Listen {
     pub chain: Vec<String>,
     /// The limits of its sessions.
     pub limits: ListenLimits,
+    /// Whom it is for. Default: `Smtp`.
+    pub kind: ListenKind,
+    /// Whether clients may log in (`smtpd_sasl_auth_enable`). Default: where it is for submission.
+    pub auth: bool,
+    /// The table that says which logins own a sender address (`smtpd_sender_login_maps`). Default:
+    /// none; whoever may send, may send as anybody.
+    pub sender_logins: Option<String>,
+    /// The trace header says nothing of a client that logged in. Default: false.
+    pub hide_client: bool,
     /// What a bare LF in a message means. Default: `Normalize`, as Postfix 3.9: it ends a line, and
     /// never the message.
     pub bare_newline: BareNewline,
@@ -37,6 +46,15 @@ pub struct Listen {
     /// Whether clients are asked for a certificate (`smtpd_tls_ask_ccert`). Default: no, since some
     /// clients fail when they are.
     pub ask_client_cert: bool,
+}
+
+/// Whom a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenKind {
+    /// "smtp": other servers.
+    Smtp,
+    /// "submission": users, who log in before they send (RFC 6409).
+    Submission,
 }
 
 /// `limits` of a listener. The defaults are Postfix's.
@@ -85,12 +103,34 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         section.or("bare-newline", BareNewline::Normalize, |value| value.one_of(&words));
     let tls = tls::mode(section, tls);
     let ask_client_cert = section.or("ask-client-cert", false, Value::boolean);
+    let kinds = [("smtp", ListenKind::Smtp), ("submission", ListenKind::Submission)];
+    let kind = section.or("kind", ListenKind::Smtp, |value| value.one_of(&kinds));
+    let submission = kind == ListenKind::Submission;
+    let auth = section.or("auth", submission, |value| match value.boolean()? {
+        false if submission => value.error(
+            "nobody could send here: a listener for submission wants a login first",
+            "and no login",
+            "take the line out, or kind = \"submission\"",
+        ),
+        auth => Some(auth),
+    });
+    let sender_logins = section.get("sender-logins", |value| value.name_of(Kind::Table));
+    let hide_client = section.or("hide-client", false, Value::boolean);
     let (address, name) = address?;
-    let chain_to_come = Vec::new();
-    Some((
-        Listen { address, name, chain: chain_to_come, limits, bare_newline, tls, ask_client_cert },
-        chain,
-    ))
+    let listen = Listen {
+        address,
+        name,
+        chain: Vec::new(),
+        limits,
+        kind,
+        auth,
+        sender_logins,
+        hide_client,
+        bare_newline,
+        tls,
+        ask_client_cert,
+    };
+    Some((listen, chain))
 }
 
 /// Plugin names, each once.

@@ -4,6 +4,7 @@
 //! named where its field is. Reading the configuration opens no other file and looks up no name:
 //! what is wrong with tables and plugins is told by those who open them.
 
+mod auth;
 mod counters;
 mod decisions;
 #[cfg(test)]
@@ -35,11 +36,12 @@ use std::path::{Path, PathBuf};
 use facteur_policy::Domains;
 use toml::de::DeTable;
 
+pub use auth::{Auth, AuthSource};
 pub use counters::CounterStore;
 pub use decisions::DecisionsSettings;
 pub use error::{ConfigError, render};
 pub use folder::Folder;
-pub use listen::{Listen, ListenLimits};
+pub use listen::{Listen, ListenKind, ListenLimits};
 pub use mailboxes::{MailboxPath, Mailboxes, Users};
 pub(crate) use network::network;
 pub use network::{Dns, Networks};
@@ -75,6 +77,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// `[tls]`.
     pub tls: Tls,
+    /// `[auth]`.
+    pub auth: Auth,
     /// `[domains]`.
     pub domains: Domains,
     /// `[mailboxes]`.
@@ -233,6 +237,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         hostname: name.clone(),
         listen,
         tls,
+        auth: root.section("auth", auth::read),
         domains: root.section("domains", |section| domains::read(section, &name)),
         mailboxes: root.section("mailboxes", mailboxes::read),
         dns: root.section("dns", network::read_dns),
@@ -267,6 +272,15 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         Kind::Folder => root.names("folders"),
         Kind::Service => root.names("services"),
     };
+    let users = match &config.auth.source {
+        AuthSource::Users(table) => config.tables.get(table),
+        AuthSource::Plugins | AuthSource::Dovecot(_) => None,
+    };
+    if let Some(TableSource::File { format: Format::Regexp | Format::Cidr, .. }) = users {
+        let help = Some("keep the users in a texthash or aliases table, or inline".to_owned());
+        let message = "a table of patterns can't hold users: there is no list of them".to_owned();
+        root.report.error(0..0, message, "[auth] users names one", help);
+    }
     for kind in Kind::ALL {
         root.report.resolve(kind, &names(kind));
     }

@@ -96,7 +96,15 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
 fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let at_start = |config: &Config| -> Vec<_> {
         let listeners = config.listen.iter();
-        listeners.map(|listen| (listen.limits.clone(), listen.bare_newline)).collect()
+        listeners
+            .map(|listen| {
+                (
+                    listen.limits.clone(),
+                    listen.bare_newline,
+                    (listen.kind, listen.auth, listen.hide_client, listen.sender_logins.clone()),
+                )
+            })
+            .collect()
     };
     let sections = [
         ("[[listen]]", at_start(old) == at_start(new)),

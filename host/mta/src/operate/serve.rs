@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::admin;
 use super::descriptors::{self, Shares};
 use super::reload::Reloader;
+use crate::auth;
 use crate::config::Config;
 use crate::decisions::{self, Decisions};
 use crate::delivery::{Deliverer, Room};
@@ -135,6 +136,7 @@ pub fn shared(
         resolver: Arc::new(resolver),
         counters: Arc::new(Counters::new(counters)),
         answers: Answers::new(config.verify.concurrency),
+        auth: auth::Shared::default(),
     })
 }
 
@@ -184,6 +186,7 @@ pub async fn serve(
         spool.clone(),
         queue.clone(),
         decisions.clone(),
+        shared.auth.failures.clone(),
         stopping,
     ));
     let reloader = Reloader {

@@ -33,6 +33,8 @@ pub struct Accepted<'a> {
     pub parameters: &'a MailParameters,
     /// Of each accepted RCPT.
     pub recipients: &'a [RcptParameters],
+    /// The trace header says nothing of the client.
+    pub hide_client: bool,
     /// What policy made of the envelope.
     pub outgoing: Outgoing,
     /// What was received.
@@ -45,7 +47,8 @@ pub struct Accepted<'a> {
 /// The reply for the client; nothing was stored then, or may have been if the spool failed just
 /// now.
 pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>, Reply> {
-    let Accepted { session, esmtp, sender, parameters, recipients, outgoing, body } = accepted;
+    let Accepted { session, esmtp, sender, parameters, recipients, .. } = accepted;
+    let Accepted { hide_client, outgoing, body, .. } = accepted;
     let sender = outgoing.sender.unwrap_or(sender);
     let client = Client {
         address: session.client_ip().to_string(),
@@ -66,7 +69,9 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
     }
     let queue_id = mta.spool.queue_id();
     let own = header.len();
-    received(&mut header, &client, session.tls(), &snapshot.config.hostname, queue_id, sole);
+    let from = if hide_client { "hidden".to_owned() } else { from(&client, session.tls()) };
+    let word = &client.protocol;
+    received(&mut header, &from, word, &snapshot.config.hostname, queue_id, sole);
     let trace = own..header.len();
     let body = match &outgoing.edited {
         None => body,
@@ -184,28 +189,31 @@ fn comment(tls: &TlsFacts) -> String {
     ) + &client
 }
 
+/// The client, as the trace information has it.
+fn from(client: &Client, tls: Option<&TlsFacts>) -> String {
+    let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
+    let tls = tls.map(comment).unwrap_or_default();
+    format!("{helo} ({} {}){tls}", client.name, bracketed(&client.address))
+}
+
 /// Trace information (RFC 5321 section 4.4).
 fn received(
     header: &mut BytesMut,
-    client: &Client,
-    tls: Option<&TlsFacts>,
+    from: &str,
+    protocol: &str,
     hostname: &str,
     id: QueueId,
     sole: Option<&Address>,
 ) {
     let now = jiff::Zoned::now();
     let date = now.strftime("%a, %d %b %Y %H:%M:%S %z (%Z)");
-    let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
-    let address = bracketed(&client.address);
     // An alias may lead from a local part that isn't ASCII to a server that can't take one.
     let sole = sole.filter(|to| !to.needs_smtputf8());
     let recipient =
         sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{}>; ", to.wire()));
-    let tls = tls.map(comment).unwrap_or_default();
     let line = format!(
-        "Received: from {helo} ({} {address}){tls}\r\n\tby {hostname} (facteur) with {} id \
-         {id}{recipient}{date}\r\n",
-        client.name, client.protocol
+        "Received: from {from}\r\n\tby {hostname} (facteur) with {protocol} id \
+         {id}{recipient}{date}\r\n"
     );
     header.put_slice(line.as_bytes());
 }

@@ -8,6 +8,7 @@ use facteur_policy::Bodies;
 use facteur_spool::{Spool, Timestamp};
 use tokio::sync::{Semaphore, watch};
 
+use crate::auth::Failures;
 use crate::decisions::Decisions;
 use crate::queue::Queue;
 use crate::receive::bodies::SpoolBodies;
@@ -33,6 +34,8 @@ pub struct Mta {
     pub repeats: Repeats,
     /// Places for TLS handshakes.
     pub handshakes: Semaphore,
+    /// Who failed to log in.
+    pub failures: Failures,
     /// True once the program is to end: sessions say 421 and go.
     pub stopping: watch::Receiver<bool>,
     sessions: AtomicU64,
@@ -53,6 +56,7 @@ impl Mta {
         spool: Spool,
         queue: Queue,
         decisions: Decisions,
+        failures: Failures,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let started = Timestamp::now().0 / 1000;
@@ -70,6 +74,7 @@ impl Mta {
             recorder: Recorder::default(),
             repeats: Repeats::default(),
             handshakes: Semaphore::new(handshakes),
+            failures,
             stopping,
             sessions: AtomicU64::new(0),
             started,

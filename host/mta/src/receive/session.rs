@@ -16,8 +16,8 @@ use bytes::Bytes;
 use facteur_policy::{Decision, Message, Run, SessionFacts, Transaction};
 use facteur_smtp::status::{self, Detail};
 use facteur_smtp::{
-    DataError, Event, HeadersError, MailParameters, Path, RcptParameters, Reply, Server,
-    ServerConfig, ServerLimits, StartTls,
+    AuthOffer, DataError, Event, HeadersError, MailParameters, Path, RcptParameters, Reply,
+    ReversePath, Server, ServerConfig, ServerLimits, StartTls,
 };
 use facteur_spool::QueueId;
 use tokio::io::AsyncWriteExt;
@@ -25,14 +25,15 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::config::{Listen, TlsMode};
+use crate::config::{Listen, ListenKind, TlsMode};
 use crate::receive::envelope::Envelope;
 use crate::receive::handshake::{HandshakeError, handshake};
 use crate::receive::intake::{self, Accepted};
+use crate::receive::login::{About, Login, Said};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
-use crate::receive::stream::Stream;
-use crate::receive::{bodies, loops};
+use crate::receive::stream::{self, Stream};
+use crate::receive::{bodies, loops, sender_logins};
 use crate::simulation::{self, What};
 use crate::snapshot::Snapshot;
 
@@ -51,7 +52,7 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
     let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
     // At the level of errors: it is there whatever level is logged.
     let span = tracing::error_span!("session", session = facts.id);
-    let wire = Server::new(Arc::new(ServerConfig {
+    let mut wire = Server::new(Arc::new(ServerConfig {
         hostname: snapshot.config.hostname.clone(),
         limits: ServerLimits {
             command_line: listen.limits.line,
@@ -72,6 +73,11 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
     // What comes from this machine to itself comes from the address that it goes to.
     let local = stream.local_addr().map_or(client, |own| own);
     let is_local = client.ip() == local.ip() || client.ip().to_canonical().is_loopback();
+    let completes = is_local || listen.kind == ListenKind::Submission;
+    if listen.auth {
+        // By which mechanisms is told when the client greets.
+        wire.offer_auth(AuthOffer::UnderTls);
+    }
     let session = Session {
         mta,
         snapshot,
@@ -81,7 +87,8 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         wire,
         stream: Stream::Plain(stream),
         envelope: None,
-        is_local,
+        login: Login::new(client, local),
+        completes,
         observer,
     };
     Box::pin(session.run()).instrument(span).await;
@@ -96,8 +103,9 @@ struct Session {
     wire: Server,
     stream: Stream,
     envelope: Option<Box<Envelope>>,
-    /// The client is a program of this machine.
-    is_local: bool,
+    login: Login,
+    /// Fields that are missing are added: the client is a program of this machine, or a user's.
+    completes: bool,
     observer: Observer,
 }
 
@@ -217,6 +225,7 @@ impl Session {
             client_certificate = tls.client.as_ref().map(|client| &client.fingerprint),
             "TLS"
         );
+        self.login.under_tls(secured.get_ref().1);
         self.stream = Stream::Tls(secured);
         self.wire.secured();
         self.observer.before_envelope(self.policy.trace());
@@ -262,7 +271,14 @@ impl Session {
         let stage = stage(&event);
         let said = if self.observer.is_recording() { said(&event) } else { None };
         let decision = match event {
-            Event::Hello { esmtp, name } => Box::pin(self.policy.hello(&name, esmtp)).await,
+            Event::Hello { esmtp, name } => {
+                self.offer_auth().await;
+                Box::pin(self.policy.hello(&name, esmtp)).await
+            }
+            Event::Auth { .. } | Event::AuthResponse(_) | Event::AuthAborted(_) => {
+                Box::pin(self.log_in(event)).await;
+                return ControlFlow::Continue(());
+            }
             Event::Mail { sender, parameters } => self.mail(sender, parameters),
             Event::Rcpt { path, parameters } => Box::pin(self.rcpt(path, parameters)).await,
             Event::Data => Box::pin(self.data()).await,
@@ -304,12 +320,53 @@ impl Session {
         next
     }
 
+    /// Says by which mechanisms the client may log in, in the answer to its greeting.
+    async fn offer_auth(&mut self) {
+        if self.listen.auth && self.facts.login().is_none() {
+            let Self { mta, snapshot, facts, policy, login, .. } = self;
+            let about = About { mta, snapshot, facts, policy };
+            let offer = Box::pin(login.offer(about)).await;
+            self.wire.offer_auth(offer);
+        }
+    }
+
+    /// What the client says to prove who it is, and what it hears.
+    async fn log_in(&mut self, event: Event) {
+        stream::forget();
+        let Self { mta, snapshot, facts, policy, login, .. } = self;
+        let about = About { mta, snapshot, facts, policy };
+        let said = match event {
+            Event::Auth { mechanism, initial } => login.begin(about, mechanism, initial).await,
+            Event::AuthResponse(response) => login.answer(about, response).await,
+            Event::AuthAborted(error) => return login.aborted(about, error),
+            _ => return,
+        };
+        match said {
+            Said::Challenge(challenge) => self.wire.challenge(&challenge),
+            Said::Reply(reply) => self.wire.reply(&reply),
+        }
+    }
+
+    /// Why nobody may send under this address here, whatever policy says.
+    fn sender_refusal(&self, sender: &ReversePath) -> Option<Reply> {
+        let login = self.facts.login();
+        if login.is_none() && self.listen.kind == ListenKind::Submission {
+            return Some(Reply::must_log_in());
+        }
+        let (table, sender) = (self.listen.sender_logins.as_ref()?, sender.as_ref()?);
+        let domains = self.snapshot.policy.domains();
+        sender_logins::refusal(&self.snapshot.tables, table, domains, sender, login)
+    }
+
     fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {
         self.observer.before_envelope(self.policy.trace());
         if let Err(error) = self.mta.spool.space() {
             return Decision::Refuse(error.reply());
         }
         let sender = sender.map(|path| self.snapshot.policy.domains().complete(path.address));
+        if let Some(reply) = self.sender_refusal(&sender) {
+            return Decision::Refuse(reply);
+        }
         let policy = self.policy.begin(sender.clone(), parameters.size, parameters.smtputf8);
         self.envelope = Some(Box::new(Envelope::new(policy, sender, parameters)));
         Decision::Accept
@@ -339,7 +396,7 @@ impl Session {
         let Some(envelope) = &mut self.envelope else { return };
         if envelope.body.is_some() {
             let passed = envelope.headers.pass(bytes);
-            let completes = self.is_local.then_some(self.snapshot.config.hostname.as_str());
+            let completes = self.completes.then_some(self.snapshot.config.hostname.as_str());
             envelope.keep(passed, completes).await;
         }
     }
@@ -367,7 +424,7 @@ impl Session {
             return refuse(error.reply());
         }
         let passed = Ok(envelope.headers.finish());
-        let completes = self.is_local.then_some(self.snapshot.config.hostname.as_str());
+        let completes = self.completes.then_some(self.snapshot.config.hostname.as_str());
         envelope.keep(passed, completes).await;
         let body = match (envelope.body.take(), envelope.failed.take()) {
             (Some(body), None) => body.finish().await.map_err(|error| error.reply()),
@@ -414,6 +471,7 @@ impl Session {
             sender: envelope.sender,
             parameters: &envelope.parameters,
             recipients: &envelope.recipients,
+            hide_client: self.listen.hide_client && self.facts.login().is_some(),
             outgoing,
             body,
         };
@@ -493,6 +551,7 @@ fn stage(event: &Event) -> &'static str {
         Event::EndOfData(_) | Event::Body(_) => "end-of-data",
         Event::Vrfy(_) => "vrfy",
         Event::StartTls => "starttls",
+        Event::Auth { .. } | Event::AuthResponse(_) | Event::AuthAborted(_) => "auth",
         Event::Reset | Event::Quit => "session",
     }
 }
@@ -508,7 +567,11 @@ fn said(event: &Event) -> Option<What> {
         }),
         Event::Rcpt { path, .. } => Some(What::Rcpt { to: path.to_string() }),
         Event::Data => Some(What::Data),
-        Event::Body(_)
+        // What proves a login is recorded nowhere.
+        Event::Auth { .. }
+        | Event::AuthResponse(_)
+        | Event::AuthAborted(_)
+        | Event::Body(_)
         | Event::EndOfData(_)
         | Event::Vrfy(_)
         | Event::StartTls

@@ -8,9 +8,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use facteur_smtp::MAX_AUTH_RESPONSE;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use zeroize::Zeroize as _;
 
 /// The most that is read at a time, and what a session in the middle of large content holds. With
 /// an eighth of it, such content costs half as much processor time again.
@@ -19,6 +21,14 @@ const READ: usize = 512 * 1024;
 thread_local! {
     /// One buffer for each thread, used within one poll only: ten thousand idle sessions need none.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// Overwrites what this thread has read last, where that has just been part of a login.
+pub(super) fn forget() {
+    BUFFER.with_borrow_mut(|buffer| {
+        let length = buffer.len().min(2 * MAX_AUTH_RESPONSE);
+        buffer[..length].zeroize();
+    });
 }
 
 /// A connection.

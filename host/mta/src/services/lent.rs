@@ -8,6 +8,7 @@ use facteur_smtp::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::auth;
 use crate::services::connect::Connector;
 use crate::services::counters::{Counters, CountersView};
 use crate::services::dns::Resolver;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub answers: Arc<Answers>,
     /// What makes tickets of TLS.
     pub tickets: Tickets,
+    /// Where passwords are checked, and who failed.
+    pub auth: auth::Shared,
 }
 
 /// The lent parts, of one configuration. Cheap to clone.

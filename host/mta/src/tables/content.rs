@@ -55,6 +55,13 @@ impl Content {
         }
     }
 
+    /// Shows each key with its value; false where keys are patterns.
+    pub(super) fn each(&self, show: &mut dyn FnMut(&str, &str)) -> bool {
+        let Self::Index(index) = self else { return false };
+        index.each().for_each(|(key, value)| show(key, value));
+        true
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Index(index) => index.len(),

@@ -72,6 +72,11 @@ impl Index {
         true
     }
 
+    /// Keys and values, in the order in which they came.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|entry| self.read(*entry))
+    }
+
     /// Gives back what growing has left over.
     pub(super) fn shrink(&mut self) {
         self.text.shrink_to_fit();

@@ -94,10 +94,28 @@ impl Tables {
             Some(Table::Inline(content)) => Ok(content.find(keys)),
             Some(Table::File(watched)) => match &*watched.content() {
                 Some(content) => Ok(content.find(keys)),
-                None => Err(FindError::Unavailable(watched.trouble().first().map_or_else(
-                    || format!("table \"{name}\" is being read"),
-                    TableError::to_string,
-                ))),
+                None => Err(unavailable(name, watched)),
+            },
+        }
+    }
+
+    /// Shows every key of a table in its one form, with its value. It takes as long as the table is
+    /// large.
+    ///
+    /// # Errors
+    /// There is no such table, it can't be asked now, or it is one of patterns.
+    pub fn each(&self, name: &str, show: &mut dyn FnMut(&str, &str)) -> Result<(), FindError> {
+        let mut entries = |content: &Content| {
+            content.each(show).then_some(()).ok_or_else(|| {
+                FindError::Unavailable(format!("table \"{name}\" is one of patterns"))
+            })
+        };
+        match self.tables.get(name) {
+            None => Err(FindError::Unknown),
+            Some(Table::Inline(content)) => entries(content),
+            Some(Table::File(watched)) => match &*watched.content() {
+                Some(content) => entries(content),
+                None => Err(unavailable(name, watched)),
             },
         }
     }
@@ -107,6 +125,12 @@ impl Tables {
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
+}
+
+/// Why a table that never was good can't be asked.
+fn unavailable(name: &str, watched: &Watched<TableFile>) -> FindError {
+    let why = watched.trouble().first().map(TableError::to_string);
+    FindError::Unavailable(why.unwrap_or_else(|| format!("table \"{name}\" is being read")))
 }
 
 #[cfg(test)]

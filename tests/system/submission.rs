@@ -1,0 +1,404 @@
+//! Users log in and send: by the real program, with other programs as clients.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use facteur_tests::{
+    Client, Dns, Facteur, Machine, SmtpSink, facteur_binary, letter, machine, output_of, peer,
+    probe_plugin, run_facteur,
+};
+
+const SERVER: &str = "192.0.2.1:587";
+const OTHERS: &str = "192.0.2.1:25";
+const FROM: &str = "203.0.113.25";
+const HOP: &str = "192.0.2.3:25";
+const ADDRESSES: [&str; 3] = ["192.0.2.1", "192.0.2.3", FROM];
+
+/// A server for users at [`SERVER`] and for others at [`OTHERS`], which lets users send on to
+/// [`HOP`]. `auth` is `[auth]` without its head, and more sections.
+fn configuration(machine: &Machine, listen: &str, auth: &str) -> PathBuf {
+    machine.write(
+        "/etc/facteur/facteur.toml",
+        &format!(
+            r#"
+hostname = "mail.example.net"
+[[listen]]
+address = "{SERVER}"
+kind = "submission"
+{listen}
+[[listen]]
+address = "{OTHERS}"
+[domains]
+local = ["example.net"]
+[dns]
+servers = ["127.0.0.1"]
+[mailboxes]
+users = "table:boxes"
+owner = "louen"
+[spool]
+path = "/var/spool/facteur"
+reserve = "16MiB"
+[tables.boxes]
+inline = {{ louen = "", ann = "" }}
+[tables.routes]
+inline = {{ "*" = "smtp:[192.0.2.3]:25" }}
+[auth]
+tls-only = false
+failure-delay = "1ms"
+{auth}
+[[plugin]]
+name = "restrictions"
+component = "builtin:restrictions"
+settings = {{ recipient = ["permit_sasl_authenticated", "reject_unauth_destination"] }}
+grants = {{ relay = true }}
+[[plugin]]
+name = "transport-map"
+component = "builtin:transport-map"
+settings = {{ tables = ["routes"] }}
+grants = {{ lookup = ["routes"] }}
+"#
+        ),
+    )
+}
+
+/// The table of users, by `facteur passwd`: each name has the password "pa ss-NAME".
+fn users(machine: &Machine, scheme: &str, names: &[&str]) -> &'static str {
+    let mut table = String::new();
+    for name in names {
+        let mut passwd = Command::new(facteur_binary());
+        passwd.args(["passwd", "--scheme", scheme, name]);
+        let mut passwd =
+            passwd.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it is there");
+        let mut stdin = passwd.stdin.take().expect("it is piped");
+        writeln!(stdin, "pa ss-{name}").expect("it reads");
+        drop(stdin);
+        let output = passwd.wait_with_output().expect("it ends");
+        assert!(output.status.success());
+        table += &String::from_utf8(output.stdout).expect("an entry is text");
+    }
+    machine.write("/etc/facteur/users", &table);
+    "users = \"users\"\n[tables.users]\nfile = \"/etc/facteur/users\"\n"
+}
+
+/// `\0name\0password` in base64, by the machine's own tool.
+fn base64(text: &str) -> String {
+    let script = "import base64, sys; print(base64.b64encode(sys.argv[1].replace('|', \
+                  chr(0)).encode()).decode())";
+    let made = output_of(Command::new("python3").args(["-c", script, text])).success();
+    made.trim_end().to_owned()
+}
+
+fn greeted(to: &str) -> Client {
+    let mut client = Client::connect(FROM, to);
+    client.ehlo();
+    client
+}
+
+/// A client that has logged in.
+fn logged_in(name: &str) -> Client {
+    let mut client = greeted(SERVER);
+    let plain = base64(&format!("|{name}|pa ss-{name}"));
+    assert_eq!(client.send(&format!("AUTH PLAIN {plain}")), "235 2.7.0 Authentication successful");
+    client
+}
+
+#[test]
+fn swaks_smtplib_and_curl_log_in_and_send() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let sink = SmtpSink::start(machine, "hop", HOP, &[]);
+        let auth = users(machine, "argon2id", &["louen", "Ann@Example.net"]);
+        let facteur = Facteur::start(machine, &configuration(machine, "", auth));
+        let mut sent = 0;
+        let mut arrived = |who: &str| {
+            sent += 1;
+            let mail = sink.mail(sent).pop().expect("there are so many");
+            assert_eq!(mail.recipients, ["friend@elsewhere.test"], "by {who}");
+            let received = mail.header("Received").unwrap();
+            assert!(received.contains("with ESMTPA id"), "by {who}: {received}");
+        };
+        for mechanism in ["PLAIN", "LOGIN"] {
+            let mut swaks = Command::new(peer("swaks"));
+            swaks.args(["--server", "192.0.2.1:587", "--local-interface", FROM]);
+            swaks.args(["--from", "louen@example.net", "--to", "friend@elsewhere.test"]);
+            swaks.args(["--auth", mechanism, "--auth-user", "louen"]);
+            output_of(swaks.args(["--auth-password", "pa ss-louen"])).success();
+            arrived(mechanism);
+        }
+        let script = "
+import smtplib
+with smtplib.SMTP('192.0.2.1', 587, source_address=('203.0.113.25', 0)) as smtp:
+    smtp.ehlo()
+    assert smtp.esmtp_features['auth'].split() == ['PLAIN', 'LOGIN'], smtp.esmtp_features
+    try:
+        smtp.login('louen', 'wrong')
+        raise AssertionError('let in')
+    except smtplib.SMTPAuthenticationError as error:
+        assert error.smtp_code == 535, error
+    smtp.login('ANN@example.NET', 'pa ss-Ann@Example.net')
+    smtp.sendmail('ann@example.net', ['friend@elsewhere.test'], b'Subject: x\\r\\n\\r\\nx\\r\\n')
+";
+        output_of(Command::new("python3").args(["-c", script])).success();
+        arrived("smtplib");
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "smtp://192.0.2.1:587/client", "--interface", FROM]);
+        curl.args(["--mail-from", "louen@example.net", "--mail-rcpt", "friend@elsewhere.test"]);
+        curl.args(["--user", "louen:pa ss-louen", "--upload-file"]);
+        let file = machine.folder().join("letter.eml");
+        std::fs::write(&file, letter("by curl")).expect("the folder is the test's");
+        output_of(curl.arg(&file)).success();
+        arrived("curl");
+        facteur.wait_for_log("logged in");
+        assert!(!facteur.log().contains("pa ss"), "{}", facteur.log());
+    });
+}
+
+#[test]
+fn nobody_sends_without_a_login_nor_as_somebody_else() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let auth = users(machine, "bcrypt", &["louen", "ann"]);
+        let auth = format!(
+            "{auth}[tables.owners]\ninline = {{ \"louen@example.net\" = \"louen\", \
+             \"team@example.net\" = \"louen, ann\" }}\n"
+        );
+        let config = configuration(machine, "sender-logins = \"owners\"", &auth);
+        let facteur = Facteur::start(machine, &config);
+        let mut stranger = greeted(SERVER);
+        let refused = "530 5.7.0 Authentication required";
+        assert_eq!(stranger.send("MAIL FROM:<louen@example.net>"), refused);
+        assert_eq!(stranger.send("MAIL FROM:<>"), refused);
+        for (login, sender, reply) in [
+            ("louen", "louen@example.net", "250 2.1.0 Ok"),
+            ("louen", "team@example.net", "250 2.1.0 Ok"),
+            ("louen", "", "250 2.1.0 Ok"),
+            (
+                "ann",
+                "louen@example.net",
+                "553 5.7.1 <louen@example.net>: Sender address rejected: not owned by user ann",
+            ),
+            (
+                "ann",
+                "ann@elsewhere.test",
+                "553 5.7.1 <ann@elsewhere.test>: Sender address rejected: not owned by user ann",
+            ),
+        ] {
+            assert_eq!(logged_in(login).send(&format!("MAIL FROM:<{sender}>")), reply);
+        }
+        // Where servers come there is no login, and who has none relays nothing.
+        let mut other = greeted(OTHERS);
+        let off = "503 5.5.1 Error: authentication not enabled";
+        assert_eq!(other.send("AUTH PLAIN AGxvdWVuAHg="), off);
+        other.expect("MAIL FROM:<a@elsewhere.test>", 250);
+        other.expect("RCPT TO:<friend@elsewhere.test>", 554);
+        drop(facteur);
+    });
+}
+
+#[test]
+fn what_a_mail_program_left_out_is_added_and_the_client_hidden() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let sink = SmtpSink::start(machine, "hop", HOP, &[]);
+        let auth = users(machine, "bcrypt", &["louen"]);
+        let config = configuration(machine, "hide-client = true", auth);
+        let facteur = Facteur::start(machine, &config);
+        let mut client = logged_in("louen");
+        let bare = b"Subject: bare\r\n\r\nx\r\n";
+        client.deliver("louen@example.net", &["friend@elsewhere.test"], bare);
+        facteur.wait_until_empty();
+        let mail = sink.one();
+        for field in ["Date", "Message-ID"] {
+            assert!(mail.header(field).is_some(), "{field}: {}", mail.text());
+        }
+        assert_eq!(mail.header("From").unwrap(), "louen@example.net");
+        let received = mail.header("Received").unwrap();
+        assert!(received.starts_with("from hidden"), "{received}");
+        assert!(!mail.text().contains(FROM) && !mail.text().contains("client.example.net"));
+    });
+}
+
+#[test]
+fn a_failure_is_slowed_told_and_no_harm_to_others() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let auth = users(machine, "bcrypt", &["louen"]);
+        let facteur = Facteur::start(machine, &configuration(machine, "", auth));
+        let mut client = greeted(SERVER);
+        let failed = "535 5.7.8 Error: authentication failed";
+        for (say, answer) in [
+            (format!("AUTH PLAIN {}", base64("|louen|wrong")), failed),
+            (format!("AUTH PLAIN {}", base64("|nobody|wrong")), failed),
+            (format!("AUTH PLAIN {}", base64("ann|louen|pa ss-louen")), failed),
+            ("AUTH PLAIN AGxvdWVu".to_owned(), failed),
+            ("AUTH PLAIN AGxvdWV".to_owned(), "501 5.5.2 Error: no valid base64"),
+            ("AUTH CRAM-MD5".to_owned(), "504 5.5.4 Error: authentication mechanism not supported"),
+            ("AUTH LOGIN".to_owned(), "334 VXNlcm5hbWU6"),
+            ("*".to_owned(), "501 5.7.0 Authentication aborted"),
+        ] {
+            assert_eq!(client.send(&say), answer, "{say}");
+        }
+        // However often a stranger tried it, the login is its owner's.
+        logged_in("louen");
+        for line in [
+            "warning: unknown[203.0.113.25]: SASL PLAIN authentication failed: wrong name or \
+             password, sasl_username=louen",
+            "warning: unknown[203.0.113.25]: SASL PLAIN authentication failed: wrong name or \
+             password, sasl_username=nobody",
+            "SASL PLAIN authentication failed: it may not act for another, sasl_username=louen",
+            "SASL PLAIN authentication failed: malformed message, sasl_username=(unavailable)",
+            "SASL LOGIN authentication failed: aborted",
+        ] {
+            facteur.wait_for_log(line);
+        }
+    });
+}
+
+/// A mail program that knows SCRAM. Its arguments: name, password, what it does wrong.
+const SCRAM: &str = r"
+import base64, hashlib, hmac, os, smtplib, sys
+name, password, wrong = sys.argv[1:]
+h = lambda key, text: hmac.new(key, text, 'sha256').digest()
+state = {}
+def scram(challenge=None):
+    if challenge is None or challenge == b'':
+        flag = 'y' if wrong == 'flag' else 'n'
+        state['bare'] = 'n=%s,r=%s' % (name, base64.b64encode(os.urandom(18)).decode())
+        return flag + ',,' + state['bare']
+    text = challenge.decode()
+    if text.startswith('v='):
+        assert text[2:] == state['server'], text
+        return ''
+    part = dict(one.split('=', 1) for one in text.split(','))
+    salted = hashlib.pbkdf2_hmac('sha256', password.encode(), base64.b64decode(part['s']), \
+    int(part['i']))
+    client = h(salted, b'Client Key')
+    end = 'c=%s,r=%s' % ('eSws' if wrong in ('binding', 'flag') else 'biws', part['r'])
+    said = ','.join([state['bare'], text, end]).encode()
+    proof = bytes(a ^ b for a, b in zip(client, h(hashlib.sha256(client).digest(), said)))
+    state['server'] = base64.b64encode(h(h(salted, b'Server Key'), said)).decode()
+    print('salt', part['s'])
+    return end + ',p=' + base64.b64encode(proof).decode()
+with smtplib.SMTP('192.0.2.1', 587, source_address=('203.0.113.25', 0)) as smtp:
+    smtp.ehlo()
+    assert smtp.esmtp_features['auth'].split()[0] == 'SCRAM-SHA-256', smtp.esmtp_features
+    try:
+        print(smtp.auth('SCRAM-SHA-256', scram)[0])
+    except smtplib.SMTPAuthenticationError as error:
+        print(error.smtp_code)
+";
+
+#[test]
+fn a_password_is_proven_without_being_sent() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let auth = users(machine, "scram-sha-256", &["louen"]);
+        let mut facteur = Facteur::start(machine, &configuration(machine, "", auth));
+        let ask = |name: &str, password: &str, wrong: &str| {
+            let mut python = Command::new("python3");
+            output_of(python.args(["-c", SCRAM, name, password, wrong])).success()
+        };
+        let right = ask("louen", "pa ss-louen", "");
+        assert!(right.ends_with("235\n"), "{right}");
+        assert!(ask("louen", "wrong", "").ends_with("535\n"));
+        assert!(ask("louen", "pa ss-louen", "binding").ends_with("535\n"));
+        // Without TLS there is nothing that could have been bound to.
+        assert!(ask("louen", "pa ss-louen", "flag").ends_with("235\n"));
+        let nobody = ask("nobody", "x", "");
+        assert!(nobody.ends_with("535\n"), "{nobody}");
+        facteur.stop();
+        facteur.restart();
+        assert_eq!(ask("nobody", "x", ""), nobody, "who isn't there has the same salt again");
+        // The same entry takes a password that is sent.
+        logged_in("louen");
+    });
+}
+
+#[test]
+fn plugins_are_asked_for_those_whom_the_table_does_not_know() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let auth = users(machine, "scram-sha-256", &["louen"]);
+        let auth = format!(
+            "{auth}[[plugin]]\nname = \"probe\"\ncomponent = \"{}\"\n[plugin.settings]\n\
+             authenticate = {{ louen = \"password:other\", ann = \"password:pa ss-ann\", \
+             secret-token = \"is:ann\", broken = \"fail\" }}\n",
+            probe_plugin().display()
+        );
+        let facteur = Facteur::start(machine, &configuration(machine, "", &auth));
+        let mut client = Client::connect(FROM, SERVER);
+        let offered = client.ehlo();
+        // A client would take SCRAM, by which plugins know nobody.
+        assert!(offered.text.contains("\nAUTH PLAIN LOGIN OAUTHBEARER XOAUTH2\n"), "{offered}");
+        let say = |client: &mut Client, text: &str| {
+            let (mechanism, message) = text.split_once(' ').unwrap();
+            let message = message.replace('^', "\u{1}");
+            client.send(&format!("AUTH {mechanism} {}", base64(&message)))
+        };
+        for (text, code) in [
+            ("PLAIN |louen|other", 535),
+            ("PLAIN |ann|wrong", 535),
+            ("PLAIN |broken|x", 454),
+            ("XOAUTH2 user=ann^auth=Bearer^^", 535),
+        ] {
+            assert_eq!(say(&mut client, text).code, code, "{text}");
+        }
+        assert_eq!(say(&mut client, "XOAUTH2 user=ann^auth=Bearer wrong^^").code, 334);
+        client.expect("AQ==", 535);
+        assert_eq!(say(&mut client, "XOAUTH2 user=ann^auth=Bearer secret-token^^").code, 235);
+        for text in ["PLAIN |louen|pa ss-louen", "PLAIN |ann|pa ss-ann"] {
+            assert_eq!(say(&mut greeted(SERVER), text).code, 235, "{text}");
+        }
+        facteur.wait_for_log("login=\"ann\"");
+        assert!(!facteur.log().contains("secret-token"), "{}", facteur.log());
+    });
+}
+
+#[test]
+fn what_is_wrong_with_the_users_is_told_before_the_first_login() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let broken = "users = \"users\"\n[tables.users]\ninline = { louen = \"{PLAIN}sesame\", \
+                      ann = \"*\" }\n";
+        let config = configuration(machine, "", broken);
+        let told = run_facteur(&config, &["check"]).err;
+        let place = "table \"users\": the entry of \"louen\" is of no scheme that is known here";
+        assert!(told.contains(place) && !told.contains("sesame"), "{told}");
+        let facteur = Facteur::start(machine, &config);
+        let mut client = greeted(SERVER);
+        let tried = client.send(&format!("AUTH PLAIN {}", base64("|louen|sesame")));
+        assert_eq!(tried, "454 4.7.0 Temporary authentication failure");
+        client.expect(&format!("AUTH PLAIN {}", base64("|ann|*")), 535);
+        facteur.wait_for_log(place);
+        drop(facteur);
+        let told = run_facteur(&configuration(machine, "", ""), &["check"]).err;
+        assert!(told.contains("nobody can log in at 192.0.2.1:587"), "{told}");
+    });
+}
+
+#[test]
+fn a_password_is_not_asked_for_in_the_clear_unless_the_operator_wants_it() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let auth = users(machine, "bcrypt", &["louen"]);
+        let config = configuration(machine, "", auth);
+        let text = std::fs::read_to_string(&config).unwrap().replace("tls-only = false", "");
+        let _facteur = Facteur::start(machine, &machine.write("/etc/facteur/facteur.toml", &text));
+        let mut client = Client::connect(FROM, SERVER);
+        assert!(!client.ehlo().text.contains("AUTH"));
+        let plain = base64("|louen|pa ss-louen");
+        assert_eq!(
+            client.send(&format!("AUTH PLAIN {plain}")),
+            "538 5.7.11 Encryption required for requested authentication mechanism"
+        );
+    });
+}
