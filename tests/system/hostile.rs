@@ -177,7 +177,8 @@ fn each_misdeed_gets_what_on_error_says() {
             ("defer", "451 4.3.5 Policy error, try again later"),
             ("reject", "554 5.3.5 Policy error"),
         ] {
-            for deed in ["loop", "memory", "trap", "flood-lookup", "crlf", "megabytes", "fail"] {
+            for deed in ["loop", "memory", "trap", "flood-lookup", "bad-code", "megabytes", "fail"]
+            {
                 let mut facteur = start(machine, deed, &format!("on-error = \"{on_error}\""));
                 let mut client = session();
                 client.expect(&format!("MAIL FROM:<{SENDER}>"), 250);
@@ -269,7 +270,7 @@ fn the_list_of_plugins_tells_how_they_do() {
         for line in [
             "isolation  shared",
             "on-error   reject",
-            "hooks      restriction, alias, transport, content, authenticate, delivery (rcpt)",
+            "hooks      on-rcpt, on-content, on-alias, on-transport, on-delivery, on-authenticate",
             "grants     dns; lookup routes",
             "limits     memory 1 MiB, timeout 20 s, cpu 500 ms, concurrency 7",
             "component  builtin:restrictions",

@@ -133,7 +133,7 @@ fn edits_arrive_and_all_else_keeps_its_octets() {
         for size in [1_000, 200_000] {
             let content = original(size);
             assert!(arrives("", &content) == content, "without a plugin");
-            assert!(arrives(&probe("p", "\"accept\""), &content) == content, "without an edit");
+            assert!(arrives(&probe("p", "\"no-opinion\""), &content) == content, "without an edit");
             // Before all else: what was received stays as it is stored.
             let top = [b"X-Two: 2\r\nX-One: 1\r\n", &content[..]].concat();
             let two = probe("a", "\"insert-header:X-One: 1\"")
@@ -353,11 +353,11 @@ fn a_content_plugin_fails_open_only_where_the_operator_says_so() {
         assert_eq!(send(&[LOUEN], &letter("two")).code, 250);
         facteur.wait_for_log("fail-open");
         maildir("/var/mail/louen", 1)[0].must_be(&letter("two"), HOST);
-        let wrong = probe("p", "\"accept\"").replace("timeout", "fail-open = true\ntimeout");
+        let wrong = probe("p", "\"no-opinion\"").replace("timeout", "fail-open = true\ntimeout");
         configure(machine, &wrong);
         let checked = run_facteur(&config, &["check"]);
         assert!(
-            checked.code != 0 && checked.err.contains("whose only hook is content"),
+            checked.code != 0 && checked.err.contains("whose only hook is on-content"),
             "{checked:?}"
         );
     });

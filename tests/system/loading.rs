@@ -109,7 +109,10 @@ fn check_tells_of_a_hook_that_would_never_be_asked() {
         let output = facteur_tests::run_facteur(&config, &["check"]);
         assert_eq!(output.code, 1, "{output:?}");
         assert!(
-            output.err.contains("plugin \"mine\": its restriction lacks the function end-of-data"),
+            output.err.contains(
+                "plugin \"mine\": it exports facteur:policy/on-end-of-date@0.1.0, which this host \
+                 doesn't know"
+            ),
             "{output:?}"
         );
     });

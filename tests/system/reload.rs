@@ -94,7 +94,7 @@ fn no_session_fails_under_reloads() {
         let _dns = Dns::start("127.0.0.1", "");
         let shared = format!(
             "[[plugin]]\nname = \"shared\"\ncomponent = \"{}\"\nisolation = \"shared\"\n\
-             [plugin.settings]\nrcpt = \"dunno\"\n",
+             [plugin.settings]\nrcpt = \"no-opinion\"\n",
             probe_plugin().display()
         );
         let gateway = Gateway { routes: &[("*", "discard:")], more: &shared, ..Gateway::default() };

@@ -138,11 +138,11 @@ fn a_story_is_told_of_mail_and_of_refusals() {
 session {name}, client {STRANGER} at {SERVER}, helo client.example.net
   from <a@ham.test>
   RCPT <x@elsewhere.test>: refused: 554 5.7.1 <x@elsewhere.test>: Relay access denied
-    restrictions  helo                   dunno
-    restrictions  mail                   dunno
+    restrictions  helo                   no opinion
+    restrictions  mail                   no opinion
     restrictions  rcpt x@elsewhere.test  reject 554 5.7.1 <x@elsewhere.test>: Relay access denied
   RCPT <x@next.test>: accepted
-    restrictions   rcpt x@next.test       dunno
+    restrictions   rcpt x@next.test       no opinion
     aliases        alias x@next.test      no opinion
     transport-map  transport x@next.test  smtp to [198.51.100.25]:25
   DATA: accepted
@@ -299,10 +299,10 @@ fn a_simulation_reads_like_explain_and_leaves_nothing() {
 session try, client {STRANGER} at {SERVER}, helo client.example
   from <held@ham.test>
   RCPT <sales@alias.test>: accepted
-    restrictions   helo                         dunno
-    restrictions   mail                         dunno; hold: <held@ham.test>: Sender address \
+    restrictions   helo                         no opinion
+    restrictions   mail                         no opinion; hold: <held@ham.test>: Sender address \
     looked at
-    restrictions   rcpt sales@alias.test        dunno
+    restrictions   rcpt sales@alias.test        no opinion
     aliases        alias sales@alias.test       stands for louen@example.net, admin@example.net
     aliases        alias louen@example.net      no opinion
     aliases        alias admin@example.net      no opinion
@@ -346,7 +346,7 @@ fn the_shadow_is_told_of_and_changes_nothing() {
         let id = client.deliver("a@ham.test", &["louen@example.net"], &letter("one"));
         let told = facteur.run(&["explain", &id]).success();
         assert!(told.contains("in the shadow: reject 550 5.7.1 rejected at rcpt"), "{told}");
-        assert!(told.contains("in the shadow: dunno; hold:"), "{told}");
+        assert!(told.contains("in the shadow: no opinion; hold:"), "{told}");
         facteur.wait_until_empty();
     });
 }

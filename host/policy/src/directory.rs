@@ -174,10 +174,11 @@ impl Policy {
         let directory = Directory::new(
             self,
             self.draw(&self.routers, of.address),
-            Scope::Queue(of.facts(&self.domains)),
+            Scope::Queue(of.envelope(&self.domains)),
             Inquiry { services: services.clone(), run, trace: trace.clone() },
         );
-        let (route, scope) = transport::ask(&directory.dispatch, of.address).await?;
+        let (route, scope) =
+            transport::ask(&directory.dispatch, of.recipient(&self.domains)).await?;
         let route = route.unwrap_or_else(own_way);
         if run.may_reuse() {
             // Who is asked may depend on the recipient: then so does the answer.

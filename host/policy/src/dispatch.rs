@@ -9,21 +9,23 @@
 //! they run short: the contract doesn't promise that a plugin's memory lasts from one question to
 //! the next. Questions come one after the other; the one that comes within another (a restriction
 //! asks `listed`, which asks the alias hook, perhaps of the same plugin) finds its sandbox taken,
-//! and gets one of its own. Plugins with `isolation = "shared"` get one for each question.
+//! and gets one of its own. Plugins with `isolation = "shared"` get one for each question. A question
+//! that shows a secret has a sandbox of its own, which is thrown away.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use facteur_smtp::Address;
 use parking_lot::Mutex;
-use wasmtime::component::Instance;
+use wasmtime::component::{ComponentType, Lift};
 
 use crate::contract::bindings::facteur::policy::types::Failure;
-use crate::contract::checks::{Broken, printable};
-use crate::contract::context::{Context, PluginStore, Recipients, Runtime, Scope};
-use crate::contract::exports::Hooks;
+use crate::contract::checks::Broken;
+use crate::contract::context::{Context, Recipients, Runtime, Scope};
+use crate::contract::exports::HookName;
+use crate::contract::subject::Subject;
+use crate::contract::text::{TEXT_LIMIT, line};
 use crate::domains::Domains;
 use crate::message::{Edited, Message};
 use crate::plugin::{Chain, Mode, Plugin};
@@ -38,36 +40,23 @@ use crate::trace::{Step, Told, Trace};
 /// answered: this leaves the processors to the others.
 const AFTER_BREAKING: Duration = Duration::from_millis(50);
 
-/// One question to a plugin, whatever its hook: how it is put, and what its answer means.
+/// One question to a plugin, whatever its hook: what it is about, and what its answer means.
 pub(crate) trait Hook: Sync {
-    /// What a component exports where it has the hook.
-    type Export: Sync;
     /// The answer, as it comes.
-    type Raw: Send;
+    type Raw: ComponentType + Lift + Send + Sync + 'static;
     /// The answer, checked.
     type Answer: Told + Send;
 
-    /// What the log and the trace call it: the hook, or the stage of a restriction.
-    fn name(&self) -> &'static str;
+    /// Which.
+    fn name(&self) -> HookName;
 
-    /// The address that it is about, if any.
-    fn about(&self) -> Option<&Address> {
-        None
+    /// What it is about, beyond the place where it is asked.
+    fn subject(&self) -> Subject {
+        Subject::Nothing
     }
-
-    /// The hook of a plugin, if it exports it.
-    fn of(hooks: &Hooks) -> Option<&Self::Export>;
 
     /// What the guest's calls reach for this question, beyond what they always do.
     fn prepare(&self, _context: &mut Context) {}
-
-    /// Calls the guest.
-    fn call(
-        &self,
-        export: &Self::Export,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> impl Future<Output = wasmtime::Result<Result<Self::Raw, Failure>>> + Send;
 
     /// The answer, if it keeps the contract. What isn't checked here isn't believed.
     fn check(
@@ -142,8 +131,8 @@ impl Dispatch {
     }
 
     /// Whether any of them exports the hook.
-    pub(crate) fn has<H: Hook>(&self) -> bool {
-        self.chain().iter().any(|plugin| H::of(&plugin.hooks).is_some())
+    pub(crate) fn has(&self, hook: HookName) -> bool {
+        self.chain().iter().any(|plugin| plugin.wants(hook))
     }
 
     /// Asks the plugin with this number in the chain. What it answers has been logged and told when
@@ -155,17 +144,20 @@ impl Dispatch {
         hook: &H,
     ) -> Result<Option<H::Answer>, CallError> {
         let plugin = &self.chain()[number];
-        let Some(export) = H::of(&plugin.hooks) else { return Ok(None) };
+        if !plugin.wants(hook.name()) {
+            return Ok(None);
+        }
         let started = Instant::now();
+        let subject = hook.subject();
         let mut effects = Vec::new();
-        let answer = match self.ask_in_sandbox(number, plugin, hook, export).await {
+        let answer = match self.ask_in_sandbox(number, plugin, hook, &subject).await {
             Ok((Ok(answer), done)) => {
                 effects = done;
                 Ok(answer)
             }
             Ok((Err(failure), _)) => Err(CallError::Failure {
                 transient: failure.transient,
-                reason: printable(&failure.reason),
+                reason: line(&failure.reason, TEXT_LIMIT),
             }),
             Err(error) => Err(error),
         };
@@ -175,7 +167,7 @@ impl Dispatch {
             plugin.guest.statistics.note(plugin.name(), took, answer.as_ref().err());
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.tell(plugin, hook, &answer, &effects, micros);
+        self.tell(plugin, hook.name(), &subject, &answer, &effects, micros);
         if let Err(CallError::Trap(_) | CallError::TooMuchCpu(_)) = answer {
             tokio::time::sleep(AFTER_BREAKING).await;
         }
@@ -185,25 +177,26 @@ impl Dispatch {
         }
     }
 
-    fn tell<H: Hook>(
+    fn tell(
         &self,
         plugin: &Plugin,
-        hook: &H,
-        answer: &Result<H::Answer, CallError>,
+        hook: HookName,
+        subject: &Subject,
+        answer: &Result<impl Told, CallError>,
         effects: &[String],
         micros: u64,
     ) {
         let mut told = match answer {
             Ok(answer) => answer.told(),
-            Err(error) => format!("{}: {error}", error.label()).into(),
+            Err(error) => error.told().into(),
         };
         for effect in effects {
             let told = told.to_mut();
             told.push_str("; ");
             told.push_str(effect);
         }
-        let (plugin, question, shadow) = (plugin.name(), hook.name(), plugin.mode == Mode::Shadow);
-        let about = hook.about().map(ToString::to_string);
+        let (plugin, question, shadow) = (plugin.name(), hook.word(), plugin.mode == Mode::Shadow);
+        let about = subject.address().map(ToString::to_string);
         if answer.is_ok() {
             tracing::debug!(plugin, question, about, answer = &*told, micros, "asked");
         } else {
@@ -224,7 +217,7 @@ impl Dispatch {
         number: usize,
         plugin: &Plugin,
         hook: &H,
-        export: &H::Export,
+        subject: &Subject,
     ) -> Result<(Result<H::Answer, Failure>, Vec<String>), CallError> {
         let Matter { runtime, domains, run, .. } = &self.matter;
         let place = &self.places[number];
@@ -233,22 +226,26 @@ impl Dispatch {
         let kept = place.sandbox.lock().take();
         // What is lent in a simulation goes before what is lent to the plugin alone.
         let real = run.is_real();
+        // What it hears stays in a sandbox that is made for it, and goes with it.
+        let alone = hook.name().is_secret();
         let services = plugin.services.as_ref().filter(|_| real).unwrap_or(&self.matter.services);
         let context = || Context::new(&plugin.profile, services, domains);
         let mut sandbox = match kept {
             Some(sandbox) => sandbox,
             // No simulation may leave a trace in an instance that is asked for real.
-            None if real => runtime.get(&plugin.guest, within, context).await?,
+            None if real => runtime.get(&plugin.guest, within, alone, context).await?,
             None => runtime.make(&plugin.guest, context).await?,
         };
         let seen = sandbox.context();
         seen.services.clone_from(services);
         seen.scope = self.scope(number, plugin);
+        seen.hook = Some(hook.name());
+        seen.subject = subject.clone();
         seen.recipients.clone_from(&self.recipients);
         let asked = sandbox
             .ask(async |store, instance| {
                 hook.prepare(&mut store.data_mut().context);
-                let raw = match hook.call(export, store, instance).await? {
+                let raw = match plugin.exports.ask(store, instance, hook.name()).await? {
                     Ok(raw) => raw,
                     Err(failure) => return Ok(Err(failure)),
                 };
@@ -262,7 +259,9 @@ impl Dispatch {
         let (mut sandbox, answer) = asked?;
         let effects = std::mem::take(&mut sandbox.context().effects);
         if !runtime.is_short() {
-            if plugin.guest.isolation == Isolation::Shared && real {
+            if alone {
+                drop(sandbox);
+            } else if plugin.guest.isolation == Isolation::Shared && real {
                 runtime.put(sandbox);
             } else if !plugin.guest.quota.is_short() {
                 *place.sandbox.lock() = Some(sandbox);

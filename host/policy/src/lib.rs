@@ -11,7 +11,8 @@
 //!
 //! The rooms, from below, each of which knows only those before it:
 //!
-//! - words of the field: domains, extensions, tags, grants, next hops, the trace of decisions;
+//! - words of the field: domains, extensions, the keys of tables, tags, grants, settings,
+//!   credentials, next hops, the trace of decisions;
 //! - `services`: what is lent to plugins, a trait for each subject;
 //! - `message` and `facts`: what plugins see;
 //! - `runtime`: the machine that guests run on. It knows wasmtime, and no mail;
@@ -24,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
 mod contract;
+mod credentials;
 mod decision;
 mod directory;
 mod dispatch;
@@ -33,6 +35,7 @@ mod facts;
 mod grants;
 mod hooks;
 mod identity;
+mod lookup_keys;
 mod message;
 mod next_hop;
 mod plugin;
@@ -43,22 +46,24 @@ mod run;
 mod runtime;
 mod services;
 mod session;
+mod settings;
 mod tags;
 mod trace;
 mod transaction;
 mod unavailable;
 
 pub use contract::context::Runtime;
+pub use credentials::Credentials;
 pub use decision::Decision;
 pub use domains::{Class, Domains};
 pub use extension::Delimiter;
 pub use facts::{Actions, ClientCertificate, Consignment, SessionFacts, TlsFacts};
 pub use grants::Grants;
-pub use hooks::authenticate::{Authenticated, Credentials};
+pub use hooks::authenticate::Authenticated;
 pub use hooks::delivery::{Advice, Attempted};
 pub use hooks::transport::Route;
 pub use identity::Identity;
-pub use message::{Bodies, Content, Edited, Message, NewBody, header_line};
+pub use message::{Bodies, BodyError, Content, Edited, Message, NewBody, header_line};
 pub use next_hop::SmtpRoute;
 pub use plugin::{Chain, LoadError, Mode, OnError, Plugin, PluginConfig};
 pub use policy::{Policy, PolicyConfig};

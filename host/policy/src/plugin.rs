@@ -1,18 +1,15 @@
 //! One loaded plugin: its code, what it exports, what it may do, what its `init` kept.
 //!
-//! A plugin is whatever it exports: the hooks are probed one interface at a time, so that a new
-//! kind of hook never breaks an old plugin. A plugin that exports what the host wouldn't ask, that
-//! has no room in the pool, or whose `init` says no, is an error of the load.
+//! A plugin is asked what it exports, but for what its `init` skips. A plugin that exports what the
+//! host wouldn't ask, that has no room in the pool, or whose `init` says no, is an error of the load.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
-use crate::contract::checks::printable;
-use crate::contract::context::{Context, Profile, Runtime};
-use crate::contract::exports::Hooks;
-use crate::contract::stage::Stage;
+use crate::contract::context::{Context, Initializing, Profile, Runtime};
+use crate::contract::exports::{Exports, HookName};
+use crate::contract::text::printable;
 use crate::domains::Domains;
 use crate::grants::Grants;
 use crate::identity::Identity;
@@ -22,10 +19,10 @@ use crate::runtime::guest::{Guest, GuestConfig};
 use crate::runtime::limits::{Isolation, Limits};
 use crate::runtime::statistics::Counted;
 use crate::services::Services;
+use crate::settings::Settings;
 
-const FAIL_OPEN: &str = "fail-open is for plugins whose only hook is content: a restriction, an \
- alias or a route that fails \
-                         must never count as a yes; take the line out";
+const FAIL_OPEN: &str = "fail-open is for plugins whose only hook is on-content: a restriction, an \
+                         alias or a route that fails must never count as a yes; take the line out";
 
 /// `[[plugin]]`, as the configuration has it.
 #[derive(Clone)]
@@ -95,7 +92,7 @@ pub enum OnError {
     Defer,
     /// 554 5.3.5.
     Reject,
-    /// As if it had said `dunno`. For a plugin whose only hook is `content`, where the operator
+    /// As if it had no opinion. For a plugin whose only hook is `on-content`, where the operator
     /// takes mail that nobody has looked at for the lesser evil.
     Pass,
 }
@@ -114,7 +111,7 @@ pub struct LoadError {
 pub struct Plugin {
     pub(crate) guest: Arc<Guest<Context>>,
     pub(crate) profile: Arc<Profile>,
-    pub(crate) hooks: Hooks,
+    pub(crate) exports: Exports,
     pub(crate) early: bool,
     pub(crate) on_error: OnError,
     pub(crate) mode: Mode,
@@ -122,14 +119,13 @@ pub struct Plugin {
     pub(crate) instead_of: Option<String>,
     pub(crate) services: Option<Arc<Services>>,
     identity: Identity,
-    stages: Stages,
 }
 
 /// The plugins that are asked, in order.
 pub type Chain = Arc<[Arc<Plugin>]>;
 
 impl Plugin {
-    /// Compiles it (or takes it from the cache), finds its hooks, runs its `init`s.
+    /// Compiles it (or takes it from the cache), finds its hooks, runs its `init`.
     pub(crate) async fn load(
         runtime: &Runtime,
         cache: &CompileCache,
@@ -150,9 +146,9 @@ impl Plugin {
         let loaded = Guest::load(runtime.machine(), runtime.sandboxes(), cache, &of_guest);
         let (guest, component) = loaded.map_err(|error| fail(error.to_string()))?;
         let guest = Arc::new(guest);
-        let hooks = Hooks::find(&component).map_err(|error| fail(error.to_string()))?;
+        let mut exports = Exports::find(&component).map_err(|error| fail(error.to_string()))?;
         if config.on_error == OnError::Pass {
-            if hooks.names() != ["content"] {
+            if exports.hooks().any(|hook| hook != HookName::Content) {
                 return Err(fail(FAIL_OPEN.into()));
             }
             tracing::warn!(
@@ -162,20 +158,22 @@ impl Plugin {
         }
         let mut profile = Profile {
             name: config.name,
-            settings: config.settings,
+            settings: Settings::parse(config.settings).map_err(fail)?,
             grants: config.grants,
             kept: Vec::new(),
         };
         let of_init = Arc::new(profile.clone());
         let lent = config.services.as_ref().unwrap_or(services);
         let context = || Context::new(&of_init, lent, domains);
-        let initial = init(runtime, &guest, &hooks, context);
-        let (kept, stages) = initial.await.map_err(fail)?;
-        profile.kept = kept;
+        let initial = init(runtime, &guest, &exports, context).await.map_err(fail)?;
+        profile.kept = initial.kept;
+        for hook in initial.skipped {
+            exports.skip(hook);
+        }
         Ok(Arc::new(Self {
             guest,
             profile: Arc::new(profile),
-            hooks,
+            exports,
             early: config.early,
             on_error: config.on_error,
             mode: config.mode,
@@ -183,7 +181,6 @@ impl Plugin {
             instead_of: config.instead_of,
             services: config.services,
             identity,
-            stages,
         }))
     }
 
@@ -192,18 +189,9 @@ impl Plugin {
         &self.profile.name
     }
 
-    /// The hooks that it exports and the host asks.
+    /// The hooks that it is asked, in the order of a message's way: "on-rcpt".
     pub fn hooks(&self) -> Vec<&'static str> {
-        self.hooks.names()
-    }
-
-    /// The stages of a session at which its restriction wants to be asked, in their order.
-    pub fn stages(&self) -> Vec<&'static str> {
-        Stage::NAMES
-            .into_iter()
-            .filter(|(_, stage)| self.wants(*stage))
-            .map(|(name, _)| name)
-            .collect()
+        self.exports.hooks().map(HookName::name).collect()
     }
 
     /// What it may do.
@@ -245,31 +233,26 @@ impl Plugin {
         hasher.finish() % 100 < u64::from(self.share)
     }
 
-    /// Whether its restriction wants to be asked at the stage.
-    pub(crate) fn wants(&self, stage: Stages) -> bool {
-        self.hooks.restriction.is_some() && self.stages.contains(stage)
+    /// Whether it is asked this.
+    pub(crate) fn wants(&self, hook: HookName) -> bool {
+        self.exports.has(hook)
     }
 }
 
-/// Runs the `init`s of a plugin: what they keep, and the stages that its restriction wants.
+/// Runs the `init` of a plugin: what it keeps, and what it skips.
 async fn init(
     runtime: &Runtime,
     guest: &Arc<Guest<Context>>,
-    hooks: &Hooks,
+    exports: &Exports,
     context: impl FnOnce() -> Context,
-) -> Result<(Vec<u8>, Stages), String> {
-    let trapped = |error: CallError| format!("its init failed: {error}");
-    let sandbox = runtime.make(guest, context).await.map_err(trapped)?;
-    let (mut sandbox, checked) = sandbox
-        .ask(async |store, instance| Ok(hooks.check(store, instance)))
-        .await
-        .map_err(trapped)?;
-    checked.map_err(|error| error.to_string())?;
-    sandbox.context().initializing = Some(Vec::new());
-    let (mut sandbox, answer) = sandbox
-        .ask(async |store, instance| hooks.init(store, instance).await)
-        .await
-        .map_err(trapped)?;
-    let stages = answer.map_err(|reason| printable(&reason))?;
-    Ok((sandbox.context().initializing.take().unwrap_or_default(), stages))
+) -> Result<Initializing, String> {
+    let failed = |error: CallError| format!("its init failed: {error}");
+    let mut sandbox = runtime.make(guest, context).await.map_err(failed)?;
+    let exported = exports.hooks().collect();
+    let fresh = Initializing { exported, skipped: Vec::new(), kept: Vec::new() };
+    sandbox.context().initializing = Some(fresh);
+    let asked = sandbox.ask(async |store, instance| exports.init(store, instance).await).await;
+    let (mut sandbox, answer) = asked.map_err(failed)?;
+    answer.map_err(|reason| printable(&reason))?;
+    sandbox.context().initializing.take().ok_or_else(|| "its init failed".to_owned())
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::contract::context::Runtime;
+use crate::contract::exports::HookName;
 use crate::domains::Domains;
 use crate::hooks::route_cache::RouteCache;
 use crate::plugin::{Chain, LoadError, Plugin, PluginConfig};
@@ -80,11 +81,11 @@ impl Policy {
             domains,
             routes: RouteCache::default(),
             routers: standing(&plugins)
-                .filter(|plugin| plugin.hooks.transport.is_some())
+                .filter(|plugin| plugin.wants(HookName::Transport))
                 .cloned()
                 .collect(),
             advisers: standing(&plugins)
-                .filter(|plugin| plugin.hooks.delivery.is_some())
+                .filter(|plugin| plugin.wants(HookName::Delivery))
                 .cloned()
                 .collect(),
             drawing: plugins.iter().any(|plugin| plugin.share < 100 || plugin.instead_of.is_some()),

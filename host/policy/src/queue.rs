@@ -58,8 +58,8 @@ impl Policy {
         trace: &Arc<Trace>,
     ) -> Advice {
         let chain = self.draw(&self.advisers, of.address);
-        let directory = self.queued(chain, of.facts(&self.domains), trace);
-        delivery::ask(&directory.dispatch, of.address, attempted).await
+        let directory = self.queued(chain, of.envelope(&self.domains), trace);
+        delivery::ask(&directory.dispatch, of.recipient(&self.domains), attempted).await
     }
 
     fn queued(

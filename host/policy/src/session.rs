@@ -9,11 +9,12 @@ use std::sync::Arc;
 use facteur_smtp::ReversePath;
 
 use crate::contract::context::Scope;
-use crate::contract::stage::Stage;
+use crate::contract::exports::HookName;
+use crate::credentials::Credentials;
 use crate::decision::Decision;
 use crate::directory::{Directory, Inquiry};
 use crate::facts::{EnvelopeFacts, Hello, SessionFacts};
-use crate::hooks::authenticate::{self, Authenticated, Credentials};
+use crate::hooks::authenticate::{self, Authenticated};
 use crate::hooks::restriction::{self, Outcome, Settled};
 use crate::plugin::Chain;
 use crate::policy::Policy;
@@ -56,7 +57,7 @@ impl Policy {
 impl Policy {
     /// Whether a plugin of the chain can say who a client is.
     pub fn authenticates(chain: &Chain) -> bool {
-        chain.iter().any(|plugin| plugin.hooks.authenticate.is_some())
+        chain.iter().any(|plugin| plugin.wants(HookName::Authenticate))
     }
 }
 
@@ -68,7 +69,7 @@ impl Session {
 
     /// The client is there, and has not been greeted yet.
     pub async fn connect(&self) -> Decision {
-        let decision = self.early(Stage::Connect).await;
+        let decision = self.early(HookName::Connect).await;
         self.facts.connected();
         decision
     }
@@ -76,10 +77,10 @@ impl Session {
     /// HELO or EHLO came.
     pub async fn hello(&self, name: &str, esmtp: bool) -> Decision {
         *self.facts.hello.lock() = Some(Hello { name: name.to_owned(), esmtp });
-        self.early(Stage::Helo).await
+        self.early(HookName::Helo).await
     }
 
-    async fn early(&self, stage: Stage) -> Decision {
+    async fn early(&self, stage: HookName) -> Decision {
         if !self.chain.iter().any(|plugin| plugin.early) {
             return Decision::Accept;
         }
@@ -103,7 +104,7 @@ impl Session {
 
     /// AUTH came, and these are what it brought.
     pub async fn authenticate(&self, credentials: Credentials) -> Authenticated {
-        authenticate::ask(&self.asking().dispatch, &self.facts, &credentials).await
+        authenticate::ask(&self.asking().dispatch, &self.facts, credentials).await
     }
 
     /// The plugins, where there is no envelope.

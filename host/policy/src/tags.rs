@@ -4,8 +4,19 @@
 const COUNT_LIMIT: usize = 64;
 /// The longest key, in bytes.
 const KEY_LIMIT: usize = 64;
-/// The longest value, in bytes.
+/// What is kept of a value, in bytes.
 const VALUE_LIMIT: usize = 1024;
+
+/// Why a note isn't set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TagError {
+    /// A key of so many bytes.
+    #[error("a key of {0} bytes (1 to {KEY_LIMIT})")]
+    Key(usize),
+    /// There are as many as may be.
+    #[error("{COUNT_LIMIT} notes")]
+    Count,
+}
 
 /// A few short notes, in the order they were first set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,17 +33,18 @@ impl Tags {
         self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
-    /// Sets a note; says which limit it would break.
-    pub(crate) fn set(&mut self, key: String, value: String) -> Result<(), &'static str> {
-        if key.len() > KEY_LIMIT || value.len() > VALUE_LIMIT {
-            return Err("a tag that is too long");
+    /// Sets a note.
+    pub(crate) fn set(&mut self, key: String, value: &str) -> Result<(), TagError> {
+        if !(1..=KEY_LIMIT).contains(&key.len()) {
+            return Err(TagError::Key(key.len()));
         }
+        let value = value[..value.floor_char_boundary(VALUE_LIMIT)].to_owned();
         if let Some(known) = self.0.iter_mut().find(|(known, _)| *known == key) {
             known.1 = value;
         } else if self.0.len() < COUNT_LIMIT {
             self.0.push((key, value));
         } else {
-            return Err("too many tags");
+            return Err(TagError::Count);
         }
         Ok(())
     }

@@ -18,12 +18,12 @@ pub struct Step {
     /// Who was asked; none: the host itself decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
-    /// The question, as `HOOK` or, for restrictions, the stage: "rcpt", "alias", "content" ….
+    /// The question: the hook's name without its "on-", such as "rcpt", "alias", "content".
     pub question: Cow<'static, str>,
     /// What the question was about, where that isn't the whole envelope: an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// In words: "dunno", "reject 550 5.1.1 …".
+    /// In words: "no opinion", "reject 550 5.1.1 …".
     pub answer: Cow<'static, str>,
     /// From question to answer, in microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]

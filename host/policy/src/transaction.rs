@@ -11,11 +11,11 @@ use std::time::Duration;
 use facteur_smtp::{Address, Reply, ReversePath, status};
 
 use crate::contract::context::Scope;
-use crate::contract::stage::Stage;
+use crate::contract::exports::HookName;
 use crate::decision::Decision;
 use crate::directory::{Directory, Inquiry};
 use crate::domains::Class;
-use crate::facts::{Actions, Consignment, EnvelopeFacts, RecipientFacts, SessionFacts};
+use crate::facts::{self, Actions, Consignment, EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::hooks::content;
 use crate::hooks::expansion::{self, Expansion, Resolved, refusal_of_all};
 use crate::hooks::restriction::{self, Asked, Outcome, Settled};
@@ -39,8 +39,6 @@ pub struct Transaction {
 
 /// One accepted RCPT.
 struct Accepted {
-    /// Of the recipient, in the envelope.
-    number: usize,
     address: Address,
     expansion: Arc<Expansion>,
 }
@@ -91,10 +89,7 @@ impl Transaction {
         let address = domains.complete(address);
         let recipient =
             RecipientFacts::new(domains, address.clone(), address.clone(), source_route);
-        let number = self.envelope.add(recipient);
-        let Some(recipient) = self.envelope.recipient(number) else {
-            return Decision::Refuse(Reply::new(451, status::SYSTEM, "Too many recipients"));
-        };
+        let recipient = Arc::new(recipient);
 
         let settled = if is_postmaster {
             Settled::default()
@@ -102,8 +97,8 @@ impl Transaction {
             match self.kept().await {
                 kept if kept.is_final() => kept,
                 kept => {
-                    let about = Some(&recipient.address);
-                    self.ask(Asked { stage: Stage::Rcpt(number), about }, kept).await
+                    let about = Some(recipient.clone());
+                    self.ask(Asked { stage: HookName::Rcpt, about }, kept).await
                 }
             }
         };
@@ -123,9 +118,10 @@ impl Transaction {
                 if let Some(reply) = settled.defer_if_permit {
                     return Decision::Refuse(reply);
                 }
-                let number = number as usize;
-                self.envelope.changing.lock().accepted.push(number);
-                self.accepted.push(Accepted { number, address, expansion });
+                let rcpt = Some(self.accepted.len());
+                let accepted = facts::Accepted { facts: recipient, rcpt };
+                self.envelope.changing.lock().accepted.push(accepted);
+                self.accepted.push(Accepted { address, expansion });
                 Decision::Accept
             }
         }
@@ -192,9 +188,9 @@ impl Transaction {
             return kept.clone();
         }
         let mut settled = Settled::default();
-        for stage in [Stage::Connect, Stage::Helo, Stage::Mail] {
-            let asked_before = matches!(stage, Stage::Connect | Stage::Helo);
-            if stage == Stage::Helo && !self.session.has_said_hello() {
+        for stage in [HookName::Connect, HookName::Helo, HookName::Mail] {
+            let asked_before = matches!(stage, HookName::Connect | HookName::Helo);
+            if stage == HookName::Helo && !self.session.has_said_hello() {
                 continue;
             }
             let who = |plugin: &Plugin| !(asked_before && plugin.early);
@@ -207,24 +203,24 @@ impl Transaction {
         settled
     }
 
-    async fn ask(&self, asked: Asked<'_>, settled: Settled) -> Settled {
+    async fn ask(&self, asked: Asked, settled: Settled) -> Settled {
         restriction::ask(&self.directory.dispatch, asked, |_| true, settled).await
     }
 
     /// DATA came.
     pub async fn data(&mut self) -> Decision {
-        let decision = self.later_stage(Stage::Data).await;
+        let decision = self.later_stage(HookName::Data).await;
         self.trace().host("DATA", None, decision.told());
         // While the client sends, which may take minutes, only those who will be asked again keep
         // their sandbox.
-        self.directory.dispatch.retain(|plugin| plugin.wants(Stage::EndOfData.flag()));
+        self.directory.dispatch.retain(|plugin| plugin.wants(HookName::EndOfData));
         decision
     }
 
     /// The last byte came. The restrictions are asked, and then the content plugins.
     pub async fn end_of_data(&mut self, message: Message) -> Decision {
         self.directory.dispatch.show(message);
-        let mut decision = self.later_stage(Stage::EndOfData).await;
+        let mut decision = self.later_stage(HookName::EndOfData).await;
         if decision == Decision::Accept && !self.discard {
             let settled = content::inspect(&self.directory.dispatch, &self.envelope).await;
             decision = self.decide(&settled);
@@ -233,7 +229,7 @@ impl Transaction {
         decision
     }
 
-    async fn later_stage(&mut self, stage: Stage) -> Decision {
+    async fn later_stage(&mut self, stage: HookName) -> Decision {
         if self.discard {
             return Decision::Accept;
         }
@@ -285,16 +281,13 @@ impl Transaction {
         if let Some(to) = outgoing.actions.redirect.clone() {
             gathering.add(to).await;
         } else {
-            for (rcpt, one) in self.accepted.iter().enumerate() {
-                // A content plugin may have taken it out. Numbers grow in both lists.
-                if changing.accepted.binary_search(&one.number).is_ok() {
-                    gathering.take(Some(rcpt), &one.address, &one.expansion.results).await;
-                }
-            }
-            for number in changing.accepted {
-                // What no RCPT gave, a content plugin did.
-                if self.accepted.binary_search_by_key(&number, |one| one.number).is_err() {
-                    gathering.add(changing.recipients[number].address.clone()).await;
+            for one in changing.accepted {
+                match one.rcpt.and_then(|rcpt| Some((rcpt, self.accepted.get(rcpt)?))) {
+                    Some((rcpt, one)) => {
+                        gathering.take(Some(rcpt), &one.address, &one.expansion.results).await;
+                    }
+                    // What no RCPT gave, a content plugin did.
+                    None => gathering.add(one.facts.address.clone()).await,
                 }
             }
             if gathering.is_empty() {

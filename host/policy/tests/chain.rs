@@ -81,9 +81,11 @@ async fn the_first_verdict_ends_the_chain_of_its_stage() {
         chain_of(&[r#"{"rcpt": "accept"}"#, r#"{"rcpt": "reject"}"#], louen).await,
         ACCEPTED
     );
-    let decision =
-        chain_of(&[r#"{"rcpt": "dunno"}"#, r#"{"rcpt": "reject"}"#, r#"{"rcpt": "defer"}"#], louen)
-            .await;
+    let decision = chain_of(
+        &[r#"{"rcpt": "no-opinion"}"#, r#"{"rcpt": "reject"}"#, r#"{"rcpt": "defer"}"#],
+        louen,
+    )
+    .await;
     assert_eq!(refused(&decision), "550 5.7.1 rejected at rcpt");
     // An accept at one stage says nothing about the next.
     let decision = chain_of(&[r#"{"connect": "accept", "mail": "reject"}"#], louen).await;
@@ -125,7 +127,7 @@ async fn connect_helo_and_mail_are_asked_once_and_apply_to_each_recipient() {
 
 #[tokio::test]
 async fn early_plugins_are_asked_at_once() {
-    let mut early = probe("early", r#"{"helo": "drop", "connect": "dunno"}"#);
+    let mut early = probe("early", r#"{"helo": "disconnect", "connect": "no-opinion"}"#);
     early.early = true;
     let policy = policy(vec![early], users()).await;
     let facts = facteur_policy::SessionFacts::new(

@@ -104,8 +104,8 @@ async fn a_shared_instance_sees_the_transaction_that_it_is_asked_about() {
 
 #[tokio::test]
 async fn idle_instances_give_way() {
-    let one = shared(probe("one", r#"{"rcpt": "dunno"}"#));
-    let two = shared(probe("two", r#"{"rcpt": "dunno"}"#));
+    let one = shared(probe("one", r#"{"rcpt": "no-opinion"}"#));
+    let two = shared(probe("two", r#"{"rcpt": "no-opinion"}"#));
     let policy = policy_with(1, vec![one, two], users()).await;
     for _ in 0..3 {
         // Were the idle instance of the other not dropped, this would hear 451 after five seconds.

@@ -15,7 +15,7 @@ const ELSEWHERE: &str = "x@elsewhere.test";
 
 /// All that the probe can answer at a stage, do there, or break.
 const WORDS: [&str; 30] = [
-    "dunno",
+    "no-opinion",
     "accept",
     "allow-relay",
     "allow-relay",
@@ -24,7 +24,7 @@ const WORDS: [&str; 30] = [
     "defer",
     "defer-if-permit",
     "defer-if-reject",
-    "drop",
+    "disconnect",
     "fail",
     "reject-unlisted",
     "remember",

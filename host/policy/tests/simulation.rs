@@ -87,6 +87,6 @@ async fn a_plugin_in_the_shadow_keeps_its_notes_to_itself() {
     let steps = transaction.trace().take();
     let told: Vec<_> =
         steps.iter().filter(|step| step.question == "rcpt").map(|step| &*step.answer).collect();
-    assert_eq!(told, ["reject 550 5.7.1 tagged", "dunno"]);
+    assert_eq!(told, ["reject 550 5.7.1 tagged", "no opinion"]);
     assert!(steps.iter().all(|step| step.shadow == (step.plugin.as_deref() == Some("shadow"))));
 }

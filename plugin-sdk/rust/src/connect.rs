@@ -1,7 +1,8 @@
 //! Other programs that the operator names. Each needs the grant `connect = ["name"]`; where it
 //! listens is the operator's to say.
 
-pub use crate::bindings::facteur::policy::connect::{Ending, Error, Step};
+use crate::Error;
+pub use crate::bindings::facteur::policy::connect::{Ending, Step};
 use crate::host::connect as host;
 
 /// One request and its answer, by a connection of its own.
@@ -28,25 +29,4 @@ pub fn exchange(service: &str, steps: &[Step]) -> Result<Vec<Vec<u8>>, Error> {
 /// A text for the operator that names the service and what to do.
 pub fn check(service: &str) -> Result<(), String> {
     host::check(service).map_err(|error| format!("service \"{service}\": {}", error.explain()))
-}
-
-impl Error {
-    /// Whether asking again later may help.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Timeout)
-    }
-
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
-    /// shows the bare value.)
-    pub fn explain(&self) -> String {
-        match self {
-            Self::NotGranted(line) => line.clone(),
-            Self::UnknownService(name) => {
-                format!("there is no service of this name; add [services.{name}]")
-            }
-            Self::Unavailable(why) => format!("it can't be asked now: {why}"),
-            Self::Timeout => "it took too long".to_owned(),
-            Self::TooLarge => "it said more than it may".to_owned(),
-        }
-    }
 }

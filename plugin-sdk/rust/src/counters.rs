@@ -5,12 +5,13 @@
 //! never was.
 //!
 //! ```no_run
+//! use facteur_plugin::Error;
 //! use facteur_plugin::counters::{self, Bucket, Lifetime, Taken};
 //!
 //! const DAY: u64 = 86_400_000;
 //!
 //! /// Greylisting: whether this sender has tried before, more than five minutes ago.
-//! fn has_come_back(who: &str) -> Result<bool, counters::Error> {
+//! fn has_come_back(who: &str) -> Result<bool, Error> {
 //!     let Some(seen) = counters::get("greylist", who)? else {
 //!         counters::add("greylist", who, 0, Lifetime::FromBeginning(2 * DAY))?;
 //!         return Ok(false);
@@ -24,13 +25,14 @@
 //! }
 //!
 //! /// At most 100 messages at once, and 100 an hour after that.
-//! fn may_send(who: &str) -> Result<bool, counters::Error> {
+//! fn may_send(who: &str) -> Result<bool, Error> {
 //!     let hourly = Bucket { size: 100, period: 3_600_000 };
 //!     Ok(counters::take("rates", who, 1, hourly)? == Taken::Yes)
 //! }
 //! ```
 
-pub use crate::bindings::facteur::policy::counters::{Bucket, Counter, Error, Lifetime, Taken};
+use crate::Error;
+pub use crate::bindings::facteur::policy::counters::{Bucket, Counter, Lifetime, Taken};
 use crate::host::counters as host;
 
 /// The counter of this key; none if there is none.
@@ -73,22 +75,4 @@ pub fn remove(store: &str, key: &str) -> Result<bool, Error> {
 /// A text for the operator that names the store and what to do.
 pub fn check(store: &str) -> Result<(), String> {
     host::check(store).map_err(|error| format!("store \"{store}\": {}", error.explain()))
-}
-
-impl Error {
-    /// Whether asking again later may help: never.
-    pub fn is_transient(&self) -> bool {
-        false
-    }
-
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
-    /// shows the bare value.)
-    pub fn explain(&self) -> String {
-        match self {
-            Self::NotGranted(line) => line.clone(),
-            Self::UnknownStore(name) => {
-                format!("there is no store of this name; add [counters.{name}]")
-            }
-        }
-    }
 }

@@ -1,6 +1,10 @@
 //! The DNS, through the operator's resolver and its cache. Needs the grant `dns = true`.
+//!
+//! A name that doesn't exist is [`Error::NotFound`]; one that has nothing of the type that was asked
+//! for has an empty list. [`Error::Timeout`] and [`Error::Unavailable`] mean: try later.
 
-pub use crate::bindings::facteur::policy::dns::{Error, MailExchanger};
+use crate::Error;
+pub use crate::bindings::facteur::policy::dns::MailExchanger;
 use crate::host::dns as host;
 
 /// The IPv4 and IPv6 addresses of a name.
@@ -12,7 +16,7 @@ pub fn addresses(name: &str) -> Result<Vec<String>, Error> {
 }
 
 /// The MX records of a domain, lowest preference first. Never the implicit one: a domain without
-/// any is [`Error::NoData`].
+/// any has none.
 ///
 /// # Errors
 /// Whatever the DNS said but MX records, or that it isn't granted.
@@ -49,29 +53,5 @@ pub fn names_of(address: &str) -> Result<Vec<String>, Error> {
 /// # Errors
 /// A text for the operator: the line to add.
 pub fn check() -> Result<(), String> {
-    // The grant is judged before the address, and an empty one asks nobody.
-    match host::names_of("") {
-        Err(Error::NotGranted(line)) => Err(line),
-        _ => Ok(()),
-    }
-}
-
-impl Error {
-    /// Whether asking again later may help.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Timeout | Self::ServerFailure)
-    }
-
-    /// A text for the operator: what is wrong. (`Display`, which is generated, shows the bare
-    /// value.)
-    pub fn explain(&self) -> &str {
-        match self {
-            Self::NotGranted(line) => line,
-            Self::NoSuchName => "no such name",
-            Self::NoData => "no data of this type",
-            Self::InvalidName => "not a name or an address",
-            Self::Timeout => "timeout",
-            Self::ServerFailure => "server failure",
-        }
-    }
+    host::check().map_err(|error| error.explain().to_string())
 }

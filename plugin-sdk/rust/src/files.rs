@@ -3,7 +3,8 @@
 //!
 //! Paths are relative to the folder, with slashes; parts that begin with a dot are not valid.
 
-pub use crate::bindings::facteur::policy::files::{Entry, Error};
+use crate::Error;
+pub use crate::bindings::facteur::policy::files::Entry;
 use crate::host::files as host;
 
 /// At most 65,536 bytes of a file, from this offset; fewer only at the end.
@@ -27,8 +28,8 @@ pub fn info(folder: &str, path: &str) -> Result<Entry, Error> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn list(folder: &str, path: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
-    host::list(folder, path, after)
+pub fn names(folder: &str, path: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+    host::names(folder, path, after)
 }
 
 /// Makes the file, or exchanges it as a whole: nobody ever sees half of it.
@@ -53,27 +54,4 @@ pub fn remove(folder: &str, path: &str) -> Result<(), Error> {
 /// A text for the operator that names the folder and what to do.
 pub fn check(folder: &str, write: bool) -> Result<(), String> {
     host::check(folder, write).map_err(|error| format!("folder \"{folder}\": {}", error.explain()))
-}
-
-impl Error {
-    /// Whether asking again later may help.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-
-    /// A text for the operator: what is wrong, and what to do. (`Display`, which is generated,
-    /// shows the bare value.)
-    pub fn explain(&self) -> String {
-        match self {
-            Self::NotGranted(line) => line.clone(),
-            Self::UnknownFolder(name) => {
-                format!("there is no folder of this name; add [folders.{name}]")
-            }
-            Self::NotFound => "there is no such file".to_owned(),
-            Self::InvalidPath => "that is no path below the folder".to_owned(),
-            Self::TooLarge => "it is too large".to_owned(),
-            Self::Full => "the folder is full".to_owned(),
-            Self::Unavailable(why) => format!("it can't be used now: {why}"),
-        }
-    }
 }

@@ -3,9 +3,11 @@
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use crate::bindings::facteur::policy::{
-    clock, connect, counters, dns, files, log, lookup, settings, verify,
+    attempt, clock, connect, counters, credentials, dns, files, log, lookup, message, message_edit,
+    recipient, scanner, session, settings, transaction, verify,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use crate::testing::{
-    clock, connect, counters, dns, files, log, lookup, settings, verify,
+    attempt, clock, connect, counters, credentials, dns, files, log, lookup, message, message_edit,
+    recipient, scanner, session, settings, transaction, verify,
 };

@@ -5,22 +5,26 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// State that [`init`](crate::Restriction::init) keeps and every other call gets back.
+/// State that `init` keeps and every other call gets back.
 ///
 /// A transaction runs in a fresh instance: the first [`get`](Kept::get) in it decodes what was kept
 /// (a flat binary form, a microsecond for some dozens of strings), later ones are free. At most
-/// 65,536 bytes.
+/// 65,536 bytes. Natively it belongs to the [made-up host](crate::testing::Host) that is asked.
 ///
 /// ```
 /// # use facteur_plugin::Kept;
 /// static SETTINGS: Kept<Vec<String>> = Kept::new();
 /// ```
-pub struct Kept<T>(OnceLock<T>);
+pub struct Kept<T> {
+    /// Natively unused: each test has its own settings.
+    #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code))]
+    decoded: OnceLock<T>,
+}
 
 impl<T: Serialize + DeserializeOwned> Kept<T> {
     /// Nothing yet. For a `static`.
     pub const fn new() -> Self {
-        Self(OnceLock::new())
+        Self { decoded: OnceLock::new() }
     }
 
     /// Keeps this. Only in `init`; elsewhere it is a trap. One plugin has one such state: the last
@@ -28,8 +32,8 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
     ///
     /// # Errors
     /// A text for the operator: the state is too large.
-    pub fn keep(&self, state: T) -> Result<(), String> {
-        let bytes = postcard::to_allocvec(&state)
+    pub fn keep(&self, state: &T) -> Result<(), String> {
+        let bytes = postcard::to_allocvec(state)
             .map_err(|error| format!("the settings can't be kept: {error}"))?;
         if bytes.len() > KEPT_LIMIT {
             return Err(format!(
@@ -38,8 +42,6 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
             ));
         }
         crate::host::settings::keep(&bytes);
-        // A second hook's init in the same sandbox keeps the same.
-        let _ = self.0.set(state);
         Ok(())
     }
 
@@ -48,10 +50,18 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
     /// # Panics
     /// If `init` kept nothing, or something else: the plugin is wrong.
     pub fn get(&self) -> &T {
-        self.0.get_or_init(|| match postcard::from_bytes(&crate::host::settings::kept()) {
+        #[cfg(target_arch = "wasm32")]
+        return self.decoded.get_or_init(Self::decode);
+        // A test ends soon, and each may have other settings.
+        #[cfg(not(target_arch = "wasm32"))]
+        Box::leak(Box::new(Self::decode()))
+    }
+
+    fn decode() -> T {
+        match postcard::from_bytes(&crate::host::settings::kept()) {
             Ok(state) => state,
             Err(error) => panic!("init kept no such state: {error}"),
-        })
+        }
     }
 }
 

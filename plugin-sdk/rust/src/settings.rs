@@ -14,6 +14,46 @@ pub fn read<T: DeserializeOwned>() -> Result<T, String> {
     parse(&crate::host::settings::get())
 }
 
+/// A hook, as [`skip`] names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the contract's names")]
+pub enum Hook {
+    OnConnect,
+    OnHelo,
+    OnMail,
+    OnRcpt,
+    OnData,
+    OnEndOfData,
+    OnContent,
+    OnAlias,
+    OnTransport,
+    OnDelivery,
+    OnAuthenticate,
+}
+
+impl Hook {
+    fn name(self) -> &'static str {
+        match self {
+            Self::OnConnect => "on-connect",
+            Self::OnHelo => "on-helo",
+            Self::OnMail => "on-mail",
+            Self::OnRcpt => "on-rcpt",
+            Self::OnData => "on-data",
+            Self::OnEndOfData => "on-end-of-data",
+            Self::OnContent => "on-content",
+            Self::OnAlias => "on-alias",
+            Self::OnTransport => "on-transport",
+            Self::OnDelivery => "on-delivery",
+            Self::OnAuthenticate => "on-authenticate",
+        }
+    }
+}
+
+/// Tells the host not to ask this hook, though it is exported. Only in `init`; elsewhere a trap.
+pub fn skip(hook: Hook) {
+    crate::host::settings::skip(hook.name());
+}
+
 /// The same from a JSON text: for tests.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The values of Postfix's tables: access(5), `header_checks`(5). A word says what to do, and the
 //! text after it with what.
 
-use crate::Address;
+use crate::MailAddress;
 
 /// The contract's limits for a header, in bytes.
 const NAME_LIMIT: usize = 64;
@@ -14,11 +14,11 @@ pub fn split(value: &str) -> (&str, &str) {
 }
 
 /// A mail address with a domain, with or without its brackets; none if it is none.
-pub fn address(text: &str) -> Option<Address> {
+pub fn address(text: &str) -> Option<MailAddress> {
     let text = text.trim().trim_start_matches('<').trim_end_matches('>');
     let (local, domain) = text.rsplit_once('@')?;
     let whole = !local.is_empty() && !domain.is_empty() && !text.contains([' ', '\t']);
-    whole.then(|| Address::new(local, domain.to_ascii_lowercase()))
+    whole.then(|| MailAddress::new(local, domain.to_ascii_lowercase()))
 }
 
 /// Name and value of a header, `Name: value`; none if the contract wouldn't take it.
@@ -34,7 +34,7 @@ pub fn header(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::{address, header, split};
-    use crate::Address;
+    use crate::MailAddress;
 
     #[test]
     fn a_word_and_what_follows() {
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn only_what_can_be_used_is_read() {
-        assert_eq!(address("<A@B.org>"), Some(Address::new("A", "b.org")));
+        assert_eq!(address("<A@B.org>"), Some(MailAddress::new("A", "b.org")));
         for text in ["a", "@b.org", "a@", "a b@c.org"] {
             assert_eq!(address(text), None, "{text}");
         }

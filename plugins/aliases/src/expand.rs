@@ -1,85 +1,64 @@
 //! One step: virtual tables first, then aliases.
 
-use facteur_plugin::lookup::{self, Found};
-use facteur_plugin::{Address, Expansion, Failure, RecipientClass, Target, log};
+use facteur_plugin::lookup::{self, Manner};
+use facteur_plugin::{During, Expanded, Expansion, Failure, MailAddress, Target, log, recipient};
 
 use crate::rhs;
 use crate::settings::Settings;
-use crate::virtual_map::Keys;
+use crate::virtual_map;
 
 /// The contract's limit for one expansion; more would count as a trap.
 const TARGETS_LIMIT: usize = 10_000;
 
-/// What this address stands for.
+/// What the recipient stands for.
 ///
 /// # Errors
 /// A table can't be asked, or its entry can't be read: the recipient waits, since tables can be
 /// mended.
-pub fn expand(
-    settings: &Settings,
-    address: &Address,
-    class: RecipientClass,
-) -> Result<Expansion, Failure> {
-    let Some(found) = virtual_targets(settings, address, class)? else {
-        return finish(address, aliases(settings, address, class)?.unwrap_or_default());
+pub fn expand(settings: &Settings) -> Result<Expansion, Failure> {
+    let address = &recipient::address();
+    let Some(found) = virtual_targets(settings, address)? else {
+        let Some(alias) = alias(settings, address)? else { return Ok(Expansion::NoOpinion) };
+        return finish(address, alias);
     };
     // An address that stands for itself, alone or among others, goes on to the aliases.
     let Some(place) = found.iter().position(|target| is_itself(address, target)) else {
         return rewritten(address, found);
     };
-    let Some(alias) = aliases(settings, address, class)? else {
+    let Some(mut alias) = alias(settings, address)? else {
         return rewritten(address, found);
     };
     let mut targets: Vec<Target> = found.into_iter().map(Target::Address).collect();
-    targets.splice(place..=place, alias);
-    finish(address, targets)
+    targets.splice(place..=place, alias.targets);
+    alias.targets = targets;
+    finish(address, alias)
 }
 
 /// `postmaster@example.test postmaster` means the alias of that name, whether the domain is the
 /// origin or not.
-fn is_itself(address: &Address, target: &Address) -> bool {
+fn is_itself(address: &MailAddress, target: &MailAddress) -> bool {
     target == address
         || target.domain.is_empty() && target.local.eq_ignore_ascii_case(&address.local)
 }
 
-/// The owner of a list: the bare name `owner-list`, if the list is an alias and that is one too.
-///
-/// # Errors
-/// A table can't be asked.
-pub fn owner(settings: &Settings, of: &Address) -> Result<Option<Address>, Failure> {
-    let names = names(of);
-    let Some(found) = find(&settings.aliases, &names)? else { return Ok(None) };
-    let Some(list) = names.get(found.key as usize) else { return Ok(None) };
-    let owner = format!("owner-{list}");
-    let found = find(&settings.aliases, std::slice::from_ref(&owner))?;
-    Ok(found.map(|_| Address::new(owner, "")))
-}
-
 fn virtual_targets(
     settings: &Settings,
-    address: &Address,
-    class: RecipientClass,
-) -> Result<Option<Vec<Address>>, Failure> {
-    if settings.virtual_.is_empty() {
+    address: &MailAddress,
+) -> Result<Option<Vec<MailAddress>>, Failure> {
+    let tables = &settings.virtual_;
+    let Some(found) = lookup::find_recipient(tables, Manner::Address).during(names(tables))? else {
         return Ok(None);
-    }
-    let user = lookup::user(&address.local);
-    let keys = Keys::of(address, user.as_deref(), class);
-    let Some(found) = find(&settings.virtual_, &keys.all)? else { return Ok(None) };
-    let value = keys.value(address, found.key, &found.value, |text| log::warn(text));
+    };
+    let user = if found.without_extension { lookup::user(&address.local) } else { None };
+    let extension = user.map_or("", |user| &address.local[user.len()..]);
+    let value = virtual_map::read(address, extension, &found.value, |text| log::warn(text));
     value.map(Some).map_err(|why| Failure::transient(format!("virtual tables: {why}")))
 }
 
-/// Aliases are names of this machine only.
-fn aliases(
-    settings: &Settings,
-    address: &Address,
-    class: RecipientClass,
-) -> Result<Option<Vec<Target>>, Failure> {
-    if class != RecipientClass::Local || settings.aliases.is_empty() {
-        return Ok(None);
-    }
-    let Some(found) = find(&settings.aliases, &names(address))? else {
+/// What the alias tables have for the recipient. Aliases are names of this machine only.
+fn alias(settings: &Settings, address: &MailAddress) -> Result<Option<Expanded>, Failure> {
+    let tables = &settings.aliases;
+    let Some(found) = lookup::find_recipient(tables, Manner::Alias).during(names(tables))? else {
         return Ok(None);
     };
     let mut targets = rhs::parse(&found.value, |why| {
@@ -93,48 +72,62 @@ fn aliases(
             keep_alias(settings, address, target)?;
         }
     }
-    Ok(Some(targets))
+    let user = if found.without_extension { lookup::user(&address.local) } else { None };
+    let owner = owner(settings, &user.unwrap_or_else(|| address.local.clone()))?;
+    Ok(Some(Expanded { targets, owner }))
+}
+
+/// The owner of a list: the bare name `owner-list`, if that is an alias too.
+fn owner(settings: &Settings, list: &str) -> Result<Option<MailAddress>, Failure> {
+    let owner = format!("owner-{list}");
+    let there = is_alias(settings, std::slice::from_ref(&owner))?;
+    Ok(there.then(|| MailAddress::new(owner, "")))
 }
 
 /// A bare name that is another alias means that one, whatever the origin: it keeps the domain of
 /// the address it came from, so that it is asked about next. (Postfix gives it the origin first,
 /// and where that is no domain of this machine never sees the alias.)
-fn keep_alias(settings: &Settings, of: &Address, target: &mut Address) -> Result<(), Failure> {
-    let other = target.domain.is_empty() && !target.local.eq_ignore_ascii_case(&of.local);
-    if other && find(&settings.aliases, &names(target))?.is_some() {
+fn keep_alias(
+    settings: &Settings,
+    of: &MailAddress,
+    target: &mut MailAddress,
+) -> Result<(), Failure> {
+    if !target.domain.is_empty() || target.local.eq_ignore_ascii_case(&of.local) {
+        return Ok(());
+    }
+    let mut keys = vec![target.local.clone()];
+    keys.extend(lookup::user(&target.local));
+    if is_alias(settings, &keys)? {
         target.domain.clone_from(&of.domain);
     }
     Ok(())
 }
 
-/// `user+foo`, `user`
-fn names(address: &Address) -> Vec<String> {
-    let mut names = vec![address.local.clone()];
-    names.extend(lookup::user(&address.local));
-    names
+fn is_alias(settings: &Settings, keys: &[String]) -> Result<bool, Failure> {
+    let tables = &settings.aliases;
+    Ok(lookup::find_in(tables, keys).during(names(tables))?.is_some())
 }
 
-fn find(of: &[String], keys: &[String]) -> Result<Option<Found>, Failure> {
-    if of.is_empty() {
-        return Ok(None);
-    }
-    lookup::find_in(of, keys)
-        .map_err(|error| Failure::from(error).during(format_args!("tables {}", of.join(", "))))
+/// For a failure.
+fn names(tables: &[String]) -> impl std::fmt::Display {
+    std::fmt::from_fn(|f| write!(f, "tables {}", tables.join(", ")))
 }
 
 /// What an alias stands for.
-fn finish(address: &Address, targets: Vec<Target>) -> Result<Expansion, Failure> {
+fn finish(address: &MailAddress, alias: Expanded) -> Result<Expansion, Failure> {
     let itself = |target: &Target| matches!(target, Target::Address(other) if other == address);
-    end(address, targets, itself, Expansion::Targets)
+    end(address, alias.targets, itself, |targets| {
+        Expansion::Targets(Expanded { targets, owner: alias.owner })
+    })
 }
 
 /// What a virtual table puts in its place.
-fn rewritten(address: &Address, targets: Vec<Address>) -> Result<Expansion, Failure> {
+fn rewritten(address: &MailAddress, targets: Vec<MailAddress>) -> Result<Expansion, Failure> {
     end(address, targets, |other| other == address, Expansion::Rewritten)
 }
 
 fn end<T>(
-    address: &Address,
+    address: &MailAddress,
     targets: Vec<T>,
     is_itself: impl Fn(&T) -> bool,
     make: impl FnOnce(Vec<T>) -> Expansion,
@@ -154,8 +147,10 @@ fn end<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use facteur_plugin::RecipientClass;
     use facteur_plugin::testing::Host;
+
+    use super::*;
 
     fn site() -> (Settings, Host) {
         let settings =
@@ -196,20 +191,19 @@ mod tests {
 
     fn ask(local: &str, domain: &str, class: RecipientClass) -> Expansion {
         let (settings, host) = site();
-        host.run(|| expand(&settings, &Address::new(local, domain), class)).unwrap()
+        let host = host.recipient(&format!("{local}@{domain}"), class);
+        host.run(|| expand(&settings)).unwrap()
     }
 
     fn to(list: &[(&str, &str)]) -> Expansion {
-        Expansion::Targets(
-            list.iter()
-                .map(|(local, domain)| Target::Address(Address::new(*local, *domain)))
-                .collect(),
-        )
+        let address =
+            |(local, domain): &(&str, &str)| Target::Address(MailAddress::new(*local, *domain));
+        Expansion::Targets(Expanded { targets: list.iter().map(address).collect(), owner: None })
     }
 
     fn instead(list: &[(&str, &str)]) -> Expansion {
         Expansion::Rewritten(
-            list.iter().map(|(local, domain)| Address::new(*local, *domain)).collect(),
+            list.iter().map(|(local, domain)| MailAddress::new(*local, *domain)).collect(),
         )
     }
 
@@ -260,12 +254,13 @@ mod tests {
 
     #[test]
     fn a_list_has_its_owner() {
-        let (settings, host) = site();
-        let owner = |local: &str, domain: &str| {
-            host.run(|| owner(&settings, &Address::new(local, domain))).unwrap()
+        let owner = |local: &str, domain: &str| match ask(local, domain, Local) {
+            Expansion::Targets(alias) => alias.owner,
+            other => panic!("{other:?}"),
         };
-        assert_eq!(owner("annonces", "here.org"), Some(Address::new("owner-annonces", "")));
-        assert_eq!(owner("Annonces", "here.org"), Some(Address::new("owner-Annonces", "")));
+        assert_eq!(owner("annonces", "here.org"), Some(MailAddress::new("owner-annonces", "")));
+        assert_eq!(owner("Annonces", "here.org"), Some(MailAddress::new("owner-Annonces", "")));
+        assert_eq!(owner("annonces+x", "here.org"), Some(MailAddress::new("owner-annonces", "")));
         assert_eq!(owner("owner-annonces", "here.org"), None);
         assert_eq!(owner("president", "here.org"), None);
     }
@@ -284,8 +279,9 @@ mod tests {
     #[test]
     fn what_cant_be_asked_or_read_waits() {
         let (settings, host) = site();
-        let fails = |settings: &Settings, local| {
-            host.run(|| expand(settings, &Address::new(local, "here.org"), Local)).unwrap_err()
+        let fails = |settings: &Settings, local: &str| {
+            let host = host.clone().recipient(&format!("{local}@here.org"), Local);
+            host.run(|| expand(settings)).unwrap_err()
         };
         let failed = fails(&settings, "broken");
         assert!(failed.transient && failed.reason.contains("broken@here.org"), "{failed:?}");

@@ -18,30 +18,22 @@ mod rhs;
 mod settings;
 mod virtual_map;
 
-use facteur_plugin::{Address, Alias, Expansion, Failure, Kept, Recipient, lookup};
+use facteur_plugin::{Expansion, Failure, Kept, lookup};
 
 use settings::Settings;
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
-struct Aliases;
-
-impl Alias for Aliases {
-    fn init() -> Result<(), String> {
-        let settings: Settings = facteur_plugin::settings::read()?;
-        for table in settings.aliases.iter().chain(&settings.virtual_) {
-            lookup::check(table)?;
-        }
-        SETTINGS.keep(settings)
+fn init() -> Result<(), String> {
+    let settings: Settings = facteur_plugin::settings::read()?;
+    for table in settings.aliases.iter().chain(&settings.virtual_) {
+        lookup::check(table)?;
     }
-
-    fn expand(to: &Recipient) -> Result<Expansion, Failure> {
-        expand::expand(SETTINGS.get(), &to.address(), to.address_class())
-    }
-
-    fn owner(of: Address) -> Result<Option<Address>, Failure> {
-        expand::owner(SETTINGS.get(), &of)
-    }
+    SETTINGS.keep(&settings)
 }
 
-facteur_plugin::export!(alias: Aliases);
+fn alias() -> Result<Expansion, Failure> {
+    expand::expand(SETTINGS.get())
+}
+
+facteur_plugin::export!(init: init, on_alias: alias);

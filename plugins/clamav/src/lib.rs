@@ -16,46 +16,80 @@
 
 mod decision;
 
-use facteur_plugin::scanner::{self, Error};
 use facteur_plugin::{
-    Content, Failure, Kept, Message, Session, Transaction, Verdict, log, settings,
+    ContentVerdict, Error, Failure, Kept, log, message_edit, scanner, settings, transaction,
 };
 
 use decision::{Decision, Settings, decide};
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
-struct Clamav;
-
-impl Content for Clamav {
-    fn init() -> Result<(), String> {
-        let settings: Settings = settings::read()?;
-        scanner::check(&settings.scanner)?;
-        SETTINGS.keep(settings)
-    }
-
-    fn inspect(_: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
-        let settings = SETTINGS.get();
-        let outcome = match scanner::scan(&settings.scanner, m) {
-            Ok(outcome) => Some(outcome),
-            Err(Error::TooLarge) => None,
-            Err(error) => return Err(Failure::transient(error.explain())),
-        };
-        match decide(settings, outcome) {
-            Decision::Pass => Ok(Verdict::Dunno),
-            Decision::Reject(reply) => Ok(Verdict::Reject(reply)),
-            Decision::Hold(reason) => {
-                log::info(&reason);
-                t.hold(&reason);
-                Ok(Verdict::Dunno)
-            }
-            Decision::Mark(value) => {
-                // Where the plugins after this one see it.
-                m.insert_header(0, decision::HEADER, &value);
-                Ok(Verdict::Dunno)
-            }
-        }
-    }
+fn init() -> Result<(), String> {
+    let settings: Settings = settings::read()?;
+    scanner::check(&settings.scanner)?;
+    SETTINGS.keep(&settings)
 }
 
-facteur_plugin::export!(content: Clamav);
+fn inspect() -> Result<ContentVerdict, Failure> {
+    let settings = SETTINGS.get();
+    let outcome = match scanner::scan(&settings.scanner) {
+        Ok(outcome) => Some(outcome),
+        Err(Error::TooLarge) => None,
+        Err(error) => return Err(Failure::transient(error.explain())),
+    };
+    match decide(settings, outcome) {
+        Decision::Pass => {}
+        Decision::Reject(reply) => return Ok(ContentVerdict::Reject(reply)),
+        Decision::Hold(reason) => {
+            log::info(&reason);
+            transaction::hold(&reason);
+        }
+        // Where the plugins after this one see it.
+        Decision::Mark(value) => message_edit::insert_header(0, decision::HEADER, &value)?,
+    }
+    Ok(ContentVerdict::NoOpinion)
+}
+
+facteur_plugin::export!(init: init, on_content: inspect);
+
+#[cfg(test)]
+mod tests {
+    use facteur_plugin::scanner::Outcome;
+    use facteur_plugin::testing::Host;
+
+    use super::*;
+
+    fn asked(infected: &str, outcome: Result<Outcome, Error>) -> (Host, ContentVerdict) {
+        let settings = format!(r#"{{"scanner": "av", "infected": "{infected}"}}"#);
+        let host = Host::new().settings(&settings).scanner("av", outcome);
+        let verdict = host.run(|| {
+            init().unwrap();
+            inspect()
+        });
+        (host, verdict.unwrap())
+    }
+
+    #[test]
+    fn what_is_found_is_done() {
+        let virus = || Ok(Outcome::Infected("Eicar".to_owned()));
+        let (_, refused) = asked("reject", virus());
+        assert!(matches!(refused, ContentVerdict::Reject(reply) if reply.code == 554));
+        let (host, verdict) = asked("hold", virus());
+        assert_eq!(
+            (verdict, host.did()),
+            (ContentVerdict::NoOpinion, vec!["hold virus Eicar found".to_owned()])
+        );
+        let (host, _) = asked("header", virus());
+        assert_eq!(host.did(), ["insert-header 0 X-Virus-Status: Infected (Eicar)"]);
+        assert!(matches!(asked("hold", Err(Error::TooLarge)).1, ContentVerdict::Reject(_)));
+    }
+
+    #[test]
+    fn no_answer_is_never_clean() {
+        let down = Error::Unavailable("nobody is there".to_owned());
+        let host = Host::new().settings(r#"{"scanner": "av"}"#).scanner("av", Err(down));
+        let failure = host.run(|| init().map(|()| inspect())).unwrap().unwrap_err();
+        assert!(failure.transient);
+        assert!(Host::new().settings(r#"{"scanner": "av"}"#).run(init).is_err());
+    }
+}

@@ -26,7 +26,8 @@ mod score;
 mod settings;
 mod subject;
 
-use facteur_plugin::{Failure, Kept, Restriction, Session, Stages, Transaction, Verdict, dns, log};
+use facteur_plugin::settings::{Hook, skip};
+use facteur_plugin::{Kept, Verdict, dns, log, session, transaction};
 
 use score::judge;
 use settings::Settings;
@@ -34,54 +35,43 @@ use subject::Subject;
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
-struct Dnsbl;
-
-impl Restriction for Dnsbl {
-    fn init() -> Result<Stages, String> {
-        let settings: Settings = facteur_plugin::settings::read()?;
-        dns::check()?;
-        // All lists count together, and so they are asked when the last of their subjects is known.
-        let stage = if !settings.sender.is_empty() {
-            Stages::MAIL
-        } else if !settings.helo.is_empty() {
-            Stages::HELO
-        } else {
-            Stages::CONNECT
-        };
-        SETTINGS.keep(settings)?;
-        Ok(stage)
+fn init() -> Result<(), String> {
+    let settings: Settings = facteur_plugin::settings::read()?;
+    dns::check()?;
+    let asked = settings.hook();
+    for hook in [Hook::OnConnect, Hook::OnHelo, Hook::OnMail] {
+        if hook != asked {
+            skip(hook);
+        }
     }
-
-    fn connect(s: &Session, _: Option<&Transaction>) -> Result<Verdict, Failure> {
-        Ok(verdict(s, None))
-    }
-
-    fn helo(s: &Session, _: Option<&Transaction>) -> Result<Verdict, Failure> {
-        Ok(verdict(s, None))
-    }
-
-    fn mail(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
-        Ok(verdict(s, Some(t)))
-    }
+    SETTINGS.keep(&settings)
 }
 
-fn verdict(s: &Session, t: Option<&Transaction>) -> Verdict {
-    if s.trusted() || s.login().is_some() {
-        return Verdict::Dunno;
+/// At any of the three: as much as is known there.
+fn ask() -> Verdict {
+    if session::trusted() || session::login().is_some() {
+        return Verdict::NoOpinion;
     }
     let settings = SETTINGS.get();
-    let mut asked: Vec<(Subject, &[list::List])> =
-        vec![(Subject::Client(s.client_address()), &settings.client)];
+    let mut asked: Vec<(Subject, &[list::List])> = Vec::with_capacity(4);
+    if !settings.client.is_empty() {
+        asked.push((Subject::Client(session::client_address()), &settings.client));
+    }
     // Not even its name is looked up if no list is there to be asked about it.
     if !settings.client_name.is_empty()
-        && let Ok(Some(name)) = s.client_name()
+        && let Ok(Some(name)) = session::client_name()
     {
         asked.push((Subject::ClientName(name), &settings.client_name));
     }
-    if let Some(name) = s.helo() {
+    if !settings.helo.is_empty()
+        && let Some(name) = session::helo()
+    {
         asked.push((Subject::Helo(name), &settings.helo));
     }
-    if let Some(sender) = t.and_then(Transaction::sender) {
+    // With such lists it is asked at MAIL.
+    if !settings.sender.is_empty()
+        && let Some(sender) = transaction::sender()
+    {
         asked.push((Subject::Sender(sender), &settings.sender));
     }
     let judged = judge(settings, &asked);
@@ -91,4 +81,38 @@ fn verdict(s: &Session, t: Option<&Transaction>) -> Verdict {
     judged.verdict
 }
 
-facteur_plugin::export!(restriction: Dnsbl);
+facteur_plugin::export!(init: init, on_connect: ask, on_helo: ask, on_mail: ask);
+
+#[cfg(test)]
+mod tests {
+    use facteur_plugin::testing::Host;
+
+    use super::*;
+
+    fn asked(settings: &str, host: Host) -> (Vec<String>, Verdict) {
+        let host =
+            host.settings(settings).addresses("1.2.0.192.bl.test", Ok(vec!["127.0.0.2".into()]));
+        let verdict = host.run(|| {
+            init().unwrap();
+            ask()
+        });
+        (host.skipped(), verdict)
+    }
+
+    #[test]
+    fn lists_are_asked_when_the_last_of_their_subjects_is_known() {
+        let json = r#"{"client": ["bl.test"]}"#;
+        let (skipped, verdict) = asked(json, Host::new().without_transaction());
+        assert_eq!(skipped, ["on-helo", "on-mail"]);
+        assert!(matches!(verdict, Verdict::Reject(reply) if reply.code == 554));
+        let json = r#"{"client": ["bl.test"], "sender": ["domains.test"]}"#;
+        assert_eq!(asked(json, Host::new()).0, ["on-connect", "on-helo"]);
+    }
+
+    #[test]
+    fn friends_are_not_looked_up() {
+        for host in [Host::new().trusted(), Host::new().login("bob")] {
+            assert_eq!(asked(r#"{"client": ["bl.test"]}"#, host).1, Verdict::NoOpinion);
+        }
+    }
+}

@@ -2,17 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use facteur_plugin::{Reply, Verdict, clock, dns, text};
+use facteur_plugin::{Error, Reply, Verdict, dns, text};
 
 use crate::list::{List, Meaning};
 use crate::settings::{OnFailure, Settings};
 use crate::subject::Subject;
 
-/// From then on no further list is asked, in milliseconds: half of what a question to a plugin may
-/// take by default, so that lists which don't answer can't make the whole plugin fail.
-const TIME_LIMIT: u64 = 10_000;
-/// The longest text that is told, in bytes (the contract allows 512).
-const TEXT_LIMIT: usize = 500;
+/// The longest reason that is told, in bytes: that of a reply is about this.
+const REASON_LIMIT: usize = 500;
 
 /// What the lists come to.
 pub struct Judged {
@@ -29,23 +26,21 @@ struct Hit<'a> {
     name: String,
 }
 
-/// Asks each list about its subject.
+/// Asks each list about its subject. Once one gave no answer in time, none after it is asked: the
+/// resolver waits for most of what the host gives a question to a plugin, so that two such lists
+/// would make the whole plugin fail.
 pub fn judge(settings: &Settings, asked: &[(Subject, &[List])]) -> Judged {
     let mut log = Vec::new();
     let mut score = 0_i32;
     let mut heaviest: Option<Hit<'_>> = None;
     // What the lists that failed might have added.
     let mut missing = 0_i32;
-    let until = clock::now() + TIME_LIMIT;
+    let mut late = false;
     for (subject, lists) in asked {
         let Some(question) = subject.question() else { continue };
         for list in *lists {
             let name = format!("{question}.{}", list.zone);
-            let answer = if clock::now() < until {
-                ask(list, &name)
-            } else {
-                Err("no time left to ask it".to_owned())
-            };
+            let answer = if late { Err(Unknown::NoTime) } else { ask(list, &name) };
             match answer {
                 Ok(false) => {}
                 Ok(true) => {
@@ -61,7 +56,8 @@ pub fn judge(settings: &Settings, asked: &[(Subject, &[List])]) -> Judged {
                     }
                 }
                 Err(why) => {
-                    log.push(format!("{} says nothing about {name}: {why}", list.zone));
+                    late |= why == Unknown::Dns(Error::Timeout);
+                    log.push(format!("{} says nothing about {name}: {}", list.zone, why.words()));
                     missing = missing.saturating_add(list.weight.max(0));
                 }
             }
@@ -79,35 +75,51 @@ pub fn judge(settings: &Settings, asked: &[(Subject, &[List])]) -> Judged {
                 "Service unavailable; a DNS list doesn't answer, try again later",
             ))
         }
-        _ => Verdict::Dunno,
+        _ => Verdict::NoOpinion,
     };
     Judged { verdict, log }
 }
 
-/// Whether this name is listed; or why that isn't known.
-fn ask(list: &List, name: &str) -> Result<bool, String> {
+/// Why it isn't known whether a name is listed.
+#[derive(Debug, PartialEq, Eq)]
+enum Unknown {
+    /// The DNS gave no answer.
+    Dns(Error),
+    /// The list doesn't answer this server, and says so by this address.
+    Refused(Ipv4Addr),
+    /// It wasn't asked.
+    NoTime,
+}
+
+impl Unknown {
+    fn words(&self) -> String {
+        match self {
+            Self::Dns(Error::Unavailable(why)) => why.clone(),
+            Self::Dns(error) => error.explain().into_owned(),
+            Self::Refused(answer) => {
+                format!("{answer}, which means that it doesn't answer this server")
+            }
+            Self::NoTime => "no time left to ask it".to_owned(),
+        }
+    }
+}
+
+/// Whether this name is listed.
+fn ask(list: &List, name: &str) -> Result<bool, Unknown> {
     let answers = match dns::addresses(name) {
         Ok(answers) => answers,
-        Err(dns::Error::NoSuchName | dns::Error::NoData | dns::Error::InvalidName) => {
-            return Ok(false);
-        }
-        Err(error) => return Err(error.explain().to_owned()),
+        Err(Error::NotFound | Error::Invalid(_)) => return Ok(false),
+        Err(error) => return Err(Unknown::Dns(error)),
     };
-    let meanings = answers
-        .iter()
-        .filter_map(|answer| answer.parse::<Ipv4Addr>().ok())
-        .map(|answer| (answer, list.meaning(answer)));
     let mut refused = None;
-    for (answer, meaning) in meanings {
-        match meaning {
+    for answer in answers.iter().filter_map(|answer| answer.parse::<Ipv4Addr>().ok()) {
+        match list.meaning(answer) {
             Meaning::Listed => return Ok(true),
             Meaning::Other => {}
             Meaning::Refused => refused = Some(answer),
         }
     }
-    refused.map_or(Ok(false), |answer| {
-        Err(format!("{answer}, which means that it doesn't answer this server"))
-    })
+    refused.map_or(Ok(false), |answer| Err(Unknown::Refused(answer)))
 }
 
 /// Postfix's `default_rbl_reply`, with what the list has to say.
@@ -116,12 +128,12 @@ fn refusal(hit: &Hit<'_>) -> Reply {
         format!("Service unavailable; {} blocked using {}", hit.subject.words(), hit.list.zone);
     if let Some(reason) = dns::texts(&hit.name).unwrap_or_default().first() {
         told.push_str("; ");
-        // A list may say anything; a client is told ASCII.
-        told.extend(
-            reason.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }),
-        );
+        // A list may say anything; a client is told one line of ASCII.
+        let ascii = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
+        let reason: String = reason.iter().map(ascii).collect();
+        told.push_str(&text::clean(&reason, REASON_LIMIT));
     }
-    Reply::new(554, "5.7.1", text::clean(&told, TEXT_LIMIT))
+    Reply::new(554, "5.7.1", told)
 }
 
 #[cfg(test)]
@@ -133,7 +145,7 @@ mod tests {
     fn judged(host: &Host, json: &str) -> Judged {
         let settings: Settings = facteur_plugin::settings::parse(json).unwrap();
         let client = Subject::Client("192.0.2.1".to_owned());
-        let sender = Subject::Sender(facteur_plugin::Address::new("a", "bad.example"));
+        let sender = Subject::Sender(facteur_plugin::MailAddress::new("a", "bad.example"));
         host.run(|| judge(&settings, &[(client, &settings.client), (sender, &settings.sender)]))
     }
 
@@ -152,7 +164,7 @@ mod tests {
             .addresses("1.2.0.192.second.test", at("127.0.0.2"))
             .addresses("1.2.0.192.good.test", at("127.0.0.2"))
             .addresses("bad.example.domains.test", at("127.0.1.2"))
-            .addresses("1.2.0.192.dead.test", Err(dns::Error::Timeout))
+            .addresses("1.2.0.192.dead.test", Err(Error::Timeout))
             .addresses("1.2.0.192.closed.test", at("127.255.255.254"))
             .texts("1.2.0.192.bl.test", Ok(vec![reason]))
     }
@@ -169,8 +181,8 @@ mod tests {
     #[test]
     fn weights_add_up_over_all_subjects() {
         let of = |json| judged(&listed(), json);
-        assert_eq!(of(r#"{"client": ["other.test"]}"#).verdict, Verdict::Dunno);
-        assert_eq!(of(r#"{"threshold": 2, "client": ["bl.test"]}"#).verdict, Verdict::Dunno);
+        assert_eq!(of(r#"{"client": ["other.test"]}"#).verdict, Verdict::NoOpinion);
+        assert_eq!(of(r#"{"threshold": 2, "client": ["bl.test"]}"#).verdict, Verdict::NoOpinion);
         let both = of(r#"{"threshold": 3, "client": ["bl.test"], "sender": ["domains.test*2"]}"#);
         assert_eq!(
             text(&both),
@@ -178,18 +190,21 @@ mod tests {
         );
         assert_eq!(
             of(r#"{"client": ["bl.test", "second.test", "good.test*-2"]}"#).verdict,
-            Verdict::Dunno
+            Verdict::NoOpinion
         );
-        assert_eq!(of(r#"{"client": ["bl.test=127.0.0.[3..9]"]}"#).verdict, Verdict::Dunno);
+        assert_eq!(of(r#"{"client": ["bl.test=127.0.0.[3..9]"]}"#).verdict, Verdict::NoOpinion);
         // Nobody is refused by lists that speak for them alone.
-        assert_eq!(of(r#"{"threshold": -5, "client": ["good.test*-2"]}"#).verdict, Verdict::Dunno);
+        assert_eq!(
+            of(r#"{"threshold": -5, "client": ["good.test*-2"]}"#).verdict,
+            Verdict::NoOpinion
+        );
     }
 
     #[test]
     fn a_list_that_fails_says_nothing_unless_the_operator_waits_for_it() {
         for zone in ["dead.test", "closed.test"] {
             let ignored = judged(&listed(), &format!(r#"{{"client": ["{zone}"]}}"#));
-            assert_eq!((ignored.verdict, ignored.log.len()), (Verdict::Dunno, 1));
+            assert_eq!((ignored.verdict, ignored.log.len()), (Verdict::NoOpinion, 1));
             let waiting =
                 |more: &str| judged(&listed(), &format!(r#"{{"on-failure": "defer", {more}}}"#));
             let deferred = waiting(&format!(r#""client": ["{zone}"]"#));
@@ -201,24 +216,27 @@ mod tests {
             // Only where it would have mattered.
             assert_eq!(
                 waiting(&format!(r#""threshold": 2, "client": ["{zone}"]"#)).verdict,
-                Verdict::Dunno
+                Verdict::NoOpinion
             );
-            assert_eq!(waiting(&format!(r#""client": ["{zone}*-1"]"#)).verdict, Verdict::Dunno);
+            assert_eq!(waiting(&format!(r#""client": ["{zone}*-1"]"#)).verdict, Verdict::NoOpinion);
             assert!(matches!(
-                waiting(&format!(r#""client": ["{zone}", "bl.test"]"#)).verdict,
+                waiting(&format!(r#""client": ["bl.test", "{zone}"]"#)).verdict,
                 Verdict::Reject(_)
             ));
         }
     }
 
     #[test]
-    fn slow_lists_dont_take_all_the_time() {
-        let host = listed().dns_takes(TIME_LIMIT);
-        let judged = judged(&host, r#"{"client": ["other.test", "bl.test"]}"#);
-        assert_eq!(judged.verdict, Verdict::Dunno);
+    fn after_a_list_that_is_too_slow_no_other_is_asked() {
+        let host = listed().addresses("1.2.0.192.slow.test", Err(Error::Timeout));
+        let judged = judged(&host, r#"{"client": ["slow.test", "bl.test"]}"#);
+        assert_eq!(judged.verdict, Verdict::NoOpinion);
         assert_eq!(
             judged.log,
-            ["bl.test says nothing about 1.2.0.192.bl.test: no time left to ask it"]
+            [
+                "slow.test says nothing about 1.2.0.192.slow.test: no answer in time",
+                "bl.test says nothing about 1.2.0.192.bl.test: no time left to ask it",
+            ]
         );
     }
 }

@@ -1,5 +1,6 @@
 //! The settings.
 
+use facteur_plugin::settings::Hook;
 use serde::{Deserialize, Serialize};
 
 use crate::list::List;
@@ -26,6 +27,20 @@ pub struct Settings {
     /// What a list that doesn't answer means.
     #[serde(default)]
     pub on_failure: OnFailure,
+}
+
+impl Settings {
+    /// When the lists are asked: all of them count together, and so when the last of their subjects
+    /// is known.
+    pub fn hook(&self) -> Hook {
+        if !self.sender.is_empty() {
+            Hook::OnMail
+        } else if !self.helo.is_empty() {
+            Hook::OnHelo
+        } else {
+            Hook::OnConnect
+        }
+    }
 }
 
 fn one() -> i32 {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use facteur_plugin::Address;
+use facteur_plugin::MailAddress;
 
 /// The subject of a question.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub enum Subject {
     /// What HELO said.
     Helo(String),
     /// The envelope sender.
-    Sender(Address),
+    Sender(MailAddress),
 }
 
 impl Subject {
@@ -93,6 +93,6 @@ mod tests {
         ] {
             assert_eq!(Subject::Helo(name.to_owned()).question().as_deref(), expected, "{name}");
         }
-        assert_eq!(Subject::Sender(Address::new("a", "[192.0.2.1]")).question(), None);
+        assert_eq!(Subject::Sender(MailAddress::new("a", "[192.0.2.1]")).question(), None);
     }
 }

@@ -5,8 +5,8 @@
 //! network is a counter, too: of the triplets that came back, one in an hour at most, so that a
 //! burst is not taken for a good record.
 
-use facteur_plugin::Period;
-use facteur_plugin::counters::{self, Bucket, Error, Lifetime, Taken};
+use facteur_plugin::counters::{self, Bucket, Lifetime, Taken};
+use facteur_plugin::{Error, Period};
 
 use crate::settings::Settings;
 use crate::triplet::Triplet;
@@ -55,7 +55,7 @@ pub fn judge(settings: &Settings, triplet: &Triplet) -> Result<Judgement, Error>
 
 #[cfg(test)]
 mod tests {
-    use facteur_plugin::Address;
+    use facteur_plugin::MailAddress;
     use facteur_plugin::testing::Host;
 
     use super::*;
@@ -76,8 +76,8 @@ mod tests {
         fn comes(&self, sender: &str, later: u64) -> Judgement {
             self.0.pass(later);
             let settings = settings::of(r#"{"store": "g"}"#).unwrap();
-            let sender = Some(Address::new(sender, "y.org"));
-            let recipient = Address::new("me", "x.org");
+            let sender = Some(MailAddress::new(sender, "y.org"));
+            let recipient = MailAddress::new("me", "x.org");
             let triplet = Triplet { network: "192.0.2.0/24".into(), sender, recipient };
             self.0.run(|| judge(&settings, &triplet)).unwrap()
         }

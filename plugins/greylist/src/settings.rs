@@ -1,11 +1,7 @@
 //! The settings.
 
-use facteur_plugin::{Address, Period, text};
+use facteur_plugin::{MailAddress, Period};
 use serde::{Deserialize, Serialize};
-
-/// The longest text that is told, in bytes: the contract's limit, with room for Postfix's words
-/// before it.
-const TEXT_LIMIT: usize = 500;
 
 /// `[plugin.settings]`. The defaults are Postgrey's.
 #[derive(Serialize, Deserialize, Debug)]
@@ -78,12 +74,12 @@ impl Settings {
     }
 
     /// What the client hears that has to wait for so many milliseconds, in Postfix's words.
-    pub fn reply_text(&self, recipient: &Address, left: u64) -> String {
+    pub fn reply_text(&self, recipient: &MailAddress, left: u64) -> String {
         let why = self
             .text
             .replace("%s", &left.div_ceil(1_000).to_string())
             .replace("%r", &recipient.domain);
-        text::clean(&format!("<{recipient}>: Recipient address rejected: {why}"), TEXT_LIMIT)
+        format!("<{recipient}>: Recipient address rejected: {why}")
     }
 }
 
@@ -112,7 +108,7 @@ mod tests {
     #[test]
     fn the_client_hears_how_long() {
         let told =
-            of(r#"{"store": "g"}"#).unwrap().reply_text(&Address::new("a", "b.org"), 299_001);
+            of(r#"{"store": "g"}"#).unwrap().reply_text(&MailAddress::new("a", "b.org"), 299_001);
         assert_eq!(
             told,
             "<a@b.org>: Recipient address rejected: Greylisted, please try again in 300 seconds"
@@ -121,7 +117,7 @@ mod tests {
             of(r#"{"store": "g", "text": "Greylisted, see https://help.example/%r"}"#).unwrap();
         assert!(
             settings
-                .reply_text(&Address::new("a", "b.org"), 1)
+                .reply_text(&MailAddress::new("a", "b.org"), 1)
                 .ends_with("see https://help.example/b.org")
         );
     }

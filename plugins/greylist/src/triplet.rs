@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use facteur_plugin::Address;
+use facteur_plugin::MailAddress;
 
 /// One of them.
 pub struct Triplet {
     /// The network of the client: a large site comes back from another host.
     pub network: String,
     /// None is the null sender.
-    pub sender: Option<Address>,
-    pub recipient: Address,
+    pub sender: Option<MailAddress>,
+    pub recipient: MailAddress,
 }
 
 impl Triplet {
@@ -29,7 +29,7 @@ impl Triplet {
 
 /// A sender without what lists and bounces make anew for each message (VERP): no extension, and
 /// each number in it is `#`.
-fn steady(sender: &Address) -> String {
+fn steady(sender: &MailAddress) -> String {
     let user = sender.local.split_once('+').map_or(&*sender.local, |(user, _)| user);
     let mut text = String::new();
     for part in user.split_inclusive(|c: char| !is_word(c)) {
@@ -58,9 +58,13 @@ mod tests {
 
     fn key(sender: &str) -> String {
         let (local, domain) = sender.rsplit_once('@').unwrap();
-        let sender = Some(Address::new(local, domain));
-        Triplet { network: "192.0.2.0/24".into(), sender, recipient: Address::new("Me", "x.org") }
-            .key()
+        let sender = Some(MailAddress::new(local, domain));
+        Triplet {
+            network: "192.0.2.0/24".into(),
+            sender,
+            recipient: MailAddress::new("Me", "x.org"),
+        }
+        .key()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a table's value says: a word, in any case, and a text.
 
-use facteur_plugin::{Address, status, value};
+use facteur_plugin::{MailAddress, status, value};
 
 /// What to do about the header that matched.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub enum Action<'a> {
     /// Put this name and value before it.
     Prepend(&'a str, &'a str),
     /// Send the message there instead.
-    Redirect(Address),
+    Redirect(MailAddress),
     /// Send a copy there.
-    Bcc(Address),
+    Bcc(MailAddress),
     /// For the log.
     Info(&'a str),
     /// For the log.
@@ -87,8 +87,8 @@ mod tests {
             ("STRIP it is long", Action::Remove(Some("it is long"))),
             ("REPLACE Subject: [x] y: z", Action::Replace("Subject", "[x] y: z")),
             ("PREPEND X-Seen:", Action::Prepend("X-Seen", "")),
-            ("REDIRECT <A@B.org>", Action::Redirect(Address::new("A", "b.org"))),
-            ("BCC a@b.org", Action::Bcc(Address::new("a", "b.org"))),
+            ("REDIRECT <A@B.org>", Action::Redirect(MailAddress::new("A", "b.org"))),
+            ("BCC a@b.org", Action::Bcc(MailAddress::new("a", "b.org"))),
             ("INFO hm", Action::Info("hm")),
             ("WARN", Action::Warn("")),
         ] {

@@ -26,59 +26,45 @@ mod rule;
 mod settings;
 
 use facteur_plugin::counters::{self, Taken};
-use facteur_plugin::{
-    Failure, Kept, Recipient, Restriction, Session, Stages, Transaction, Verdict, access, log,
-    lookup, network,
-};
+use facteur_plugin::lookup::{self, Manner};
+use facteur_plugin::settings::Hook;
+use facteur_plugin::{Failure, Kept, Verdict, log, network, recipient, session, transaction};
 
 use rule::{Key, Moment, Rule};
 use settings::Settings;
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
-struct RateLimit;
-
-impl Restriction for RateLimit {
-    fn init() -> Result<Stages, String> {
-        let settings = Settings::read()?;
-        counters::check(&settings.store)?;
-        for table in settings.rules.iter().flat_map(|rule| &rule.exempt) {
-            lookup::check(table)?;
+fn init() -> Result<(), String> {
+    let settings = Settings::read()?;
+    counters::check(&settings.store)?;
+    for table in settings.rules.iter().flat_map(|rule| &rule.exempt) {
+        lookup::check(table)?;
+    }
+    for (moment, hook) in [(Moment::Mail, Hook::OnMail), (Moment::Rcpt, Hook::OnRcpt)] {
+        if !settings.rules.iter().any(|rule| rule.moment() == moment) {
+            facteur_plugin::settings::skip(hook);
         }
-        let mut stages = Stages::empty();
-        for rule in &settings.rules {
-            stages = stages
-                | match rule.moment() {
-                    Moment::Mail => Stages::MAIL,
-                    Moment::Rcpt => Stages::RCPT,
-                };
-        }
-        SETTINGS.keep(settings)?;
-        Ok(stages)
     }
+    SETTINGS.keep(&settings)
+}
 
-    fn mail(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
-        count(Moment::Mail, s, t, None)
-    }
+fn mail() -> Result<Verdict, Failure> {
+    count(Moment::Mail)
+}
 
-    fn rcpt(s: &Session, t: &Transaction, to: &Recipient) -> Result<Verdict, Failure> {
-        count(Moment::Rcpt, s, t, Some(to))
-    }
+fn rcpt() -> Result<Verdict, Failure> {
+    count(Moment::Rcpt)
 }
 
 /// Counts by each rule of this moment, up to the first whose limit is reached.
-fn count(
-    moment: Moment,
-    s: &Session,
-    t: &Transaction,
-    to: Option<&Recipient>,
-) -> Result<Verdict, Failure> {
+fn count(moment: Moment) -> Result<Verdict, Failure> {
     let settings = SETTINGS.get();
     for (number, rule) in
         settings.rules.iter().enumerate().filter(|(_, rule)| rule.moment() == moment)
     {
-        let Some(whom) = whom(rule, s, t, to) else { continue };
-        if rule.exempt_trusted && s.trusted() || is_exempt(rule, s, t, to, &whom)? {
+        let Some(whom) = whom(rule) else { continue };
+        if rule.exempt_trusted && session::trusted() || is_exempt(rule, &whom)? {
             continue;
         }
         let key = rule.bucket_key(number, &whom);
@@ -91,38 +77,76 @@ fn count(
         log::info(format!("{} {whom} is over {}", rule.key.word(), rule.words()));
         return Ok(rule.refusal(&whom, wait));
     }
-    Ok(Verdict::Dunno)
+    Ok(Verdict::NoOpinion)
 }
 
-/// Whose bucket it is; none: the rule is about nobody here.
-fn whom(rule: &Rule, s: &Session, t: &Transaction, to: Option<&Recipient>) -> Option<String> {
+/// Whose bucket it is; none: the rule is about nobody here. A rule by recipient is counted at RCPT.
+fn whom(rule: &Rule) -> Option<String> {
     match rule.key {
-        Key::Client => Some(s.client_address()),
-        Key::ClientNetwork => Some(network::of(&s.client_address())),
-        Key::Sender => Some(t.sender()?.to_string().to_lowercase()),
-        Key::SenderDomain => Some(t.sender()?.domain),
-        Key::Recipient => Some(to?.address().to_string().to_lowercase()),
-        Key::Login => s.login(),
+        Key::Client => Some(session::client_address()),
+        Key::ClientNetwork => Some(network::of(&session::client_address())),
+        Key::Sender => Some(transaction::sender()?.to_string().to_lowercase()),
+        Key::SenderDomain => Some(transaction::sender()?.domain),
+        Key::Recipient => Some(recipient::address().to_string().to_lowercase()),
+        Key::Login => session::login(),
     }
 }
 
-fn is_exempt(
-    rule: &Rule,
-    s: &Session,
-    t: &Transaction,
-    to: Option<&Recipient>,
-    whom: &str,
-) -> Result<bool, Failure> {
-    let found = match rule.key {
-        Key::Client | Key::ClientNetwork => access::find_client(&rule.exempt, s),
-        Key::Sender | Key::SenderDomain => access::find_mail(&rule.exempt, t.sender().as_ref()),
-        Key::Recipient => {
-            let address = to.map(Recipient::address);
-            access::find_mail(&rule.exempt, address.as_ref())
-        }
-        Key::Login => lookup::find_in(&rule.exempt, &[whom.to_owned()]),
-    }?;
-    Ok(found.is_some())
+fn is_exempt(rule: &Rule, whom: &str) -> Result<bool, Failure> {
+    let tables = &rule.exempt;
+    Ok(match rule.key {
+        Key::Client | Key::ClientNetwork => lookup::find_client(tables)?.is_some(),
+        Key::Sender | Key::SenderDomain => lookup::find_sender(tables, Manner::Access)?.is_some(),
+        Key::Recipient => lookup::find_recipient(tables, Manner::Access)?.is_some(),
+        Key::Login => lookup::find_in(tables, &[whom.to_owned()])?.is_some(),
+    })
 }
 
-facteur_plugin::export!(restriction: RateLimit);
+facteur_plugin::export!(init: init, on_mail: mail, on_rcpt: rcpt);
+
+#[cfg(test)]
+mod tests {
+    use facteur_plugin::RecipientClass::Local;
+    use facteur_plugin::testing::Host;
+
+    use super::*;
+
+    fn site(rule: &str) -> Host {
+        let json = format!(r#"{{"store": "s", "rules": [{{"limit": 1, "per": "1h", {rule}}}]}}"#);
+        let host =
+            Host::new().settings(&json).store("s").table("friends", &[("friend.example", "")]);
+        host.run(init).unwrap();
+        host
+    }
+
+    fn let_in(host: &Host, hook: fn() -> Result<Verdict, Failure>) -> bool {
+        host.run(hook).unwrap() == Verdict::NoOpinion
+    }
+
+    #[test]
+    fn the_second_of_one_is_too_many() {
+        let host = site(r#""key": "sender", "exempt": ["friends"]"#);
+        assert_eq!(host.skipped(), ["on-rcpt"]);
+        assert!(let_in(&host, mail) && !let_in(&host, mail));
+        let host = host.sender("other@example.com");
+        assert!(let_in(&host, mail) && !let_in(&host, mail));
+        let trusted = host.trusted();
+        assert!(let_in(&trusted, mail));
+    }
+
+    #[test]
+    fn who_is_exempt_isnt_counted() {
+        let host = site(r#""key": "sender", "exempt": ["friends"]"#).sender("a@friend.example");
+        assert!(let_in(&host, mail) && let_in(&host, mail));
+        let bounces = host.sender("");
+        assert!(let_in(&bounces, mail) && let_in(&bounces, mail));
+    }
+
+    #[test]
+    fn recipients_have_buckets_of_their_own() {
+        let host = site(r#""key": "recipient""#);
+        assert_eq!(host.skipped(), ["on-mail"]);
+        assert!(let_in(&host, rcpt) && !let_in(&host, rcpt));
+        assert!(let_in(&host.recipient("other@example.org", Local), rcpt));
+    }
+}

@@ -1,11 +1,8 @@
 //! One limit: by what, how many, in how much time, and what happens above it.
 
 use facteur_plugin::counters::Bucket;
-use facteur_plugin::{Period, Reply, Verdict, text};
+use facteur_plugin::{Period, Reply, Verdict};
 use serde::{Deserialize, Serialize};
-
-/// The longest text that is told, in bytes (the contract allows 512).
-const TEXT_LIMIT: usize = 500;
 
 /// One of `[[plugin.settings.rules]]`.
 #[derive(Serialize, Deserialize, Debug)]
@@ -130,7 +127,7 @@ impl Rule {
                 format!("more than {}; try again in {} seconds", self.words(), wait.div_ceil(1_000))
             }
         };
-        let told = text::clean(&format!("<{whom}>: Rate limit exceeded: {told}"), TEXT_LIMIT);
+        let told = format!("<{whom}>: Rate limit exceeded: {told}");
         match self.action {
             Action::Defer => Verdict::Defer(Reply::new(450, "4.7.1", told)),
             Action::Reject => Verdict::Reject(Reply::new(550, "5.7.1", told)),

@@ -1,6 +1,6 @@
 //! access(5): what a table's value means. Which keys it is asked is the SDK's `access`.
 
-use facteur_plugin::{Address, status, value};
+use facteur_plugin::{MailAddress, status, value};
 
 /// What a value says.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub enum Action<'a> {
     DeferIfReject(&'a str, &'a str),
     Discard(&'a str),
     Hold(&'a str),
-    Redirect(Address),
-    Bcc(Address),
+    Redirect(MailAddress),
+    Bcc(MailAddress),
     /// A header's name and value.
     Prepend(&'a str, &'a str),
     Warn(&'a str),
@@ -107,8 +107,8 @@ mod tests {
             ("defer_if_reject 4.7.9 x", Action::DeferIfReject("4.7.9", "x")),
             ("HOLD look", Action::Hold("look")),
             ("DISCARD", Action::Discard("")),
-            ("BCC <A@B.org>", Action::Bcc(Address::new("A", "b.org"))),
-            ("REDIRECT a@b.org", Action::Redirect(Address::new("a", "b.org"))),
+            ("BCC <A@B.org>", Action::Bcc(MailAddress::new("A", "b.org"))),
+            ("REDIRECT a@b.org", Action::Redirect(MailAddress::new("a", "b.org"))),
             ("REDIRECT a", Action::Broken("REDIRECT needs user@domain")),
             ("PREPEND X-Spam: yes: it is", Action::Prepend("X-Spam", "yes: it is")),
             ("PREPEND X Spam: yes", Action::Broken("PREPEND needs a header: text")),

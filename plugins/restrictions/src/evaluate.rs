@@ -1,4 +1,4 @@
-//! Goes through the lists: from rules and facts to a verdict.
+//! Goes through the lists: from rules and what is known to a verdict.
 //!
 //! As in Postfix, temporary errors and the `defer_if_…` restrictions don't end a list; the first of
 //! each kind is kept, and settled with what the list comes to.
@@ -6,16 +6,14 @@
 mod table;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod world;
 
-use facteur_plugin::{Address, RecipientClass, Reply, Verdict, access, log};
+use facteur_plugin::{MailAddress, RecipientClass, Reply, Verdict, log, session, transaction};
 
-use crate::facts::Facts;
 use crate::hostname::{is_address, is_address_literal, is_fqdn, is_hostname, without_final_dot};
 use crate::known::{self, Known};
 use crate::restriction::{Restriction, Rule};
 use crate::settings::Settings;
+use crate::subject::Subject;
 use crate::texts::{What, refusal, reply, server_error};
 
 /// What a rule or a list came to.
@@ -37,17 +35,20 @@ enum By {
     Rule,
 }
 
+/// How a client is called that has no verified name.
+const NO_NAME: &str = "unknown";
+
 /// The verdict of a stage before RCPT. Where RCPT follows, some lists wait for it.
-pub fn early(facts: &impl Facts, settings: &Settings, rules: &[Rule], of: What) -> Verdict {
-    if facts.in_transaction() && settings.waiting().any(|(_, waiting)| waiting == of) {
-        return Verdict::Dunno;
+pub fn early(settings: &Settings, rules: &[Rule], of: What) -> Verdict {
+    if settings.waiting().any(|(_, waiting)| waiting == of) && transaction::exists() {
+        return Verdict::NoOpinion;
     }
-    stage(facts, rules, of)
+    stage(Subject::Nobody, rules, of)
 }
 
 /// The verdict of a stage that has one list.
-pub fn stage(facts: &impl Facts, rules: &[Rule], of: What) -> Verdict {
-    let mut evaluation = Evaluation::new(facts);
+pub fn stage(about: Subject, rules: &[Rule], of: What) -> Verdict {
+    let mut evaluation = Evaluation::new(about);
     match evaluation.list(rules, of, false, 0) {
         Ruling::Refuse(reply) => refusal(reply),
         Ruling::Discard => Verdict::Discard,
@@ -56,15 +57,16 @@ pub fn stage(facts: &impl Facts, rules: &[Rule], of: What) -> Verdict {
             Some(later) if evaluation.defer_if_reject.is_some() => Verdict::Defer(later),
             Some(later) => Verdict::DeferIfPermit(later),
             None if matches!(step, Ruling::Permit(_)) => Verdict::Accept,
-            None => Verdict::Dunno,
+            None => Verdict::NoOpinion,
         },
     }
 }
 
 /// The verdict about a recipient: what waited for it, then `relay`, then `recipient`. A permit ends
 /// its own list only.
-pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
-    let mut evaluation = Evaluation::new(facts);
+pub fn rcpt(settings: &Settings) -> Verdict {
+    let about = Subject::Asked;
+    let mut evaluation = Evaluation::new(about);
     let mut permitted = false;
     let mut relaying = false;
     for (rules, of) in settings.waiting() {
@@ -90,7 +92,7 @@ pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
             Ruling::Dunno => {}
         }
     }
-    let relaying = relaying && (facts.class() == RecipientClass::Other || facts.routed());
+    let relaying = relaying && (about.class() == RecipientClass::Other || about.routed());
     match (evaluation.defer_if_permit, evaluation.defer_if_reject) {
         // Nothing can follow that isn't "later".
         (Some(later), Some(_)) => Verdict::Defer(later),
@@ -101,19 +103,34 @@ pub fn rcpt(facts: &impl Facts, settings: &Settings) -> Verdict {
         (None, _) if relaying => Verdict::AllowRelay,
         (None, Some(later)) => Verdict::DeferIfReject(later),
         (None, None) if permitted => Verdict::Accept,
-        (None, None) => Verdict::Dunno,
+        (None, None) => Verdict::NoOpinion,
     }
 }
 
-struct Evaluation<'a, F> {
-    facts: &'a F,
+struct Evaluation {
+    about: Subject,
     defer_if_permit: Option<Reply>,
     defer_if_reject: Option<Reply>,
 }
 
-impl<'a, F: Facts> Evaluation<'a, F> {
-    fn new(facts: &'a F) -> Self {
-        Self { facts, defer_if_permit: None, defer_if_reject: None }
+impl Evaluation {
+    fn new(about: Subject) -> Self {
+        Self { about, defer_if_permit: None, defer_if_reject: None }
+    }
+
+    /// Whether there is an envelope: at MAIL and later, and where nobody is asked early.
+    fn in_transaction(&self) -> bool {
+        self.about != Subject::Nobody || transaction::exists()
+    }
+
+    /// The sender; none is the null sender, or that there is no envelope.
+    fn sender(&self) -> Option<MailAddress> {
+        if self.in_transaction() { transaction::sender() } else { None }
+    }
+
+    /// Whether the client declared SMTPUTF8.
+    fn utf8(&self) -> bool {
+        self.in_transaction() && transaction::utf8()
     }
 
     /// `warn`: a refusal is only told to the log.
@@ -133,7 +150,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     }
 
     fn rule(&mut self, restriction: &Restriction, of: What, warn: bool, depth: u8) -> Ruling {
-        let facts = self.facts;
+        let about = self.about;
         match restriction {
             Restriction::Permit => Ruling::Permit(By::Rule),
             Restriction::Reject => self.reject(of, warn, 554, "5.7.1", "Access denied"),
@@ -144,45 +161,49 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             Restriction::DeferIfReject => {
                 self.defer_if_reject(of, "4.7.0", "defer_if_reject requested")
             }
-            Restriction::PermitMynetworks => permit_if(facts.trusted(), By::Client),
-            Restriction::PermitSaslAuthenticated => permit_if(facts.logged_in(), By::Client),
+            Restriction::PermitMynetworks => permit_if(session::trusted(), By::Client),
+            Restriction::PermitSaslAuthenticated => {
+                permit_if(session::login().is_some(), By::Client)
+            }
             Restriction::PermitAuthDestination => {
                 permit_if(self.is_ours().unwrap_or(false), By::Rule)
             }
             Restriction::RejectUnauthDestination => self.unauth_destination(warn, 554),
             Restriction::DeferUnauthDestination => self.unauth_destination(warn, 454),
-            Restriction::RejectUnknownClientHostname => match facts.client_name() {
+            Restriction::RejectUnknownClientHostname => match client_name() {
                 Some(_) => Ruling::Dunno,
                 None => self.no_hostname(warn, "4.7.25", "hostname"),
             },
-            Restriction::RejectUnknownReverseClientHostname => match facts.reverse_name() {
-                Some(_) => Ruling::Dunno,
-                None => self.no_hostname(warn, "4.7.1", "reverse hostname"),
-            },
+            Restriction::RejectUnknownReverseClientHostname => {
+                match session::reverse_name().unwrap_or_default() {
+                    Some(_) => Ruling::Dunno,
+                    None => self.no_hostname(warn, "4.7.1", "reverse hostname"),
+                }
+            }
             Restriction::RejectInvalidHeloHostname
             | Restriction::RejectNonFqdnHeloHostname
             | Restriction::RejectUnknownHeloHostname => self.helo(restriction, warn),
             Restriction::RejectNonFqdnSender => {
-                self.non_fqdn_address(facts.sender(), What::Sender, warn)
+                self.non_fqdn_address(self.sender(), What::Sender, warn)
             }
             Restriction::RejectNonFqdnRecipient => {
-                self.non_fqdn_address(facts.recipient(), What::Recipient, warn)
+                self.non_fqdn_address(about.address(), What::Recipient, warn)
             }
             Restriction::RejectUnknownSenderDomain => {
-                self.unknown_domain(facts.sender(), What::Sender, warn)
+                self.unknown_domain(self.sender(), What::Sender, warn)
             }
-            Restriction::RejectUnknownRecipientDomain => match facts.class() {
+            Restriction::RejectUnknownRecipientDomain => match about.class() {
                 RecipientClass::Relay | RecipientClass::Other => {
-                    self.unknown_domain(facts.recipient(), What::Recipient, warn)
+                    self.unknown_domain(about.address(), What::Recipient, warn)
                 }
                 // What ends here need not be in the DNS.
                 _ => Ruling::Dunno,
             },
             Restriction::RejectUnlistedRecipient => self.unlisted(warn),
             Restriction::RejectMultiRecipientBounce => {
-                let one = usize::from(matches!(of, What::Data | What::EndOfData));
-                let bounce = facts.in_transaction() && facts.sender().is_none();
-                if bounce && facts.accepted() > one {
+                let one = u32::from(matches!(of, What::Data | What::EndOfData));
+                let bounce = self.in_transaction() && self.sender().is_none();
+                if bounce && transaction::recipient_count() > one {
                     return self.reject(of, warn, 550, "5.5.3", "Multi-recipient bounce");
                 }
                 Ruling::Dunno
@@ -193,29 +214,24 @@ impl<'a, F: Facts> Evaluation<'a, F> {
 
     /// What a reply is about, as it stands in its angle brackets.
     fn name(&self, of: What) -> String {
-        let facts = self.facts;
-        let address = |address: Option<Address>| {
+        let address = |address: Option<MailAddress>| {
             address.map(|address| address.to_string()).unwrap_or_default()
         };
         match of {
             What::Client => {
-                let name = facts.client_name();
-                format!(
-                    "{}[{}]",
-                    name.as_deref().unwrap_or(access::NO_NAME),
-                    facts.client_address()
-                )
+                let name = client_name();
+                format!("{}[{}]", name.as_deref().unwrap_or(NO_NAME), session::client_address())
             }
-            What::Helo => facts.helo().unwrap_or_default(),
-            What::Sender => address(facts.sender()),
-            What::Recipient => address(facts.recipient()),
+            What::Helo => session::helo().unwrap_or_default(),
+            What::Sender => address(self.sender()),
+            What::Recipient => address(self.about.address()),
             What::Data => "DATA".to_owned(),
             What::EndOfData => "END-OF-MESSAGE".to_owned(),
         }
     }
 
     fn worded(&self, of: What, code: u16, status: &str, why: &str) -> Reply {
-        reply(code, status, &format!("<{}>: {} rejected: {why}", self.name(of), of.class()))
+        reply(code, status, format!("<{}>: {} rejected: {why}", self.name(of), of.class()))
     }
 
     fn reject(&mut self, of: What, warn: bool, code: u16, status: &str, why: &str) -> Ruling {
@@ -257,8 +273,8 @@ impl<'a, F: Facts> Evaluation<'a, F> {
 
     /// Whether the recipient is one that everyone may send to. None: there is no recipient.
     fn is_ours(&self) -> Option<bool> {
-        self.facts.recipient()?;
-        Some(self.facts.class() != RecipientClass::Other && !self.facts.routed())
+        self.about.address()?;
+        Some(self.about.class() != RecipientClass::Other && !self.about.routed())
     }
 
     fn unauth_destination(&mut self, warn: bool, code: u16) -> Ruling {
@@ -266,20 +282,19 @@ impl<'a, F: Facts> Evaluation<'a, F> {
             return Ruling::Dunno;
         }
         let denied = format!("<{}>: Relay access denied", self.name(What::Recipient));
-        self.refuse(reply(code, "5.7.1", &denied), warn)
+        self.refuse(reply(code, "5.7.1", denied), warn)
     }
 
     fn no_hostname(&mut self, warn: bool, status: &str, what: &str) -> Ruling {
         let text = format!(
             "Client host rejected: cannot find your {what}, [{}]",
-            self.facts.client_address()
+            session::client_address()
         );
-        self.refuse(reply(450, status, &text), warn)
+        self.refuse(reply(450, status, text), warn)
     }
 
     fn helo(&mut self, restriction: &Restriction, warn: bool) -> Ruling {
-        let facts = self.facts;
-        let Some(helo) = facts.helo() else { return Ruling::Dunno };
+        let Some(helo) = session::helo() else { return Ruling::Dunno };
         let of = What::Helo;
         if helo.starts_with('[') {
             if is_address_literal(&helo) {
@@ -296,13 +311,13 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 self.reject(of, warn, 501, "5.5.2", "Invalid name")
             }
             Restriction::RejectNonFqdnHeloHostname => {
-                if is_fqdn(name, facts.utf8()) {
+                if is_fqdn(name, self.utf8()) {
                     return Ruling::Dunno;
                 }
                 self.reject(of, warn, 504, "5.5.2", "need fully-qualified hostname")
             }
             // Nothing that isn't a host name is asked for; a final dot makes it none.
-            _ if !is_hostname(&helo, facts.utf8()) => {
+            _ if !is_hostname(&helo, self.utf8()) => {
                 self.reject(of, warn, 450, "4.7.1", "Host not found")
             }
             _ => match known::host(&helo) {
@@ -314,7 +329,7 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         }
     }
 
-    fn non_fqdn_address(&mut self, address: Option<Address>, of: What, warn: bool) -> Ruling {
+    fn non_fqdn_address(&mut self, address: Option<MailAddress>, of: What, warn: bool) -> Ruling {
         let Some(address) = address else { return Ruling::Dunno };
         let literal = address.domain.starts_with('[') && address.domain.ends_with(']');
         if literal || is_fqdn(without_final_dot(&address.domain), true) {
@@ -323,13 +338,13 @@ impl<'a, F: Facts> Evaluation<'a, F> {
         self.reject(of, warn, 504, "5.5.2", "need fully-qualified address")
     }
 
-    fn unknown_domain(&mut self, address: Option<Address>, of: What, warn: bool) -> Ruling {
-        let Some(Address { domain, .. }) = address else { return Ruling::Dunno };
+    fn unknown_domain(&mut self, address: Option<MailAddress>, of: What, warn: bool) -> Ruling {
+        let Some(MailAddress { domain, .. }) = address else { return Ruling::Dunno };
         if domain.starts_with('[') && domain.ends_with(']') {
             return Ruling::Dunno;
         }
         let class =
-            if of == What::Sender { self.facts.sender_class() } else { Some(self.facts.class()) };
+            if of == What::Sender { transaction::sender_class() } else { Some(self.about.class()) };
         if let Some(
             RecipientClass::Local | RecipientClass::VirtualAlias | RecipientClass::VirtualMailbox,
         ) = class
@@ -355,14 +370,14 @@ impl<'a, F: Facts> Evaluation<'a, F> {
     }
 
     fn unlisted(&mut self, warn: bool) -> Ruling {
-        let table = match self.facts.class() {
+        let table = match self.about.class() {
             RecipientClass::Local => "local recipient",
             RecipientClass::VirtualAlias => "virtual alias",
             RecipientClass::VirtualMailbox => "virtual mailbox",
             RecipientClass::Relay => "relay recipient",
             RecipientClass::Other => return Ruling::Dunno,
         };
-        match self.facts.listed() {
+        match self.about.listed() {
             Ok(true) => Ruling::Dunno,
             Ok(false) => self.reject(
                 What::Recipient,
@@ -371,13 +386,18 @@ impl<'a, F: Facts> Evaluation<'a, F> {
                 "5.1.1",
                 &format!("User unknown in {table} table"),
             ),
-            Err(why) => {
-                log::warn(format!("reject_unlisted_recipient: {why}"));
+            Err(failure) => {
+                log::warn(format!("reject_unlisted_recipient: {}", failure.reason));
                 let text = format!("<{}>: Temporary lookup failure", self.name(What::Recipient));
-                Ruling::Refuse(reply(451, "4.3.0", &text))
+                Ruling::Refuse(reply(451, "4.3.0", text))
             }
         }
     }
+}
+
+/// The client's verified name; none if it has none, or if the DNS can't say now.
+fn client_name() -> Option<String> {
+    session::client_name().unwrap_or_default()
 }
 
 /// The operator's settings or tables are at fault: told to the log, and never turned into a

@@ -1,6 +1,6 @@
 //! Whether a name is in the DNS.
 
-use facteur_plugin::dns;
+use facteur_plugin::{Error, dns};
 
 /// What the DNS says about a name.
 pub enum Known {
@@ -39,7 +39,7 @@ pub fn host(name: &str) -> Known {
     }
 }
 
-fn mx(answer: Result<Vec<dns::MailExchanger>, dns::Error>) -> Known {
+fn mx(answer: Result<Vec<dns::MailExchanger>, Error>) -> Known {
     match answer {
         Ok(records) => match records.as_slice() {
             [] => Known::No,
@@ -50,7 +50,7 @@ fn mx(answer: Result<Vec<dns::MailExchanger>, dns::Error>) -> Known {
     }
 }
 
-fn addresses(answer: Result<Vec<String>, dns::Error>) -> Known {
+fn addresses(answer: Result<Vec<String>, Error>) -> Known {
     match answer {
         Ok(found) if found.is_empty() => Known::No,
         Ok(_) => Known::Yes,
@@ -58,9 +58,9 @@ fn addresses(answer: Result<Vec<String>, dns::Error>) -> Known {
     }
 }
 
-fn failed(error: &dns::Error) -> Known {
+fn failed(error: &Error) -> Known {
     match error {
-        dns::Error::NotGranted(line) => Known::NotAsked(line.clone()),
+        Error::NotGranted(line) => Known::NotAsked(line.clone()),
         error if error.is_transient() => Known::Later,
         _ => Known::No,
     }

@@ -23,78 +23,71 @@
 
 mod access;
 mod evaluate;
-mod facts;
-mod host;
 mod hostname;
 mod known;
 mod restriction;
 mod settings;
+mod subject;
 mod texts;
 
-use facteur_plugin::{
-    Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction, Verdict, dns,
-    lookup,
-};
+use facteur_plugin::settings::skip;
+use facteur_plugin::{Kept, Verdict, dns, lookup};
 
-use host::Host;
 use settings::Settings;
+use subject::Subject;
 use texts::What;
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
-struct Restrictions;
-
-impl Restriction for Restrictions {
-    fn init() -> Result<Stages, String> {
-        let settings = Settings::read()?;
-        for (setting, rule) in settings.rules() {
-            let name = rule.restriction.name();
-            if let Some(table) = rule.restriction.table() {
-                lookup::check(table)
-                    .map_err(|why| format!("setting \"{setting}\": {name}: {why}"))?;
-            }
-            if rule.restriction.asks_dns() {
-                dns::check()
-                    .map_err(|why| format!("setting \"{setting}\": {name} asks the DNS: {why}"))?;
-            }
+fn init() -> Result<(), String> {
+    let settings = Settings::read()?;
+    for (setting, rule) in settings.rules() {
+        let name = rule.restriction.name();
+        if let Some(table) = rule.restriction.table() {
+            lookup::check(table).map_err(|why| format!("setting \"{setting}\": {name}: {why}"))?;
         }
-        let stages = settings.stages();
-        SETTINGS.keep(settings)?;
-        Ok(stages)
+        if rule.restriction.asks_dns() {
+            dns::check()
+                .map_err(|why| format!("setting \"{setting}\": {name} asks the DNS: {why}"))?;
+        }
     }
-
-    fn connect(s: &Session, t: Option<&Transaction>) -> Result<Verdict, Failure> {
-        let settings = SETTINGS.get();
-        Ok(evaluate::early(&Host::new(s, t, None), settings, &settings.client, What::Client))
-    }
-
-    fn helo(s: &Session, t: Option<&Transaction>) -> Result<Verdict, Failure> {
-        let settings = SETTINGS.get();
-        Ok(evaluate::early(&Host::new(s, t, None), settings, &settings.helo, What::Helo))
-    }
-
-    fn mail(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
-        let settings = SETTINGS.get();
-        Ok(evaluate::early(&Host::new(s, Some(t), None), settings, &settings.sender, What::Sender))
-    }
-
-    fn rcpt(s: &Session, t: &Transaction, to: &Recipient) -> Result<Verdict, Failure> {
-        Ok(evaluate::rcpt(&Host::new(s, Some(t), Some(to)), SETTINGS.get()))
-    }
-
-    fn data(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
-        let only = host::only_recipient(t);
-        Ok(evaluate::stage(&Host::new(s, Some(t), only.as_ref()), &SETTINGS.get().data, What::Data))
-    }
-
-    fn end_of_data(s: &Session, t: &Transaction, _: &Message) -> Result<Verdict, Failure> {
-        let only = host::only_recipient(t);
-        Ok(evaluate::stage(
-            &Host::new(s, Some(t), only.as_ref()),
-            &SETTINGS.get().end_of_data,
-            What::EndOfData,
-        ))
-    }
+    settings.idle().for_each(skip);
+    SETTINGS.keep(&settings)
 }
 
-facteur_plugin::export!(restriction: Restrictions);
+fn connect() -> Verdict {
+    let settings = SETTINGS.get();
+    evaluate::early(settings, &settings.client, What::Client)
+}
+
+fn helo() -> Verdict {
+    let settings = SETTINGS.get();
+    evaluate::early(settings, &settings.helo, What::Helo)
+}
+
+fn mail() -> Verdict {
+    let settings = SETTINGS.get();
+    evaluate::early(settings, &settings.sender, What::Sender)
+}
+
+fn rcpt() -> Verdict {
+    evaluate::rcpt(SETTINGS.get())
+}
+
+fn data() -> Verdict {
+    evaluate::stage(Subject::after_rcpt(), &SETTINGS.get().data, What::Data)
+}
+
+fn end_of_data() -> Verdict {
+    evaluate::stage(Subject::after_rcpt(), &SETTINGS.get().end_of_data, What::EndOfData)
+}
+
+facteur_plugin::export!(
+    init: init,
+    on_connect: connect,
+    on_helo: helo,
+    on_mail: mail,
+    on_rcpt: rcpt,
+    on_data: data,
+    on_end_of_data: end_of_data,
+);

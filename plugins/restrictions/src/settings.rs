@@ -1,6 +1,6 @@
 //! The settings, and what is kept of them.
 
-use facteur_plugin::Stages;
+use facteur_plugin::settings::Hook;
 use serde::{Deserialize, Serialize};
 
 use crate::restriction::{Key, Restriction, Rule, parse};
@@ -71,27 +71,19 @@ impl Settings {
         })
     }
 
-    /// The stages that have a list.
-    pub fn stages(&self) -> Stages {
-        let mut stages = Stages::empty();
-        for (stage, asked) in [
-            (Stages::CONNECT, !self.client.is_empty()),
-            (Stages::HELO, !self.helo.is_empty()),
-            (Stages::MAIL, !self.sender.is_empty()),
-            (
-                Stages::RCPT,
-                !self.relay.is_empty()
-                    || !self.recipient.is_empty()
-                    || self.waiting().next().is_some(),
-            ),
-            (Stages::DATA, !self.data.is_empty()),
-            (Stages::END_OF_DATA, !self.end_of_data.is_empty()),
-        ] {
-            if asked {
-                stages = stages | stage;
-            }
-        }
-        stages
+    /// The hooks that have nothing to do: no list.
+    pub fn idle(&self) -> impl Iterator<Item = Hook> {
+        let at_rcpt =
+            self.relay.is_empty() && self.recipient.is_empty() && self.waiting().next().is_none();
+        let idle = [
+            (Hook::OnConnect, self.client.is_empty()),
+            (Hook::OnHelo, self.helo.is_empty()),
+            (Hook::OnMail, self.sender.is_empty()),
+            (Hook::OnRcpt, at_rcpt),
+            (Hook::OnData, self.data.is_empty()),
+            (Hook::OnEndOfData, self.end_of_data.is_empty()),
+        ];
+        idle.into_iter().filter(|(_, idle)| *idle).map(|(hook, _)| hook)
     }
 
     /// The lists of earlier stages that wait for RCPT, where Postfix asks all of them: the first
@@ -148,9 +140,10 @@ mod tests {
 
     #[test]
     fn only_stages_with_a_list_are_asked() {
-        assert!(of("{}").unwrap().stages() == Stages::empty());
+        assert_eq!(of("{}").unwrap().idle().count(), 6);
         let settings = of(r#"{"relay": ["reject"], "end-of-data": ["permit"]}"#).unwrap();
-        assert!(settings.stages() == Stages::RCPT | Stages::END_OF_DATA);
+        let idle: Vec<Hook> = settings.idle().collect();
+        assert_eq!(idle, [Hook::OnConnect, Hook::OnHelo, Hook::OnMail, Hook::OnData]);
     }
 
     #[test]
@@ -163,7 +156,7 @@ mod tests {
         );
         let json = r#"{"client": ["reject"], "helo": ["check_recipient_access t"]}"#;
         assert_eq!(waiting(json), [What::Helo, What::Sender]);
-        assert!(of(json).unwrap().stages() == Stages::CONNECT | Stages::HELO | Stages::RCPT);
+        assert!(!of(json).unwrap().idle().any(|hook| hook == Hook::OnRcpt));
     }
 
     #[test]

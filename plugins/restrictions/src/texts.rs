@@ -1,11 +1,6 @@
 //! Replies as Postfix words them: `<name>: Sender address rejected: why`.
 
-use facteur_plugin::text::clean;
 use facteur_plugin::{Reply, Verdict, status};
-
-/// The longest text that is told, in bytes. Postfix cuts the whole reply at 510; the contract
-/// allows 512 of text.
-const TEXT_LIMIT: usize = 500;
 
 /// What a refusal is about: the stage's own subject, or that of an access table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +27,9 @@ impl What {
     }
 }
 
-/// A reply. The class of the status follows from the code. Control characters become spaces.
-pub fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
-    Reply::new(code, status::in_class(enhanced, code), clean(text, TEXT_LIMIT))
+/// A reply. The class of the status follows from the code.
+pub fn reply(code: u16, enhanced: &str, text: impl Into<String>) -> Reply {
+    Reply::new(code, status::in_class(enhanced, code), text)
 }
 
 /// What Postfix says when its own settings or tables are at fault.
@@ -45,7 +40,7 @@ pub fn server_error() -> Reply {
 /// The verdict of a refusal: 421 and 521 end the session, as from Postfix.
 pub fn refusal(reply: Reply) -> Verdict {
     match reply.code {
-        421 | 521 => Verdict::Drop(reply),
+        421 | 521 => Verdict::Disconnect(reply),
         400..=499 => Verdict::Defer(reply),
         _ => Verdict::Reject(reply),
     }
@@ -76,8 +71,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_is_of_one_class_and_clean() {
-        assert_eq!(reply(554, "4.7.1", "no\r\nyes"), Reply::new(554, "5.7.1", "no  yes"));
+    fn a_reply_is_of_one_class() {
+        assert_eq!(reply(554, "4.7.1", "no"), Reply::new(554, "5.7.1", "no"));
     }
 
     #[test]

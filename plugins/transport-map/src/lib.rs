@@ -18,26 +18,22 @@ mod next_hop;
 mod route;
 mod settings;
 
-use facteur_plugin::{Answer, Failure, Kept, Recipient, Transaction, Transport, lookup};
+use facteur_plugin::{Failure, Kept, NextHop, lookup};
 
 use settings::Settings;
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
-struct TransportMap;
-
-impl Transport for TransportMap {
-    fn init() -> Result<(), String> {
-        let settings = Settings::read()?;
-        for table in &settings.tables {
-            lookup::check(table)?;
-        }
-        SETTINGS.keep(settings)
+fn init() -> Result<(), String> {
+    let settings = Settings::read()?;
+    for table in &settings.tables {
+        lookup::check(table)?;
     }
-
-    fn next_hop(_: &Transaction, to: &Recipient) -> Result<Answer, Failure> {
-        route::answer(SETTINGS.get(), &to.address(), to.address_class())
-    }
+    SETTINGS.keep(&settings)
 }
 
-facteur_plugin::export!(transport: TransportMap);
+fn transport() -> Result<NextHop, Failure> {
+    route::next_hop(SETTINGS.get())
+}
+
+facteur_plugin::export!(init: init, on_transport: transport);

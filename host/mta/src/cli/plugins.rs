@@ -51,11 +51,6 @@ pub fn table(entries: &[PluginEntry], time: impl Fn(u64) -> String) -> String {
 fn describe(entry: &PluginEntry, time: impl Fn(u64) -> String) -> String {
     let list =
         |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
-    let stages = if entry.stages.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", entry.stages.join(", "))
-    };
     let limits = &entry.limits;
     let weight = if limits.weight > 1 {
         format!(" (each counts as {})", limits.weight)
@@ -63,7 +58,7 @@ fn describe(entry: &PluginEntry, time: impl Fn(u64) -> String) -> String {
         String::new()
     };
     format!(
-        "{}\n  component  {}\n  hooks      {}{stages}\n  grants     {}\n  isolation  {}\n  \
+        "{}\n  component  {}\n  hooks      {}\n  grants     {}\n  isolation  {}\n  \
          on-error   {}\n  limits     memory {}, \
          timeout {}, cpu {}, concurrency {}{weight}\n  loaded     {}\n",
         entry.name,

@@ -10,7 +10,7 @@ use crate::config::endpoint::Endpoint;
 /// `[auth]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
-    /// Who knows the users. Default: the plugins with the hook `authenticate` alone.
+    /// Who knows the users. Default: the plugins with the hook `on-authenticate` alone.
     pub source: AuthSource,
     /// Clients must come under TLS to say who they are. Default: true, unlike Postfix
     /// (`smtpd_tls_auth_only`): a password in the clear is everybody's.

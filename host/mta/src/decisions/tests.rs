@@ -35,7 +35,7 @@ fn record(session: &str, id: Option<&str>) -> Record {
         false,
     );
     let steps = vec![
-        step(Some("restrictions"), "rcpt", Some("louen@local.test"), "dunno"),
+        step(Some("restrictions"), "rcpt", Some("louen@local.test"), "no opinion"),
         step(Some("new"), "rcpt", Some("louen@local.test"), "reject 550 5.7.1 no"),
         step(None, "RCPT", Some("louen@local.test"), "accepted"),
     ];
@@ -53,7 +53,7 @@ fn a_story_reads_like_one() {
 2026-11-23 06:40:12  session s1-1, client 192.0.2.1 at 0.0.0.0:25
   from <a@sender.test>
   RCPT <louen@local.test>: accepted
-    restrictions  rcpt louen@local.test  dunno  (1.234 ms)
+    restrictions  rcpt louen@local.test  no opinion  (1.234 ms)
     new           rcpt louen@local.test  in the shadow: reject 550 5.7.1 no  (1.234 ms)
   => 250 2.0.0 Ok: queued as 6FEE36C37B
 "

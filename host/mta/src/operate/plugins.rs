@@ -31,7 +31,6 @@ fn entry(written: &config::Plugin, plugin: &facteur_policy::Plugin) -> PluginEnt
         version: plugin.identity().version.clone(),
         hash: plugin.identity().hash.clone(),
         hooks: words(plugin.hooks()),
-        stages: words(plugin.stages()),
         grants: plugin.grants().words(),
         mode: mode(written),
         isolation: match plugin.isolation() {

@@ -150,10 +150,8 @@ pub struct PluginEntry {
     pub version: Option<String>,
     /// SHA-256 of the component.
     pub hash: String,
-    /// The hooks that it exports.
+    /// The hooks that it is asked.
     pub hooks: Vec<String>,
-    /// The stages at which its restriction is asked.
-    pub stages: Vec<String>,
     /// What it may do, in words.
     pub grants: Vec<String>,
     /// Whether its answers decide.

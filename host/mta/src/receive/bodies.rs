@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use facteur_policy::{Bodies, Content, Edited, Unavailable};
+use facteur_policy::{Bodies, BodyError, Content, Edited, Unavailable};
 use facteur_smtp::{Reply, status};
 use facteur_spool::{Body, BodyWriter, NewBody, Spool};
 use futures_util::FutureExt as _;
@@ -76,20 +76,18 @@ struct Coming {
 }
 
 impl facteur_policy::NewBody for Coming {
-    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), Unavailable>> {
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), BodyError>> {
         async move {
             if self.writer.size() + bytes.len() as u64 > self.limit {
-                return Err(Unavailable(format!("a body of more than {} bytes", self.limit)));
+                return Err(BodyError::TooLarge);
             }
-            self.writer
-                .write(Bytes::copy_from_slice(bytes))
-                .await
-                .map_err(|error| Unavailable(error.to_string()))
+            let written = self.writer.write(Bytes::copy_from_slice(bytes)).await;
+            written.map_err(|error| Unavailable(error.to_string()).into())
         }
         .boxed()
     }
 
-    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, Unavailable>> {
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, BodyError>> {
         async move {
             let body =
                 self.writer.finish().await.map_err(|error| Unavailable(error.to_string()))?;

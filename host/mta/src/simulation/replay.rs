@@ -111,7 +111,5 @@ fn is_yes(verdict: &str) -> bool {
 
 /// Whether the step could be why.
 fn is_against(step: &TraceStep) -> bool {
-    step.plugin.is_some()
-        && !step.shadow
-        && !matches!(&*step.answer, "dunno" | "no opinion" | "exists")
+    step.plugin.is_some() && !step.shadow && !matches!(&*step.answer, "no opinion" | "exists")
 }

@@ -1,13 +1,9 @@
-//! What a plugin hands over is hostile input until it has passed here: addresses, replies, texts.
+//! What a plugin hands over is hostile input until it has passed here: addresses and replies.
 
 use facteur_smtp::{Address, EnhancedStatus, Reply, status};
 
 use super::bindings::facteur::policy::types;
-
-/// The longest reply text, in bytes.
-pub(crate) const TEXT_LIMIT: usize = 512;
-/// The longest log text, in bytes.
-pub(crate) const LOG_TEXT: usize = 1024;
+use super::text::{TEXT_LIMIT, line, lines};
 
 /// An answer that breaks the contract; the text says how.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +11,7 @@ pub(crate) const LOG_TEXT: usize = 1024;
 pub(crate) struct Broken(pub String);
 
 /// An address from a plugin, parsed and written anew. A bare name stays bare.
-pub(crate) fn checked_address(raw: &types::Address) -> Result<Address, Broken> {
+pub(crate) fn checked_address(raw: &types::MailAddress) -> Result<Address, Broken> {
     let made = if raw.domain.is_empty() {
         Address::bare(&raw.local)
     } else {
@@ -24,8 +20,19 @@ pub(crate) fn checked_address(raw: &types::Address) -> Result<Address, Broken> {
     made.map_err(|error| Broken(format!("an address that isn't one: {error}")))
 }
 
-/// A reply whose code lies in `codes`, whose enhanced code is of the same class, and whose text is
-/// fit to be sent.
+/// The same where it is handed to a function, which says so.
+pub(crate) fn address_or_error(raw: &types::MailAddress) -> Result<Address, types::Error> {
+    checked_address(raw).map_err(|broken| types::Error::Invalid(broken.0))
+}
+
+impl From<&Address> for types::MailAddress {
+    fn from(address: &Address) -> Self {
+        Self { local: address.local().to_owned(), domain: address.domain().to_owned() }
+    }
+}
+
+/// A reply whose code lies in `codes`, and whose enhanced code is of the same class. Its text is
+/// cut and cleaned.
 pub(crate) fn check_reply(
     raw: types::Reply,
     codes: std::ops::RangeInclusive<u16>,
@@ -38,45 +45,51 @@ pub(crate) fn check_reply(
             codes.end()
         )));
     }
-    check_text(&raw.text, TEXT_LIMIT)?;
+    let text = lines(&raw.text, TEXT_LIMIT);
     let Some(status) = raw.status else {
-        return Ok(Reply::new(raw.code, status::NOT_AUTHORIZED, raw.text));
+        return Ok(Reply::new(raw.code, status::NOT_AUTHORIZED, text));
     };
-    let status: EnhancedStatus =
-        status.parse().map_err(|_| Broken("an enhanced status code that isn't one".to_owned()))?;
-    if u16::from(status.class) != raw.code / 100 {
-        return Err(Broken(format!("status {status} with reply code {}", raw.code)));
+    let parsed: EnhancedStatus = status.parse().map_err(|_| {
+        Broken(format!("{:?} is no enhanced status code, such as \"5.7.1\"", line(&status, 32)))
+    })?;
+    if u16::from(parsed.class) != raw.code / 100 {
+        return Err(Broken(format!("status {parsed} with reply code {}", raw.code)));
     }
-    Ok(Reply { code: raw.code, enhanced: Some(status), text: raw.text })
+    Ok(Reply { code: raw.code, enhanced: Some(parsed), text })
 }
 
-/// Printable, one line, not too long.
-pub(crate) fn check_text(text: &str, limit: usize) -> Result<(), Broken> {
-    if text.len() > limit {
-        return Err(Broken(format!("a text of {} bytes (at most {limit})", text.len())));
+impl From<&Reply> for types::Reply {
+    fn from(reply: &Reply) -> Self {
+        Self {
+            code: reply.code,
+            status: reply.enhanced.map(|status| status.to_string()),
+            text: lines(&reply.text, TEXT_LIMIT),
+        }
     }
-    if text.chars().any(char::is_control) {
-        return Err(Broken("a text with control characters".to_owned()));
-    }
-    Ok(())
-}
-
-/// A guest's text for the log: one line, and not a long one.
-pub(crate) fn printable(text: &str) -> String {
-    let mut end = text.len().min(LOG_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn raw(code: u16, status: Option<&str>, text: &str) -> types::Reply {
+        types::Reply { code, status: status.map(Into::into), text: text.into() }
+    }
+
     #[test]
     fn a_missing_status_is_the_general_one() {
-        let raw = types::Reply { code: 450, status: None, text: "later".into() };
-        assert_eq!(check_reply(raw, 400..=499).unwrap().to_string(), "450 4.7.1 later");
+        let reply = check_reply(raw(450, None, "later"), 400..=499).unwrap();
+        assert_eq!(reply.to_string(), "450 4.7.1 later");
+    }
+
+    #[test]
+    fn a_text_of_a_stranger_is_cut_and_cleaned() {
+        let helo = "x".repeat(600);
+        let reply = check_reply(raw(550, None, &format!("{helo}: no")), 500..=599).unwrap();
+        assert_eq!(reply.text, helo[..512]);
+        let reply = check_reply(raw(550, None, "é\r\n250 ok\0"), 500..=599).unwrap();
+        assert_eq!(reply.text, "é\n250 ok?");
+        let reply = check_reply(raw(550, None, &"é".repeat(400)), 500..=599).unwrap();
+        assert_eq!(reply.text, "é".repeat(256));
     }
 }

@@ -1,14 +1,20 @@
 //! What a guest's calls into the host reach: who it is, what it is lent, what it is asked about.
+//!
+//! Every function of the contract is there in every hook. One that has no sense there is a trap
+//! that says which, and where it may be called: what a hook doesn't see is said here alone.
 
 use std::sync::{Arc, Weak};
 
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
-use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Result, Store, bail, format_err};
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Error, Result, format_err};
 
 use super::bindings::Imports;
-use super::checks::printable;
+use super::exports::HookName;
+use super::newer;
+use super::subject::Subject;
+use super::text::printable;
 use crate::domains::Domains;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::grants::Grants;
@@ -17,6 +23,7 @@ use crate::runtime::error::CallError;
 use crate::runtime::instance_pool::InstancePool;
 use crate::runtime::store::{self, Data};
 use crate::services::{Services, Verified};
+use crate::settings::Settings;
 
 /// Log lines for one call of a hook; more are dropped.
 const LOG_LINES: u32 = 100;
@@ -25,22 +32,19 @@ const EFFECTS: usize = 64;
 
 /// The instance pool for plugins.
 pub type Runtime = InstancePool<Context>;
-/// The store of a plugin's instance.
-pub(crate) type PluginStore = Store<Data<Context>>;
 
 /// What a plugin is for its own calls into the host.
 #[derive(Clone)]
 pub(crate) struct Profile {
     pub name: String,
-    /// `[plugin.settings]` as a JSON object.
-    pub settings: String,
+    pub settings: Settings,
     pub grants: Grants,
     /// What `init` kept.
     pub kept: Vec<u8>,
 }
 
-/// Where a question is asked, and so what it is about. Nothing of it can be exchanged in a
-/// transaction but the message, which comes last.
+/// Where a question is asked. Nothing of it can be exchanged in a transaction but the message,
+/// which comes last.
 #[derive(Clone, Default)]
 pub(crate) enum Scope {
     /// Nowhere: in `init`, and between two questions.
@@ -129,22 +133,38 @@ impl Recipients for Nobody {
     }
 }
 
+/// What `init` does besides answering.
+pub(crate) struct Initializing {
+    /// The hooks that the plugin exports.
+    pub exported: Vec<HookName>,
+    /// Those that it doesn't want to be asked.
+    pub skipped: Vec<HookName>,
+    /// What `keep` was given.
+    pub kept: Vec<u8>,
+}
+
 /// What a guest's calls into the host reach.
 pub struct Context {
     pub(crate) plugin: Arc<Profile>,
     pub(crate) services: Arc<Services>,
     pub(crate) domains: Arc<Domains>,
     pub(crate) scope: Scope,
+    /// The hook that is asked; none in `init`.
+    pub(crate) hook: Option<HookName>,
+    /// What this very question is about.
+    pub(crate) subject: Subject,
     /// Weak: who can be asked owns the sandboxes, not they it.
     pub(crate) recipients: Weak<dyn Recipients>,
-    /// What `keep` gave, and whether it may be called: only in `init`.
-    pub(crate) initializing: Option<Vec<u8>>,
+    /// Only in `init`.
+    pub(crate) initializing: Option<Initializing>,
     /// What it did in this call besides answering, in words.
     pub(crate) effects: Vec<String>,
     /// What a content plugin has edited, while it is asked.
     pub(crate) draft: Option<Draft>,
     /// Log lines left in this call.
     pub(crate) log_lines: u32,
+    /// The last line that it logged as an error in this call: a panic says there what it was.
+    pub(crate) last_error: Option<String>,
 }
 
 impl store::Context for Context {
@@ -152,15 +172,26 @@ impl store::Context for Context {
         Imports::add_to_linker::<_, HasSelf<Self>>(linker, Data::called)
     }
 
+    fn complete(linker: &mut Linker<Data<Self>>, component: &Component) -> Result<()> {
+        newer::complete(linker, component).map_err(Error::from)
+    }
+
     fn begin(&mut self) {
         self.log_lines = LOG_LINES;
         self.effects.clear();
         self.draft = None;
+        self.last_error = None;
     }
 
     fn rest(&mut self) {
         self.scope = Scope::Nowhere;
+        self.subject = Subject::Nothing;
         self.recipients = Weak::<Nobody>::new();
+    }
+
+    fn last_words(&self) -> Option<&str> {
+        // Where there are credentials, they may be what it couldn't read.
+        self.last_error.as_deref().filter(|_| self.hook != Some(HookName::Authenticate))
     }
 }
 
@@ -176,56 +207,89 @@ impl Context {
             services: services.clone(),
             domains: domains.clone(),
             scope: Scope::Nowhere,
+            hook: None,
+            subject: Subject::Nothing,
             recipients: Weak::<Nobody>::new(),
             initializing: None,
             effects: Vec::new(),
             draft: None,
             log_lines: LOG_LINES,
+            last_error: None,
         }
     }
 
-    pub(super) fn session(&self) -> Result<&SessionFacts> {
-        self.scope.session().map(|it| &**it).ok_or_else(|| format_err!("there is no session here"))
+    /// Why a function can't be called here.
+    pub(super) fn misplaced(&self, function: &str, place: &str) -> Error {
+        let here = self.hook.map_or("init", HookName::name);
+        format_err!("{function} was called in {here}: it is for {place}")
     }
 
-    pub(super) fn envelope(&self) -> Result<&EnvelopeFacts> {
-        let envelope = self.scope.envelope().map(|it| &**it);
-        envelope.ok_or_else(|| format_err!("there is no transaction here"))
+    pub(super) fn session(&self, function: &str) -> Result<&SessionFacts> {
+        let seen = self.hook.filter(|hook| hook.has_session()).and(self.scope.session());
+        seen.map(|it| &**it).ok_or_else(|| {
+            self.misplaced(function, "all hooks but on-alias, on-transport and on-delivery")
+        })
+    }
+
+    /// The envelope, where the hook has one; none where it may have one and there is none yet.
+    pub(super) fn envelope_if_any(&self, function: &str) -> Result<Option<&EnvelopeFacts>> {
+        if self.hook.is_some_and(HookName::has_transaction) {
+            Ok(self.scope.envelope().map(|it| &**it))
+        } else {
+            Err(self.misplaced(function, "all hooks but on-alias and on-authenticate"))
+        }
+    }
+
+    pub(super) fn envelope(&self, function: &str) -> Result<&EnvelopeFacts> {
+        self.envelope_if_any(function)?
+            .ok_or_else(|| self.misplaced(function, "where transaction.exists says true"))
+    }
+
+    /// The recipient that the question is about.
+    pub(super) fn recipient(&self, function: &str) -> Result<&Arc<RecipientFacts>> {
+        self.subject.recipient().ok_or_else(|| {
+            self.misplaced(function, "on-rcpt, on-alias, on-transport and on-delivery")
+        })
     }
 
     /// The message that is being taken in.
-    pub(super) fn message(&self) -> Result<&Message> {
+    pub(super) fn message(&self, function: &str) -> Result<&Message> {
         match &self.scope {
-            Scope::Transaction(.., Some(message)) => Ok(message),
-            _ => bail!("there is no message here"),
+            Scope::Transaction(.., Some(message))
+                if self.hook.is_some_and(HookName::has_message) =>
+            {
+                Ok(message)
+            }
+            _ => Err(self.misplaced(function, "on-end-of-data and on-content")),
         }
     }
 
     /// The envelope, where actions make sense.
-    pub(super) fn acting(&self) -> Result<&EnvelopeFacts> {
-        match &self.scope {
-            Scope::Transaction(_, envelope, _) => Ok(envelope),
-            Scope::Queue(_) => {
-                bail!("an action in the queue: there is no session that it could be for")
-            }
-            Scope::Nowhere | Scope::Session(_) => bail!("there is no transaction here"),
+    pub(super) fn acting(&self, function: &str) -> Result<&EnvelopeFacts> {
+        let envelope = self.envelope(function)?;
+        if matches!(self.scope, Scope::Queue(_)) {
+            return Err(self.misplaced(function, "the hooks of a session"));
         }
+        Ok(envelope)
     }
 
     /// The same, for what shall be told of.
-    pub(super) fn act(&mut self, effect: &str) -> Result<&EnvelopeFacts> {
-        self.acting()?;
+    pub(super) fn act(&mut self, function: &str, effect: &str) -> Result<&EnvelopeFacts> {
+        self.acting(function)?;
         if self.effects.len() < EFFECTS {
             self.effects.push(printable(effect));
         }
-        self.acting()
+        self.acting(function)
     }
 
-    /// The envelope of a message that a content plugin inspects, for what shall be told of.
-    pub(super) fn editing(&mut self, effect: &str) -> Result<&EnvelopeFacts> {
-        if self.draft.is_none() {
-            bail!("an edit outside of content.inspect");
+    /// What is edited, and the message as the plugin sees it.
+    pub(super) fn editing(&mut self, function: &str) -> Result<(&mut Draft, &Message)> {
+        let here = self.hook.map_or("init", HookName::name);
+        let misplaced = || format_err!("{function} was called in {here}: it is for on-content");
+        let draft = self.draft.as_mut().ok_or_else(misplaced)?;
+        match &self.scope {
+            Scope::Transaction(.., Some(message)) => Ok((draft, message)),
+            _ => Err(misplaced()),
         }
-        self.act(effect)
     }
 }

@@ -1,319 +1,280 @@
-//! The hooks of a plugin: the functions that it exports, found once, when it is loaded.
+//! The hooks of a plugin: what it exports of the contract, found and checked when it is loaded.
 //!
-//! A question then costs the check of one function's type, not that of its whole interface.
-//!
-//! Whatever a component exports of the contract is a hook that the host asks, of the host's own
-//! version, with all of its functions, each of the contract's type: anything else is an error of
-//! the load. A hook that is never asked would look like one that never minds. The types are checked in
-//! the first sandbox.
+//! Each hook is an interface with one function `ask` that takes nothing: one table says their names
+//! and what they answer. Whatever a component exports of the contract is a hook that the host asks,
+//! with the contract's type: anything else is an error of the load. A hook that is never asked
+//! would look like one that never minds.
 
-use std::marker::PhantomData;
+use wasmtime::Store;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, ComponentType, Instance, Lift};
 
-use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, Resource, TypedFunc,
-};
+use super::bindings::facteur::policy::types;
+use super::signature::signature;
+use super::version::{self, Foreign};
 
-use crate::contract::bindings::alias::exports::facteur::policy::alias;
-use crate::contract::bindings::authenticate::exports::facteur::policy::authenticate;
-use crate::contract::bindings::delivery::exports::facteur::policy::delivery;
-use crate::contract::bindings::facteur::policy::types::{self, Failure};
-use crate::contract::bindings::restriction::exports::facteur::policy::restriction::Stages;
-use crate::contract::bindings::transport::exports::facteur::policy::transport;
-use crate::contract::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
-use crate::contract::context::PluginStore;
+/// What a hook says: an answer, or why there is none.
+pub(crate) type Answer<T> = Result<T, types::Failure>;
 
-/// A resource that is lent for one call.
-type Lent<T> = Resource<T>;
-/// What a restriction or a content plugin answers.
-type Verdict = Result<types::Verdict, Failure>;
-
-/// The version of the contract that the host speaks. No other will do, not even one that counts as
-/// compatible: a later one may have functions that this host would never call.
-const VERSION: &str = "0.1.0";
+/// The interface that every plugin has, and its function.
+const PLUGIN: &str = "plugin";
+const INIT: &str = "init";
+/// The one function of a hook.
+const ASK: &str = "ask";
 
 /// Why the host can't ask what a component exports.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ExportError {
-    /// Nothing of the contract.
+    /// Nothing to ask.
     #[error(
-        "it exports no hook of facteur:policy@{VERSION} ({}): export one of them",
-        Hooks::NAMES.join(", ")
+        "it exports no hook of facteur:policy@{} ({}): export one of them",
+        version::OURS,
+        HookName::names()
     )]
     Nothing,
-    /// Another version of a hook, or what is no hook.
+    /// It isn't of this contract's version.
+    #[error(transparent)]
+    Version(#[from] Foreign),
+    /// What is no hook.
     #[error(
-        "it exports {export}, which this facteur never asks (it asks facteur:policy@{VERSION}: \
-         {}): build it against that version, or take the export out",
-        Hooks::NAMES.join(", ")
+        "it exports {export}, which this host doesn't know (facteur:policy@{}: {PLUGIN}, {}): \
+         export one of them, or take it out",
+        version::OURS,
+        HookName::names()
     )]
     Unknown {
         /// Its name.
         export: String,
     },
-    /// A hook without one of its functions.
-    #[error(
-        "its {hook} lacks the function {function} of facteur:policy@{VERSION}: build it against \
-         that version"
-    )]
+    /// An interface without its function.
+    #[error("its {interface} lacks the function `{ours}` of facteur:policy@{}", version::OURS)]
     Missing {
         /// The interface.
-        hook: &'static str,
-        /// What isn't there.
-        function: &'static str,
+        interface: &'static str,
+        /// The function.
+        ours: String,
     },
     /// A function of another type.
     #[error(
-        "its {hook}.{function} hasn't the type that facteur:policy@{VERSION} gives it ({reason}): \
-         build it against that version"
+        "its {interface} has `{theirs}`, where facteur:policy@{} has `{ours}` ({reason})",
+        version::OURS
     )]
     Type {
         /// The interface.
-        hook: &'static str,
-        /// Which.
-        function: &'static str,
+        interface: &'static str,
+        /// What the component has.
+        theirs: String,
+        /// What the contract has.
+        ours: String,
         /// How the types differ.
         reason: String,
     },
 }
 
-/// One exported function.
-pub(crate) struct Function<Parameters, Answer> {
-    index: ComponentExportIndex,
-    types: PhantomData<fn(Parameters) -> Answer>,
-}
-
-impl<Parameters, Answer> Function<Parameters, Answer>
-where
-    Parameters: ComponentNamedList + Lower + Send + Sync + 'static,
-    Answer: Send + Sync + 'static,
-    (Answer,): ComponentNamedList + Lift,
-{
-    /// Calls it.
-    pub(crate) async fn call(
-        &self,
-        store: &mut PluginStore,
-        instance: &Instance,
-        parameters: Parameters,
-    ) -> wasmtime::Result<Answer> {
-        let (answer,) = self.typed(store, instance)?.call_async(store, parameters).await?;
-        Ok(answer)
-    }
-
-    /// Whether it has the type that the contract gives it.
-    fn check(&self, store: &mut PluginStore, instance: &Instance) -> wasmtime::Result<()> {
-        self.typed(store, instance).map(drop)
-    }
-
-    fn typed(
-        &self,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<TypedFunc<Parameters, (Answer,)>> {
-        instance.get_typed_func(store, self.index)
-    }
-}
-
-/// Declares a hook: its interface, and its functions with their types.
-macro_rules! hook {
-    ($(#[$about:meta])* $hook:ident, $interface:literal, {
-        $($function:ident: $name:literal $parameters:ty => $answer:ty,)*
-    }) => {
-        $(#[$about])*
-        pub(crate) struct $hook {
-            $(pub(crate) $function: Function<$parameters, $answer>,)*
+/// Declares the hooks: the interface, and the word for what it answers.
+macro_rules! hooks {
+    ($($(#[$about:meta])* $hook:ident $name:literal $type:ty = $words:literal,)*) => {
+        /// A hook.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum HookName {
+            $($(#[$about])* $hook,)*
         }
 
-        impl $hook {
-            /// The hook, if the component exports it.
-            fn find(component: &Component) -> Result<Option<Self>, ExportError> {
-                let Some(interface) = component.get_export_index(None, full_name($interface)) else {
-                    return Ok(None);
-                };
-                let find = |function| {
-                    component
-                        .get_export_index(Some(&interface), function)
-                        .ok_or(ExportError::Missing { hook: $interface, function })
-                };
-                Ok(Some(Self {
-                    $($function: Function { index: find($name)?, types: PhantomData },)*
-                }))
+        impl HookName {
+            /// Every hook there is, in the order of a message's way.
+            pub(crate) const ALL: [Self; [$(Self::$hook),*].len()] = [$(Self::$hook),*];
+
+            /// Its interface.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$hook => $name,)*
+                }
             }
 
-            /// Whether its functions have the types that the contract gives them.
-            fn check(
-                &self,
-                store: &mut PluginStore,
-                instance: &Instance,
-            ) -> Result<(), ExportError> {
-                $(
-                    self.$function.check(store, instance).map_err(|error| ExportError::Type {
-                        hook: $interface,
-                        function: $name,
-                        reason: format!("{error:#}"),
-                    })?;
-                )*
-                Ok(())
+            /// What its function answers, as `wit/0.1` writes it.
+            fn answer(self) -> &'static str {
+                match self {
+                    $(Self::$hook => $words,)*
+                }
+            }
+
+            /// Whether the function has the contract's type.
+            fn check(self, exported: &Exported<'_>) -> Result<(), ExportError> {
+                match self {
+                    $(Self::$hook => {
+                        exported.check::<Answer<$type>>(self.name(), ASK, self.answer())
+                    })*
+                }
             }
         }
     };
 }
 
-/// The name under which a component exports this hook.
-fn full_name(hook: &str) -> String {
-    format!("facteur:policy/{hook}@{VERSION}")
+hooks! {
+    Connect "on-connect" types::Verdict = "result<verdict, failure>",
+    Helo "on-helo" types::Verdict = "result<verdict, failure>",
+    Mail "on-mail" types::Verdict = "result<verdict, failure>",
+    Rcpt "on-rcpt" types::Verdict = "result<verdict, failure>",
+    Data "on-data" types::Verdict = "result<verdict, failure>",
+    EndOfData "on-end-of-data" types::Verdict = "result<verdict, failure>",
+    Content "on-content" types::ContentVerdict = "result<content-verdict, failure>",
+    Alias "on-alias" types::Expansion = "result<expansion, failure>",
+    Transport "on-transport" types::NextHop = "result<next-hop, failure>",
+    Delivery "on-delivery" types::Advice = "result<advice, failure>",
+    Authenticate "on-authenticate" Option<String> = "result<option<string>, failure>",
 }
 
-/// The hooks of one component.
-pub(crate) struct Hooks {
-    pub restriction: Option<Restriction>,
-    pub alias: Option<Alias>,
-    pub transport: Option<Transport>,
-    pub content: Option<Content>,
-    pub authenticate: Option<Authenticate>,
-    pub delivery: Option<Delivery>,
+impl HookName {
+    /// The one with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|hook| hook.name() == name)
+    }
+
+    /// What the log and the trace call its question: "rcpt" of "on-rcpt".
+    pub(crate) fn word(self) -> &'static str {
+        self.name().strip_prefix("on-").unwrap_or(self.name())
+    }
+
+    fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
 }
 
-impl Hooks {
-    /// Every hook there is.
-    const NAMES: [&str; 6] =
-        ["restriction", "alias", "transport", "content", "authenticate", "delivery"];
+/// The functions of one component that are asked.
+pub(crate) struct Exports {
+    init: ComponentExportIndex,
+    hooks: [Option<ComponentExportIndex>; HookName::ALL.len()],
+}
 
-    /// Those that the component exports: at least one.
+impl Exports {
+    /// What the component exports: `plugin`, and at least one hook.
     ///
     /// # Errors
-    /// It exports of the contract what the host doesn't ask, or only a part of what it asks.
+    /// It exports of the contract what the host doesn't ask, or with another type.
     pub(crate) fn find(component: &Component) -> Result<Self, ExportError> {
-        let asked = Self::NAMES.map(full_name);
-        for (export, _) in component.component_type().exports(component.engine()) {
-            let asked = asked.iter().any(|name| name == export);
-            if export.starts_with("facteur:policy/") && !asked {
+        let mut init = None;
+        let mut hooks = [None; HookName::ALL.len()];
+        let all = component.component_type();
+        for (export, item) in all.exports(component.engine()) {
+            let Some(interface) = version::interface(export)? else { continue };
+            let exported = Exported { component, export, item: &item.ty };
+            if interface == PLUGIN {
+                exported.check::<Result<(), String>>(PLUGIN, INIT, "result<_, string>")?;
+                init = exported.find(INIT);
+                continue;
+            }
+            let Some(hook) = HookName::named(interface) else {
                 return Err(ExportError::Unknown { export: export.to_owned() });
-            }
+            };
+            hook.check(&exported)?;
+            hooks[hook as usize] = exported.find(ASK);
         }
-        let found = Self {
-            restriction: Restriction::find(component)?,
-            alias: Alias::find(component)?,
-            transport: Transport::find(component)?,
-            content: Content::find(component)?,
-            authenticate: Authenticate::find(component)?,
-            delivery: Delivery::find(component)?,
+        let ours = format!("{INIT}: func() -> result<_, string>");
+        let init = init.ok_or(ExportError::Missing { interface: PLUGIN, ours })?;
+        if hooks.iter().all(Option::is_none) {
+            return Err(ExportError::Nothing);
+        }
+        Ok(Self { init, hooks })
+    }
+
+    /// Whether the hook is there.
+    pub(crate) fn has(&self, hook: HookName) -> bool {
+        self.hooks[hook as usize].is_some()
+    }
+
+    /// Those that are there, in the order of a message's way.
+    pub(crate) fn hooks(&self) -> impl Iterator<Item = HookName> {
+        HookName::ALL.into_iter().filter(|hook| self.has(*hook))
+    }
+
+    /// From now on as if it weren't there.
+    pub(crate) fn skip(&mut self, hook: HookName) {
+        self.hooks[hook as usize] = None;
+    }
+
+    /// Runs `init`; what it says against the load.
+    pub(crate) async fn init<D: Send + 'static>(
+        &self,
+        store: &mut Store<D>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<(), String>> {
+        call(store, instance, self.init).await
+    }
+
+    /// Asks a hook that is there.
+    pub(crate) async fn ask<T, D: Send + 'static>(
+        &self,
+        store: &mut Store<D>,
+        instance: &Instance,
+        hook: HookName,
+    ) -> wasmtime::Result<Answer<T>>
+    where
+        T: ComponentType + Lift + Send + Sync + 'static,
+    {
+        let Some(index) = self.hooks[hook as usize] else {
+            wasmtime::bail!("{} is not exported", hook.name());
         };
-        if found.names().is_empty() { Err(ExportError::Nothing) } else { Ok(found) }
-    }
-
-    /// Whether each function has the type that the contract gives it.
-    ///
-    /// # Errors
-    /// The first that hasn't.
-    pub(crate) fn check(
-        &self,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> Result<(), ExportError> {
-        macro_rules! check {
-            ($($hook:ident),*) => {$(
-                self.$hook.as_ref().map_or(Ok(()), |hook| hook.check(store, instance))?;
-            )*};
-        }
-        check!(restriction, alias, transport, content, authenticate, delivery);
-        Ok(())
-    }
-
-    /// Their names.
-    pub(crate) fn names(&self) -> Vec<&'static str> {
-        let there = [
-            self.restriction.is_some(),
-            self.alias.is_some(),
-            self.transport.is_some(),
-            self.content.is_some(),
-            self.authenticate.is_some(),
-            self.delivery.is_some(),
-        ];
-        Self::NAMES
-            .into_iter()
-            .zip(there)
-            .filter_map(|(name, there)| there.then_some(name))
-            .collect()
-    }
-
-    /// Runs each hook's `init`; the stages that the restriction wants, or what an `init` says
-    /// against the load.
-    pub(crate) async fn init(
-        &self,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<Result<Stages, String>> {
-        let mut stages = Stages::empty();
-        if let Some(hook) = &self.restriction {
-            match hook.init.call(store, instance, ()).await? {
-                Ok(wanted) => stages = wanted,
-                Err(reason) => return Ok(Err(reason)),
-            }
-        }
-        macro_rules! init {
-            ($($hook:ident),*) => {$(
-                if let Some(hook) = &self.$hook {
-                    if let Err(reason) = hook.init.call(store, instance, ()).await? {
-                        return Ok(Err(reason));
-                    }
-                }
-            )*};
-        }
-        init!(alias, transport, content, authenticate, delivery);
-        Ok(Ok(stages))
+        call(store, instance, index).await
     }
 }
 
-hook!(
-    /// Decides about a session and an envelope.
-    Restriction, "restriction", {
-    init: "init" () => Result<Stages, String>,
-    connect: "connect" (Lent<SessionHandle>, Option<Lent<TransactionHandle>>) => Verdict,
-    helo: "helo" (Lent<SessionHandle>, Option<Lent<TransactionHandle>>) => Verdict,
-    mail: "mail" (Lent<SessionHandle>, Lent<TransactionHandle>) => Verdict,
-    rcpt: "rcpt" (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<RecipientHandle>) => Verdict,
-    data: "data" (Lent<SessionHandle>, Lent<TransactionHandle>) => Verdict,
-    end_of_data: "end-of-data"
-        (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<MessageHandle>) => Verdict,
-});
+async fn call<T, D: Send + 'static>(
+    store: &mut Store<D>,
+    instance: &Instance,
+    index: ComponentExportIndex,
+) -> wasmtime::Result<T>
+where
+    T: ComponentType + Lift + Send + Sync + 'static,
+{
+    let function = instance.get_typed_func::<(), (T,)>(&mut *store, index)?;
+    let (answer,) = function.call_async(store, ()).await?;
+    Ok(answer)
+}
 
-hook!(
-    /// Says what an address stands for.
-    Alias, "alias", {
-    init: "init" () => Result<(), String>,
-    expand: "expand" (Lent<RecipientHandle>,) => Result<alias::Expansion, Failure>,
-    owner: "owner" (types::Address,) => Result<Option<types::Address>, Failure>,
-});
+/// One interface that a component exports.
+struct Exported<'a> {
+    component: &'a Component,
+    export: &'a str,
+    item: &'a ComponentItem,
+}
 
-hook!(
-    /// Says where a recipient goes next.
-    Transport, "transport", {
-    init: "init" () => Result<(), String>,
-    next_hop: "next-hop"
-        (Lent<TransactionHandle>, Lent<RecipientHandle>) => Result<transport::Answer, Failure>,
-});
+impl Exported<'_> {
+    /// Whether it has this function, with this type, and no other.
+    fn check<T>(
+        &self,
+        interface: &'static str,
+        function: &'static str,
+        answer: &str,
+    ) -> Result<(), ExportError>
+    where
+        T: ComponentType + Lift,
+    {
+        let ours = format!("{function}: func() -> {answer}");
+        let ComponentItem::ComponentInstance(instance) = self.item else {
+            return Err(ExportError::Missing { interface, ours });
+        };
+        let engine = self.component.engine();
+        let functions = instance.exports(engine);
+        for (name, item) in functions {
+            if name != function && matches!(item.ty, ComponentItem::ComponentFunc(_)) {
+                return Err(ExportError::Unknown { export: format!("{}.{name}", self.export) });
+            }
+        }
+        let found = instance.get_export(engine, function).map(|found| found.ty);
+        let Some(ComponentItem::ComponentFunc(found)) = found else {
+            return Err(ExportError::Missing { interface, ours });
+        };
+        let all = self.component.component_type();
+        found.typecheck::<(), (T,)>(&all.instance_type()).map_err(|error| ExportError::Type {
+            interface,
+            theirs: format!("{function}: {}", signature(&found)),
+            ours,
+            reason: format!("{error:#}"),
+        })
+    }
 
-hook!(
-    /// Decides about the content, and edits it.
-    Content, "content", {
-    init: "init" () => Result<(), String>,
-    inspect: "inspect"
-        (Lent<SessionHandle>, Lent<TransactionHandle>, Lent<MessageHandle>) => Verdict,
-});
-
-hook!(
-    /// Says whom credentials prove.
-    Authenticate, "authenticate", {
-    init: "init" () => Result<(), String>,
-    verify: "verify"
-        (Lent<SessionHandle>, authenticate::Credentials) => Result<Option<String>, Failure>,
-});
-
-hook!(
-    /// Says what follows from an attempt to deliver.
-    Delivery, "delivery", {
-    init: "init" () => Result<(), String>,
-    after: "after"
-        (Lent<TransactionHandle>, Lent<RecipientHandle>, delivery::Attempt)
-            => Result<delivery::Advice, Failure>,
-});
+    fn find(&self, function: &str) -> Option<ComponentExportIndex> {
+        let interface = self.component.get_export_index(None, self.export)?;
+        self.component.get_export_index(Some(&interface), function)
+    }
+}

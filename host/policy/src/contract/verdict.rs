@@ -1,7 +1,7 @@
 //! What a plugin decides, checked.
 //!
-//! The code must fit the verdict, the text must be printable and short. An answer that doesn't pass
-//! counts as a trap ([`Broken`]), and `on-error` decides.
+//! The code must fit the verdict. An answer that doesn't pass counts as a trap ([`Broken`]), and
+//! `on-error` decides.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::trace::Told;
 /// A checked verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Dunno,
+    NoOpinion,
     Accept,
     AllowRelay,
     /// 5yz or 4yz.
@@ -23,13 +23,13 @@ pub(crate) enum Verdict {
     DeferIfReject(Reply),
     Discard,
     /// 421 or 521.
-    Drop(Reply),
+    Disconnect(Reply),
 }
 
 impl Verdict {
     pub(crate) fn check(raw: types::Verdict) -> Result<Self, Broken> {
         Ok(match raw {
-            types::Verdict::Dunno => Self::Dunno,
+            types::Verdict::NoOpinion => Self::NoOpinion,
             types::Verdict::Accept => Self::Accept,
             types::Verdict::AllowRelay => Self::AllowRelay,
             types::Verdict::Reject(reply) => Self::Refuse(check_reply(reply, 500..=599)?),
@@ -41,19 +41,25 @@ impl Verdict {
                 Self::DeferIfReject(check_reply(reply, 400..=499)?)
             }
             types::Verdict::Discard => Self::Discard,
-            types::Verdict::Drop(reply) if matches!(reply.code, 421 | 521) => {
-                Self::Drop(check_reply(reply, 400..=599)?)
-            }
-            types::Verdict::Drop(reply) => {
-                return Err(Broken(format!("drop with code {}", reply.code)));
-            }
+            types::Verdict::Disconnect(reply) => Self::Disconnect(farewell(reply)?),
+        })
+    }
+
+    /// What a content plugin says: there is no yes among it.
+    pub(crate) fn check_content(raw: types::ContentVerdict) -> Result<Self, Broken> {
+        Self::check(match raw {
+            types::ContentVerdict::NoOpinion => types::Verdict::NoOpinion,
+            types::ContentVerdict::Reject(reply) => types::Verdict::Reject(reply),
+            types::ContentVerdict::Defer(reply) => types::Verdict::Defer(reply),
+            types::ContentVerdict::Discard => types::Verdict::Discard,
+            types::ContentVerdict::Disconnect(reply) => types::Verdict::Disconnect(reply),
         })
     }
 
     /// The word for the log.
     pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Dunno => "dunno",
+            Self::NoOpinion => "no opinion",
             Self::Accept => "accept",
             Self::AllowRelay => "allow-relay",
             Self::Refuse(reply) if reply.is_transient() => "defer",
@@ -61,19 +67,27 @@ impl Verdict {
             Self::DeferIfPermit(_) => "defer-if-permit",
             Self::DeferIfReject(_) => "defer-if-reject",
             Self::Discard => "discard",
-            Self::Drop(_) => "drop",
+            Self::Disconnect(_) => "disconnect",
         }
+    }
+}
+
+/// The reply before a disconnection.
+fn farewell(reply: types::Reply) -> Result<Reply, Broken> {
+    match reply.code {
+        421 | 521 => check_reply(reply, 400..=599),
+        code => Err(Broken(format!("disconnect with reply code {code} (expected 421 or 521)"))),
     }
 }
 
 impl Told for Verdict {
     fn told(&self) -> Cow<'static, str> {
         match self {
-            Self::Dunno | Self::Accept | Self::AllowRelay | Self::Discard => self.word().into(),
+            Self::NoOpinion | Self::Accept | Self::AllowRelay | Self::Discard => self.word().into(),
             Self::Refuse(reply)
             | Self::DeferIfPermit(reply)
             | Self::DeferIfReject(reply)
-            | Self::Drop(reply) => format!("{} {reply}", self.word()).into(),
+            | Self::Disconnect(reply) => format!("{} {reply}", self.word()).into(),
         }
     }
 }
@@ -93,11 +107,9 @@ mod tests {
             types::Verdict::Reject(reply(250, None, "yes")),
             types::Verdict::Reject(reply(450, None, "later")),
             types::Verdict::Defer(reply(550, None, "no")),
-            types::Verdict::Drop(reply(550, None, "no")),
+            types::Verdict::Disconnect(reply(550, None, "no")),
             types::Verdict::Reject(reply(550, Some("4.1.1"), "no")),
             types::Verdict::Reject(reply(550, Some("x"), "no")),
-            types::Verdict::Reject(reply(550, None, "a\r\n250 ok")),
-            types::Verdict::Reject(reply(550, None, &"x".repeat(513))),
         ] {
             assert!(Verdict::check(broken.clone()).is_err(), "{broken:?}");
         }

@@ -24,12 +24,17 @@ pub struct Consignment<'a> {
 }
 
 impl Consignment<'_> {
-    /// The same for plugins.
-    pub(crate) fn facts(&self, domains: &Domains) -> Arc<EnvelopeFacts> {
+    /// Its envelope, for plugins.
+    pub(crate) fn envelope(&self, domains: &Domains) -> Arc<EnvelopeFacts> {
         let facts =
             EnvelopeFacts { utf8: self.utf8, ..EnvelopeFacts::new(domains, self.sender.cloned()) };
         facts.changing.lock().tags = self.tags.clone();
-        facts.add(RecipientFacts::new(domains, self.address.clone(), self.original.clone(), false));
         Arc::new(facts)
+    }
+
+    /// The recipient, for plugins.
+    pub(crate) fn recipient(&self, domains: &Domains) -> Arc<RecipientFacts> {
+        let (address, original) = (self.address.clone(), self.original.clone());
+        Arc::new(RecipientFacts::new(domains, address, original, false))
     }
 }

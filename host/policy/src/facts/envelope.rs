@@ -21,10 +21,8 @@ pub(crate) struct EnvelopeFacts {
 /// What changes while the envelope is made.
 #[derive(Default, Clone)]
 pub(crate) struct Changing {
-    /// Every address that was ever asked about; a recipient resource is an index into it.
-    pub recipients: Vec<Arc<RecipientFacts>>,
-    /// Which of them get the message: accepted at RCPT, or added by a content plugin.
-    pub accepted: Vec<usize>,
+    /// Who gets the message, in the order they came.
+    pub accepted: Vec<Accepted>,
     /// How many content plugins added.
     added: usize,
     /// Another sender, from a content plugin.
@@ -33,28 +31,33 @@ pub(crate) struct Changing {
     pub actions: Actions,
 }
 
+/// One that gets the message.
+#[derive(Clone)]
+pub(crate) struct Accepted {
+    pub facts: Arc<RecipientFacts>,
+    /// Which accepted RCPT named it, from 0; none: a content plugin added it.
+    pub rcpt: Option<usize>,
+}
+
 impl Changing {
     /// Adds a recipient that no RCPT named; nothing if it is there already. False: there are
     /// `limit` of these already.
     pub(crate) fn add(&mut self, recipient: RecipientFacts, limit: usize) -> bool {
-        if self.accepted.iter().any(|&number| self.recipients[number].address == recipient.address)
-        {
+        if self.accepted.iter().any(|one| one.facts.address == recipient.address) {
             return true;
         }
         if self.added >= limit {
             return false;
         }
         self.added += 1;
-        self.accepted.push(self.recipients.len());
-        self.recipients.push(Arc::new(recipient));
+        self.accepted.push(Accepted { facts: Arc::new(recipient), rcpt: None });
         true
     }
 
     /// Takes an address out of those that get the message; whether it was among them.
     pub(crate) fn remove(&mut self, address: &Address) -> bool {
         let before = self.accepted.len();
-        let recipients = &self.recipients;
-        self.accepted.retain(|&number| recipients[number].address != *address);
+        self.accepted.retain(|one| one.facts.address != *address);
         self.accepted.len() < before
     }
 }
@@ -87,6 +90,18 @@ impl EnvelopeFacts {
         Self { sender, sender_class, declared_size: None, utf8: false, changing: Mutex::default() }
     }
 
+    /// The sender, as a content plugin may have changed it.
+    pub(crate) fn sender_now(&self) -> ReversePath {
+        let changing = self.changing.lock();
+        changing.sender.as_ref().map_or(&self.sender, |(sender, _)| sender).clone()
+    }
+
+    /// The class of that sender.
+    pub(crate) fn sender_class_now(&self) -> Option<Class> {
+        let changing = self.changing.lock();
+        changing.sender.as_ref().map_or(self.sender_class, |(_, class)| *class)
+    }
+
     /// The same facts, for notes and actions of one's own.
     pub(crate) fn apart(&self) -> Self {
         let Self { sender, sender_class, declared_size, utf8, changing: _ } = self;
@@ -102,22 +117,10 @@ impl EnvelopeFacts {
     /// Takes over what has become known since.
     pub(crate) fn catch_up(&self, real: &Self) {
         let (mut own, real) = (self.changing.lock(), real.changing.lock());
-        own.recipients.clone_from(&real.recipients);
         own.accepted.clone_from(&real.accepted);
         own.added = real.added;
         own.sender.clone_from(&real.sender);
         own.tags.join(&real.tags);
-    }
-
-    /// Adds an address to ask about; the number is its resource's.
-    pub(crate) fn add(&self, recipient: RecipientFacts) -> u32 {
-        let mut changing = self.changing.lock();
-        changing.recipients.push(Arc::new(recipient));
-        u32::try_from(changing.recipients.len() - 1).unwrap_or(u32::MAX)
-    }
-
-    pub(crate) fn recipient(&self, number: u32) -> Option<Arc<RecipientFacts>> {
-        self.changing.lock().recipients.get(number as usize).cloned()
     }
 }
 

@@ -11,7 +11,7 @@ mod tls;
 
 pub use consignment::Consignment;
 pub use envelope::Actions;
-pub(crate) use envelope::{EnvelopeFacts, RecipientFacts};
+pub(crate) use envelope::{Accepted, EnvelopeFacts, RecipientFacts};
 pub(crate) use session::Hello;
 pub use session::SessionFacts;
 pub use tls::{ClientCertificate, TlsFacts};

@@ -3,18 +3,19 @@
 //! How the steps follow on each other is said in [`super::expansion`].
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use facteur_smtp::Address;
-use wasmtime::component::{Instance, Resource};
 
-use crate::contract::bindings::RecipientHandle;
-use crate::contract::bindings::alias::exports::facteur::policy::alias;
-use crate::contract::bindings::facteur::policy::types::{self, Failure};
-use crate::contract::checks::{Broken, TEXT_LIMIT, check_text, checked_address, printable};
-use crate::contract::context::{Context, PluginStore};
-use crate::contract::exports::{Alias, Hooks};
+use crate::contract::bindings::facteur::policy::types;
+use crate::contract::checks::{Broken, checked_address};
+use crate::contract::context::Context;
+use crate::contract::exports::HookName;
+use crate::contract::subject::Subject;
+use crate::contract::text::{TEXT_LIMIT, line, printable};
 use crate::dispatch::Hook;
 use crate::domains::Class;
+use crate::facts::RecipientFacts;
 use crate::plugin::Plugin;
 use crate::trace::Told;
 
@@ -27,7 +28,7 @@ pub(crate) enum Answer {
     NoOpinion,
     Exists,
     Targets {
-        targets: Vec<alias::Target>,
+        targets: Vec<types::Target>,
         owner: Option<Address>,
         plugin: usize,
         /// Not a rewriting.
@@ -37,67 +38,42 @@ pub(crate) enum Answer {
 }
 
 /// What one address stands for.
-pub(crate) struct Asked<'a> {
-    /// The recipient's number in the envelope.
-    pub number: u32,
-    pub address: &'a Address,
-    pub class: Class,
+pub(crate) struct Asked {
+    pub recipient: Arc<RecipientFacts>,
     /// Who is asked.
     pub plugin: usize,
 }
 
-impl Hook for Asked<'_> {
-    type Export = Alias;
-    /// With the owner of what it stands for.
-    type Raw = (alias::Expansion, Option<types::Address>);
+impl Hook for Asked {
+    type Raw = types::Expansion;
     type Answer = Answer;
 
-    fn name(&self) -> &'static str {
-        "alias"
+    fn name(&self) -> HookName {
+        HookName::Alias
     }
 
-    fn about(&self) -> Option<&Address> {
-        Some(self.address)
-    }
-
-    fn of(hooks: &Hooks) -> Option<&Alias> {
-        hooks.alias.as_ref()
-    }
-
-    async fn call(
-        &self,
-        hook: &Alias,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<Result<Self::Raw, Failure>> {
-        let to = Resource::<RecipientHandle>::new_borrow(self.number);
-        let expansion = match hook.expand.call(store, instance, (to,)).await? {
-            Ok(expansion) => expansion,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        if !matches!(expansion, alias::Expansion::Targets(_)) || self.class != Class::Local {
-            return Ok(Ok((expansion, None)));
-        }
-        let owner = hook.owner.call(store, instance, (self.address.into(),)).await?;
-        Ok(owner.map(|owner| (expansion, owner)))
+    fn subject(&self) -> Subject {
+        Subject::Recipient(self.recipient.clone())
     }
 
     fn check(
         &self,
         _: &Plugin,
         context: &mut Context,
-        (expansion, owner): Self::Raw,
+        raw: types::Expansion,
     ) -> Result<Answer, Broken> {
-        let (targets, by_alias) = match expansion {
-            alias::Expansion::NoOpinion => return Ok(Answer::NoOpinion),
-            alias::Expansion::Exists => return Ok(Answer::Exists),
-            alias::Expansion::Unknown(text) => {
-                text.as_deref().map_or(Ok(()), |text| check_text(text, TEXT_LIMIT))?;
-                return Ok(Answer::Unknown(text));
+        let (targets, owner, by_alias) = match raw {
+            types::Expansion::NoOpinion => return Ok(Answer::NoOpinion),
+            types::Expansion::Exists => return Ok(Answer::Exists),
+            types::Expansion::Unknown(text) => {
+                return Ok(Answer::Unknown(text.map(|text| line(&text, TEXT_LIMIT))));
             }
-            alias::Expansion::Targets(targets) => (targets, true),
-            alias::Expansion::Rewritten(addresses) => {
-                (addresses.into_iter().map(alias::Target::Address).collect(), false)
+            types::Expansion::Targets(types::Expanded { targets, owner }) => {
+                // Lists are for this machine's own.
+                (targets, owner.filter(|_| self.recipient.class == Class::Local), true)
+            }
+            types::Expansion::Rewritten(addresses) => {
+                (addresses.into_iter().map(types::Target::Address).collect(), None, false)
             }
         };
         if targets.is_empty() || targets.len() > COUNT_LIMIT {
@@ -112,12 +88,12 @@ impl Hook for Asked<'_> {
 
 impl Told for Answer {
     fn told(&self) -> Cow<'static, str> {
-        let target = |target: &alias::Target| match target {
-            alias::Target::Address(raw) if raw.domain.is_empty() => raw.local.clone(),
-            alias::Target::Address(raw) => format!("{}@{}", raw.local, raw.domain),
-            alias::Target::Command(argv) => format!("command {}", argv.join(" ")),
-            alias::Target::File(path) => format!("file {path}"),
-            alias::Target::Include(path) => format!("list {path}"),
+        let target = |target: &types::Target| match target {
+            types::Target::Address(raw) if raw.domain.is_empty() => raw.local.clone(),
+            types::Target::Address(raw) => format!("{}@{}", raw.local, raw.domain),
+            types::Target::Command(argv) => format!("command {}", argv.join(" ")),
+            types::Target::File(path) => format!("file {path}"),
+            types::Target::ListFile(path) => format!("list {path}"),
         };
         let told = match self {
             Self::NoOpinion => return "no opinion".into(),

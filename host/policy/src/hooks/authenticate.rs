@@ -7,17 +7,15 @@
 //! continuation are the caller's.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::sync::Arc;
 
 use facteur_smtp::{Reply, status};
-use wasmtime::component::{Instance, Resource};
 
-use crate::contract::bindings::SessionHandle;
-use crate::contract::bindings::authenticate::exports::facteur::policy::authenticate;
-use crate::contract::bindings::facteur::policy::types::Failure;
 use crate::contract::checks::Broken;
-use crate::contract::context::{Context, PluginStore};
-use crate::contract::exports::{Authenticate, Hooks};
+use crate::contract::context::Context;
+use crate::contract::exports::HookName;
+use crate::contract::subject::Subject;
+use crate::credentials::Credentials;
 use crate::dispatch::{Dispatch, Hook};
 use crate::facts::SessionFacts;
 use crate::plugin::Plugin;
@@ -28,59 +26,6 @@ const LOGIN_LIMIT: usize = 320;
 /// The longest part of what proves a login, in bytes: RFC 4954 section 4 gives a whole exchange
 /// 12,288.
 const CREDENTIALS_LIMIT: usize = 12_288;
-
-/// What a client says to prove who it is.
-#[derive(Clone)]
-pub enum Credentials {
-    /// SASL PLAIN (RFC 4616), and LOGIN.
-    Plain {
-        /// Whom it wants to act for; empty: itself.
-        authorization: String,
-        /// Who it says it is.
-        authentication: String,
-        /// What only that one knows.
-        password: String,
-    },
-    /// SASL OAUTHBEARER (RFC 7628).
-    Bearer {
-        /// Whom it wants to act for; empty: the token says.
-        authorization: String,
-        /// What was issued to it.
-        token: String,
-    },
-}
-
-impl fmt::Debug for Credentials {
-    /// The mechanism alone.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plain { .. } => "Plain { .. }",
-            Self::Bearer { .. } => "Bearer { .. }",
-        })
-    }
-}
-
-impl Credentials {
-    fn longest(&self) -> usize {
-        match self {
-            Self::Plain { authorization, authentication, password } => {
-                authorization.len().max(authentication.len()).max(password.len())
-            }
-            Self::Bearer { authorization, token } => authorization.len().max(token.len()),
-        }
-    }
-}
-
-impl From<&Credentials> for authenticate::Credentials {
-    fn from(credentials: &Credentials) -> Self {
-        match credentials.clone() {
-            Credentials::Plain { authorization, authentication, password } => {
-                Self::Plain((authorization, authentication, password))
-            }
-            Credentials::Bearer { authorization, token } => Self::Bearer((authorization, token)),
-        }
-    }
-}
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,29 +61,18 @@ impl Told for Login {
 }
 
 /// Whom these prove.
-pub(crate) struct Asked<'a>(&'a Credentials);
+struct Asked(Arc<Credentials>);
 
-impl Hook for Asked<'_> {
-    type Export = Authenticate;
+impl Hook for Asked {
     type Raw = Option<String>;
     type Answer = Login;
 
-    fn name(&self) -> &'static str {
-        "authenticate"
+    fn name(&self) -> HookName {
+        HookName::Authenticate
     }
 
-    fn of(hooks: &Hooks) -> Option<&Authenticate> {
-        hooks.authenticate.as_ref()
-    }
-
-    async fn call(
-        &self,
-        hook: &Authenticate,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<Result<Option<String>, Failure>> {
-        let s = Resource::<SessionHandle>::new_borrow(0);
-        hook.verify.call(store, instance, (s, self.0.into())).await
+    fn subject(&self) -> Subject {
+        Subject::Credentials(self.0.clone())
     }
 
     fn check(&self, _: &Plugin, _: &mut Context, login: Option<String>) -> Result<Login, Broken> {
@@ -151,13 +85,14 @@ impl Hook for Asked<'_> {
 pub(crate) async fn ask(
     dispatch: &Dispatch,
     session: &SessionFacts,
-    credentials: &Credentials,
+    credentials: Credentials,
 ) -> Authenticated {
     if session.login().is_some() || credentials.longest() > CREDENTIALS_LIMIT {
         return Authenticated::Refused;
     }
+    let asked = Asked(Arc::new(credentials));
     for number in 0..dispatch.chain().len() {
-        match dispatch.ask(number, &Asked(credentials)).await {
+        match dispatch.ask(number, &asked).await {
             Ok(None | Some(Login(None))) => {}
             Ok(Some(Login(Some(login)))) => {
                 // Another AUTH of the same session was first: there is one login.

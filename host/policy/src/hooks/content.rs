@@ -1,19 +1,16 @@
 //! Asks the content plugins about a message, one after the other, each about what the ones before
 //! it made of it.
 //!
-//! `accept` spares a message nothing: only a refusal, a discard or the end of the chain is the end.
-//! What a plugin edits, in the message and in the envelope, counts once it has answered; a plugin
+//! There is no yes that spares a message those after it: only a refusal, a discard or the end of the
+//! chain is the end. What a plugin edits, in the message and in the envelope, counts once it has answered; a plugin
 //! that fails leaves both as they were.
 
 use std::borrow::Cow;
 
-use wasmtime::component::{Instance, Resource};
-
-use crate::contract::bindings::facteur::policy::types::{self, Failure};
-use crate::contract::bindings::{MessageHandle, SessionHandle, TransactionHandle};
+use crate::contract::bindings::facteur::policy::types;
 use crate::contract::checks::Broken;
-use crate::contract::context::{Context, PluginStore, Scope};
-use crate::contract::exports::{self, Hooks};
+use crate::contract::context::{Context, Scope};
+use crate::contract::exports::HookName;
 use crate::contract::verdict::Verdict;
 use crate::dispatch::{Dispatch, Hook};
 use crate::facts::EnvelopeFacts;
@@ -40,44 +37,24 @@ impl Told for Inspected {
 struct Content;
 
 impl Hook for Content {
-    type Export = exports::Content;
-    type Raw = types::Verdict;
+    type Raw = types::ContentVerdict;
     type Answer = Inspected;
 
-    fn name(&self) -> &'static str {
-        "content"
-    }
-
-    fn of(hooks: &Hooks) -> Option<&exports::Content> {
-        hooks.content.as_ref()
+    fn name(&self) -> HookName {
+        HookName::Content
     }
 
     fn prepare(&self, context: &mut Context) {
         context.draft = Some(Draft::default());
     }
 
-    async fn call(
-        &self,
-        hook: &exports::Content,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<Result<types::Verdict, Failure>> {
-        let s = Resource::<SessionHandle>::new_borrow(0);
-        let t = Resource::<TransactionHandle>::new_borrow(0);
-        let m = Resource::<MessageHandle>::new_borrow(0);
-        hook.inspect.call(store, instance, (s, t, m)).await
-    }
-
     fn check(
         &self,
         _: &Plugin,
         context: &mut Context,
-        raw: types::Verdict,
+        raw: types::ContentVerdict,
     ) -> Result<Inspected, Broken> {
-        let verdict = Verdict::check(raw)?;
-        if verdict == Verdict::AllowRelay {
-            return Err(Broken("allow-relay is for the stage rcpt only".to_owned()));
-        }
+        let verdict = Verdict::check_content(raw)?;
         let draft = context.draft.take().unwrap_or_default();
         let edits = draft.told();
         let edited = match &context.scope {
@@ -92,7 +69,7 @@ impl Hook for Content {
 pub(crate) async fn inspect(dispatch: &Dispatch, envelope: &EnvelopeFacts) -> Settled {
     let mut settled = Settled::default();
     for (number, plugin) in dispatch.chain().iter().enumerate() {
-        if plugin.hooks.content.is_none() {
+        if !plugin.wants(HookName::Content) {
             continue;
         }
         let before = envelope.changing.lock().clone();
@@ -110,8 +87,7 @@ pub(crate) async fn inspect(dispatch: &Dispatch, envelope: &EnvelopeFacts) -> Se
                 on_error(plugin, &error)
             }
         };
-        // `accept` ends a stage of restrictions, and spares a message nothing.
-        if verdict != Verdict::Accept && settled.take(verdict) {
+        if settled.take(verdict) {
             break;
         }
     }

@@ -6,18 +6,18 @@
 //! advice can be followed (a lifetime, a number of redirections) is the queue's to judge.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use facteur_smtp::{Address, Reply};
-use wasmtime::component::{Instance, Resource};
 
-use crate::contract::bindings::delivery::exports::facteur::policy::delivery;
-use crate::contract::bindings::facteur::policy::types::{self, Failure};
-use crate::contract::bindings::{RecipientHandle, TransactionHandle};
+use crate::contract::bindings::facteur::policy::types;
 use crate::contract::checks::{Broken, checked_address};
-use crate::contract::context::{Context, PluginStore};
-use crate::contract::exports::{Delivery, Hooks};
+use crate::contract::context::Context;
+use crate::contract::exports::HookName;
+use crate::contract::subject::{Attempt, Subject};
 use crate::dispatch::{Dispatch, Hook};
+use crate::facts::RecipientFacts;
 use crate::plugin::Plugin;
 use crate::trace::Told;
 
@@ -61,53 +61,37 @@ impl Told for Advice {
     }
 }
 
-/// What follows from an attempt for this address.
-struct Asked<'a>(&'a Address, Attempted<'a>);
+/// What follows from an attempt for this recipient.
+struct Asked(Arc<RecipientFacts>, Arc<Attempt>);
 
-impl Hook for Asked<'_> {
-    type Export = Delivery;
-    type Raw = delivery::Advice;
+impl Hook for Asked {
+    type Raw = types::Advice;
     type Answer = Advice;
 
-    fn name(&self) -> &'static str {
-        "delivery"
+    fn name(&self) -> HookName {
+        HookName::Delivery
     }
 
-    fn about(&self) -> Option<&Address> {
-        Some(self.0)
-    }
-
-    fn of(hooks: &Hooks) -> Option<&Delivery> {
-        hooks.delivery.as_ref()
-    }
-
-    async fn call(
-        &self,
-        hook: &Delivery,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<Result<delivery::Advice, Failure>> {
-        let t = Resource::<TransactionHandle>::new_borrow(0);
-        let to = Resource::<RecipientHandle>::new_borrow(0);
-        hook.after.call(store, instance, (t, to, self.1.into())).await
+    fn subject(&self) -> Subject {
+        Subject::Attempt(self.0.clone(), self.1.clone())
     }
 
     fn check(
         &self,
         _: &Plugin,
         context: &mut Context,
-        raw: delivery::Advice,
+        raw: types::Advice,
     ) -> Result<Advice, Broken> {
         let advice = match raw {
-            delivery::Advice::AsPlanned => Advice::AsPlanned,
-            delivery::Advice::RetryAfter(milliseconds) => {
+            types::Advice::AsPlanned => Advice::AsPlanned,
+            types::Advice::RetryAfter(milliseconds) => {
                 Advice::RetryAfter(Duration::from_millis(milliseconds))
             }
-            delivery::Advice::Fail => Advice::Fail,
-            delivery::Advice::Redirect(raw) => {
+            types::Advice::Fail => Advice::Fail,
+            types::Advice::Redirect(raw) => {
                 Advice::Redirect(context.domains.complete(checked_address(&raw)?))
             }
-            delivery::Advice::NoNotification => Advice::NoNotification,
+            types::Advice::NoNotification => Advice::NoNotification,
         };
         let delivered = self.1.reply.is_positive();
         if delivered && !matches!(advice, Advice::AsPlanned | Advice::NoNotification) {
@@ -120,31 +104,22 @@ impl Hook for Asked<'_> {
 /// What the plugins make of an attempt.
 pub(crate) async fn ask(
     dispatch: &Dispatch,
-    address: &Address,
+    recipient: Arc<RecipientFacts>,
     attempted: Attempted<'_>,
 ) -> Advice {
+    let attempt = Attempt {
+        number: attempted.number,
+        host: attempted.host.map(str::to_owned),
+        reply: attempted.reply.clone(),
+        next_try: attempted.next_try,
+    };
+    let asked = Asked(recipient, Arc::new(attempt));
     for number in 0..dispatch.chain().len() {
-        match dispatch.ask(number, &Asked(address, attempted)).await {
+        match dispatch.ask(number, &asked).await {
             // The door has logged why.
             Ok(None | Some(Advice::AsPlanned)) | Err(_) => {}
             Ok(Some(advice)) => return advice,
         }
     }
     Advice::AsPlanned
-}
-
-impl From<Attempted<'_>> for delivery::Attempt {
-    fn from(attempted: Attempted<'_>) -> Self {
-        let reply = attempted.reply;
-        Self {
-            number: attempted.number,
-            host: attempted.host.map(str::to_owned),
-            reply: types::Reply {
-                code: reply.code,
-                status: reply.enhanced.map(|enhanced| enhanced.to_string()),
-                text: reply.text.clone(),
-            },
-            next_try: attempted.next_try,
-        }
-    }
 }

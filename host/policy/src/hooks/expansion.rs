@@ -17,8 +17,10 @@ use facteur_targets::Target;
 
 use super::alias::{Answer, Asked, COUNT_LIMIT};
 use super::list;
-use crate::contract::bindings::alias::exports::facteur::policy::alias;
-use crate::contract::checks::{checked_address, printable};
+use crate::contract::bindings::facteur::policy::types;
+use crate::contract::checks::checked_address;
+use crate::contract::exports::HookName;
+use crate::contract::text::printable;
 use crate::dispatch::Dispatch;
 use crate::domains::Class;
 use crate::facts::RecipientFacts;
@@ -274,7 +276,7 @@ impl<'a> Walk<'a> {
             return Err(self.cut_off(&step, &format!("more than {} addresses", self.limit)));
         }
         let class = self.dispatch.matter.domains.class_of(&step.address);
-        let outcome = match self.ask(&step, class).await {
+        let outcome = match self.ask(&step).await {
             Ok(Answer::Targets { targets, owner, plugin, by_alias }) => {
                 let mut below = step.clone();
                 below.sender = owner.or(below.sender);
@@ -306,26 +308,26 @@ impl<'a> Walk<'a> {
         below: &Step,
         class: Class,
         plugin: usize,
-        target: alias::Target,
+        target: types::Target,
     ) -> Work {
         let refuse = |text: &str| {
             let outcome = Outcome::Refused(Reply::new(550, status::SECURITY, text));
             Work::Known(below.resolved(class, outcome))
         };
         match target {
-            alias::Target::Address(raw) => match checked_address(&raw) {
+            types::Target::Address(raw) => match checked_address(&raw) {
                 Ok(address) => self.member(below, address).await,
                 Err(reason) => {
                     self.tell(&below.address, &reason.to_string());
                     Work::Known(below.resolved(class, Outcome::Refused(bad_member(&self.about))))
                 }
             },
-            alias::Target::Command(_) => refuse("delivery to a command is not granted"),
-            alias::Target::File(_) => refuse("delivery to a file is not granted"),
-            alias::Target::Include(_) if class != Class::Local => {
+            types::Target::Command(_) => refuse("delivery to a command is not granted"),
+            types::Target::File(_) => refuse("delivery to a file is not granted"),
+            types::Target::ListFile(_) if class != Class::Local => {
                 refuse("a list can be named by an alias of this machine only")
             }
-            alias::Target::Include(path) => self.list(below, path.into(), Some(plugin)),
+            types::Target::ListFile(path) => self.list(below, path.into(), Some(plugin)),
         }
     }
 
@@ -460,20 +462,17 @@ impl<'a> Walk<'a> {
     }
 
     /// One step, asked of the alias plugins in order.
-    async fn ask(&self, step: &Step, class: Class) -> Result<Answer, CallError> {
+    async fn ask(&self, step: &Step) -> Result<Answer, CallError> {
         let dispatch = self.dispatch;
-        let Some(envelope) = dispatch.matter.scope.envelope() else {
-            return Ok(Answer::NoOpinion);
-        };
-        if !dispatch.has::<Asked<'_>>() {
+        if !dispatch.has(HookName::Alias) {
             return Ok(Answer::NoOpinion);
         }
         let original = step.ancestors.first().unwrap_or(&step.address).clone();
         let domains = &dispatch.matter.domains;
-        let number =
-            envelope.add(RecipientFacts::new(domains, step.address.clone(), original, false));
+        let recipient =
+            Arc::new(RecipientFacts::new(domains, step.address.clone(), original, false));
         for plugin in 0..dispatch.chain().len() {
-            let asked = Asked { number, address: &step.address, class, plugin };
+            let asked = Asked { recipient: recipient.clone(), plugin };
             match dispatch.ask(plugin, &asked).await? {
                 None | Some(Answer::NoOpinion) => {}
                 Some(answer) => return Ok(answer),

@@ -4,77 +4,45 @@
 //! gathered here, and settled at the end of RCPT, where a refusal beats `defer-if-permit`, and
 //! `defer-if-reject` beats a refusal.
 
-use facteur_smtp::{Address, Reply, status};
-use wasmtime::component::{Instance, Resource};
+use std::sync::Arc;
 
-use crate::contract::bindings::facteur::policy::types::{self, Failure};
-use crate::contract::bindings::{MessageHandle, RecipientHandle, SessionHandle, TransactionHandle};
+use facteur_smtp::{Reply, status};
+
+use crate::contract::bindings::facteur::policy::types;
 use crate::contract::checks::Broken;
-use crate::contract::context::{Context, PluginStore};
-use crate::contract::exports::{Hooks, Restriction};
-use crate::contract::stage::Stage;
+use crate::contract::context::Context;
+use crate::contract::exports::HookName;
+use crate::contract::subject::Subject;
 use crate::contract::verdict::Verdict;
 use crate::dispatch::{Dispatch, Hook};
+use crate::facts::RecipientFacts;
 use crate::plugin::{OnError, Plugin};
 use crate::runtime::error::CallError;
 
 /// One stage.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub stage: Stage,
-    /// The recipient of the stage `rcpt`.
-    pub about: Option<&'a Address>,
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub stage: HookName,
+    /// The recipient of `on-rcpt`.
+    pub about: Option<Arc<RecipientFacts>>,
 }
 
-impl From<Stage> for Asked<'_> {
-    fn from(stage: Stage) -> Self {
+impl From<HookName> for Asked {
+    fn from(stage: HookName) -> Self {
         Self { stage, about: None }
     }
 }
 
-impl Hook for Asked<'_> {
-    type Export = Restriction;
+impl Hook for Asked {
     type Raw = types::Verdict;
     type Answer = Verdict;
 
-    fn name(&self) -> &'static str {
-        self.stage.word()
+    fn name(&self) -> HookName {
+        self.stage
     }
 
-    fn about(&self) -> Option<&Address> {
-        self.about
-    }
-
-    fn of(hooks: &Hooks) -> Option<&Restriction> {
-        hooks.restriction.as_ref()
-    }
-
-    async fn call(
-        &self,
-        hook: &Restriction,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<Result<types::Verdict, Failure>> {
-        // Borrows are for one call; the numbers of the session, envelope and message say nothing,
-        // since a sandbox has one of each.
-        let s = Resource::<SessionHandle>::new_borrow(0);
-        let t = Resource::<TransactionHandle>::new_borrow(0);
-        let envelope = store.data().context.scope.envelope().is_some();
-        let early = envelope.then(|| Resource::<TransactionHandle>::new_borrow(0));
-        match self.stage {
-            Stage::Connect => hook.connect.call(store, instance, (s, early)).await,
-            Stage::Helo => hook.helo.call(store, instance, (s, early)).await,
-            Stage::Mail => hook.mail.call(store, instance, (s, t)).await,
-            Stage::Rcpt(number) => {
-                let to = Resource::<RecipientHandle>::new_borrow(number);
-                hook.rcpt.call(store, instance, (s, t, to)).await
-            }
-            Stage::Data => hook.data.call(store, instance, (s, t)).await,
-            Stage::EndOfData => {
-                let m = Resource::<MessageHandle>::new_borrow(0);
-                hook.end_of_data.call(store, instance, (s, t, m)).await
-            }
-        }
+    fn subject(&self) -> Subject {
+        self.about.clone().map_or(Subject::Nothing, Subject::Recipient)
     }
 
     fn check(
@@ -85,8 +53,8 @@ impl Hook for Asked<'_> {
     ) -> Result<Verdict, Broken> {
         let verdict = Verdict::check(raw)?;
         if verdict == Verdict::AllowRelay {
-            if !matches!(self.stage, Stage::Rcpt(_)) {
-                return Err(Broken("allow-relay is for the stage rcpt only".to_owned()));
+            if self.stage != HookName::Rcpt {
+                return Err(Broken("allow-relay is for on-rcpt only".to_owned()));
             }
             plugin.profile.grants.relay(plugin.name()).map_err(Broken)?;
         }
@@ -117,7 +85,7 @@ impl Settled {
     /// Takes in what a plugin said; whether that ends the stage.
     pub(crate) fn take(&mut self, verdict: Verdict) -> bool {
         self.outcome = match verdict {
-            Verdict::Dunno => return false,
+            Verdict::NoOpinion => return false,
             Verdict::DeferIfPermit(reply) => {
                 self.defer_if_permit.get_or_insert(reply);
                 return false;
@@ -129,7 +97,7 @@ impl Settled {
             Verdict::Accept => Outcome::Open,
             Verdict::AllowRelay => Outcome::AllowRelay,
             Verdict::Refuse(reply) => Outcome::Refuse(reply),
-            Verdict::Drop(reply) => Outcome::Drop(reply),
+            Verdict::Disconnect(reply) => Outcome::Drop(reply),
             Verdict::Discard => Outcome::Discard,
         };
         true
@@ -153,17 +121,17 @@ impl Settled {
 /// said.
 pub(crate) async fn ask(
     dispatch: &Dispatch,
-    asked: Asked<'_>,
+    asked: Asked,
     who: impl Fn(&Plugin) -> bool,
     mut settled: Settled,
 ) -> Settled {
     settled.outcome = Outcome::Open;
     for (number, plugin) in dispatch.chain().iter().enumerate() {
-        if !plugin.wants(asked.stage.flag()) || !who(plugin) {
+        if !plugin.wants(asked.stage) || !who(plugin) {
             continue;
         }
         let verdict = match dispatch.ask(number, &asked).await {
-            Ok(verdict) => verdict.unwrap_or(Verdict::Dunno),
+            Ok(verdict) => verdict.unwrap_or(Verdict::NoOpinion),
             Err(error) => on_error(plugin, &error),
         };
         if settled.take(verdict) {
@@ -180,7 +148,7 @@ pub(crate) fn on_error(plugin: &Plugin, error: &CallError) -> Verdict {
         (CallError::Busy, _) => {
             Reply::new(451, status::NOT_ACCEPTING, "Too busy to decide, try again later")
         }
-        (_, OnError::Pass) => return Verdict::Dunno,
+        (_, OnError::Pass) => return Verdict::NoOpinion,
         (_, OnError::Defer) => {
             Reply::new(451, status::MISCONFIGURED, "Policy error, try again later")
         }

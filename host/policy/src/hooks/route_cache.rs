@@ -9,7 +9,7 @@ use facteur_smtp::Address;
 use parking_lot::Mutex;
 
 use super::transport::Route;
-use crate::contract::bindings::transport::exports::facteur::policy::transport;
+use crate::contract::bindings::facteur::policy::types::Scope;
 
 /// Answers kept: some MiB at most. When it is full it starts anew.
 const KEPT_ROUTES: usize = 20_000;
@@ -36,13 +36,7 @@ impl RouteCache {
         kept.recipients.get(address).or_else(|| kept.domains.get(address.domain())).cloned()
     }
 
-    pub(crate) fn put(
-        &self,
-        generation: u64,
-        address: &Address,
-        scope: transport::Scope,
-        route: &Route,
-    ) {
+    pub(crate) fn put(&self, generation: u64, address: &Address, scope: Scope, route: &Route) {
         let mut kept = self.0.lock();
         if kept.generation != generation {
             return;
@@ -51,13 +45,13 @@ impl RouteCache {
             *kept = Kept { generation, ..Kept::default() };
         }
         match scope {
-            transport::Scope::Domain => {
+            Scope::Domain => {
                 drop(kept.domains.insert(address.domain().to_owned(), route.clone()));
             }
-            transport::Scope::Recipient => {
+            Scope::Recipient => {
                 drop(kept.recipients.insert(address.clone(), route.clone()));
             }
-            transport::Scope::Message => {}
+            Scope::Message => {}
         }
     }
 }

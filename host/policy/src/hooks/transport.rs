@@ -7,18 +7,19 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use facteur_smtp::{Address, Reply, status};
-use wasmtime::component::{Instance, Resource};
 
-use crate::contract::bindings::facteur::policy::types::Failure;
-use crate::contract::bindings::transport::exports::facteur::policy::transport::{self, TlsLevel};
-use crate::contract::bindings::{RecipientHandle, TransactionHandle};
-use crate::contract::checks::{Broken, check_reply, printable};
-use crate::contract::context::{Context, PluginStore};
-use crate::contract::exports::{Hooks, Transport};
+use crate::contract::bindings::facteur::policy::types::{self, Scope, TlsLevel};
+use crate::contract::checks::{Broken, check_reply};
+use crate::contract::context::Context;
+use crate::contract::exports::HookName;
+use crate::contract::subject::Subject;
+use crate::contract::text::printable;
 use crate::dispatch::{Dispatch, Hook};
 use crate::domains::Class;
+use crate::facts::RecipientFacts;
 use crate::next_hop::{SMTP_PORT, SmtpRoute};
 use crate::plugin::Plugin;
 use crate::trace::Told;
@@ -37,7 +38,7 @@ pub enum Route {
 }
 
 /// A checked answer of one plugin, none if it has no opinion; and what that depends on.
-pub(crate) struct Answer(Option<Route>, transport::Scope);
+pub(crate) struct Answer(Option<Route>, Scope);
 
 impl Told for Answer {
     fn told(&self) -> Cow<'static, str> {
@@ -56,54 +57,39 @@ impl fmt::Display for Route {
     }
 }
 
-/// Where this address goes.
-struct Asked<'a>(&'a Address);
+/// Where this recipient goes.
+struct Asked(Arc<RecipientFacts>);
 
-impl Hook for Asked<'_> {
-    type Export = Transport;
-    type Raw = transport::Answer;
+impl Hook for Asked {
+    type Raw = types::NextHop;
     type Answer = Answer;
 
-    fn name(&self) -> &'static str {
-        "transport"
+    fn name(&self) -> HookName {
+        HookName::Transport
     }
 
-    fn about(&self) -> Option<&Address> {
-        Some(self.0)
+    fn subject(&self) -> Subject {
+        Subject::Recipient(self.0.clone())
     }
 
-    fn of(hooks: &Hooks) -> Option<&Transport> {
-        hooks.transport.as_ref()
-    }
-
-    async fn call(
-        &self,
-        hook: &Transport,
-        store: &mut PluginStore,
-        instance: &Instance,
-    ) -> wasmtime::Result<Result<transport::Answer, Failure>> {
-        let t = Resource::<TransactionHandle>::new_borrow(0);
-        let to = Resource::<RecipientHandle>::new_borrow(0);
-        hook.next_hop.call(store, instance, (t, to)).await
-    }
-
-    fn check(&self, _: &Plugin, _: &mut Context, raw: transport::Answer) -> Result<Answer, Broken> {
-        check(raw, self.0)
+    fn check(&self, _: &Plugin, _: &mut Context, raw: types::NextHop) -> Result<Answer, Broken> {
+        check(raw, &self.0.address)
     }
 }
 
-/// What the plugins come to for the one recipient of the dispatch; none if none has an opinion. And
+/// What the plugins come to for a recipient; none if none has an opinion. And
 /// what that depends on: as much as any answer on the way to it.
 ///
 /// # Errors
 /// The 4yz to defer the recipient with, if a plugin couldn't say.
 pub(crate) async fn ask(
     dispatch: &Dispatch,
-    address: &Address,
-) -> Result<(Option<Route>, transport::Scope), Reply> {
-    let mut depends_on = transport::Scope::Domain;
+    recipient: Arc<RecipientFacts>,
+) -> Result<(Option<Route>, Scope), Reply> {
+    let mut depends_on = Scope::Domain;
+    let asked = Asked(recipient);
     for number in 0..dispatch.chain().len() {
-        match dispatch.ask(number, &Asked(address)).await {
+        match dispatch.ask(number, &asked).await {
             Ok(None) => {}
             Ok(Some(Answer(route, scope))) => {
                 depends_on = narrower(depends_on, scope);
@@ -112,6 +98,7 @@ pub(crate) async fn ask(
                 }
             }
             Err(_) => {
+                let address = &asked.0.address;
                 let text = format!("<{address}>: The route is undecided, try again later");
                 return Err(Reply::new(451, status::MISCONFIGURED, text));
             }
@@ -121,8 +108,8 @@ pub(crate) async fn ask(
 }
 
 /// The one that lets an answer be used again less often.
-fn narrower(one: transport::Scope, other: transport::Scope) -> transport::Scope {
-    use transport::Scope::{Domain, Message, Recipient};
+fn narrower(one: Scope, other: Scope) -> Scope {
+    use Scope::{Domain, Message, Recipient};
     match (one, other) {
         (Message, _) | (_, Message) => Message,
         (Recipient, _) | (_, Recipient) => Recipient,
@@ -131,8 +118,8 @@ fn narrower(one: transport::Scope, other: transport::Scope) -> transport::Scope 
 }
 
 /// The same for one recipient at most.
-pub(crate) fn of_recipient(scope: transport::Scope) -> transport::Scope {
-    narrower(scope, transport::Scope::Recipient)
+pub(crate) fn of_recipient(scope: Scope) -> Scope {
+    narrower(scope, Scope::Recipient)
 }
 
 /// Where mail goes that no plugin has an opinion about.
@@ -145,16 +132,20 @@ pub(crate) fn default_route(class: Class, address: &Address) -> Route {
     }
 }
 
-fn check(answer: transport::Answer, address: &Address) -> Result<Answer, Broken> {
+fn check(answer: types::NextHop, address: &Address) -> Result<Answer, Broken> {
     let raw = match answer {
-        transport::Answer::NoOpinion(scope) => return Ok(Answer(None, scope)),
-        transport::Answer::Error((reply, scope)) => {
+        types::NextHop::NoOpinion(scope) => return Ok(Answer(None, scope)),
+        types::NextHop::Fail(types::Refusal { reply, scope }) => {
             let codes = if reply.code < 500 { 400..=499 } else { 500..=599 };
             let reply = check_reply(reply, codes)?;
             return Ok(Answer(Some(Route::Error(reply)), scope));
         }
-        transport::Answer::Route(raw) => raw,
+        types::NextHop::Send(raw) => raw,
     };
+    if let Some((name, _)) = raw.options.first() {
+        let name = printable(name);
+        return Err(Broken(format!("the route has the option {name:?}, which this host hasn't")));
+    }
     let route = match raw.transport.as_str() {
         "maildir" => Route::Maildir,
         "discard" => Route::Discard,

@@ -16,6 +16,17 @@ use crate::unavailable::Unavailable;
 /// The largest body that [`InMemory`] keeps, in bytes.
 const MEMORY_LIMIT: usize = 1 << 20;
 
+/// Why a body isn't kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It has more bytes than a message may have.
+    #[error("the body is too large")]
+    TooLarge,
+    /// It can't be written now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// Who keeps new bodies.
 pub trait Bodies: Send + Sync + 'static {
     /// Begins one. Dropped before its end, it leaves nothing.
@@ -25,9 +36,9 @@ pub trait Bodies: Send + Sync + 'static {
 /// A body that is being written.
 pub trait NewBody: Send + Sync {
     /// Appends to it; an error where it can't be written, or gets too large.
-    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), Unavailable>>;
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), BodyError>>;
     /// Ends it. What is returned can be read as long as it lives.
-    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, Unavailable>>;
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, BodyError>>;
 }
 
 /// Keeps bodies in memory, small ones alone.
@@ -40,20 +51,15 @@ impl Bodies for InMemory {
 }
 
 impl NewBody for Vec<u8> {
-    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), Unavailable>> {
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), BodyError>> {
         let fits = self.len() + bytes.len() <= MEMORY_LIMIT;
         if fits {
             self.extend_from_slice(bytes);
         }
-        ready(if fits {
-            Ok(())
-        } else {
-            Err(Unavailable("a body that is too large to be kept in memory".into()))
-        })
-        .boxed()
+        ready(if fits { Ok(()) } else { Err(BodyError::TooLarge) }).boxed()
     }
 
-    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, Unavailable>> {
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Arc<dyn Content>, BodyError>> {
         let content: Arc<dyn Content> = Arc::new(*self);
         ready(Ok(content)).boxed()
     }
@@ -71,13 +77,13 @@ impl Writing {
     }
 
     /// The next chunk.
-    pub(crate) async fn write(&mut self, chunk: &[u8]) -> Result<(), Unavailable> {
+    pub(crate) async fn write(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         let mended = self.lines.mend(chunk);
         self.to.write(&mended).await
     }
 
     /// There are no more.
-    pub(crate) async fn finish(mut self) -> Result<Arc<dyn Content>, Unavailable> {
+    pub(crate) async fn finish(mut self) -> Result<Arc<dyn Content>, BodyError> {
         let end = self.lines.finish();
         self.to.write(&end).await?;
         self.to.finish().await

@@ -11,13 +11,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::body::{Bodies, Writing};
+use super::body::{Bodies, BodyError, Writing};
 use super::content::Content;
 use super::edited::Message;
-use super::header;
+use super::folding::header_line;
 use super::index::Index;
 use super::view::{Piece, View};
-use crate::unavailable::Unavailable;
 
 /// Edits of headers by one plugin: more than a message has headers.
 const EDITS_LIMIT: usize = 1_000;
@@ -46,12 +45,20 @@ enum Body {
     New(Arc<dyn Content>),
 }
 
-/// An edit that breaks the contract: a trap.
-type Broken = String;
+/// An edit that isn't made.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum EditError {
+    /// It breaks the contract: a trap that says how.
+    Broken(&'static str),
+    /// There are as many already as may be.
+    Limit(String),
+    /// The new body can't be kept.
+    Body(BodyError),
+}
 
 impl Draft {
     /// After all others.
-    pub(crate) fn add(&mut self, name: &str, value: &str) -> Result<(), Broken> {
+    pub(crate) fn add(&mut self, name: &str, value: &str) -> Result<(), EditError> {
         let line = self.line(name, value)?;
         self.added.push(line);
         Ok(())
@@ -64,7 +71,7 @@ impl Draft {
         number: u32,
         name: &str,
         value: &str,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), EditError> {
         let line = self.line(name, value)?;
         let number = index.ranges().len().min(number as usize);
         self.inserted.entry(number).or_default().push(line);
@@ -78,7 +85,7 @@ impl Draft {
         name: &str,
         occurrence: u32,
         value: &str,
-    ) -> Result<bool, Broken> {
+    ) -> Result<bool, EditError> {
         let line = self.line(name, value)?;
         let Some(number) = index.named(name).nth(occurrence as usize) else { return Ok(false) };
         self.changed.insert(number, Some(line));
@@ -91,7 +98,7 @@ impl Draft {
         index: &Index,
         name: &str,
         occurrence: Option<u32>,
-    ) -> Result<u32, Broken> {
+    ) -> Result<u32, EditError> {
         self.count(0)?;
         let named = || index.named(name);
         let numbers: Vec<usize> = match occurrence {
@@ -102,21 +109,20 @@ impl Draft {
         Ok(u32::try_from(numbers.len()).unwrap_or(u32::MAX))
     }
 
-    fn line(&mut self, name: &str, value: &str) -> Result<Vec<u8>, Broken> {
-        header::check(name, value)?;
-        let line = header::header_line(name, value);
+    fn line(&mut self, name: &str, value: &str) -> Result<Vec<u8>, EditError> {
+        let line = header_line(name, value);
         self.count(line.len())?;
         Ok(line)
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), Broken> {
+    fn count(&mut self, bytes: usize) -> Result<(), EditError> {
         self.edits += 1;
         self.bytes += bytes;
         if self.edits > EDITS_LIMIT {
-            return Err(format!("more than {EDITS_LIMIT} edits of headers"));
+            return Err(EditError::Limit(format!("{EDITS_LIMIT} edits of headers")));
         }
         if self.bytes > BYTES_LIMIT {
-            return Err(format!("more than {BYTES_LIMIT} bytes of new headers"));
+            return Err(EditError::Limit(format!("{BYTES_LIMIT} bytes of new headers")));
         }
         Ok(())
     }
@@ -127,16 +133,15 @@ impl Draft {
         bodies: &dyn Bodies,
         chunk: &[u8],
         last: bool,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), EditError> {
         let mut writing = match std::mem::take(&mut self.body) {
             Body::Kept => Writing::new(bodies),
             Body::Coming(writing) => writing,
-            Body::New(_) => return Err("a chunk after the last one of a body".into()),
+            Body::New(_) => return Err(EditError::Broken("a chunk after the last one of a body")),
         };
-        let failed = |error: Unavailable| error.to_string();
-        writing.write(chunk).await.map_err(failed)?;
+        writing.write(chunk).await.map_err(EditError::Body)?;
         self.body = if last {
-            Body::New(writing.finish().await.map_err(failed)?)
+            Body::New(writing.finish().await.map_err(EditError::Body)?)
         } else {
             Body::Coming(writing)
         };
@@ -166,7 +171,7 @@ impl Draft {
     }
 
     /// The message with these edits; none if there are none.
-    pub(crate) fn apply(self, message: &Message) -> Result<Option<Message>, Broken> {
+    pub(crate) fn apply(self, message: &Message) -> Result<Option<Message>, String> {
         let has_headers = self.has_headers();
         let new_body = match self.body {
             Body::Kept if !has_headers => return Ok(None),

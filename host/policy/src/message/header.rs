@@ -1,71 +1,75 @@
-//! A header that a plugin gives: checked, and written as a line.
+//! A header that a plugin gives: its name checked, its value made fit for a message.
 //!
 //! Names and values are hostile input: nothing that passes here can end the header it is in, or
 //! begin another.
 
 use facteur_smtp::is_field_name;
 
+use super::encoded_words;
+use super::folding::unfolded;
+
 /// The longest name, in bytes.
 const NAME_LIMIT: usize = 64;
-/// The longest value, in bytes: longer ones no mail server need take, and far shorter ones are the
-/// rule.
+/// What is kept of a value, in bytes: longer ones no mail server need take, and far shorter ones
+/// are the rule.
 const VALUE_LIMIT: usize = 8192;
-/// The recommended line length (RFC 5322 section 2.1.1).
-const FOLD_AT: usize = 78;
 
-/// Whether name and value may stand in a message; the text says what is wrong with them.
-pub(crate) fn check(name: &str, value: &str) -> Result<(), &'static str> {
-    if !(1..=NAME_LIMIT).contains(&name.len()) || !is_field_name(name.as_bytes()) {
-        return Err("a header name that isn't one");
+/// Whether it is the name of a header; the text says what is wrong with it.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    if (1..=NAME_LIMIT).contains(&name.len()) && is_field_name(name.as_bytes()) {
+        return Ok(());
     }
-    if value.len() > VALUE_LIMIT || value.contains(['\0', '\r', '\n']) {
-        return Err("a header value that is too long, or has NUL, CR or LF");
-    }
-    Ok(())
+    let start = &name[..name.floor_char_boundary(NAME_LIMIT)];
+    Err(format!(
+        "{start:?} is no name of a header (1 to {NAME_LIMIT} printable ASCII bytes but \":\")"
+    ))
 }
 
-/// The header as it stands in a message: folded at spaces, with its CRLF.
-pub fn header_line(name: &str, value: &str) -> Vec<u8> {
-    let mut line = Vec::with_capacity(name.len() + value.len() + 8);
-    line.extend_from_slice(name.as_bytes());
-    line.push(b':');
-    let mut column = name.len() + 1;
-    for word in value.split(' ') {
-        if column + 1 + word.len() > FOLD_AT && column > name.len() + 1 && !word.is_empty() {
-            line.extend_from_slice(b"\r\n");
-            column = 0;
-        }
-        line.push(b' ');
-        line.extend_from_slice(word.as_bytes());
-        column += 1 + word.len();
-    }
-    line.extend_from_slice(b"\r\n");
-    line
+/// A value fit for a message: one line of at most [`VALUE_LIMIT`] bytes, cleaned and, unless the
+/// message is SMTPUTF8, ASCII. Whatever the text, it is the value of one header.
+pub(crate) fn fit(value: &str, utf8: bool) -> String {
+    let value = &value[..value.floor_char_boundary(VALUE_LIMIT)];
+    let clean = |c: char| match c {
+        '\t' => ' ',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    let value: String = unfolded(value).chars().map(clean).collect();
+    encoded_words::encode(value.trim(), utf8)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::folding::header_line;
 
     #[test]
-    fn headers_are_folded_at_spaces() {
-        let text = String::from_utf8(header_line("X-Long", &"word ".repeat(40))).unwrap();
-        assert!(text.lines().all(|line| line.len() <= FOLD_AT + 5), "{text}");
-        assert!(
-            text.lines().skip(1).all(|line| line.starts_with(' ') && !line.trim().is_empty()),
-            "{text}"
-        );
-        assert!(text.ends_with("\r\n"));
+    fn what_could_forge_a_header_is_no_name() {
+        for name in ["", "X Bad", "X:", "X\r\nY", "é", &"x".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        assert_eq!(check_name("X-Good"), Ok(()));
     }
 
     #[test]
-    fn what_could_forge_a_header_is_none() {
-        assert_eq!(check("X-Good", "any text: even this"), Ok(()));
-        for (name, value) in
-            [("", "x"), ("X Bad", "x"), ("X:", "x"), ("X", "a\r\nB: c"), ("X", "a\nb"), ("X", "\0")]
-        {
-            assert!(check(name, value).is_err(), "{name:?}: {value:?}");
+    fn any_text_becomes_the_value_of_one_header() {
+        for (text, value) in [
+            ("any text: even this", "any text: even this"),
+            ("a\r\n b\r\n\tc", "a b c"),
+            ("a\r\nBcc: evil@x.test\n\nbody\r", "a Bcc: evil@x.test body"),
+            ("\0 a\tb\x7f", "? a b?"),
+            ("\r\n", ""),
+            ("café\r\n  noir", "=?UTF-8?B?Y2Fmw6k=?= noir"),
+        ] {
+            assert_eq!(fit(text, false), value, "{text:?}");
         }
-        assert!(check(&"x".repeat(65), "").is_err() && check("x", &"x".repeat(8193)).is_err());
+        assert_eq!(fit("café\r\n  noir", true), "café noir");
+        // A long Subject, as it came: folded, or one word without end.
+        for subject in ["word ".repeat(3_000), "word\r\n ".repeat(2_000), "x".repeat(20_000)] {
+            let line = header_line("X-Subject", &fit(&subject, false));
+            let text = String::from_utf8(line).unwrap();
+            assert!(text.lines().all(|line| line.len() <= 998), "{text}");
+            assert_eq!(text.matches("X-Subject:").count(), 1);
+        }
     }
 }

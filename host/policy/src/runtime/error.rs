@@ -32,6 +32,15 @@ impl CallError {
     /// Every label.
     pub(crate) const LABELS: [&str; 5] = ["trap", "timeout", "cpu", "failure", "busy"];
 
+    /// For the log and the trace: the label, and what happened.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            // Its text begins with the label.
+            Self::Trap(_) => self.to_string(),
+            _ => format!("{}: {self}", self.label()),
+        }
+    }
+
     /// The metric label.
     pub fn label(&self) -> &'static str {
         match self {

@@ -24,8 +24,8 @@ pub(crate) enum GuestError {
     /// It isn't one, or has features that the engine hasn't.
     #[error("it isn't a component that facteur can run: {0:#}")]
     Component(wasmtime::Error),
-    /// It imports what isn't there.
-    #[error("it imports what facteur:policy@0.1.0 doesn't have (WASI, say): {0:#}")]
+    /// It imports what isn't there, or is of another type.
+    #[error("{0:#}")]
     Imports(wasmtime::Error),
     /// There is no room for it.
     #[error(transparent)]
@@ -72,8 +72,9 @@ impl<C: Context> Guest<C> {
         let component = cache
             .component(&machine.engine, config.wasm, config.hash)
             .map_err(GuestError::Component)?;
-        let instance_pre =
-            machine.linker.instantiate_pre(&component).map_err(GuestError::Imports)?;
+        let mut linker = machine.linker.clone();
+        C::complete(&mut linker, &component).map_err(GuestError::Imports)?;
+        let instance_pre = linker.instantiate_pre(&component).map_err(GuestError::Imports)?;
         warn_if_large(config.name, &component);
         let weight = Weight::of(&component, sandboxes)?;
         let guest = Self {

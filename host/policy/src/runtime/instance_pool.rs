@@ -85,16 +85,18 @@ impl<C: Context> InstancePool<C> {
     /// A sandbox of the plugin: of those that idle, if it shares them, or a new one. Waits for a
     /// place in the plugin's share first, unless the question comes `within` another of the same
     /// plugin, which has one: were both to need one, those who hold one could wait for each other.
+    /// `alone`: always a new one.
     pub(crate) async fn get(
         &self,
         guest: &Arc<Guest<C>>,
         within: bool,
+        alone: bool,
         context: impl FnOnce() -> C,
     ) -> Result<Sandbox<C>, CallError> {
         let place =
             if within { None } else { Some(guest.quota.enter().await.ok_or(CallError::Busy)?) };
-        let idle =
-            if guest.isolation == Isolation::Shared { self.0.idle.take(guest) } else { None };
+        let shared = guest.isolation == Isolation::Shared && !alone;
+        let idle = if shared { self.0.idle.take(guest) } else { None };
         let mut sandbox = match idle {
             Some(sandbox) => sandbox,
             None => self.make(guest, context).await?,

@@ -22,6 +22,7 @@ use crate::runtime::memory::Memory;
 use crate::runtime::meter::{self, Meter};
 use crate::runtime::pace::{Pacer, TICK};
 use crate::runtime::store::{Context, Data};
+use crate::runtime::trap;
 
 /// The most that the guest may make the host copy in one call, in bytes: strings and lists that it
 /// passes or returns. The longest header ([`facteur_smtp::MAX_SECTION`]) can be passed back to ask
@@ -176,11 +177,13 @@ async fn timed<T>(
     tokio::time::timeout(limit, future).await.map_err(|_| CallError::Timeout(limit))
 }
 
-fn explain<C>(store: &Store<Data<C>>, guest: &Guest<C>, error: &wasmtime::Error) -> CallError {
+fn explain<C: Context>(
+    store: &Store<Data<C>>,
+    guest: &Guest<C>,
+    error: &wasmtime::Error,
+) -> CallError {
     if store.data().ticks_left == 0 {
         return CallError::TooMuchCpu(guest.limits.cpu);
     }
-    // The chain's last link is the cause; the ones before it are the guest's stack, which says
-    // little to an operator.
-    CallError::Trap(error.root_cause().to_string())
+    CallError::Trap(trap::told(error, store.data().context.last_words()))
 }

@@ -1,7 +1,7 @@
 //! What is beside a guest in its store: what its calls into the host reach, and what the runtime
 //! keeps of its work.
 
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 use crate::runtime::memory::Memory;
 use crate::runtime::pace::Pacer;
@@ -14,11 +14,20 @@ pub trait Context: Sized + Send + 'static {
     /// Two of them have the same name.
     fn link(linker: &mut Linker<Data<Self>>) -> wasmtime::Result<()>;
 
+    /// Adds what this component imports and the linker hasn't, as far as it may be missing.
+    ///
+    /// # Errors
+    /// It imports what no guest is given.
+    fn complete(linker: &mut Linker<Data<Self>>, component: &Component) -> wasmtime::Result<()>;
+
     /// A question begins: what the one before left of its own is gone.
     fn begin(&mut self);
 
     /// The question has ended, and the sandbox waits for whoever asks next: it sees nothing.
     fn rest(&mut self);
+
+    /// What the guest itself said last of what went wrong.
+    fn last_words(&self) -> Option<&str>;
 }
 
 /// The data of one store.

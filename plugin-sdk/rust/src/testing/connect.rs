@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{Host, ask};
-use crate::connect::{Error, Step};
+use crate::Error;
+use crate::connect::Step;
 
 /// What a service says to a request.
 type Service = Rc<dyn Fn(&[u8]) -> Result<Vec<u8>, Error>>;
@@ -26,7 +27,7 @@ impl Host {
 
 fn service(name: &str) -> Result<Service, Error> {
     ask(|state| state.services.0.get(name).cloned())
-        .ok_or_else(|| Error::UnknownService(name.to_owned()))
+        .ok_or_else(|| Error::UnknownName(format!("[services.{name}]")))
 }
 
 pub fn check(name: &str) -> Result<(), Error> {
@@ -40,7 +41,8 @@ pub fn exchange(name: &str, steps: &[Step]) -> Result<Vec<Vec<u8>>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::connect::{self, Ending, Error};
+    use crate::Error;
+    use crate::connect::{self, Ending};
     use crate::testing::Host;
 
     #[test]
@@ -50,7 +52,7 @@ mod tests {
             assert_eq!(connect::ask("echo", b"hello", Ending::Closed), Ok(b"hello".to_vec()));
             assert_eq!(
                 connect::ask("other", b"", Ending::Closed),
-                Err(Error::UnknownService("other".to_owned()))
+                Err(Error::UnknownName("[services.other]".to_owned()))
             );
         });
     }

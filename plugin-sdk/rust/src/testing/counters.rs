@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::{Host, ask};
-use crate::counters::{Bucket, Counter, Error, Lifetime, Taken};
+use crate::Error;
+use crate::counters::{Bucket, Counter, Lifetime, Taken};
 
 #[derive(Default)]
 pub(super) struct Stores(HashMap<String, Store>);
@@ -40,7 +41,8 @@ fn within<T>(store: &str, question: impl FnOnce(&mut Store, u64) -> T) -> Result
     ask(|state| {
         let now = state.simple.now;
         let known = state.stores.0.get_mut(store);
-        known.map(|store| question(store, now)).ok_or_else(|| Error::UnknownStore(store.to_owned()))
+        let unknown = || Error::UnknownName(format!("[counters.{store}]"));
+        known.map(|store| question(store, now)).ok_or_else(unknown)
     })
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Host, ask};
-use crate::files::{Entry, Error};
+use crate::Error;
+use crate::files::Entry;
 
 /// As many names as the contract gives at once.
 const NAMES: usize = 256;
@@ -37,7 +38,7 @@ fn within<T>(
         let now = state.simple.now;
         match state.folders.0.get_mut(folder) {
             Some(folder) => question(folder, now),
-            None => Err(Error::UnknownFolder(folder.to_owned())),
+            None => Err(Error::UnknownName(format!("[folders.{folder}]"))),
         }
     })
 }
@@ -66,7 +67,7 @@ pub fn info(folder: &str, path: &str) -> Result<Entry, Error> {
     })
 }
 
-pub fn list(folder: &str, path: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+pub fn names(folder: &str, path: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
     let below = if path.is_empty() { String::new() } else { format!("{path}/") };
     within(folder, |files, _| {
         let mut names: Vec<String> = files
@@ -95,15 +96,15 @@ pub fn remove(folder: &str, path: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::files::{self, Error};
     use crate::testing::Host;
+    use crate::{Error, files};
 
     #[test]
     fn what_is_written_is_read_and_listed() {
         let host = Host::new().folder("f", &[("a/one", b"1"), ("a/two", b"22"), ("b", b"")]);
         host.run(|| {
-            assert_eq!(files::list("f", "", None), Ok(vec!["a/".to_owned(), "b".to_owned()]));
-            assert_eq!(files::list("f", "a", Some("one")), Ok(vec!["two".to_owned()]));
+            assert_eq!(files::names("f", "", None), Ok(vec!["a/".to_owned(), "b".to_owned()]));
+            assert_eq!(files::names("f", "a", Some("one")), Ok(vec!["two".to_owned()]));
             files::write("f", "c", b"hello").unwrap();
             assert_eq!(files::read("f", "c", 1, 3), Ok(b"ell".to_vec()));
             assert_eq!(files::info("f", "c").map(|entry| entry.size), Ok(5));

@@ -1,44 +1,66 @@
-//! A host for native tests: tables, DNS, counters, files, services, a clock and a log, all made up.
+//! A host for native tests: a client, an envelope, a message, tables, DNS, counters, files, services,
+//! a clock and a log, all made up.
 //!
-//! Hand your functions what belongs to the question (an address, a name), and let them ask the
-//! modules of this crate for all else. Within [`Host::run`] those answer from the made-up host, as
-//! the real one would:
+//! Within [`Host::run`] the modules of this crate answer from the made-up host, as the real one
+//! would. So a hook is tested by calling it, and what it did is there to be looked at:
 //!
 //! ```
+//! use facteur_plugin::lookup::{self, Manner};
 //! use facteur_plugin::testing::Host;
-//! use facteur_plugin::{Failure, lookup};
+//! use facteur_plugin::{During, Failure, Verdict, transaction};
 //!
-//! fn is_friend(name: &str) -> Result<bool, Failure> {
-//!     Ok(lookup::find("friends", &[name.to_owned()])?.is_some())
+//! fn mail() -> Result<Verdict, Failure> {
+//!     let enemies = ["enemies".to_owned()];
+//!     if lookup::find_sender(&enemies, Manner::Access).during("enemies")?.is_some() {
+//!         transaction::hold("an enemy");
+//!     }
+//!     Ok(Verdict::NoOpinion)
 //! }
 //!
-//! let host = Host::new().table("friends", &[("bob", "OK")]);
-//! assert_eq!(host.run(|| is_friend("Bob")), Ok(true));
-//! assert_eq!(host.run(|| is_friend("eve")), Ok(false));
+//! let host = Host::new().table("enemies", &[("evil.example", "")]);
+//! host.run(mail).unwrap();
+//! assert_eq!(host.did(), [""; 0]);
 //!
-//! let host = Host::new().broken_table("friends");
-//! assert!(host.run(|| is_friend("bob")).is_err_and(|failure| failure.transient));
+//! let host = host.sender("eve@evil.example");
+//! host.run(mail).unwrap();
+//! assert_eq!(host.did(), ["hold an enemy"]);
+//!
+//! let host = Host::new().broken_table("enemies");
+//! assert!(host.run(mail).is_err_and(|failure| failure.transient));
 //! ```
 //!
-//! Everything that the host has is granted; what it hasn't is answered with the contract's error.
-//! There are no sessions, transactions, recipients and messages here, and so nothing is scanned:
-//! those are asked for in the hook itself, and `facteur try` plays it as a whole. No limit of the
-//! contract is checked.
+//! Unless a test says otherwise a stranger at 192.0.2.1 without a name said `EHLO
+//! client.example.com`, and sends from sender@example.com to recipient@example.org, who is a local
+//! user. Everything that the host has is granted; what it hasn't is answered with the contract's
+//! error. No limit of the contract is checked, nor what a hook may call: for that, `facteur try`
+//! plays a plugin as a whole.
 //!
 //! Each thread has its own host, so that tests may run beside each other. The module isn't there on
 //! WebAssembly.
 
 pub(crate) mod connect;
+mod content;
 pub(crate) mod counters;
+mod delivery;
 pub(crate) mod dns;
+mod envelope;
 pub(crate) mod files;
+mod keys;
+mod login;
 pub(crate) mod lookup;
+pub(crate) mod session;
 mod simple;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+pub(crate) use content::{message, message_edit, scanner};
+pub(crate) use delivery::attempt;
+pub(crate) use envelope::{recipient, transaction};
+pub(crate) use login::credentials;
 pub(crate) use simple::{clock, log, settings, verify};
+
+use crate::{MailAddress, value};
 
 thread_local! {
     /// Who answers on this thread.
@@ -48,11 +70,16 @@ thread_local! {
 /// What a plugin asks and tells in a test. Made by [`new`](Host::new) and the methods that add to
 /// it; clones are the same host.
 #[derive(Clone, Default)]
-pub struct Host(Rc<RefCell<Lent>>);
+pub struct Host(Rc<RefCell<Made>>);
 
 /// All that it has.
 #[derive(Default)]
-struct Lent {
+struct Made {
+    client: session::Client,
+    envelope: envelope::Envelope,
+    message: content::Message,
+    attempt: delivery::Attempt,
+    credentials: login::Credentials,
     simple: simple::Basics,
     tables: lookup::Tables,
     dns: dns::Zone,
@@ -62,7 +89,7 @@ struct Lent {
 }
 
 impl Host {
-    /// One that has nothing. Its clock shows 1970.
+    /// One that has nothing but a session and an envelope. Its clock shows 1970.
     pub fn new() -> Self {
         Self::default()
     }
@@ -82,7 +109,7 @@ impl Host {
         question()
     }
 
-    fn with(self, add: impl FnOnce(&mut Lent)) -> Self {
+    fn with(self, add: impl FnOnce(&mut Made)) -> Self {
         add(&mut self.0.borrow_mut());
         self
     }
@@ -92,11 +119,21 @@ impl Host {
 ///
 /// # Panics
 /// There is none.
-fn ask<T>(question: impl FnOnce(&mut Lent) -> T) -> T {
+fn ask<T>(question: impl FnOnce(&mut Made) -> T) -> T {
     let Some(host) = CURRENT.with_borrow(Clone::clone) else {
         panic!("a native test has a host only within facteur_plugin::testing::Host::run")
     };
     question(&mut host.0.borrow_mut())
+}
+
+/// Remembers what was done.
+fn did(what: String) {
+    ask(|state| state.simple.did.push(what));
+}
+
+/// `local@domain`, or a bare name.
+fn parsed(address: &str) -> MailAddress {
+    value::address(address).unwrap_or_else(|| MailAddress::new(address, ""))
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
-//! What is one value each: the clock, the log, the settings, and which addresses can be verified.
+//! What is one value each: the clock, the log, what was done, the settings, and which addresses can
+//! be verified.
 
 use std::collections::HashMap;
 
 use super::{Host, ask};
-use crate::Address;
+use crate::MailAddress;
 use crate::verify::Outcome;
 
 #[derive(Default)]
 pub(super) struct Basics {
     pub(super) now: u64,
     log: Vec<String>,
+    pub(super) did: Vec<String>,
+    skipped: Vec<String>,
     settings: Option<String>,
     kept: Vec<u8>,
     verified: HashMap<String, Outcome>,
@@ -35,13 +38,26 @@ impl Host {
 
     /// What is known of this address; of others it is that nobody can say now.
     #[must_use]
-    pub fn verified(self, address: &Address, outcome: Outcome) -> Self {
+    pub fn verified(self, address: &MailAddress, outcome: Outcome) -> Self {
         self.with(|state| _ = state.simple.verified.insert(address.to_string(), outcome))
     }
 
     /// The lines that were logged, in order, each with its level before it: `warn it is odd`.
     pub fn log(&self) -> Vec<String> {
         self.0.borrow().simple.log.clone()
+    }
+
+    /// What was done to the session, the envelope and the message, in order, as the contract's
+    /// words and their arguments: `hold look at it`, `bcc a@b.org`, `tag seen=yes`, `session-tag
+    /// seen=yes`, `prepend-header X-A: b`, `insert-header 0 X-A: b`, `remove-header 1 X-A`,
+    /// `set-sender <>`.
+    pub fn did(&self) -> Vec<String> {
+        self.0.borrow().simple.did.clone()
+    }
+
+    /// The hooks that `init` said not to ask.
+    pub fn skipped(&self) -> Vec<String> {
+        self.0.borrow().simple.skipped.clone()
     }
 }
 
@@ -77,14 +93,18 @@ pub(crate) mod settings {
     pub fn keep(state: &[u8]) {
         super::ask(|host| host.simple.kept = state.to_vec());
     }
+
+    pub fn skip(hook: &str) {
+        super::ask(|state| state.simple.skipped.push(hook.to_owned()));
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the contract's functions may fail")]
 pub(crate) mod verify {
-    use crate::Address;
-    use crate::verify::{Error, Outcome};
+    use crate::verify::Outcome;
+    use crate::{Error, MailAddress};
 
-    pub fn recipient(to: &Address) -> Result<Outcome, Error> {
+    pub fn recipient(to: &MailAddress) -> Result<Outcome, Error> {
         let known = super::ask(|state| state.simple.verified.get(&to.to_string()).cloned());
         Ok(known.unwrap_or_else(|| Outcome::Unknown("the test doesn't say".to_owned())))
     }

@@ -1,41 +1,35 @@
 //! Refuses recipients with a 13 in their name.
 //!
-//! The hook takes from the session, the envelope and the recipient what the rule needs, and hands
-//! it to plain functions. Those are tested below. A function that asks the host (tables, the DNS,
-//! counters) is tested within a made-up one: `facteur_plugin::testing`.
+//! A hook is a function without parameters: what the question is about it asks the host, one fact a
+//! function. One that asks what may fail, such as a table, returns `Result<Verdict, Failure>`. A test
+//! calls it within a made-up host, `facteur_plugin::testing`.
 
-use facteur_plugin::{
-    Failure, Recipient, Reply, Restriction, Session, Stages, Transaction, Verdict,
-};
+use facteur_plugin::{Reply, Verdict, recipient};
 
-struct NoThirteen;
-
-impl Restriction for NoThirteen {
-    fn init() -> Result<Stages, String> {
-        Ok(Stages::RCPT)
+fn rcpt() -> Verdict {
+    if recipient::address().local.contains("13") {
+        return Verdict::Reject(Reply::new(550, "5.7.1", "that brings bad luck"));
     }
-
-    fn rcpt(_: &Session, _: &Transaction, to: &Recipient) -> Result<Verdict, Failure> {
-        if is_unlucky(&to.address().local) {
-            return Ok(Verdict::Reject(Reply::new(550, "5.7.1", "that brings bad luck")));
-        }
-        Ok(Verdict::Dunno)
-    }
+    Verdict::NoOpinion
 }
 
-fn is_unlucky(name: &str) -> bool {
-    name.contains("13")
-}
-
-facteur_plugin::export!(restriction: NoThirteen);
+facteur_plugin::export!(on_rcpt: rcpt);
 
 #[cfg(test)]
 mod tests {
-    use super::is_unlucky;
+    use facteur_plugin::RecipientClass;
+    use facteur_plugin::testing::Host;
+
+    use super::*;
+
+    fn refused(address: &str) -> bool {
+        let host = Host::new().recipient(address, RecipientClass::Local);
+        matches!(host.run(rcpt), Verdict::Reject(_))
+    }
 
     #[test]
     fn thirteen_is_unlucky_wherever_it_stands() {
-        assert!(is_unlucky("13") && is_unlucky("bob13") && is_unlucky("2013"));
-        assert!(!is_unlucky("bob") && !is_unlucky("1.3"));
+        assert!(refused("13@example.org") && refused("bob13@example.org"));
+        assert!(!refused("bob@example.org") && !refused("bob@13.example"));
     }
 }

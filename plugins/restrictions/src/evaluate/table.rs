@@ -1,22 +1,19 @@
 //! The restrictions that ask an access table: what to ask, and what follows from its answer.
 
-use facteur_plugin::lookup::{self, Error, Found};
-use facteur_plugin::text::clean;
-use facteur_plugin::{access, log};
+use facteur_plugin::lookup::{self, Entry, Manner};
+use facteur_plugin::{Error, log, transaction};
 
 use super::{By, Evaluation, Ruling, misconfigured};
 use crate::access::{Action, action};
-use crate::facts::Facts;
 use crate::restriction::{Key, parse};
+use crate::subject::Subject;
 use crate::texts::{What, fitting_status};
 
 /// How deep the values of tables may name restrictions. They can't name tables, so that one step is
 /// all there is.
 const DEPTH_LIMIT: u8 = 1;
-/// The longest reason for a hold, in bytes (the contract's limit is that of a log line).
-const REASON_LIMIT: usize = 1_000;
 
-impl<F: Facts> Evaluation<'_, F> {
+impl Evaluation {
     pub(super) fn access(&mut self, key: Key, table: &str, warn: bool, depth: u8) -> Ruling {
         let of = key.what();
         let found = match self.find(key, table) {
@@ -30,26 +27,19 @@ impl<F: Facts> Evaluation<'_, F> {
         let step = self.found(&found.value, table, of, warn, depth);
         // A recipient that routes by itself is too suspicious for an OK.
         match step {
-            Ruling::Permit(_) if key == Key::Recipient && self.facts.routed() => Ruling::Dunno,
+            Ruling::Permit(_) if key == Key::Recipient && self.about.routed() => Ruling::Dunno,
             step => step,
         }
     }
 
-    fn find(&self, key: Key, table: &str) -> Result<Option<Found>, Error> {
-        let (facts, tables) = (self.facts, &[table.to_owned()]);
+    fn find(&self, key: Key, table: &str) -> Result<Option<Entry>, Error> {
+        let tables = &[table.to_owned()];
         match key {
-            Key::Client => access::find_client(tables, facts),
-            Key::Helo => match facts.helo() {
-                Some(helo) => lookup::find(table, &access::name_keys(&helo)),
-                None => Ok(None),
-            },
-            Key::Sender if facts.in_transaction() => {
-                access::find_mail(tables, facts.sender().as_ref())
-            }
-            Key::Recipient if facts.recipient().is_some() => {
-                access::find_mail(tables, facts.recipient().as_ref())
-            }
-            Key::Sender | Key::Recipient => Ok(None),
+            Key::Client => lookup::find_client(tables),
+            Key::Helo => lookup::find_helo(tables),
+            Key::Sender if self.in_transaction() => lookup::find_sender(tables, Manner::Access),
+            Key::Sender => Ok(None),
+            Key::Recipient => self.about.find(tables),
         }
     }
 
@@ -89,7 +79,7 @@ impl<F: Facts> Evaluation<'_, F> {
                         ))
                     }
                     Ok(rules)
-                        if self.facts.recipient().is_none()
+                        if self.about == Subject::Nobody
                             && rules.iter().any(|rule| rule.restriction.asks_recipient()) =>
                     {
                         misconfigured(&format!(
@@ -114,7 +104,7 @@ impl<F: Facts> Evaluation<'_, F> {
                 log::warn(format!("<{}>: {}: {text}", self.name(of), of.class()));
                 Ruling::Dunno
             }
-            _ if !self.facts.in_transaction() => {
+            _ if !self.in_transaction() => {
                 log::warn(format!("table \"{table}\": there is no message yet to act on: {value}"));
                 Ruling::Dunno
             }
@@ -124,31 +114,37 @@ impl<F: Facts> Evaluation<'_, F> {
 
     /// An action on the message; none but `DISCARD` ends a list.
     fn act(&self, action: &Action<'_>, of: What, table: &str) -> Ruling {
-        let facts = self.facts;
         let told = |text: &str, usual: &str| {
             let text = if text.is_empty() { usual } else { text };
-            clean(&format!("<{}>: {} {text}", self.name(of), of.class()), REASON_LIMIT)
+            format!("<{}>: {} {text}", self.name(of), of.class())
         };
-        match action {
-            Action::Hold(text) => facts.hold(&told(text, "triggers HOLD action")),
+        let done = match action {
+            Action::Hold(text) => {
+                transaction::hold(told(text, "triggers HOLD action"));
+                Ok(())
+            }
             Action::Redirect(to) => {
                 log::info(told("", &format!("triggers REDIRECT {to}")));
-                facts.redirect(to.clone());
+                transaction::redirect(to)
             }
             Action::Bcc(to) => {
                 log::info(told("", &format!("triggers BCC {to}")));
-                facts.bcc(to.clone());
+                transaction::bcc(to)
             }
             Action::Prepend(..) if of == What::EndOfData => {
                 log::warn(format!("table \"{table}\": PREPEND comes too late at end-of-data"));
+                Ok(())
             }
-            Action::Prepend(name, value) => facts.prepend(name, value),
+            Action::Prepend(name, value) => transaction::prepend_header(name, value),
             Action::Discard(text) => {
                 log::info(told(text, "triggers DISCARD action"));
                 return Ruling::Discard;
             }
-            _ => {}
+            _ => Ok(()),
+        };
+        match done {
+            Ok(()) => Ruling::Dunno,
+            Err(error) => misconfigured(&format!("table \"{table}\": {}", error.explain())),
         }
-        Ruling::Dunno
     }
 }

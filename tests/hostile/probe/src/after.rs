@@ -1,22 +1,17 @@
 //! The hooks that the queue and AUTH ask: what follows from an attempt, and who somebody is.
 
-use facteur_plugin::{Address, Advice, Attempt, Credentials, Failure, Recipient, Transaction};
+use facteur_plugin::{Advice, Failure, MailAddress, attempt, credentials, recipient, transaction};
 
 use crate::deed::{self, MEGABYTES};
 use crate::settings::Settings;
-use crate::stage::address;
+use crate::stage::address as parsed;
 
 /// Advice by the recipient's address, or `*`: `as-planned`, `retry-after:MILLISECONDS`, `fail`,
 /// `no-notification`, `redirect:ADDRESS` (with `{number}`, `{code}`, `{host}` and `{planned}` of
 /// the attempt), `failure`, `bad-address`, `hold` (an action where none may be), or a deed.
-pub fn advise(
-    settings: &Settings,
-    t: &Transaction,
-    to: &Recipient,
-    a: &Attempt,
-) -> Result<Advice, Failure> {
-    let word =
-        settings.delivery.get(&to.address().to_string()).or_else(|| settings.delivery.get("*"));
+pub fn advise(settings: &Settings) -> Result<Advice, Failure> {
+    let address = recipient::address().to_string();
+    let word = settings.delivery.get(&address).or_else(|| settings.delivery.get("*"));
     let (name, text) =
         word.map_or(("as-planned", ""), |word| word.split_once(':').unwrap_or((word, "")));
     Ok(match name {
@@ -25,18 +20,21 @@ pub fn advise(
         "no-notification" => Advice::NoNotification,
         "redirect" => {
             let filled = text
-                .replace("{number}", &a.number.to_string())
-                .replace("{code}", &a.reply.code.to_string())
-                .replace("{host}", a.host.as_deref().unwrap_or("nobody"))
-                .replace("{planned}", if a.next_try.is_some() { "again" } else { "never" });
-            Advice::Redirect(address(&filled))
+                .replace("{number}", &attempt::number().to_string())
+                .replace("{code}", &attempt::said().code.to_string())
+                .replace("{host}", attempt::host().as_deref().unwrap_or("nobody"))
+                .replace(
+                    "{planned}",
+                    if attempt::next_try().is_some() { "again" } else { "never" },
+                );
+            Advice::Redirect(parsed(&filled))
         }
         "failure" => return Err(Failure::transient("the guest can't advise")),
         "bad-address" => {
-            Advice::Redirect(Address::new("a b\r\nRCPT TO:<c@d.test>", "not a domain"))
+            Advice::Redirect(MailAddress::new("a b\r\nRCPT TO:<c@d.test>", "not a domain"))
         }
         "hold" => {
-            t.hold("in the queue");
+            transaction::hold("in the queue");
             Advice::AsPlanned
         }
         word => {
@@ -48,11 +46,9 @@ pub fn advise(
 
 /// Who it is, by the name or the token that was given: `password:WORD` (it is who it says, if that
 /// is the password), `is:LOGIN`, `fail`, `empty`, `crlf`, `long`, or a deed.
-pub fn verify(settings: &Settings, credentials: Credentials) -> Result<Option<String>, Failure> {
-    let (name, password) = match credentials {
-        Credentials::Plain((_, name, password)) => (name, password),
-        Credentials::Bearer((_, token)) => (token, String::new()),
-    };
+pub fn verify(settings: &Settings) -> Result<Option<String>, Failure> {
+    let password = credentials::password().unwrap_or_default();
+    let Some(name) = credentials::user().or_else(credentials::token) else { return Ok(None) };
     let Some(word) = settings.authenticate.get(&name) else { return Ok(None) };
     let (kind, text) = word.split_once(':').unwrap_or((word, ""));
     Ok(match kind {

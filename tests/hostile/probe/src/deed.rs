@@ -2,9 +2,13 @@
 
 use std::hint::black_box;
 
-use facteur_plugin::bindings::facteur::policy::settings::keep;
+use facteur_plugin::bindings::facteur::policy::settings::{keep, skip};
 use facteur_plugin::counters::Lifetime;
-use facteur_plugin::{counters, dns, files, log, lookup};
+use facteur_plugin::lookup::Manner;
+use facteur_plugin::{
+    attempt, counters, credentials, dns, files, log, lookup, message, message_edit, recipient,
+    scanner, session, transaction,
+};
 
 /// Does it, if the word names one of these. Whether it did, for those that come back.
 pub fn commit(word: &str) -> bool {
@@ -37,13 +41,39 @@ pub fn commit(word: &str) -> bool {
         // Hands the host more than it wants to copy, or keeps, or takes at once.
         "huge-log" => log::info("x".repeat(MEGABYTES)),
         "large" => keep(&vec![0; 65_537]),
-        "many-keys" => {
-            let keys: Vec<String> =
-                (0..=lookup::KEYS_LIMIT).map(|number| number.to_string()).collect();
-            black_box(lookup::find("flood", &keys).is_ok());
-        }
+        "error-lines" => log::error("one\ntwo\n\u{7}three"),
+        "large-error" => log::error("x".repeat(MEGABYTES)),
         // Allowed in `init` only.
         "keep" => keep(b"other"),
+        "skip" => skip("on-rcpt"),
+        word => match word.strip_prefix("call-") {
+            Some(function) => return call(function),
+            None => return false,
+        },
+    }
+    true
+}
+
+/// Calls a function where it may have no sense: `call-recipient.address`. Whether there is such.
+fn call(function: &str) -> bool {
+    let tables = &["flood".to_owned()];
+    match function {
+        "session.client-address" => drop(black_box(session::client_address())),
+        "session.set-tag" => drop(black_box(session::set_tag("probe", "x"))),
+        "transaction.exists" => _ = black_box(transaction::exists()),
+        "transaction.sender" => drop(black_box(transaction::sender())),
+        "transaction.hold" => transaction::hold("probed"),
+        "recipient.address" => drop(black_box(recipient::address())),
+        "recipient.listed" => drop(black_box(recipient::listed())),
+        "message.size" => _ = black_box(message::size()),
+        "message-edit.add-header" => drop(black_box(message_edit::add_header("X-Seen", "yes"))),
+        "message-edit.quarantine" => message_edit::quarantine("probed"),
+        "attempt.number" => _ = black_box(attempt::number()),
+        "credentials.password" => drop(black_box(credentials::password())),
+        "scanner.scan" => drop(black_box(scanner::scan("av"))),
+        "lookup.find-client" => drop(black_box(lookup::find_client(tables))),
+        "lookup.find-sender" => drop(black_box(lookup::find_sender(tables, Manner::Access))),
+        "lookup.find-recipient" => drop(black_box(lookup::find_recipient(tables, Manner::Access))),
         _ => return false,
     }
     true

@@ -3,19 +3,17 @@
 
 use facteur_plugin::connect::Ending;
 use facteur_plugin::counters::{Bucket, Lifetime};
-use facteur_plugin::{connect, counters, files, scanner, verify};
+use facteur_plugin::{connect, counters, dns, files, lookup, scanner, verify};
 
 use crate::stage::{Asked, address};
 
 /// Asks, and shows the answer.
-pub fn ask(text: &str, asked: &Asked<'_>) -> String {
+pub fn ask(text: &str, asked: Asked) -> String {
     let mut words = text.split(' ');
     let mut next = || words.next().unwrap_or_default();
     match next() {
-        "scan" => match asked.m {
-            Some(m) => format!("{:?}", scanner::scan(next(), m)),
-            None => "there is no message here".to_owned(),
-        },
+        "scan" if asked.message() => format!("{:?}", scanner::scan(next())),
+        "scan" => "there is no message here".to_owned(),
         "get" => format!(
             "{:?}",
             counters::get(next(), next()).map(|found| found.map(|counter| counter.value))
@@ -49,7 +47,7 @@ pub fn ask(text: &str, asked: &Asked<'_>) -> String {
         "info" => {
             format!("{:?}", files::info(next(), next()).map(|info| (info.size, info.is_folder)))
         }
-        "list" => format!("{:?}", files::list(next(), next(), None)),
+        "list" => format!("{:?}", files::names(next(), next(), None)),
         "write" => format!("{:?}", files::write(next(), next(), next().as_bytes())),
         "unlink" => format!("{:?}", files::remove(next(), next())),
         // service request: up to the end of a line
@@ -82,6 +80,8 @@ pub fn ask(text: &str, asked: &Asked<'_>) -> String {
 /// Checks in `init`: `scanner av`.
 pub fn check(text: &str) -> Result<(), String> {
     match text.split_once(' ') {
+        Some(("lookup", name)) => lookup::check(name),
+        Some(("dns", _)) => dns::check(),
         Some(("scanner", name)) => scanner::check(name),
         Some(("counters", name)) => counters::check(name),
         Some(("verify", _)) => verify::check(),

@@ -25,123 +25,90 @@ mod queue;
 mod settings;
 mod stage;
 
-use facteur_plugin::{
-    Address, Advice, Alias, Answer, Attempt, Authenticate, Content, Credentials, Delivery,
-    Expansion, Failure, Kept, Message, Recipient, Restriction, Session, Stages, Transaction,
-    Transport, Verdict,
-};
+use facteur_plugin::bindings::facteur::policy::settings::skip;
+use facteur_plugin::{Advice, ContentVerdict, Expansion, Failure, Kept, NextHop, Verdict};
 
 use settings::Settings;
 use stage::{Asked, answer};
 
 static SETTINGS: Kept<Settings> = Kept::new();
 
-struct Probe;
-
-fn init() -> Result<Stages, String> {
+fn init() -> Result<(), String> {
     let settings = Settings::read()?;
     match settings.init.as_str() {
         "error" => return Err("the settings are\nwrong".to_owned()),
-        word => match word.strip_prefix("check:") {
-            Some(name) => lent::check(name)?,
-            None => _ = deed::commit(word),
+        word => match word.split_once(':') {
+            Some(("check", name)) => lent::check(name)?,
+            Some(("skip", hook)) => skip(hook),
+            _ => _ = deed::commit(word),
         },
     }
-    let stages = settings.stages();
-    SETTINGS.keep(settings)?;
-    Ok(stages)
+    settings.idle().for_each(facteur_plugin::settings::skip);
+    SETTINGS.keep(&settings)
 }
 
-impl Restriction for Probe {
-    fn init() -> Result<Stages, String> {
-        init()
-    }
-
-    fn connect(s: &Session, t: Option<&Transaction>) -> Result<Verdict, Failure> {
-        answer(&SETTINGS.get().connect, &Asked { stage: "connect", s, t, to: None, m: None })
-    }
-
-    fn helo(s: &Session, t: Option<&Transaction>) -> Result<Verdict, Failure> {
-        answer(&SETTINGS.get().helo, &Asked { stage: "helo", s, t, to: None, m: None })
-    }
-
-    fn mail(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
-        answer(&SETTINGS.get().mail, &Asked { stage: "mail", s, t: Some(t), to: None, m: None })
-    }
-
-    fn rcpt(s: &Session, t: &Transaction, to: &Recipient) -> Result<Verdict, Failure> {
-        answer(&SETTINGS.get().rcpt, &Asked { stage: "rcpt", s, t: Some(t), to: Some(to), m: None })
-    }
-
-    fn data(s: &Session, t: &Transaction) -> Result<Verdict, Failure> {
-        answer(&SETTINGS.get().data, &Asked { stage: "data", s, t: Some(t), to: None, m: None })
-    }
-
-    fn end_of_data(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
-        answer(
-            &SETTINGS.get().end_of_data,
-            &Asked { stage: "end-of-data", s, t: Some(t), to: None, m: Some(m) },
-        )
-    }
+fn connect() -> Result<Verdict, Failure> {
+    answer(&SETTINGS.get().connect, Asked::Connect)
 }
 
-impl Content for Probe {
-    fn init() -> Result<(), String> {
-        init().map(drop)
-    }
-
-    fn inspect(s: &Session, t: &Transaction, m: &Message) -> Result<Verdict, Failure> {
-        answer(
-            &SETTINGS.get().content,
-            &Asked { stage: "content", s, t: Some(t), to: None, m: Some(m) },
-        )
-    }
+fn helo() -> Result<Verdict, Failure> {
+    answer(&SETTINGS.get().helo, Asked::Helo)
 }
 
-impl Alias for Probe {
-    fn init() -> Result<(), String> {
-        init().map(drop)
-    }
-
-    fn expand(to: &Recipient) -> Result<Expansion, Failure> {
-        queue::expand(SETTINGS.get(), to)
-    }
-
-    fn owner(of: Address) -> Result<Option<Address>, Failure> {
-        queue::owner(SETTINGS.get(), &of)
-    }
+fn mail() -> Result<Verdict, Failure> {
+    answer(&SETTINGS.get().mail, Asked::Mail)
 }
 
-impl Transport for Probe {
-    fn init() -> Result<(), String> {
-        init().map(drop)
-    }
-
-    fn next_hop(t: &Transaction, to: &Recipient) -> Result<Answer, Failure> {
-        queue::next_hop(SETTINGS.get(), t, to)
-    }
+fn rcpt() -> Result<Verdict, Failure> {
+    answer(&SETTINGS.get().rcpt, Asked::Rcpt)
 }
 
-impl Authenticate for Probe {
-    fn init() -> Result<(), String> {
-        init().map(drop)
-    }
-
-    fn verify(_: &Session, c: Credentials) -> Result<Option<String>, Failure> {
-        after::verify(SETTINGS.get(), c)
-    }
+fn data() -> Result<Verdict, Failure> {
+    answer(&SETTINGS.get().data, Asked::Data)
 }
 
-impl Delivery for Probe {
-    fn init() -> Result<(), String> {
-        init().map(drop)
-    }
+fn end_of_data() -> Result<Verdict, Failure> {
+    answer(&SETTINGS.get().end_of_data, Asked::EndOfData)
+}
 
-    fn after(t: &Transaction, to: &Recipient, a: Attempt) -> Result<Advice, Failure> {
-        after::advise(SETTINGS.get(), t, to, &a)
-    }
+fn content() -> Result<ContentVerdict, Failure> {
+    Ok(match answer(&SETTINGS.get().content, Asked::Content)? {
+        Verdict::NoOpinion => ContentVerdict::NoOpinion,
+        Verdict::Reject(reply) => ContentVerdict::Reject(reply),
+        Verdict::Defer(reply) => ContentVerdict::Defer(reply),
+        Verdict::Discard => ContentVerdict::Discard,
+        Verdict::Disconnect(reply) => ContentVerdict::Disconnect(reply),
+        other => return Err(Failure::permanent(format!("content has no {other:?}"))),
+    })
+}
+
+fn alias() -> Result<Expansion, Failure> {
+    queue::expand(SETTINGS.get())
+}
+
+fn transport() -> Result<NextHop, Failure> {
+    queue::next_hop(SETTINGS.get())
+}
+
+fn delivery() -> Result<Advice, Failure> {
+    after::advise(SETTINGS.get())
+}
+
+fn authenticate() -> Result<Option<String>, Failure> {
+    after::verify(SETTINGS.get())
 }
 
 facteur_plugin::export!(
-    restriction: Probe, content: Probe, alias: Probe, transport: Probe, authenticate: Probe, delivery: Probe
+    init: init,
+    on_connect: connect,
+    on_helo: helo,
+    on_mail: mail,
+    on_rcpt: rcpt,
+    on_data: data,
+    on_end_of_data: end_of_data,
+    on_content: content,
+    on_alias: alias,
+    on_transport: transport,
+    on_delivery: delivery,
+    on_authenticate: authenticate,
 );

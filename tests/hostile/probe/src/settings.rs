@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use facteur_plugin::Stages;
+use facteur_plugin::settings::Hook;
 use serde::{Deserialize, Serialize};
 
 /// One word or several.
@@ -95,21 +95,16 @@ impl Settings {
         })
     }
 
-    /// The stages that have words.
-    pub fn stages(&self) -> Stages {
-        let mut stages = Stages::empty();
-        for (stage, words) in [
-            (Stages::CONNECT, &self.connect),
-            (Stages::HELO, &self.helo),
-            (Stages::MAIL, &self.mail),
-            (Stages::RCPT, &self.rcpt),
-            (Stages::DATA, &self.data),
-            (Stages::END_OF_DATA, &self.end_of_data),
-        ] {
-            if !words.is_empty() {
-                stages = stages | stage;
-            }
-        }
-        stages
+    /// The stages that have no words.
+    pub fn idle(&self) -> impl Iterator<Item = Hook> {
+        let stages = [
+            (Hook::OnConnect, &self.connect),
+            (Hook::OnHelo, &self.helo),
+            (Hook::OnMail, &self.mail),
+            (Hook::OnRcpt, &self.rcpt),
+            (Hook::OnData, &self.data),
+            (Hook::OnEndOfData, &self.end_of_data),
+        ];
+        stages.into_iter().filter(|(_, words)| words.is_empty()).map(|(hook, _)| hook)
     }
 }

@@ -2,7 +2,7 @@
 
 use facteur_plugin::counters::{self, Bucket, Taken};
 use facteur_plugin::{
-    Address, Failure, Message, Recipient, Reply, Session, Transaction, Verdict, lookup,
+    Failure, MailAddress, Reply, Verdict, lookup, message, recipient, session, transaction,
 };
 
 use crate::deed::{self, MEGABYTES};
@@ -11,17 +11,49 @@ use crate::edit;
 use crate::lent;
 use crate::memory::remember;
 
-/// One question.
-pub struct Asked<'a> {
-    pub stage: &'static str,
-    pub s: &'a Session,
-    pub t: Option<&'a Transaction>,
-    pub to: Option<&'a Recipient>,
-    pub m: Option<&'a Message>,
+/// When it is asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    Connect,
+    Helo,
+    Mail,
+    Rcpt,
+    Data,
+    EndOfData,
+    Content,
+}
+
+impl Asked {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Helo => "helo",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::EndOfData => "end-of-data",
+            Self::Content => "content",
+        }
+    }
+
+    /// Whether there is an envelope.
+    pub fn transaction(self) -> bool {
+        self >= Self::Mail || transaction::exists()
+    }
+
+    /// Whether it is about a recipient.
+    pub fn recipient(self) -> bool {
+        self == Self::Rcpt
+    }
+
+    /// Whether there is a message.
+    pub fn message(self) -> bool {
+        self >= Self::EndOfData
+    }
 }
 
 /// The verdict of these words.
-pub fn answer(words: &[String], asked: &Asked<'_>) -> Result<Verdict, Failure> {
+pub fn answer(words: &[String], asked: Asked) -> Result<Verdict, Failure> {
     for word in words {
         let (name, text) = word.split_once(':').unwrap_or((word, ""));
         match verdict(name, text, asked)? {
@@ -31,7 +63,7 @@ pub fn answer(words: &[String], asked: &Asked<'_>) -> Result<Verdict, Failure> {
             Word::NoVerdict => act(name, text, asked)?,
         }
     }
-    Ok(Verdict::Dunno)
+    Ok(Verdict::NoOpinion)
 }
 
 /// What a word came to.
@@ -46,16 +78,17 @@ fn reject(status: &str, text: impl Into<String>) -> Verdict {
     Verdict::Reject(Reply::new(550, status, text))
 }
 
-fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
-    let stage = asked.stage;
+fn verdict(name: &str, text: &str, asked: Asked) -> Result<Word, Failure> {
+    let stage = asked.word();
+    let sender = || if asked.transaction() { transaction::sender() } else { None };
     let later = |text: &str| Reply::new(450, "4.7.1", text);
     Ok(Word::Verdict(match name {
         // The words after it are for these recipients, or senders, alone.
-        "for" if asked.to.is_none_or(|to| to.address().local == text) => return Ok(Word::Passed),
-        "from" if asked.t.and_then(Transaction::sender).is_some_and(|from| from.local == text) => {
+        "for" if !asked.recipient() || recipient::address().local == text => {
             return Ok(Word::Passed);
         }
-        "dunno" | "for" | "from" => Verdict::Dunno,
+        "from" if sender().is_some_and(|from| from.local == text) => return Ok(Word::Passed),
+        "no-opinion" | "dunno" | "for" | "from" => Verdict::NoOpinion,
         "accept" => Verdict::Accept,
         "allow-relay" => Verdict::AllowRelay,
         "discard" => Verdict::Discard,
@@ -63,23 +96,23 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
         "defer" => Verdict::Defer(later(&format!("deferred at {stage}"))),
         "defer-if-permit" => Verdict::DeferIfPermit(later("if permit")),
         "defer-if-reject" => Verdict::DeferIfReject(later("if reject")),
-        "drop" => Verdict::Drop(Reply::new(521, "5.7.1", format!("dropped at {stage}"))),
+        "disconnect" | "drop" => {
+            Verdict::Disconnect(Reply::new(521, "5.7.1", format!("dropped at {stage}")))
+        }
         "fail" => {
             return Err(Failure::transient("the guest can't decide\r\nand says so on two lines"));
         }
 
         // Only if …
-        "reject-if-tagged" => match asked.t.and_then(|t| t.tag("probe")) {
-            Some(_) => reject("5.7.1", "tagged"),
-            None => return Ok(Word::Passed),
-        },
-        "reject-unlisted" => match asked.to.map(Recipient::listed) {
-            Some(Ok(false)) => reject("5.1.1", "not listed"),
-            Some(Err(failure)) => return Err(failure),
-            Some(Ok(true)) | None => return Ok(Word::Passed),
-        },
+        "reject-if-tagged" if asked.transaction() && transaction::tag("probe").is_some() => {
+            reject("5.7.1", "tagged")
+        }
+        "reject-unlisted" if asked.recipient() && !recipient::listed()? => {
+            reject("5.1.1", "not listed")
+        }
+        "reject-if-tagged" | "reject-unlisted" => return Ok(Word::Passed),
         "reject-subject" => {
-            let subjects = asked.m.map(|m| m.header("subject")).unwrap_or_default();
+            let subjects = if asked.message() { message::header("subject") } else { Vec::new() };
             if !subjects.iter().any(|subject| subject.trim_ascii() == text.as_bytes()) {
                 return Ok(Word::Passed);
             }
@@ -87,11 +120,7 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
         }
         "rate" => {
             let (store, size) = text.split_once(' ').unwrap_or((text, ""));
-            let sender = asked
-                .t
-                .and_then(Transaction::sender)
-                .map(|sender| sender.local)
-                .unwrap_or_default();
+            let sender = sender().map(|sender| sender.local).unwrap_or_default();
             let bucket = Bucket { size: size.parse().unwrap_or(0), period: 3_600_000 };
             match counters::take(store, &sender, 1, bucket) {
                 Ok(Taken::Yes) => return Ok(Word::Passed),
@@ -99,7 +128,8 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
             }
         }
         "remember" => {
-            let what = asked.to.map_or_else(|| stage.to_owned(), |to| to.address().local);
+            let what =
+                if asked.recipient() { recipient::address().local } else { stage.to_owned() };
             match remember(what) {
                 Some(before) => reject("5.7.1", format!("remembered {before}")),
                 None => return Ok(Word::Passed),
@@ -113,13 +143,19 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
             reject("5.7.1", format!("{:?}", lookup::find(table, &[key.to_owned()])))
         }
 
+        // The limit is 64.
+        "many-keys" => {
+            let keys: Vec<String> = (0..=64).map(|number| number.to_string()).collect();
+            reject("5.7.1", format!("{:?}", lookup::find("flood", &keys)))
+        }
         "lent" => reject("5.7.1", lent::ask(text, asked)),
 
-        // Answers that break the contract.
+        // Answers that break the contract, or need the host's care.
         "bad-code" => Verdict::Reject(Reply::new(250, "2.0.0", "fine")),
         "bad-class" => reject("4.7.1", "no, later"),
         "bad-status" => reject("five", "no"),
-        "bad-drop" => Verdict::Drop(Reply::new(550, "5.7.1", "bye")),
+        "bad-drop" => Verdict::Disconnect(Reply::new(550, "5.7.1", "bye")),
+        "lines" => reject("5.7.1", "one\ntwo"),
         "crlf" => reject("5.7.1", "no\r\n250 2.0.0 Ok: queued as FORGED"),
         "kilobytes" => reject("5.7.1", "x".repeat(4_096)),
         "megabytes" => reject("5.7.1", "x".repeat(MEGABYTES)),
@@ -127,46 +163,48 @@ fn verdict(name: &str, text: &str, asked: &Asked<'_>) -> Result<Word, Failure> {
     }))
 }
 
-fn act(name: &str, text: &str, asked: &Asked<'_>) -> Result<(), Failure> {
+fn act(name: &str, text: &str, asked: Asked) -> Result<(), Failure> {
     if name == "session-tag" {
-        asked.s.set_tag("probe", text);
-        return Ok(());
+        return Ok(session::set_tag("probe", text)?);
     }
-    let Some(t) = asked.t else {
+    if !asked.transaction() {
         return Err(Failure::permanent(format!("{name} needs a transaction")));
-    };
-    if let Some(m) = asked.m
-        && edit::commit(name, text, t, m)?
-    {
+    }
+    if asked.message() && edit::commit(name, text)? {
         return Ok(());
     }
     match name {
-        "hold" => t.hold("probed"),
-        "redirect" => t.redirect(&address(text)),
-        "bcc" => t.bcc(&address(text)),
+        "hold" => transaction::hold("probed"),
+        "redirect" => transaction::redirect(&address(text))?,
+        "bcc" => transaction::bcc(&address(text))?,
         "header" => {
             let (header, value) = text.split_once(':').unwrap_or((text, ""));
-            t.prepend_header(header, value.trim());
+            transaction::prepend_header(header, echo::fill(value.trim(), asked))?;
         }
-        "delay" => t.delay(text.parse().unwrap_or(0)),
-        "tag" => t.set_tag("probe", text),
-        "header-crlf" => t.prepend_header("X-Bad", "a\r\nX-Forged: b"),
-        "bad-address" => t.redirect(&Address::new("a b\r\nRCPT TO:<c@d.test>", "not a domain")),
+        "delay" => transaction::delay(text.parse().unwrap_or(0)),
+        "tag" => transaction::set_tag("probe", text)?,
+        "header-crlf" => transaction::prepend_header("X-Bad", "a\r\nX-Forged: b")?,
+        "header-name" => transaction::prepend_header("X Bad", "a")?,
+        "bad-key" => transaction::set_tag("", "x")?,
+        "bad-address" => {
+            transaction::redirect(&MailAddress::new("a b\r\nRCPT TO:<c@d.test>", "not a domain"))?;
+        }
         // More than there may be.
-        "flood-tags" => (0..1_000).for_each(|number| t.set_tag(&format!("tag{number}"), "x")),
-        "flood-bcc" => {
-            (0..1_000).for_each(|number| t.bcc(&Address::new(format!("u{number}"), "x.test")));
+        "flood-tags" => {
+            (0..1_000).try_for_each(|number| transaction::set_tag(&format!("tag{number}"), "x"))?;
         }
-        "flood-headers" => {
-            (0..1_000).for_each(|number| t.prepend_header("X-Many", &number.to_string()));
-        }
+        "flood-bcc" => (0..1_000).try_for_each(|number| {
+            transaction::bcc(&MailAddress::new(format!("u{number}"), "x.test"))
+        })?,
+        "flood-headers" => (0..1_000)
+            .try_for_each(|number| transaction::prepend_header("X-Many", number.to_string()))?,
         _ => return Err(Failure::permanent(format!("the probe doesn't know {name}"))),
     }
     Ok(())
 }
 
 /// `local@domain`, or a bare name.
-pub fn address(text: &str) -> Address {
+pub fn address(text: &str) -> MailAddress {
     let (local, domain) = text.rsplit_once('@').unwrap_or((text, ""));
-    Address::new(local, domain)
+    MailAddress::new(local, domain)
 }

@@ -1,8 +1,9 @@
 //! `connect`: conversations with other programs of the operator's.
 
-use wasmtime::{Result, bail};
+use wasmtime::Result;
 
-use crate::contract::bindings::facteur::policy::connect;
+use super::{Answer, unknown};
+use crate::contract::bindings::facteur::policy::{connect, types};
 use crate::contract::context::Context;
 use crate::services::{ConnectError, Ending, Step};
 
@@ -11,26 +12,10 @@ const STEPS: usize = 16;
 /// The longest end of an answer that is looked for, in bytes.
 const ENDING: usize = 64;
 
-type Answer<T> = std::result::Result<T, connect::Error>;
-
-impl Context {
-    fn may_connect(&self, service: &str) -> Answer<()> {
-        self.plugin
-            .grants
-            .connect(&self.plugin.name, service)
-            .map_err(connect::Error::NotGranted)?;
-        if self.services.connect.is_service(service) {
-            Ok(())
-        } else {
-            Err(connect::Error::UnknownService(service.to_owned()))
-        }
-    }
-}
-
-impl From<ConnectError> for connect::Error {
+impl From<ConnectError> for types::Error {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Unknown(name) => Self::UnknownService(name),
+            ConnectError::Unknown(name) => unknown("services", &name),
             ConnectError::Unavailable(why) => Self::Unavailable(why),
             ConnectError::Timeout => Self::Timeout,
             ConnectError::TooLarge => Self::TooLarge,
@@ -38,19 +23,39 @@ impl From<ConnectError> for connect::Error {
     }
 }
 
-fn checked(steps: Vec<connect::Step>) -> Result<Vec<Step>> {
+impl Context {
+    fn may_connect(&self, service: &str) -> Answer<()> {
+        let granted = self.plugin.grants.connect(&self.plugin.name, service);
+        granted.map_err(types::Error::NotGranted)?;
+        let is_there = self.services.connect.is_service(service);
+        if is_there { Ok(()) } else { Err(unknown("services", service)) }
+    }
+}
+
+fn invalid(why: String) -> types::Error {
+    types::Error::Invalid(why)
+}
+
+/// The conversation, if it is one.
+fn checked(steps: Vec<connect::Step>) -> Answer<Vec<Step>> {
     if !(1..=STEPS).contains(&steps.len()) {
-        bail!("a conversation of {} steps (from 1 to {STEPS})", steps.len());
+        return Err(invalid(format!(
+            "a conversation of {} steps (from 1 to {STEPS})",
+            steps.len()
+        )));
     }
     let last = steps.len() - 1;
     let step = |(number, step): (usize, connect::Step)| {
         let until = match step.until {
             connect::Ending::Closed if number < last => {
-                bail!("a step after the end of the connection")
+                return Err(invalid("a step after the end of the connection".to_owned()));
             }
             connect::Ending::Closed => Ending::Closed,
             connect::Ending::After(end) if end.is_empty() || end.len() > ENDING => {
-                bail!("an answer that ends with {} bytes (from 1 to {ENDING})", end.len())
+                let length = end.len();
+                return Err(invalid(format!(
+                    "an answer that ends with {length} bytes (from 1 to {ENDING})"
+                )));
             }
             connect::Ending::After(end) => Ending::After(end),
             connect::Ending::Length(length) => Ending::Length(length as usize),
@@ -70,10 +75,10 @@ impl connect::Host for Context {
         service: String,
         steps: Vec<connect::Step>,
     ) -> Result<Answer<Vec<Vec<u8>>>> {
-        let steps = checked(steps)?;
-        if let Err(error) = self.may_connect(&service) {
-            return Ok(Err(error));
-        }
+        let steps = match self.may_connect(&service).and_then(|()| checked(steps)) {
+            Ok(steps) => steps,
+            Err(error) => return Ok(Err(error)),
+        };
         Ok(self.services.connect.exchange(&service, steps).await.map_err(Into::into))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use wasmtime::{Result, bail};
+use wasmtime::Result;
 
-use crate::contract::bindings::facteur::policy::counters;
+use super::{Answer, milliseconds, unknown};
+use crate::contract::bindings::facteur::policy::{counters, types};
 use crate::contract::context::Context;
-use crate::services::{Bucket, Count, Lifetime, Taken, UnknownStore};
+use crate::services::{Bucket, Count, Counters, Lifetime, Taken, UnknownStore};
 
 /// The longest key, in bytes: more than an envelope's addresses together, so that no sender can
 /// make one.
@@ -14,19 +15,18 @@ const KEY_LIMIT: usize = 65_536;
 /// The longest that anything is kept: a year and some.
 const LONGEST: Duration = Duration::from_hours(400 * 24);
 
-type Answer<T> = std::result::Result<T, counters::Error>;
+impl From<UnknownStore> for types::Error {
+    fn from(error: UnknownStore) -> Self {
+        unknown("counters", &error.0)
+    }
+}
 
 impl Context {
     fn may_count(&self, store: &str) -> Answer<()> {
-        self.plugin
-            .grants
-            .counters(&self.plugin.name, store)
-            .map_err(counters::Error::NotGranted)?;
-        if self.services.counters.is_store(store) {
-            Ok(())
-        } else {
-            Err(counters::Error::UnknownStore(store.to_owned()))
-        }
+        let granted = self.plugin.grants.counters(&self.plugin.name, store);
+        granted.map_err(types::Error::NotGranted)?;
+        let is_there = self.services.counters.is_store(store);
+        if is_there { Ok(()) } else { Err(unknown("counters", store)) }
     }
 
     /// Does it if it may.
@@ -34,18 +34,16 @@ impl Context {
         &self,
         store: &str,
         key: &str,
-        work: impl FnOnce(&dyn crate::services::Counters) -> std::result::Result<T, UnknownStore>,
-    ) -> Result<Answer<T>> {
+        work: impl FnOnce(&dyn Counters) -> Answer<T>,
+    ) -> Answer<T> {
+        self.may_count(store)?;
         if key.len() > KEY_LIMIT {
-            bail!("a key of {} bytes (at most {KEY_LIMIT})", key.len());
+            let length = key.len();
+            return Err(types::Error::Invalid(format!(
+                "a key of {length} bytes (at most {KEY_LIMIT})"
+            )));
         }
-        Ok(self.may_count(store).and_then(|()| work(&*self.services.counters).map_err(Into::into)))
-    }
-}
-
-impl From<UnknownStore> for counters::Error {
-    fn from(error: UnknownStore) -> Self {
-        Self::UnknownStore(error.0)
+        work(&*self.services.counters)
     }
 }
 
@@ -55,16 +53,12 @@ impl From<Count> for counters::Counter {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn bounded(milliseconds: u64) -> Result<Duration> {
+fn bounded(milliseconds: u64) -> Answer<Duration> {
     let duration = Duration::from_millis(milliseconds);
-    if duration > LONGEST {
-        bail!("a counter for longer than 400 days");
+    if duration <= LONGEST {
+        return Ok(duration);
     }
-    Ok(duration)
+    Err(types::Error::Invalid("a counter for longer than 400 days".to_owned()))
 }
 
 impl counters::Host for Context {
@@ -73,7 +67,7 @@ impl counters::Host for Context {
     }
 
     fn get(&mut self, store: String, key: String) -> Result<Answer<Option<counters::Counter>>> {
-        self.count(&store, &key, |counters| Ok(counters.get(&store, &key)?.map(Into::into)))
+        Ok(self.count(&store, &key, |counters| Ok(counters.get(&store, &key)?.map(Into::into))))
     }
 
     fn add(
@@ -83,13 +77,13 @@ impl counters::Host for Context {
         amount: u64,
         keep: counters::Lifetime,
     ) -> Result<Answer<counters::Counter>> {
-        let lifetime = match keep {
-            counters::Lifetime::FromBeginning(time) => Lifetime::FromBeginning(bounded(time)?),
-            counters::Lifetime::FromNow(time) => Lifetime::FromNow(bounded(time)?),
-        };
-        self.count(&store, &key, |counters| {
+        Ok(self.count(&store, &key, |counters| {
+            let lifetime = match keep {
+                counters::Lifetime::FromBeginning(time) => Lifetime::FromBeginning(bounded(time)?),
+                counters::Lifetime::FromNow(time) => Lifetime::FromNow(bounded(time)?),
+            };
             Ok(counters.add(&store, &key, amount, lifetime)?.into())
-        })
+        }))
     }
 
     fn take(
@@ -97,19 +91,19 @@ impl counters::Host for Context {
         store: String,
         key: String,
         amount: u32,
-        from: counters::Bucket,
+        of: counters::Bucket,
     ) -> Result<Answer<counters::Taken>> {
-        let bucket = Bucket { size: from.size, period: bounded(from.period)? };
-        self.count(&store, &key, |counters| {
+        Ok(self.count(&store, &key, |counters| {
+            let bucket = Bucket { size: of.size, period: bounded(of.period)? };
             Ok(match counters.take(&store, &key, amount, bucket)? {
                 Taken::Yes => counters::Taken::Yes,
                 Taken::Wait(time) => counters::Taken::Wait(milliseconds(time)),
                 Taken::Never => counters::Taken::Never,
             })
-        })
+        }))
     }
 
     fn remove(&mut self, store: String, key: String) -> Result<Answer<bool>> {
-        self.count(&store, &key, |counters| counters.remove(&store, &key))
+        Ok(self.count(&store, &key, |counters| Ok(counters.remove(&store, &key)?)))
     }
 }

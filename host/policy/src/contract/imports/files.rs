@@ -2,48 +2,43 @@
 
 use wasmtime::Result;
 
-use crate::contract::bindings::facteur::policy::files;
+use super::{Answer, unknown};
+use crate::contract::bindings::facteur::policy::{files, types};
 use crate::contract::context::Context;
 use crate::services::{FileError, FileInfo};
 
 /// The most bytes of one `read`.
 const READ_LIMIT: u32 = 64 * 1024;
 
-type Answer<T> = std::result::Result<T, files::Error>;
-
-impl Context {
-    fn may_read(&self, folder: &str) -> Answer<()> {
-        self.plugin.grants.files(&self.plugin.name, folder).map_err(files::Error::NotGranted)?;
-        self.is_folder(folder)
-    }
-
-    fn may_write(&self, folder: &str) -> Answer<()> {
-        self.plugin
-            .grants
-            .files_write(&self.plugin.name, folder)
-            .map_err(files::Error::NotGranted)?;
-        self.is_folder(folder)
-    }
-
-    fn is_folder(&self, folder: &str) -> Answer<()> {
-        if self.services.files.is_folder(folder) {
-            Ok(())
-        } else {
-            Err(files::Error::UnknownFolder(folder.to_owned()))
+impl From<FileError> for types::Error {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::UnknownFolder(name) => unknown("folders", &name),
+            FileError::NotFound => Self::NotFound,
+            FileError::InvalidPath => Self::Invalid(error.to_string()),
+            FileError::TooLarge => Self::TooLarge,
+            FileError::Full => Self::Limit(error.to_string()),
+            FileError::Unavailable(why) => Self::Unavailable(why),
         }
     }
 }
 
-impl From<FileError> for files::Error {
-    fn from(error: FileError) -> Self {
-        match error {
-            FileError::UnknownFolder(name) => Self::UnknownFolder(name),
-            FileError::NotFound => Self::NotFound,
-            FileError::InvalidPath => Self::InvalidPath,
-            FileError::TooLarge => Self::TooLarge,
-            FileError::Full => Self::Full,
-            FileError::Unavailable(why) => Self::Unavailable(why),
-        }
+impl Context {
+    fn may_read(&self, folder: &str) -> Answer<()> {
+        let granted = self.plugin.grants.files(&self.plugin.name, folder);
+        granted.map_err(types::Error::NotGranted)?;
+        self.is_folder(folder)
+    }
+
+    fn may_write(&self, folder: &str) -> Answer<()> {
+        let granted = self.plugin.grants.files_write(&self.plugin.name, folder);
+        granted.map_err(types::Error::NotGranted)?;
+        self.is_folder(folder)
+    }
+
+    fn is_folder(&self, folder: &str) -> Answer<()> {
+        let is_there = self.services.files.is_folder(folder);
+        if is_there { Ok(()) } else { Err(unknown("folders", folder)) }
     }
 }
 
@@ -79,7 +74,7 @@ impl files::Host for Context {
         Ok(self.services.files.info(&folder, &path).await.map(Into::into).map_err(Into::into))
     }
 
-    async fn list(
+    async fn names(
         &mut self,
         folder: String,
         path: String,

@@ -1,44 +1,45 @@
 //! `scanner`: a message handed to a virus scanner by the host.
 
 use wasmtime::Result;
-use wasmtime::component::Resource;
 
-use crate::contract::bindings::MessageHandle;
-use crate::contract::bindings::facteur::policy::scanner;
+use super::{Answer, unknown};
+use crate::contract::bindings::facteur::policy::{scanner, types};
 use crate::contract::context::Context;
 use crate::services::{ScanError, Scanned};
 
-impl Context {
-    fn may_scan(&self, name: &str) -> std::result::Result<(), scanner::Error> {
-        self.plugin.grants.scanner(&self.plugin.name, name).map_err(scanner::Error::NotGranted)?;
-        if self.services.scanners.is_scanner(name) {
-            Ok(())
-        } else {
-            Err(scanner::Error::UnknownScanner(name.to_owned()))
+impl From<ScanError> for types::Error {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Unknown(name) => unknown("scanners", &name),
+            ScanError::Unavailable(why) => Self::Unavailable(why),
+            ScanError::TooLarge => Self::TooLarge,
         }
     }
 }
 
+impl Context {
+    fn may_scan(&self, name: &str) -> Answer<()> {
+        let granted = self.plugin.grants.scanner(&self.plugin.name, name);
+        granted.map_err(types::Error::NotGranted)?;
+        let is_there = self.services.scanners.is_scanner(name);
+        if is_there { Ok(()) } else { Err(unknown("scanners", name)) }
+    }
+}
+
 impl scanner::Host for Context {
-    fn check(&mut self, name: String) -> Result<std::result::Result<(), scanner::Error>> {
+    fn check(&mut self, name: String) -> Result<Answer<()>> {
         Ok(self.may_scan(&name))
     }
 
-    async fn scan(
-        &mut self,
-        name: String,
-        _: Resource<MessageHandle>,
-    ) -> Result<std::result::Result<scanner::Outcome, scanner::Error>> {
+    async fn scan(&mut self, name: String) -> Result<Answer<scanner::Outcome>> {
+        let content = self.message("scanner.scan")?.content.clone();
         if let Err(error) = self.may_scan(&name) {
             return Ok(Err(error));
         }
-        let content = self.message()?.content.clone();
         Ok(match self.services.scanners.scan(&name, content).await {
             Ok(Scanned::Clean) => Ok(scanner::Outcome::Clean),
             Ok(Scanned::Infected(signature)) => Ok(scanner::Outcome::Infected(signature)),
-            Err(ScanError::Unknown(name)) => Err(scanner::Error::UnknownScanner(name)),
-            Err(ScanError::Unavailable(why)) => Err(scanner::Error::Unavailable(why)),
-            Err(ScanError::TooLarge) => Err(scanner::Error::TooLarge),
+            Err(error) => Err(error.into()),
         })
     }
 }

@@ -2,46 +2,45 @@
 
 use wasmtime::Result;
 
+use super::Answer;
 use crate::contract::bindings::facteur::policy::{types, verify};
-use crate::contract::checks::{checked_address, printable};
+use crate::contract::checks::address_or_error;
 use crate::contract::context::Context;
+use crate::contract::exports::HookName;
+use crate::contract::text::line;
 use crate::services::Verified;
 
 /// How much of another server's words is handed on, in bytes: what a plugin can say after words of
 /// its own.
 const WORDS: usize = 400;
 
+impl Context {
+    fn may_verify(&self) -> Answer<()> {
+        self.plugin.grants.verify(&self.plugin.name).map_err(types::Error::NotGranted)
+    }
+}
+
 impl verify::Host for Context {
-    fn check(&mut self) -> Result<std::result::Result<(), verify::Error>> {
-        Ok(self.plugin.grants.verify(&self.plugin.name).map_err(verify::Error::NotGranted))
+    fn check(&mut self) -> Result<Answer<()>> {
+        Ok(self.may_verify())
     }
 
-    async fn recipient(
-        &mut self,
-        to: types::Address,
-    ) -> Result<std::result::Result<verify::Outcome, verify::Error>> {
-        if let Err(line) = self.plugin.grants.verify(&self.plugin.name) {
-            return Ok(Err(verify::Error::NotGranted(line)));
-        }
-        let address = checked_address(&to)?;
-        let Some(recipients) = self.recipients.upgrade() else {
+    async fn recipient(&mut self, to: types::MailAddress) -> Result<Answer<verify::Outcome>> {
+        let address = match self.may_verify().and_then(|()| address_or_error(&to)) {
+            Ok(address) => address,
+            Err(error) => return Ok(Err(error)),
+        };
+        let in_session = self.hook.is_some_and(HookName::has_session);
+        let Some(recipients) = self.recipients.upgrade().filter(|_| in_session) else {
             return Ok(Ok(verify::Outcome::Unknown("there is no session here".to_owned())));
         };
         Ok(Ok(match recipients.verified(address).await {
             Verified::Deliverable => verify::Outcome::Deliverable,
             Verified::Undeliverable(reply) => verify::Outcome::Undeliverable(types::Reply {
-                code: reply.code,
-                status: reply.enhanced.map(|status| status.to_string()),
-                text: short(&reply.text),
+                text: line(&reply.text, WORDS),
+                ..(&reply).into()
             }),
-            Verified::Unknown(why) => verify::Outcome::Unknown(short(&why)),
+            Verified::Unknown(why) => verify::Outcome::Unknown(line(&why, WORDS)),
         }))
     }
-}
-
-/// In one line, and not a long one.
-fn short(text: &str) -> String {
-    let text = printable(text);
-    let end = text.floor_char_boundary(WORDS);
-    text[..end].to_owned()
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::message::body::InMemory;
+use crate::unavailable::Unavailable;
 
 /// One edit, as a plugin makes it.
 #[derive(Debug, Clone)]
