@@ -10,7 +10,7 @@ use crate::connect::Step;
 /// What a service says to a request.
 type Service = Rc<dyn Fn(&[u8]) -> Result<Vec<u8>, Error>>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Services(HashMap<String, Service>);
 
 impl Host {

@@ -9,7 +9,7 @@ const PAGE: usize = 64;
 /// As many bytes.
 const CHUNK: usize = 65_536;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Message {
     bytes: Vec<u8>,
     /// What each scanner says of it.

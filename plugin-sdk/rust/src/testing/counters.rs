@@ -6,10 +6,10 @@ use super::{Host, ask};
 use crate::Error;
 use crate::counters::{Bucket, Counter, Lifetime, Taken};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Stores(HashMap<String, Store>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Store {
     counters: HashMap<String, Living>,
     /// When each bucket is full again.

@@ -3,6 +3,7 @@
 use super::{Host, ask};
 use crate::Reply;
 
+#[derive(Clone)]
 pub(super) struct Attempt {
     number: u32,
     host: Option<String>,

@@ -9,7 +9,7 @@ use crate::dns::MailExchanger;
 /// The answers of one type, by name in lower case.
 type Records<T> = HashMap<String, Result<Vec<T>, Error>>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Zone {
     addresses: Records<String>,
     mail_exchangers: Records<MailExchanger>,

@@ -6,6 +6,7 @@ use super::{Host, ask, did, parsed};
 use crate::{Failure, MailAddress, RecipientClass};
 
 /// What is known of the envelope.
+#[derive(Clone)]
 pub(super) struct Envelope {
     exists: bool,
     pub(super) sender: Option<MailAddress>,

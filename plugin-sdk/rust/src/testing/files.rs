@@ -9,7 +9,7 @@ use crate::files::Entry;
 /// As many names as the contract gives at once.
 const NAMES: usize = 256;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Folders(HashMap<String, Folder>);
 
 /// Files by their path: when each was written, in milliseconds, and what it holds.

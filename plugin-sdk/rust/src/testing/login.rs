@@ -3,7 +3,7 @@
 use super::{Host, ask};
 
 /// What a client brings.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Credentials {
     user: Option<String>,
     password: Option<String>,

@@ -12,7 +12,7 @@ use crate::{Error, session};
 /// The value of a key, in lower case.
 type Table = Rc<dyn Fn(&str) -> Option<String>>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tables {
     /// None: it can't be asked now.
     tables: HashMap<String, Option<Table>>,

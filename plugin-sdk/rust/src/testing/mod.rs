@@ -68,12 +68,12 @@ thread_local! {
 }
 
 /// What a plugin asks and tells in a test. Made by [`new`](Host::new) and the methods that add to
-/// it; clones are the same host.
+/// it. A clone that is given more becomes a host of its own.
 #[derive(Clone, Default)]
 pub struct Host(Rc<RefCell<Made>>);
 
 /// All that it has.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Made {
     client: session::Client,
     envelope: envelope::Envelope,
@@ -110,8 +110,13 @@ impl Host {
     }
 
     fn with(self, add: impl FnOnce(&mut Made)) -> Self {
-        add(&mut self.0.borrow_mut());
-        self
+        let own = match Rc::try_unwrap(self.0) {
+            Ok(own) => own,
+            Err(shared) => RefCell::clone(&shared),
+        };
+        let mut own = own.into_inner();
+        add(&mut own);
+        Self(Rc::new(RefCell::new(own)))
     }
 }
 
@@ -150,6 +155,16 @@ mod tests {
             log::info("hello");
         });
         assert_eq!((outer.log(), inner.log()), (vec!["info hello".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn a_clone_that_is_given_more_is_another_host() {
+        let host = Host::new().at(1);
+        let later = host.clone().at(2);
+        assert_eq!((host.run(clock::now), later.run(clock::now)), (1, 2));
+        // Until then it is the same.
+        host.clone().pass(5);
+        assert_eq!(host.run(clock::now), 6);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{Host, ask, did};
 use crate::Error;
 
 /// What is known of the client.
+#[derive(Clone)]
 pub(super) struct Client {
     address: String,
     name: Name,

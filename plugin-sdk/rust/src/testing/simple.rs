@@ -7,7 +7,7 @@ use super::{Host, ask};
 use crate::MailAddress;
 use crate::verify::Outcome;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Basics {
     pub(super) now: u64,
     log: Vec<String>,

@@ -78,7 +78,7 @@ fn content() -> Result<ContentVerdict, Failure> {
         Verdict::Defer(reply) => ContentVerdict::Defer(reply),
         Verdict::Discard => ContentVerdict::Discard,
         Verdict::Disconnect(reply) => ContentVerdict::Disconnect(reply),
-        other => return Err(Failure::permanent(format!("content has no {other:?}"))),
+        other => panic!("content has no {other:?}"),
     })
 }
 

@@ -88,7 +88,7 @@ fn verdict(name: &str, text: &str, asked: Asked) -> Result<Word, Failure> {
             return Ok(Word::Passed);
         }
         "from" if sender().is_some_and(|from| from.local == text) => return Ok(Word::Passed),
-        "no-opinion" | "dunno" | "for" | "from" => Verdict::NoOpinion,
+        "no-opinion" | "for" | "from" => Verdict::NoOpinion,
         "accept" => Verdict::Accept,
         "allow-relay" => Verdict::AllowRelay,
         "discard" => Verdict::Discard,
@@ -96,7 +96,7 @@ fn verdict(name: &str, text: &str, asked: Asked) -> Result<Word, Failure> {
         "defer" => Verdict::Defer(later(&format!("deferred at {stage}"))),
         "defer-if-permit" => Verdict::DeferIfPermit(later("if permit")),
         "defer-if-reject" => Verdict::DeferIfReject(later("if reject")),
-        "disconnect" | "drop" => {
+        "disconnect" => {
             Verdict::Disconnect(Reply::new(521, "5.7.1", format!("dropped at {stage}")))
         }
         "fail" => {
