@@ -43,7 +43,7 @@ pub fn write(folder: &str, path: &str, content: &[u8]) -> Result<(), Error> {
 /// Removes the file.
 ///
 /// # Errors
-/// As [`write`], or there is none.
+/// As [`write()`], or there is none.
 pub fn remove(folder: &str, path: &str) -> Result<(), Error> {
     host::remove(folder, path)
 }
