@@ -14,7 +14,8 @@ impl log::Host for Context {
         self.log_lines -= 1;
         let plugin = &*self.plugin.name;
         if level == log::Level::Error {
-            self.last_error = Some(printable(&text));
+            let words: Vec<&str> = text.split_whitespace().collect();
+            self.last_error = Some(printable(&words.join(" ")));
             // Further lines are indented: none of them looks like a line of the log itself.
             let text = lines(&text, ERROR_TEXT).replace('\n', "\n    ");
             tracing::error!(plugin, "{text}");
