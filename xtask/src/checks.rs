@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::cargo;
+use crate::languages;
 use crate::layers;
 use crate::peers;
 use crate::plugins::{self, GUESTS};
@@ -27,6 +28,7 @@ pub fn test(long: bool, filters: &[String]) -> Outcome {
     prerequisites::to_test()?;
     shell::alone(|| {
         plugins::build(&toolchain::set_up()?)?;
+        languages::build()?;
         peers::fetch()
     })?;
     if filters.is_empty() {

@@ -11,6 +11,8 @@ mod apt;
 mod bench;
 mod cargo;
 mod checks;
+mod language_tools;
+mod languages;
 mod layers;
 mod peers;
 mod plugins;
@@ -93,6 +95,8 @@ enum Task {
         /// Such as a copy of plugin-sdk/rust/template
         folder: PathBuf,
     },
+    /// Build the tests' plugins in C, Go, JavaScript and Python into target/languages
+    Languages,
     /// Fetch the mail programs that the tests talk to into target/peers
     Peers,
 }
@@ -129,6 +133,7 @@ fn perform(task: Task) -> Outcome {
         Task::Plugin { folder } => {
             shell::alone(|| plugins::build_one(&toolchain::set_up()?, &folder))
         }
+        Task::Languages => shell::alone(languages::build),
         Task::Peers => shell::alone(peers::fetch),
     }
 }

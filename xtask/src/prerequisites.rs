@@ -30,14 +30,26 @@ const TO_TEST: [Prerequisite; 7] = [
     needed("ldd", "libc-bin", "it finds missing libraries"),
 ];
 
+/// What building plugins in other languages takes besides.
+const TO_BUILD_LANGUAGES: [Prerequisite; 3] = [
+    needed("pip3", "python3-pip", "zig, Go, wasm-tools and componentize-py come from PyPI"),
+    needed("node", "nodejs", "componentize-qjs runs in it"),
+    needed("npm", "npm", "componentize-qjs comes from there"),
+];
+
 /// Fails if something that building takes is missing.
 pub fn to_build() -> Outcome {
     told(&missing(TO_BUILD.iter()))
 }
 
+/// Fails if something that building plugins in other languages takes is missing.
+pub fn to_build_languages() -> Outcome {
+    told(&missing(TO_BUILD_LANGUAGES.iter()))
+}
+
 /// Fails if something that building or the tests take is missing.
 pub fn to_test() -> Outcome {
-    told(&missing(TO_BUILD.iter().chain(&TO_TEST)))
+    told(&missing(TO_BUILD.iter().chain(&TO_TEST).chain(&TO_BUILD_LANGUAGES)))
 }
 
 fn missing(needed: impl Iterator<Item = &'static Prerequisite>) -> Vec<&'static Prerequisite> {
@@ -76,7 +88,7 @@ mod tests {
         let readme = include_str!("../../README.md");
         // Every Debian has these.
         let always = ["apt", "util-linux", "libc-bin"];
-        for needed in TO_BUILD.iter().chain(&TO_TEST) {
+        for needed in TO_BUILD.iter().chain(&TO_TEST).chain(&TO_BUILD_LANGUAGES) {
             let is_named = readme.contains(needed.package) || always.contains(&needed.package);
             assert!(is_named, "{}", needed.package);
         }

@@ -135,6 +135,22 @@ pub fn list_directory(path: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(entries)
 }
 
+/// Reads a whole file.
+pub fn read(path: &Path) -> Outcome<Vec<u8>> {
+    fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))
+}
+
+/// Copies a file, or a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) -> Outcome {
+    if from.is_dir() {
+        create_directory(to)?;
+        return list_directory(from)?
+            .iter()
+            .try_for_each(|inner| copy(inner, &to.join(inner.file_name().unwrap_or_default())));
+    }
+    write_file(to, read(from)?)
+}
+
 /// Writes a whole file.
 pub fn write_file(path: &Path, contents: impl AsRef<[u8]>) -> Outcome {
     fs::write(path, contents).map_err(|error| format!("can't write {}: {error}", path.display()))

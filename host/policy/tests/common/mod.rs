@@ -25,6 +25,7 @@ use futures_util::future::BoxFuture;
 pub const SANDBOXES: u32 = 16;
 
 /// The guest that does what its settings say.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub fn probe_wasm() -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/hostile/probe.wasm");
     std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}: run `cargo xtask plugins`"))
@@ -117,6 +118,7 @@ impl Lists for Memory {
 }
 
 /// One plugin of a chain.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub fn probe(name: &str, settings: &str) -> PluginConfig {
     PluginConfig {
         name: name.to_owned(),
@@ -215,6 +217,7 @@ pub async fn policy(plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy>
 }
 
 /// The mailboxes that most tests have.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub fn users() -> Memory {
     Memory { mailboxes: vec!["louen".into(), "admin".into()], ..Memory::default() }
 }
