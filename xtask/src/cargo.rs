@@ -58,12 +58,16 @@ fn describes_xtask(name: &OsStr) -> bool {
 
 /// What cargo knows of the packages of a workspace; `cargo` says in which folder.
 pub fn metadata(cargo: &mut Command) -> Outcome<Metadata> {
-    metadata_with_dependencies(cargo.arg("--no-deps"))
+    parsed(cargo.args(["metadata", "--format-version=1", "--no-deps"]))
 }
 
 /// The same with the packages that they depend on.
 pub fn metadata_with_dependencies(cargo: &mut Command) -> Outcome<Metadata> {
-    let text = shell::capture(cargo.args(["metadata", "--format-version=1"]))?;
+    parsed(cargo.args(["metadata", "--format-version=1"]))
+}
+
+fn parsed(metadata: &mut Command) -> Outcome<Metadata> {
+    let text = shell::capture(metadata)?;
     MetadataCommand::parse(text).map_err(|error| format!("cargo metadata: {error}"))
 }
 
