@@ -65,7 +65,7 @@ enum Command {
     },
     /// Load configuration, tables and plugins anew, without losing a session.
     Reload,
-    /// Make the entry of a user who may log in: for the table that [auth] users names.
+    /// Make the entry of a user who may log in, for the table of users.
     Passwd(passwd::Passwd),
     /// Try it out: on 127.0.0.1:2525, with everything below one folder, its configuration too.
     Demo {
