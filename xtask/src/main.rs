@@ -142,7 +142,9 @@ fn perform(task: Task) -> Outcome {
 fn run(arguments: &[String]) -> Outcome {
     shell::alone(|| plugins::build(&toolchain::set_up()?))?;
     shell::step("build facteur", || {
-        shell::run(cargo::for_host().args(["build", "--package", "facteur"]))
+        // Of the whole workspace, as for tests: alone it would be built with other features of what
+        // both use, and all of that anew.
+        shell::run(cargo::for_host().args(["build", "--workspace", "--bins"]))
     })?;
     let program = cargo::target_directory()?.join("debug/facteur");
     let error = Command::new(&program).arg("demo").args(arguments).exec();
