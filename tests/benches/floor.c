@@ -2,10 +2,10 @@
  *
  * Two threads talk to clients. Each has its own listening socket (SO_REUSEPORT) and its own epoll,
  * looks at the first letter of a command, and appends the content to a file that was written once
- * before, so that a sync has no new extents to bring to the disk. A third thread syncs: the 250 of a
- * message comes after an fdatasync that began after its content was written, and one sync serves all
- * who wait for it. There is no policy, no queue, no delivery, and no bound on what a client sends: it
- * is for the bench's own client only.
+ * before, so that a sync has no new extents to bring to the disk. A third thread syncs: the 250 of
+ * a message comes after an fdatasync that began after its content was written, and one sync serves
+ * all who wait for it. There is no policy, no queue, no delivery, and no bound on what a client
+ * sends: it is for the bench's own client only.
  *
  * usage: floor ADDRESS PORT FILE
  */

@@ -1,4 +1,5 @@
-//! The floor of what is accepted and synced: `floor.c`, which says what it does and what it doesn't.
+//! The floor of what is accepted and synced: `floor.c`, which says what it does and what it
+//! doesn't.
 
 use std::process::Command;
 use std::time::Duration;

@@ -9,8 +9,8 @@
 //! they run short: the contract doesn't promise that a plugin's memory lasts from one question to
 //! the next. Questions come one after the other; the one that comes within another (a restriction
 //! asks `listed`, which asks the alias hook, perhaps of the same plugin) finds its sandbox taken,
-//! and gets one of its own. Plugins with `isolation = "shared"` get one for each question. A question
-//! that shows a secret has a sandbox of its own, which is thrown away.
+//! and gets one of its own. Plugins with `isolation = "shared"` get one for each question. A
+//! question that shows a secret has a sandbox of its own, which is thrown away.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

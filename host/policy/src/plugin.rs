@@ -1,7 +1,8 @@
 //! One loaded plugin: its code, what it exports, what it may do, what its `init` kept.
 //!
 //! A plugin is asked what it exports, but for what its `init` skips. A plugin that exports what the
-//! host wouldn't ask, that has no room in the pool, or whose `init` says no, is an error of the load.
+//! host wouldn't ask, that has no room in the pool, or whose `init` says no, is an error of the
+//! load.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -161,8 +161,8 @@ fn start_tls(arguments: &str, tls: Tls) -> Result<Command, Reply> {
     }
 }
 
-/// In Postfix's order, but that a client must have greeted, and that a mechanism which isn't offered
-/// is said to be none (RFC 4954 section 4).
+/// In Postfix's order, but that a client must have greeted, and that a mechanism which isn't
+/// offered is said to be none (RFC 4954 section 4).
 fn auth(arguments: &str, transaction: &Transaction, login: &Login) -> Result<Command, Reply> {
     let out_of_turn = |text| Err(Reply::new(503, status::INVALID_COMMAND, text));
     let mechanisms = match &login.offer {

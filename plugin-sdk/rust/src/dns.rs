@@ -1,7 +1,7 @@
 //! The DNS, through the operator's resolver and its cache. Needs the grant `dns = true`.
 //!
-//! A name that doesn't exist is [`Error::NotFound`]; one that has nothing of the type that was asked
-//! for has an empty list. [`Error::Timeout`] and [`Error::Unavailable`] mean: try later.
+//! A name that doesn't exist is [`Error::NotFound`]; one that has nothing of the type that was
+//! asked for has an empty list. [`Error::Timeout`] and [`Error::Unavailable`] mean: try later.
 
 use crate::Error;
 pub use crate::bindings::facteur::policy::dns::MailExchanger;

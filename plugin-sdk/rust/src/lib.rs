@@ -66,9 +66,9 @@
 //! # What it doesn't do
 //!
 //! It doesn't speak to the network and has no clock but the host's; `std`'s files, sockets, threads
-//! and clock don't work on this target. A panic ends the sandbox, not the server; what it says is in
-//! the operator's log. On WebAssembly the crate brings its own allocator, made for instances that
-//! live for one message: it asks the host for no memory before the first pages are used up.
+//! and clock don't work on this target. A panic ends the sandbox, not the server; what it says is
+//! in the operator's log. On WebAssembly the crate brings its own allocator, made for instances
+//! that live for one message: it asks the host for no memory before the first pages are used up.
 
 pub mod bindings;
 

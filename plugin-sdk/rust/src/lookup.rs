@@ -23,10 +23,10 @@ pub fn user(local: &str) -> Option<String> {
     host::user(local)
 }
 
-/// What the tables have for the client, by access(5): its verified name (`unknown` where it has none,
-/// or the DNS can't say) and the domains above it, each with a leading dot and without; if no table
-/// has any, its address and the networks above it, octet by octet. With no tables nobody is asked.
-/// In the hooks of a session.
+/// What the tables have for the client, by access(5): its verified name (`unknown` where it has
+/// none, or the DNS can't say) and the domains above it, each with a leading dot and without; if no
+/// table has any, its address and the networks above it, octet by octet. With no tables nobody is
+/// asked. In the hooks of a session.
 ///
 /// This and the others below ask the tables in order for the first of the keys that any has. What a
 /// stranger wrote doesn't enter the plugin.

@@ -1,9 +1,9 @@
 //! Looks each header of a message up in tables of patterns, and does what they say, as Postfix's
 //! `header_checks`(5).
 //!
-//! What a value means is in [`action`], what follows in [`checks`]. A value that isn't understood is
-//! a failure, and never a yes: the operator's `on-error` says what the client hears, the log names
-//! the value, and nothing is left of what was done about the headers before.
+//! What a value means is in [`action`], what follows in [`checks`]. A value that isn't understood
+//! is a failure, and never a yes: the operator's `on-error` says what the client hears, the log
+//! names the value, and nothing is left of what was done about the headers before.
 //!
 //! It looks at the headers of the message itself, not at those of its parts, and not at the body.
 //!

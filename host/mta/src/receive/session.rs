@@ -2,8 +2,8 @@
 //! between the machine and policy.
 //!
 //! Nothing is decided here. What the machine wants to know is asked of policy, what policy accepts
-//! goes to intake, and what is uncertain is answered 4yz. An idle session holds no buffer. Under TLS
-//! a session begins anew: what was said in the clear is forgotten (RFC 3207 section 4.2).
+//! goes to intake, and what is uncertain is answered 4yz. An idle session holds no buffer. Under
+//! TLS a session begins anew: what was said in the clear is forgotten (RFC 3207 section 4.2).
 
 use std::io;
 use std::net::SocketAddr;

@@ -52,8 +52,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Opens the files, and tells everything that keeps one from being used. `before` is what this one
-    /// takes the place of: files that stay the same keep their last good version.
+    /// Opens the files, and tells everything that keeps one from being used. `before` is what this
+    /// one takes the place of: files that stay the same keep their last good version.
     ///
     /// # Errors
     /// The library can't do TLS 1.2 and 1.3 with what it has.

@@ -1,9 +1,9 @@
 //! Asks the content plugins about a message, one after the other, each about what the ones before
 //! it made of it.
 //!
-//! There is no yes that spares a message those after it: only a refusal, a discard or the end of the
-//! chain is the end. What a plugin edits, in the message and in the envelope, counts once it has answered; a plugin
-//! that fails leaves both as they were.
+//! There is no yes that spares a message those after it: only a refusal, a discard or the end of
+//! the chain is the end. What a plugin edits, in the message and in the envelope, counts once it
+//! has answered; a plugin that fails leaves both as they were.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! The message, and what is done to it. As in the host, the plugin goes on seeing what it was handed.
+//! The message, and what is done to it. As in the host, the plugin goes on seeing what it was
+//! handed.
 
 use super::{Host, ask, did};
 use crate::Error;

@@ -1,5 +1,5 @@
-//! A host for native tests: a client, an envelope, a message, tables, DNS, counters, files, services,
-//! a clock and a log, all made up.
+//! A host for native tests: a client, an envelope, a message, tables, DNS, counters, files,
+//! services, a clock and a log, all made up.
 //!
 //! Within [`Host::run`] the modules of this crate answer from the made-up host, as the real one
 //! would. So a hook is tested by calling it, and what it did is there to be looked at:

@@ -1,8 +1,8 @@
 //! Refuses recipients with a 13 in their name.
 //!
 //! A hook is a function without parameters: what the question is about it asks the host, one fact a
-//! function. One that asks what may fail, such as a table, returns `Result<Verdict, Failure>`. A test
-//! calls it within a made-up host, `facteur_plugin::testing`.
+//! function. One that asks what may fail, such as a table, returns `Result<Verdict, Failure>`. A
+//! test calls it within a made-up host, `facteur_plugin::testing`.
 
 use facteur_plugin::{Reply, Verdict, recipient};
 
