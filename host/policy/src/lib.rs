@@ -63,6 +63,7 @@ pub use hooks::authenticate::Authenticated;
 pub use hooks::delivery::{Advice, Attempted};
 pub use hooks::transport::Route;
 pub use identity::Identity;
+pub use lookup_keys::address_keys;
 pub use message::{Bodies, BodyError, Content, Edited, Message, NewBody, header_line};
 pub use next_hop::SmtpRoute;
 pub use plugin::{Chain, LoadError, Mode, OnError, Plugin, PluginConfig};

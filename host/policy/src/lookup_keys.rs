@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use facteur_smtp::Address;
 
-use crate::domains::Class;
+use crate::domains::{Class, Domains};
 use crate::extension::Delimiter;
 
 /// The most keys of one lookup; no address has more.
@@ -51,6 +51,14 @@ pub(crate) struct Keys {
     pub all: Vec<String>,
     /// Those that are the address without its extension, by their numbers.
     shortened: Vec<usize>,
+}
+
+/// The keys of an address of this host's tables by virtual(5) and its kin, best first:
+/// `user+ext@domain`, `user@domain`; for a domain of class `local` `user+ext` and `user`;
+/// `@domain`.
+pub fn address_keys(domains: &Domains, address: &Address) -> Vec<String> {
+    let class = domains.class_of(address);
+    Keys::of_address(Some(address), class, domains.delimiter(), Manner::Address).all
 }
 
 impl Keys {

@@ -4,6 +4,7 @@
 //! Nothing is decided here.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use bytes::{BufMut, BytesMut};
 use facteur_policy::{
@@ -69,9 +70,9 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
     }
     let queue_id = mta.spool.queue_id();
     let own = header.len();
-    let from = if hide_client { "hidden".to_owned() } else { from(&client, session.tls()) };
+    let shown = (!hide_client).then_some((&client, session.tls()));
     let word = &client.protocol;
-    received(&mut header, &from, word, &snapshot.config.hostname, queue_id, sole);
+    received(&mut header, shown, word, &snapshot.config.hostname, queue_id, sole);
     let trace = own..header.len();
     let body = match &outgoing.edited {
         None => body,
@@ -168,7 +169,7 @@ fn protocol(session: &SessionFacts, esmtp: bool, utf8: bool) -> String {
     };
     let tls = if session.tls().is_some() { "S" } else { "" };
     let login = if session.login().is_some() { "A" } else { "" };
-    format!("{word}{tls}{login}")
+    [word, tls, login].concat()
 }
 
 /// What was agreed on, as Postfix writes it (`smtpd_tls_received_header`).
@@ -189,17 +190,10 @@ fn comment(tls: &TlsFacts) -> String {
     ) + &client
 }
 
-/// The client, as the trace information has it.
-fn from(client: &Client, tls: Option<&TlsFacts>) -> String {
-    let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
-    let tls = tls.map(comment).unwrap_or_default();
-    format!("{helo} ({} {}){tls}", client.name, bracketed(&client.address))
-}
-
-/// Trace information (RFC 5321 section 4.4).
+/// Trace information (RFC 5321 section 4.4); without a client, nothing is told of it.
 fn received(
     header: &mut BytesMut,
-    from: &str,
+    client: Option<(&Client, Option<&TlsFacts>)>,
     protocol: &str,
     hostname: &str,
     id: QueueId,
@@ -209,13 +203,21 @@ fn received(
     let date = now.strftime("%a, %d %b %Y %H:%M:%S %z (%Z)");
     // An alias may lead from a local part that isn't ASCII to a server that can't take one.
     let sole = sole.filter(|to| !to.needs_smtputf8());
-    let recipient =
-        sole.map_or_else(|| ";\r\n\t".to_owned(), |to| format!("\r\n\tfor <{}>; ", to.wire()));
-    let line = format!(
-        "Received: from {from}\r\n\tby {hostname} (facteur) with {protocol} id \
-         {id}{recipient}{date}\r\n"
-    );
-    header.put_slice(line.as_bytes());
+    // Writing to a BytesMut can't fail: it grows.
+    let _ = match client {
+        Some((client, tls)) => {
+            let helo = if client.helo.is_empty() { &client.name } else { &client.helo };
+            let tls = tls.map(comment).unwrap_or_default();
+            let address = bracketed(&client.address);
+            write!(header, "Received: from {helo} ({} {address}){tls}", client.name)
+        }
+        None => write!(header, "Received: from hidden"),
+    };
+    let _ = write!(header, "\r\n\tby {hostname} (facteur) with {protocol} id {id}");
+    let _ = match sole {
+        Some(to) => write!(header, "\r\n\tfor <{}>; {date}\r\n", to.wire()),
+        None => write!(header, ";\r\n\t{date}\r\n"),
+    };
 }
 
 /// An address literal (RFC 5321 section 4.1.3).

@@ -4,7 +4,7 @@
 //! domain is local, and as @domain; the value is a list of logins. Who logged in may use what it
 //! owns and nothing else; who didn't, what nobody owns. The null sender is everybody's.
 
-use facteur_policy::{Class, Domains};
+use facteur_policy::{Domains, address_keys};
 use facteur_smtp::{Address, Reply, status};
 
 use crate::tables::Tables;
@@ -17,7 +17,7 @@ pub(super) fn refusal(
     sender: &Address,
     login: Option<&str>,
 ) -> Option<Reply> {
-    let owners = match tables.find(table, &keys(domains, sender)) {
+    let owners = match tables.find(table, &address_keys(domains, sender)) {
         Ok(found) => found.map(|found| found.value),
         Err(error) => {
             tracing::error!(%error, table, "it can't be told who owns a sender address");
@@ -40,22 +40,11 @@ pub(super) fn refusal(
     Some(Reply::new(553, status::NOT_AUTHORIZED, text))
 }
 
-fn keys(domains: &Domains, sender: &Address) -> Vec<String> {
-    let (local, domain) = (sender.local(), sender.domain());
-    let user = domains.delimiter().split(local).map(|(user, _)| user);
-    let is_local = domains.class_of(sender) == Class::Local;
-    let locals = || [Some(local), user].into_iter().flatten();
-    let mut keys: Vec<String> = locals().map(|local| format!("{local}@{domain}")).collect();
-    keys.extend(locals().filter(|_| is_local).map(str::to_owned));
-    keys.push(format!("@{domain}"));
-    keys
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use facteur_policy::Delimiter;
+    use facteur_policy::{Class, Delimiter};
 
     use super::*;
     use crate::config::TableSource;
@@ -67,6 +56,7 @@ mod tests {
             ("shared@local.test", "louen, Ann@x.test"),
             ("ann", "ann@x.test"),
             ("@x.test", "ann@x.test"),
+            ("ann@x.test", "ann@x.test"),
         ];
         let owned = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         let source = TableSource::Inline(owned);
@@ -94,6 +84,8 @@ mod tests {
             ("louen@local.test", ann, "not owned by user ann@x.test"),
             ("stranger@elsewhere.test", louen, "not owned by user louen"),
             ("anybody@x.test", None, "not logged in"),
+            // A local part that looks like an address is none.
+            ("\"ann@x.test\"@local.test", ann, "not owned by user ann@x.test"),
         ] {
             let told = format!("553 5.7.1 <{sender}>: Sender address rejected: {why}");
             assert_eq!(ask(sender, login), Some(told));
