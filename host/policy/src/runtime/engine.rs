@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
+};
 
 use crate::runtime::meter::Meter;
 use crate::runtime::pace::{Pace, TICK};
@@ -94,7 +97,12 @@ fn configuration(sandboxes: u32) -> Config {
         .async_stack_size(ASYNC_STACK)
         .async_stack_zeroing(false)
         .max_wasm_stack(GUEST_STACK)
-        .cranelift_opt_level(wasmtime::OptLevel::Speed);
+        .cranelift_opt_level(wasmtime::OptLevel::Speed)
+        // A trap tells file and line where the component has debug information.
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        // What a guest answers follows from what the host has told it, on every processor.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
     config
 }
 
