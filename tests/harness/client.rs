@@ -251,6 +251,16 @@ impl Client {
         }
     }
 
+    /// Reads a reply, if one comes within this time.
+    pub fn reply_within(&mut self, time: Duration) -> Option<Reply> {
+        let tcp = self.stream.tcp();
+        tcp.set_read_timeout(Some(time)).expect("a time limit can be set");
+        let reply = self.try_reply();
+        let set_back = self.stream.tcp().set_read_timeout(Some(REPLY_TIMEOUT));
+        set_back.expect("a time limit can be set");
+        reply.ok()
+    }
+
     fn line(&mut self) -> io::Result<String> {
         loop {
             if let Some(end) = self.received.windows(2).position(|two| two == b"\r\n") {

@@ -20,6 +20,7 @@ mod hostile;
 mod inspect;
 mod interop;
 mod lent;
+mod limits;
 mod load;
 mod loading;
 mod notices;

@@ -146,6 +146,7 @@ address = "{address}"
 {chain}
 [listen.limits]
 connections = 20000
+client-connections = 20000
 message-size = "64MiB"
 [queue]
 # Nothing is tried a second time while it is measured.

@@ -17,6 +17,11 @@ const EXAMPLE: &str = "\"0.0.0.0:25\"";
 /// takes.
 const MESSAGE_SIZES: std::ops::RangeInclusive<u64> = 1_024..=(1 << 40);
 
+/// Sessions at once.
+const COUNTS: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+/// Events in a minute.
+const RATES: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+
 /// One address to listen on.
 #[derive(Debug, Clone)]
 pub struct Listen {
@@ -73,6 +78,30 @@ pub struct ListenLimits {
     /// How long a client may be silent. Default 300 s (`smtpd_timeout`; RFC 5321 section 4.5.3.2.7
     /// asks for 5 minutes).
     pub timeout: Duration,
+    /// What one client may take of it.
+    pub client: ClientLimits,
+}
+
+/// `limits.client-…` of a listener: what one client may take, those of `networks.trusted` apart
+/// (`smtpd_client_event_limit_exceptions`). A client is an IPv4 address or an IPv6 network of 64
+/// bits. None: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Sessions at once. Default 50 (`smtpd_client_connection_count_limit`).
+    pub connections: usize,
+    /// Connections in a minute. Default none (`smtpd_client_connection_rate_limit`).
+    pub connection_rate: Option<u32>,
+    /// MAIL commands in a minute. Default none (`smtpd_client_message_rate_limit`).
+    pub message_rate: Option<u32>,
+    /// RCPT commands in a minute. Default none (`smtpd_client_recipient_rate_limit`).
+    pub recipient_rate: Option<u32>,
+}
+
+impl ClientLimits {
+    /// Whether anything is counted by the minute.
+    pub fn any_rate(&self) -> bool {
+        self.connection_rate.or(self.message_rate).or(self.recipient_rate).is_some()
+    }
 }
 
 /// Reads one `[[listen]]`. An absent chain is `None`. `tls`: there is a certificate.
@@ -93,10 +122,16 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         // RFC 5321 section 4.5.3.1.4: a server must take 512.
         line: limits.or("line", 2_048, |value| value.integer(512..=65_536)),
         errors: limits.or("errors", 20, |value| value.integer(1..=1_000_000)),
-        connections: limits.or("connections", 10_000, |value| value.integer(1..=1_000_000)),
+        connections: limits.or("connections", 10_000, |value| value.integer(COUNTS)),
         timeout: limits.or("timeout", Duration::from_mins(5), |value| {
             value.duration(Duration::from_secs(1)..=LONG)
         }),
+        client: ClientLimits {
+            connections: limits.or("client-connections", 50, |value| value.integer(COUNTS)),
+            connection_rate: limits.get("client-connection-rate", |value| value.integer(RATES)),
+            message_rate: limits.get("client-message-rate", |value| value.integer(RATES)),
+            recipient_rate: limits.get("client-recipient-rate", |value| value.integer(RATES)),
+        },
     });
     let words = [("normalize", BareNewline::Normalize), ("reject", BareNewline::Reject)];
     let bare_newline =

@@ -41,7 +41,7 @@ pub use counters::CounterStore;
 pub use decisions::DecisionsSettings;
 pub use error::{ConfigError, render};
 pub use folder::Folder;
-pub use listen::{Listen, ListenKind, ListenLimits};
+pub use listen::{ClientLimits, Listen, ListenKind, ListenLimits};
 pub use mailboxes::{MailboxPath, Mailboxes, Users};
 pub(crate) use network::network;
 pub use network::{Dns, Networks};

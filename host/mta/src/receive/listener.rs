@@ -1,7 +1,7 @@
 //! Listens on one address, and starts a session for each client.
 //!
-//! It bounds how many there are: above the limit a client hears 421 and goes. It knows nothing of
-//! SMTP but that.
+//! Whom it lets in is said by [`super::admission`]: others hear 421 and go. It knows nothing of SMTP
+//! but that.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accepting::Accepting;
 use crate::config::{Listen, TlsMode};
+use crate::receive::admission::{Admission, TurnedAway};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::session;
 
@@ -59,7 +59,7 @@ impl Listener {
     /// Takes clients until the program stops, then waits for the sessions to end.
     pub async fn run(self, mta: Arc<Mta>) {
         let mut stopping = mta.stopping.clone();
-        let room = Arc::new(Semaphore::new(self.listen.limits.connections));
+        let admission = Admission::new(&self.listen.limits);
         let listen = Arc::new(self.listen);
         let mut accepting = Accepting::new(&*listen.name);
         let mut sessions = JoinSet::new();
@@ -70,16 +70,16 @@ impl Listener {
                 Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
             };
             match accepted {
-                Ok((stream, client)) => match room.clone().try_acquire_owned() {
-                    Ok(permit) => {
-                        let (mta, listen) = (mta.clone(), listen.clone());
-                        sessions.spawn(async move {
-                            session::serve(mta, listen, stream, client).await;
-                            drop(permit);
-                        });
+                Ok((stream, client)) => {
+                    let exempt = mta.in_force.load().config.networks.contains(client.ip());
+                    match admission.admit(client.ip(), exempt) {
+                        Ok(admitted) => {
+                            let (mta, listen) = (mta.clone(), listen.clone());
+                            sessions.spawn(session::serve(mta, listen, stream, client, admitted));
+                        }
+                        Err(why) => turn_away(&stream, client, &mta, &listen, why),
                     }
-                    Err(_) => turn_away(&stream, client, &mta, &listen),
-                },
+                }
                 Err(error) => accepting.failed(&error).await,
             }
         }
@@ -88,18 +88,17 @@ impl Listener {
     }
 }
 
-fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta, listen: &Listen) {
+fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta, listen: &Listen, why: TurnedAway) {
     if mta.repeats.is_told(client.ip()) {
-        tracing::warn!(client = %client.ip().to_canonical(), "turned away: too many sessions");
+        tracing::warn!(client = %client.ip().to_canonical(), %why, "turned away");
     }
     let config = &mta.in_force.load().config;
     if config.listener(&listen.name).is_some_and(|listen| listen.tls == TlsMode::Implicit) {
         // A client that speaks TLS takes a line in the clear for garbage.
         return;
     }
-    let hostname = &config.hostname;
+    let reply = why.reply(client.ip(), &config.hostname);
     // A fresh socket's buffer has room for one line; if not, the client learns as much from the end
     // of the connection.
-    let _ = stream
-        .try_write(format!("421 4.3.2 {hostname} Error: too many connections\r\n").as_bytes());
+    let _ = stream.try_write(format!("{reply}\r\n").as_bytes());
 }

@@ -1,7 +1,9 @@
 //! From the socket to the spool: a listener takes a client, a session speaks with it, intake stores
 //! what was accepted.
 
+mod admission;
 pub mod bodies;
+mod clients;
 mod envelope;
 mod handshake;
 pub mod intake;
@@ -11,7 +13,9 @@ pub mod loops;
 pub mod missing;
 pub mod mta;
 mod observer;
+mod patience;
 pub mod repeats;
+mod seats;
 mod sender_logins;
 pub mod session;
 mod stream;

@@ -82,7 +82,7 @@ fn left_out(count: u64) -> Option<u64> {
 }
 
 /// The address by which a client is known: whoever has an IPv6 address has a network of them.
-fn who(client: IpAddr) -> IpAddr {
+pub(super) fn who(client: IpAddr) -> IpAddr {
     let client = client.to_canonical();
     match IpNet::new(client, IPV6_CLIENT) {
         Ok(network) if client.is_ipv6() => network.trunc().addr(),

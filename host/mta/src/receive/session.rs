@@ -26,12 +26,15 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::config::{Listen, ListenKind, TlsMode};
+use crate::receive::admission::Admitted;
+use crate::receive::clients::Count;
 use crate::receive::envelope::Envelope;
 use crate::receive::handshake::{HandshakeError, handshake};
 use crate::receive::intake::{self, Accepted};
 use crate::receive::login::{About, Login, Said};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
+use crate::receive::patience::Patience;
 use crate::receive::stream::{self, Stream};
 use crate::receive::{bodies, loops, sender_logins};
 use crate::simulation::{self, What};
@@ -46,7 +49,13 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LAST_CONTENT: Duration = Duration::from_secs(10);
 
 /// Serves a client until it goes, is sent away, or the program stops.
-pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client: SocketAddr) {
+pub async fn serve(
+    mta: Arc<Mta>,
+    listen: Arc<Listen>,
+    stream: TcpStream,
+    client: SocketAddr,
+    admitted: Admitted,
+) {
     let snapshot = mta.in_force.load_full();
     let trusted = snapshot.config.networks.contains(client.ip().to_canonical());
     let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
@@ -90,6 +99,7 @@ pub async fn serve(mta: Arc<Mta>, listen: Arc<Listen>, stream: TcpStream, client
         login: Login::new(client, local),
         completes,
         observer,
+        admitted,
     };
     Box::pin(session.run()).instrument(span).await;
 }
@@ -107,6 +117,7 @@ struct Session {
     /// Fields that are missing are added: the client is a program of this machine, or a user's.
     completes: bool,
     observer: Observer,
+    admitted: Admitted,
 }
 
 impl Session {
@@ -135,7 +146,8 @@ impl Session {
         // of those who hear of the stop, cost a command nothing.
         let mut stopping = self.mta.stopping.clone();
         let mut stop = pin!(told_to_stop(&mut stopping));
-        let mut patience = pin!(tokio::time::sleep(self.listen.limits.timeout));
+        let mut patience = Patience::new(self.listen.limits.timeout);
+        let mut over = pin!(tokio::time::sleep(self.listen.limits.timeout));
         let mut leaving = false;
         let connect = Box::pin(self.policy.connect());
         let Some(decision) = unless(stop.as_mut(), connect).await else {
@@ -153,6 +165,10 @@ impl Session {
         loop {
             while let Some(event) = self.wire.poll() {
                 let content = matches!(event, Event::Body(_) | Event::EndOfData(_));
+                match &event {
+                    Event::Body(octets) => patience.content(octets.len()),
+                    _ => patience.begin_anew(),
+                }
                 let answered = if leaving || content {
                     Some(self.take(event).await)
                 } else {
@@ -177,11 +193,17 @@ impl Session {
                 continue;
             }
             if !leaving {
-                patience.as_mut().reset(Instant::now() + self.listen.limits.timeout);
+                over.as_mut().reset(patience.deadline(self.admitted.seat.is_short()));
             }
+            self.admitted.seat.waits();
             let goes_on = tokio::select! {
                 goes_on = self.stream.read(|bytes| self.wire.receive(bytes)) => goes_on?,
-                () = patience.as_mut() => {
+                () = self.admitted.seat.lost(), if !leaving => {
+                    tracing::info!(client = %self.facts.client_ip(), "lost its place");
+                    self.go_away("Error: too many connections", status::NOT_ACCEPTING);
+                    return self.last_words().await;
+                }
+                () = over.as_mut() => {
                     if !leaving {
                         self.go_away("Error: timeout exceeded", status::BAD_CONNECTION);
                     }
@@ -191,10 +213,11 @@ impl Session {
                     // Said at once, or after the content that is coming in.
                     self.go_away(STOPPING.0, STOPPING.1);
                     leaving = true;
-                    patience.as_mut().reset(Instant::now() + LAST_CONTENT);
+                    over.as_mut().reset(Instant::now() + LAST_CONTENT);
                     continue;
                 }
             };
+            self.admitted.seat.works();
             if !goes_on {
                 return Ok(());
             }
@@ -363,6 +386,9 @@ impl Session {
         if let Err(error) = self.mta.spool.space() {
             return Decision::Refuse(error.reply());
         }
+        if let Err(reply) = self.admitted.count(Count::Messages, self.facts.client_ip()) {
+            return Decision::Refuse(reply);
+        }
         let sender = sender.map(|path| self.snapshot.policy.domains().complete(path.address));
         if let Some(reply) = self.sender_refusal(&sender) {
             return Decision::Refuse(reply);
@@ -374,6 +400,9 @@ impl Session {
 
     async fn rcpt(&mut self, path: Path, parameters: RcptParameters) -> Decision {
         let Some(envelope) = &mut self.envelope else { return out_of_turn() };
+        if let Err(reply) = self.admitted.count(Count::Recipients, self.facts.client_ip()) {
+            return Decision::Refuse(reply);
+        }
         let decision = envelope.policy.rcpt(path.address, !path.route.is_empty()).await;
         tarpit(&envelope.policy).await;
         if decision == Decision::Accept {
