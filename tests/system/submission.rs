@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use facteur_tests::{
-    Client, Dns, Facteur, Machine, SmtpSink, facteur_binary, letter, machine, output_of, peer,
-    probe_plugin, run_facteur,
+    Authority, Client, Dns, Facteur, Key, Machine, SmtpSink, facteur_binary, letter, machine,
+    output_of, peer, probe_plugin, run_facteur,
 };
 
 const SERVER: &str = "192.0.2.1:587";
@@ -400,5 +400,96 @@ fn a_password_is_not_asked_for_in_the_clear_unless_the_operator_wants_it() {
             client.send(&format!("AUTH PLAIN {plain}")),
             "538 5.7.11 Encryption required for requested authentication mechanism"
         );
+    });
+}
+
+/// The last message of SCRAM, in base64, for a challenge in base64. Its arguments: the challenge,
+/// what the exchange is bound to in base64, the password.
+const LAST: &str = r"
+import base64, hashlib, hmac, sys
+challenge, bound, password = base64.b64decode(sys.argv[1]).decode(), sys.argv[2], sys.argv[3]
+h = lambda key, text: hmac.new(key, text, 'sha256').digest()
+part = dict(one.split('=', 1) for one in challenge.split(','))
+salted = hashlib.pbkdf2_hmac('sha256', password.encode(), base64.b64decode(part['s']), \
+    int(part['i']))
+client = h(salted, b'Client Key')
+end = 'c=%s,r=%s' % (bound, part['r'])
+said = ','.join(['n=louen,r=abc', challenge, end]).encode()
+proof = bytes(a ^ b for a, b in zip(client, h(hashlib.sha256(client).digest(), said)))
+print(base64.b64encode((end + ',p=' + base64.b64encode(proof).decode()).encode()).decode())
+";
+
+/// What `GS2HEADER` and these octets are in base64.
+fn bound(header: &str, octets: &[u8]) -> String {
+    let octets = format!("{octets:?}");
+    let script = "import base64, json, sys; print(base64.b64encode(sys.argv[1].encode() + \
+                  bytes(json.loads(sys.argv[2]))).decode())";
+    let made = output_of(Command::new("python3").args(["-c", script, header, &octets])).success();
+    made.trim_end().to_owned()
+}
+
+#[test]
+fn under_tls_a_login_is_bound_to_the_connection() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let authority = Authority::new(machine);
+        authority.issue("mx", &["mail.example.net"], Key::Ecdsa);
+        let sink = SmtpSink::start(machine, "hop", HOP, &[]);
+        let auth = users(machine, "scram-sha-256", &["louen"]);
+        let auth = format!("{auth}{}", Authority::sections(&["mx"]));
+        let config = configuration(machine, "", &auth);
+        let text = std::fs::read_to_string(&config).unwrap().replace("tls-only = false", "");
+        let facteur = Facteur::start(machine, &machine.write("/etc/facteur/facteur.toml", &text));
+        let tls = Authority::client(None);
+        let secured = || {
+            let mut client = Client::connect(FROM, SERVER);
+            assert!(!client.ehlo().text.contains("AUTH"), "in the clear");
+            client.start_tls(&tls, "mail.example.net").unwrap();
+            client
+        };
+        let log_in = |mechanism: &str, header: &str, octets: &[u8], mut client: Client| {
+            client.ehlo();
+            let first = base64(&format!("{header}n=louen,r=abc"));
+            let challenge = client.send(&format!("AUTH {mechanism} {first}"));
+            if challenge.code != 334 {
+                return (client, challenge);
+            }
+            let bound = bound(header, octets);
+            let mut python = Command::new("python3");
+            python.args(["-c", LAST, challenge.text.trim(), &bound, "pa ss-louen"]);
+            let last = client.send(output_of(&mut python).success().trim_end());
+            let end = if last.code == 334 { client.send("") } else { last };
+            (client, end)
+        };
+        let exported = |client: &Client| {
+            let label = b"EXPORTER-Channel-Binding";
+            client.tls().export_keying_material([0; 32], label, None).unwrap()
+        };
+        let mut client = secured();
+        let offered = client.ehlo();
+        assert!(
+            offered.text.contains("\nAUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN\n"),
+            "{offered}"
+        );
+        let octets = exported(&client);
+        let plus = "p=tls-exporter,,";
+        let (mut client, end) = log_in("SCRAM-SHA-256-PLUS", plus, &octets, client);
+        assert_eq!(end, "235 2.7.0 Authentication successful");
+        client.deliver("louen@example.net", &["friend@elsewhere.test"], &letter("bound"));
+        assert!(sink.one().header("Received").unwrap().contains("with ESMTPSA id"));
+        assert_eq!(log_in("SCRAM-SHA-256", "n,,", &[], secured()).1.code, 235);
+        // Another connection's; said to be impossible, where it was offered; left out.
+        for (mechanism, header, octets) in [
+            ("SCRAM-SHA-256-PLUS", plus, &octets[..]),
+            ("SCRAM-SHA-256", "y,,", &[]),
+            ("SCRAM-SHA-256-PLUS", "n,,", &[]),
+            ("SCRAM-SHA-256-PLUS", "p=tls-unique,,", &[]),
+            ("SCRAM-SHA-256", plus, &octets[..]),
+        ] {
+            let end = log_in(mechanism, header, octets, secured()).1;
+            assert_eq!(end, "535 5.7.8 Error: authentication failed", "{mechanism} {header}");
+        }
+        facteur.wait_for_log("channel binding was taken out on the way, sasl_username=");
     });
 }
