@@ -21,7 +21,7 @@ use crate::tools::{DENY, FUZZ};
 const FUZZ_FOLDER: &str = "host/smtp/fuzz";
 
 /// How long all fuzz targets together are run, in seconds: with each change, and with `--long`.
-const FUZZ_SECONDS: (u64, u64) = (60, 600);
+const FUZZ_SECONDS: (u64, u64) = (90, 1800);
 
 /// Runs everything, or with `filters` only the tests whose names contain one of them.
 pub fn test(long: bool, filters: &[String]) -> Outcome {

@@ -51,7 +51,7 @@ enum Task {
     },
     /// Every check and every test
     Test {
-        /// More rounds, and ten minutes of fuzzing
+        /// More rounds, and half an hour of fuzzing
         #[arg(long)]
         long: bool,
         /// Only the tests whose names contain one of these, without the other checks

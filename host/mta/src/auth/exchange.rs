@@ -231,7 +231,7 @@ impl Exchange {
         let Source::Users(users) = &parties.authenticator.source else {
             return refused("invalid authentication mechanism");
         };
-        let first = match First::parse(message, plus, &parties.connection.binding) {
+        let first = match First::parse(message, plus, parties.connection.binding.octets()) {
             Ok(first) => first,
             Err(refusal) => return refused(&refusal),
         };
