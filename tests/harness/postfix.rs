@@ -67,6 +67,8 @@ impl Postfix {
         // It takes the addresses of its interfaces for itself, and they are the next hops' too.
         let interface = listen.rsplit_once(':').map_or(listen, |(address, _)| address);
         let libraries = peer_libraries(&postfix);
+        let mechanisms: Vec<_> =
+            libraries.split(':').map(|folder| format!("{folder}/sasl2")).collect();
         machine.write(
             &config.join("main.cf").display().to_string(),
             &format!(
@@ -81,7 +83,7 @@ impl Postfix {
                  setgid_group = postdrop\n\
                  default_privs = nobody\n\
                  import_environment = MAIL_CONFIG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE \
-                 POSTLOG_HOSTNAME LD_LIBRARY_PATH={libraries}\n\
+                 POSTLOG_HOSTNAME LD_LIBRARY_PATH={libraries} SASL_PATH={mechanisms}\n\
                  maillog_file = {queue}/log\n\
                  maillog_file_prefixes = /var/spool\n\
                  smtputf8_enable = no\n\
@@ -93,6 +95,7 @@ impl Postfix {
                 queue = queue.display(),
                 data = data.display(),
                 postfix = postfix.display(),
+                mechanisms = mechanisms.join(":"),
             ),
         );
         let services = format!("{listen} inet n - n - - smtpd\n{SERVICES}{master}\n");

@@ -21,14 +21,17 @@ use crate::toolchain::multiarch;
 
 /// Stands in the marker of a complete peer. To be changed when what is below changes: older ones
 /// are redone.
-const RECIPE: &str = "peer, recipe 2\n";
+const RECIPE: &str = "peer, recipe 3\n";
 
 /// A package with programs that the tests run.
 struct Peer {
     package: &'static str,
+    /// Packages that it finds things of at run time, beyond its libraries.
+    with: &'static [&'static str],
     /// Below the package's folder; each gets a script of its name.
     programs: &'static [&'static str],
-    /// What the programs find in their environment: a name, and a path below the package's folder.
+    /// What the programs find in their environment: a name, and a path below the package's folder,
+    /// where `{multiarch}` is the machine's kind.
     environment: Option<(&'static str, &'static str)>,
     /// One of the programs with arguments that make it load its libraries and end at once; empty
     /// where none does.
@@ -36,9 +39,11 @@ struct Peer {
 }
 
 /// What the tests need.
-const PEERS: [Peer; 6] = [
+const PEERS: [Peer; 10] = [
     Peer {
         package: "postfix",
+        // By which it logs in elsewhere: the tests say where they are.
+        with: &["libsasl2-modules"],
         programs: &[
             "usr/sbin/postconf",
             "usr/sbin/postfix",
@@ -54,13 +59,16 @@ const PEERS: [Peer; 6] = [
     },
     Peer {
         package: "swaks",
+        // Without it there is no TLS. The path is Debian 12's Perl's own.
+        with: &["libnet-ssleay-perl"],
         programs: &["usr/bin/swaks"],
-        environment: None,
+        environment: Some(("PERL5LIB", "usr/lib/{multiarch}/perl5/5.36")),
         probe: &["swaks", "--version"],
     },
     // Its signatures are the test's own: none are downloaded.
     Peer {
         package: "clamav-daemon",
+        with: &[],
         programs: &["usr/sbin/clamd"],
         environment: None,
         probe: &["clamd", "--config-file=/dev/null", "--version"],
@@ -68,6 +76,7 @@ const PEERS: [Peer; 6] = [
     // Its libraries are in a folder of their own, which the tests name.
     Peer {
         package: "dovecot-core",
+        with: &[],
         programs: &["usr/sbin/dovecot", "usr/bin/doveconf"],
         environment: None,
         probe: &[],
@@ -75,61 +84,73 @@ const PEERS: [Peer; 6] = [
     // The tests run in a network namespace of their own and bring its loopback up.
     Peer {
         package: "iproute2",
+        with: &[],
         programs: &["bin/ip"],
         environment: None,
         probe: &["ip", "-Version"],
+    },
+    // It says nothing where its user isn't there.
+    Peer {
+        package: "exim4-daemon-light",
+        with: &[],
+        programs: &["usr/sbin/exim4"],
+        environment: None,
+        probe: &[],
+    },
+    Peer {
+        package: "msmtp",
+        with: &[],
+        programs: &["usr/bin/msmtp"],
+        environment: None,
+        probe: &["msmtp", "--version"],
+    },
+    Peer {
+        package: "s-nail",
+        with: &[],
+        programs: &["usr/bin/s-nail"],
+        environment: None,
+        probe: &["s-nail", "--version"],
+    },
+    // Of it only the program that tries a filter on a log.
+    Peer {
+        package: "fail2ban",
+        with: &[],
+        programs: &["usr/bin/fail2ban-regex"],
+        environment: Some(("PYTHONPATH", "usr/lib/python3/dist-packages")),
+        probe: &["fail2ban-regex", "--version"],
     },
     // Counts instructions. Without the shell script around it, which is for those who have it
     // installed.
     Peer {
         package: "valgrind",
+        with: &[],
         programs: &["usr/bin/valgrind.bin"],
         environment: Some(("VALGRIND_LIB", "usr/libexec/valgrind")),
         probe: &["valgrind.bin", "--version"],
     },
 ];
 
-/// What `cargo xtask bench --peers` measures besides. Haraka comes from npm.
-const MORE_PEERS: [Peer; 1] = [
-    // It says nothing where its user isn't there.
-    Peer {
-        package: "exim4-daemon-light",
-        programs: &["usr/sbin/exim4"],
-        environment: None,
-        probe: &[],
-    },
-];
+/// A package of npm, installed with all that it needs.
+struct Module {
+    name: &'static str,
+    version: &'static str,
+}
 
-/// What is installed by npm into `target/peers/haraka`.
-const HARAKA: &str = "Haraka@3.3.4";
+/// What the tests need.
+const NODEMAILER: Module = Module { name: "nodemailer", version: "10.6.1" };
+/// What `cargo xtask bench --peers` measures besides.
+const HARAKA: Module = Module { name: "Haraka", version: "3.3.4" };
 
 /// Fetches what is missing of what the tests need.
 pub fn fetch() -> Outcome {
     prerequisites::to_test()?;
-    fetch_all(&PEERS)
+    fetch_all(&PEERS)?;
+    NODEMAILER.fetch()
 }
 
 /// Fetches what is missing of what only benches need.
 pub fn fetch_more() -> Outcome {
-    fetch_all(&MORE_PEERS)?;
-    let folder = folder().join("haraka");
-    let marker = folder.join("complete");
-    if fs::read_to_string(&marker).is_ok_and(|marker| marker == HARAKA) {
-        return Ok(());
-    }
-    if shell::find_program("npm").is_none() {
-        return Err("npm is missing; Haraka comes from there: apt-get install npm".into());
-    }
-    shell::step(&format!("npm install {HARAKA}"), || {
-        shell::remove_directory(&folder)?;
-        shell::create_directory(&folder)?;
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--omit=optional", "--prefix"])
-            .arg(&folder)
-            .arg(HARAKA);
-        shell::progress("npm install", || shell::capture(&mut npm))?;
-        shell::write_file(&marker, HARAKA)
-    })
+    HARAKA.fetch()
 }
 
 /// Where all of them are.
@@ -150,6 +171,27 @@ fn fetch_all(peers: &[Peer]) -> Outcome {
     })
 }
 
+impl Module {
+    /// Installs it into `target/peers/NAME`, in lower case, if it isn't there.
+    fn fetch(&self) -> Outcome {
+        let package = format!("{}@{}", self.name, self.version);
+        let folder = folder().join(self.name.to_ascii_lowercase());
+        let marker = folder.join("complete");
+        if fs::read_to_string(&marker).is_ok_and(|marker| marker == package) {
+            return Ok(());
+        }
+        shell::step(&format!("npm install {package}"), || {
+            shell::remove_directory(&folder)?;
+            shell::create_directory(&folder)?;
+            let mut npm = Command::new("npm");
+            npm.args(["install", "--no-audit", "--no-fund", "--omit=optional", "--prefix"]);
+            npm.arg(&folder).arg(&package);
+            shell::progress("npm install", || shell::capture(&mut npm))?;
+            shell::write_file(&marker, &package)
+        })
+    }
+}
+
 impl Peer {
     fn marker(&self, folder: &Path) -> PathBuf {
         folder.join(self.package).join("complete")
@@ -161,17 +203,20 @@ impl Peer {
 
     fn make(&self, apt: &Apt, folder: &Path) -> Outcome {
         let own = folder.join(self.package);
-        apt.unpack(&[self.package], &own)?;
+        let wanted = [&[self.package][..], self.with].concat();
+        apt.unpack(&wanted, &own)?;
         if self.lacks_libraries(&own) {
             let libraries = apt.libraries(self.package)?;
-            let packages: Vec<&str> =
-                [self.package].into_iter().chain(libraries.iter().map(String::as_str)).collect();
-            apt.unpack(&packages, &own)?;
+            let libraries = libraries.iter().map(String::as_str);
+            apt.unpack(&wanted.into_iter().chain(libraries).collect::<Vec<_>>(), &own)?;
         }
         for program in self.programs {
             let name = Path::new(program).file_name().unwrap_or_default();
             let environment = match self.environment {
-                Some((name, path)) => format!("export {name}=\"$peer/{path}\"\n"),
+                Some((name, path)) => {
+                    let path = path.replace("{multiarch}", &multiarch(env::consts::ARCH));
+                    format!("export {name}=\"$peer/{path}\"\n")
+                }
                 None => String::new(),
             };
             let script = format!(
