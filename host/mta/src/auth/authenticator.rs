@@ -75,7 +75,7 @@ impl Authenticator {
         let source = match &config.source {
             config::AuthSource::Plugins => Source::Plugins,
             config::AuthSource::Dovecot(endpoint) => {
-                Source::Dovecot(Dovecot::new(endpoint.clone()))
+                Source::Dovecot(Dovecot::new(endpoint.clone(), config.concurrency))
             }
             config::AuthSource::Users(table) => {
                 Source::Users(Users::new(table.clone(), tables.clone(), shared.secret(folder)?))

@@ -30,8 +30,6 @@ const LINE: u64 = 16 << 10;
 const HANDSHAKE: usize = 256;
 /// The one exchange of a connection.
 const ID: &str = "1";
-/// Exchanges at once: each is a connection.
-const EXCHANGES: usize = 256;
 
 /// Why Dovecot doesn't say who somebody is.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +59,9 @@ pub(super) struct Dovecot {
 }
 
 impl Dovecot {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        let exchanges = Arc::new(Semaphore::new(EXCHANGES));
+    /// `concurrency`: exchanges at once.
+    pub(super) fn new(endpoint: Endpoint, concurrency: usize) -> Self {
+        let exchanges = Arc::new(Semaphore::new(concurrency));
         Self { endpoint, offered: Mutex::default(), exchanges }
     }
 
@@ -299,7 +298,7 @@ mod tests {
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             }
         });
-        (folder, Dovecot::new(Endpoint::Unix(path)))
+        (folder, Dovecot::new(Endpoint::Unix(path), 1))
     }
 
     fn connection() -> Connection {

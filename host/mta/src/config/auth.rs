@@ -15,6 +15,8 @@ pub struct Auth {
     /// Clients must come under TLS to say who they are. Default: true, unlike Postfix
     /// (`smtpd_tls_auth_only`): a password in the clear is everybody's.
     pub tls_only: bool,
+    /// Exchanges with Dovecot at once, each a connection. Default 256: whoever comes then hears 454.
+    pub concurrency: usize,
     /// How long the answer to a first failure waits; doubled for each more of a client or a login.
     /// Default 1 s.
     pub failure_delay: Duration,
@@ -56,6 +58,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Auth {
     let delays = Duration::ZERO..=LONGEST;
     Auth {
         source,
+        concurrency: section.or("concurrency", 256, |value| value.integer(1..=10_000)),
         tls_only: section.or("tls-only", true, Value::boolean),
         failure_delay: section
             .or("failure-delay", Duration::from_secs(1), |value| value.duration(delays.clone())),

@@ -7,7 +7,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::config::{AuthSource, Config};
 
 /// What the process has open whatever it does (spool, log, journal, tables, doors: about forty),
 /// and the operator's connections.
@@ -93,7 +93,9 @@ pub fn fit(config: &mut Config, total: usize) -> Result<Shares, TooFew> {
     let scans = config.scanners.values_mut().map(|one| (&mut one.concurrency, FOR_SCAN));
     let services = config.services.values_mut().map(|one| (&mut one.concurrency, 1));
     let callouts = (&mut config.verify.concurrency, 1);
-    let mut lent: Vec<_> = scans.chain(services).chain([callouts]).collect();
+    let dovecot = matches!(config.auth.source, AuthSource::Dovecot(_));
+    let logins = dovecot.then_some((&mut config.auth.concurrency, 1));
+    let mut lent: Vec<_> = scans.chain(services).chain([callouts]).chain(logins).collect();
     lower(&mut lent, part(LENT));
 
     Ok(Shares {
@@ -134,6 +136,7 @@ pub fn tell(wanted: &Config, given: &Config, total: usize) {
     let single = [
         ("queue deliveries".to_owned(), wanted.queue.deliveries, given.queue.deliveries),
         ("verify concurrency".to_owned(), wanted.verify.concurrency, given.verify.concurrency),
+        ("auth concurrency".to_owned(), wanted.auth.concurrency, given.auth.concurrency),
     ];
     for (limit, wanted, given) in listeners.chain(scanners).chain(services).chain(single) {
         if given < wanted {
@@ -171,13 +174,19 @@ mod tests {
             + FOR_SCAN * sum(config.scanners.values().map(|one| one.concurrency).collect())
             + sum(config.services.values().map(|one| one.concurrency).collect())
             + config.verify.concurrency
+            + if matches!(config.auth.source, AuthSource::Dovecot(_)) {
+                config.auth.concurrency
+            } else {
+                0
+            }
     }
 
     #[test]
     fn whatever_is_configured_fits_into_what_there_is() {
         let more = "[[listen]]\naddress = \"[::1]:587\"\nlimits.connections = 1000\n\
                     [scanners.a]\nclamd = [\"/x\"]\nconcurrency = 500\n\
-                    [services.s]\naddress = \"/x\"\nconcurrency = 900\n";
+                    [services.s]\naddress = \"/x\"\nconcurrency = 900\n\
+                    [auth]\ndovecot = \"/x\"\n";
         for total in [LEAST, 200, 256, 300, 1024, 4096, 65_536, 524_288] {
             for more in ["", more] {
                 let wanted = config(more);
