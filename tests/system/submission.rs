@@ -4,20 +4,21 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use base64ct::{Base64, Encoding as _};
 use facteur_tests::{
     Authority, Client, Dns, Facteur, Key, Machine, SmtpSink, facteur_binary, letter, machine,
     output_of, peer, probe_plugin, run_facteur,
 };
 
-const SERVER: &str = "192.0.2.1:587";
+pub(super) const SERVER: &str = "192.0.2.1:587";
 const OTHERS: &str = "192.0.2.1:25";
-const FROM: &str = "203.0.113.25";
-const HOP: &str = "192.0.2.3:25";
-const ADDRESSES: [&str; 3] = ["192.0.2.1", "192.0.2.3", FROM];
+pub(super) const FROM: &str = "203.0.113.25";
+pub(super) const HOP: &str = "192.0.2.3:25";
+pub(super) const ADDRESSES: [&str; 3] = ["192.0.2.1", "192.0.2.3", FROM];
 
 /// A server for users at [`SERVER`] and for others at [`OTHERS`], which lets users send on to
 /// [`HOP`]. `auth` is `[auth]` without its head, and more sections.
-fn configuration(machine: &Machine, listen: &str, auth: &str) -> PathBuf {
+pub(super) fn configuration(machine: &Machine, listen: &str, auth: &str) -> PathBuf {
     machine.write(
         "/etc/facteur/facteur.toml",
         &format!(
@@ -46,6 +47,7 @@ inline = {{ "*" = "smtp:[192.0.2.3]:25" }}
 [auth]
 tls-only = false
 failure-delay = "1ms"
+failure-delay-limit = "1ms"
 {auth}
 [[plugin]]
 name = "restrictions"
@@ -62,31 +64,43 @@ grants = {{ lookup = ["routes"] }}
     )
 }
 
+/// [`configuration`] where clients must come under TLS, with the certificate `mx`.
+pub(super) fn under_tls(machine: &Machine, listen: &str, auth: &str) -> PathBuf {
+    let auth = format!("{auth}{}", Authority::sections(&["mx"]));
+    let config = configuration(machine, listen, &auth);
+    let text = std::fs::read_to_string(&config).unwrap().replace("tls-only = false", "");
+    machine.write("/etc/facteur/facteur.toml", &text)
+}
+
 /// The table of users, by `facteur passwd`: each name has the password "pa ss-NAME".
-fn users(machine: &Machine, scheme: &str, names: &[&str]) -> &'static str {
+pub(super) fn users(machine: &Machine, scheme: &str, names: &[&str]) -> &'static str {
+    let passwords: Vec<_> = names.iter().map(|name| format!("pa ss-{name}")).collect();
+    let passwords = passwords.iter().map(String::as_str);
+    users_with(machine, scheme, &names.iter().copied().zip(passwords).collect::<Vec<_>>())
+}
+
+/// The table of users with these passwords.
+pub(super) fn users_with(machine: &Machine, scheme: &str, users: &[(&str, &str)]) -> &'static str {
     let mut table = String::new();
-    for name in names {
+    for (name, password) in users {
         let mut passwd = Command::new(facteur_binary());
         passwd.args(["passwd", "--scheme", scheme, name]);
         let mut passwd =
             passwd.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it is there");
         let mut stdin = passwd.stdin.take().expect("it is piped");
-        writeln!(stdin, "pa ss-{name}").expect("it reads");
+        writeln!(stdin, "{password}").expect("it reads");
         drop(stdin);
         let output = passwd.wait_with_output().expect("it ends");
-        assert!(output.status.success());
+        assert!(output.status.success(), "{name}");
         table += &String::from_utf8(output.stdout).expect("an entry is text");
     }
     machine.write("/etc/facteur/users", &table);
     "users = \"users\"\n[tables.users]\nfile = \"/etc/facteur/users\"\n"
 }
 
-/// `\0name\0password` in base64, by the machine's own tool.
-fn base64(text: &str) -> String {
-    let script = "import base64, sys; print(base64.b64encode(sys.argv[1].replace('|', \
-                  chr(0)).encode()).decode())";
-    let made = output_of(Command::new("python3").args(["-c", script, text])).success();
-    made.trim_end().to_owned()
+/// `\0name\0password` in base64, where a bar stands for each NUL.
+pub(super) fn base64(text: &str) -> String {
+    Base64::encode_string(text.replace('|', "\0").as_bytes())
 }
 
 fn greeted(to: &str) -> Client {
@@ -252,7 +266,7 @@ fn a_failure_is_slowed_told_and_no_harm_to_others() {
              password, sasl_username=nobody",
             "SASL PLAIN authentication failed: it may not act for another, sasl_username=louen",
             "SASL PLAIN authentication failed: malformed message, sasl_username=(unavailable)",
-            "SASL LOGIN authentication failed: aborted",
+            "SASL LOGIN authentication aborted: the client gave up",
         ] {
             facteur.wait_for_log(line);
         }
@@ -260,7 +274,7 @@ fn a_failure_is_slowed_told_and_no_harm_to_others() {
 }
 
 /// A mail program that knows SCRAM. Its arguments: name, password, what it does wrong.
-const SCRAM: &str = r"
+pub(super) const SCRAM: &str = r"
 import base64, hashlib, hmac, os, smtplib, sys
 name, password, wrong = sys.argv[1:]
 h = lambda key, text: hmac.new(key, text, 'sha256').digest()
@@ -419,15 +433,6 @@ proof = bytes(a ^ b for a, b in zip(client, h(hashlib.sha256(client).digest(), s
 print(base64.b64encode((end + ',p=' + base64.b64encode(proof).decode()).encode()).decode())
 ";
 
-/// What `GS2HEADER` and these octets are in base64.
-fn bound(header: &str, octets: &[u8]) -> String {
-    let octets = format!("{octets:?}");
-    let script = "import base64, json, sys; print(base64.b64encode(sys.argv[1].encode() + \
-                  bytes(json.loads(sys.argv[2]))).decode())";
-    let made = output_of(Command::new("python3").args(["-c", script, header, &octets])).success();
-    made.trim_end().to_owned()
-}
-
 #[test]
 fn under_tls_a_login_is_bound_to_the_connection() {
     machine(|machine| {
@@ -437,10 +442,7 @@ fn under_tls_a_login_is_bound_to_the_connection() {
         authority.issue("mx", &["mail.example.net"], Key::Ecdsa);
         let sink = SmtpSink::start(machine, "hop", HOP, &[]);
         let auth = users(machine, "scram-sha-256", &["louen"]);
-        let auth = format!("{auth}{}", Authority::sections(&["mx"]));
-        let config = configuration(machine, "", &auth);
-        let text = std::fs::read_to_string(&config).unwrap().replace("tls-only = false", "");
-        let facteur = Facteur::start(machine, &machine.write("/etc/facteur/facteur.toml", &text));
+        let facteur = Facteur::start(machine, &under_tls(machine, "", auth));
         let tls = Authority::client(None);
         let secured = || {
             let mut client = Client::connect(FROM, SERVER);
@@ -455,7 +457,7 @@ fn under_tls_a_login_is_bound_to_the_connection() {
             if challenge.code != 334 {
                 return (client, challenge);
             }
-            let bound = bound(header, octets);
+            let bound = Base64::encode_string(&[header.as_bytes(), octets].concat());
             let mut python = Command::new("python3");
             python.args(["-c", LAST, challenge.text.trim(), &bound, "pa ss-louen"]);
             let last = client.send(output_of(&mut python).success().trim_end());

@@ -91,7 +91,7 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// `*`.
-    #[error("aborted")]
+    #[error("the client gave up")]
     Cancelled,
     /// An answer that isn't base64.
     #[error("an answer is no base64")]

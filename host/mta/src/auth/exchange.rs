@@ -13,8 +13,7 @@ use super::scram;
 use super::scram::{First, Server};
 use super::users::Checked;
 
-/// What a client hears whose token isn't taken (RFC 7628 section 3.2.2), before it may say
-/// something to that and be refused.
+/// What a client hears first whose token isn't taken (RFC 7628 section 3.2.2).
 const INVALID_TOKEN: &[u8] = br#"{"status":"invalid_token"}"#;
 
 /// Those who judge an exchange, and what it goes through.
@@ -46,6 +45,9 @@ pub enum Outcome {
     Refused {
         /// For the log.
         reason: String,
+        /// What the client hears first, if anything. It answers to that, and then hears that it is
+        /// refused.
+        challenge: Option<Vec<u8>>,
     },
     /// It can't be told now.
     Later {
@@ -55,7 +57,7 @@ pub enum Outcome {
 }
 
 fn refused(reason: &(impl ToString + ?Sized)) -> Step {
-    Step::Done(Outcome::Refused { reason: reason.to_string() })
+    Step::Done(Outcome::Refused { reason: reason.to_string(), challenge: None })
 }
 
 fn later(reason: &(impl ToString + ?Sized)) -> Step {
@@ -90,8 +92,6 @@ enum State {
     },
     /// The client has yet to say that it heard the server's proof.
     Proved(String),
-    /// The client has yet to say that it heard why not.
-    InvalidToken,
     Dovecot(Box<Talk>),
     Over,
 }
@@ -153,7 +153,6 @@ impl Exchange {
                 self.bearer(parties, message::oauth_bearer(message)).await
             }
             State::First(Kind::Xoauth2) => self.bearer(parties, message::xoauth2(message)).await,
-            State::InvalidToken => refused("invalid token"),
             State::First(Kind::Scram { plus }) => self.scram(parties, message, plus).await,
             State::Proof { server, login, counts } => match server.finish(message) {
                 Ok(proof) if counts => {
@@ -207,10 +206,10 @@ impl Exchange {
         self.login = login(&authorization);
         let asked = Credentials::Bearer { authorization, token: token.to_string() };
         match parties.policy.authenticate(asked).await {
-            Authenticated::Refused => {
-                self.state = State::InvalidToken;
-                Step::Challenge(INVALID_TOKEN.to_vec())
-            }
+            Authenticated::Refused => Step::Done(Outcome::Refused {
+                reason: "invalid token".to_owned(),
+                challenge: Some(INVALID_TOKEN.to_vec()),
+            }),
             other => self.asked(other),
         }
     }

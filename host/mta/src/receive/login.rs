@@ -41,6 +41,8 @@ struct UnderWay {
     mechanism: String,
     exchange: Exchange,
     attempt: Attempt,
+    /// The client is refused, and has yet to answer to what it heard first.
+    refused: bool,
 }
 
 impl Login {
@@ -78,13 +80,13 @@ impl Login {
         initial: Option<Secret>,
     ) -> Said {
         let Some(attempt) = about.mta.failures.begin(self.connection.client.ip()) else {
-            about.warn(&format!("SASL {mechanism} authentication failed: too many at once"));
+            about.warn(&undecided(&mechanism, "too many at once", None));
             return Said::Reply(Reply::auth_later());
         };
         let initial = initial.as_ref().map(Secret::as_bytes);
         let (exchange, step) =
             Exchange::begin(about.parties(&self.connection), &mechanism, initial).await;
-        self.under_way = Some(Box::new(UnderWay { mechanism, exchange, attempt }));
+        self.under_way = Some(Box::new(UnderWay { mechanism, exchange, attempt, refused: false }));
         self.took(about, step).await
     }
 
@@ -92,6 +94,10 @@ impl Login {
     pub(super) async fn answer(&mut self, about: About<'_>, response: Secret) -> Said {
         // The machine keeps the order; if it ever doesn't, nobody is let in.
         let Some(under_way) = &mut self.under_way else { return Said::Reply(Reply::auth_later()) };
+        if under_way.refused {
+            self.under_way = None;
+            return Said::Reply(Reply::auth_failed());
+        }
         let parties = about.parties(&self.connection);
         let step = under_way.exchange.answer(parties, response.as_bytes()).await;
         self.took(about, step).await
@@ -99,8 +105,9 @@ impl Login {
 
     /// The client left it.
     pub(super) fn aborted(&mut self, about: About<'_>, error: AuthError) {
-        if let Some(under_way) = self.under_way.take() {
-            about.warn(&format!("SASL {} authentication failed: {error}", under_way.mechanism));
+        if let Some(under_way) = self.under_way.take().filter(|it| !it.refused) {
+            // It has learnt nothing about any login.
+            about.warn(&format!("SASL {} authentication aborted: {error}", under_way.mechanism));
         }
     }
 
@@ -109,10 +116,11 @@ impl Login {
             Step::Challenge(challenge) => return Said::Challenge(challenge),
             Step::Done(outcome) => outcome,
         };
-        let Some(under_way) = self.under_way.take() else {
+        let Some(mut under_way) = self.under_way.take() else {
             return Said::Reply(Reply::auth_later());
         };
-        let UnderWay { mechanism, exchange, attempt } = *under_way;
+        let UnderWay { mechanism, exchange, attempt, .. } = &*under_way;
+        let login = exchange.login.as_deref();
         Said::Reply(match outcome {
             Outcome::Login(login) => {
                 // A plugin's answer has set it already. There is one for a session.
@@ -121,15 +129,20 @@ impl Login {
                 tracing::info!(client = %about.facts.client_ip(), mechanism, login, "logged in");
                 Reply::logged_in()
             }
-            Outcome::Refused { reason } => {
-                let login = exchange.login.as_deref();
-                about.warn(&failure(&mechanism, &reason, login));
+            Outcome::Refused { reason, challenge } => {
+                about.warn(&failed(mechanism, &reason, login));
+                // Before anything is said: whoever guesses needs no more than the first word.
                 let delay = attempt.failed(login, about.snapshot.authenticator.delay);
                 tokio::time::sleep(delay).await;
+                if let Some(challenge) = challenge {
+                    under_way.refused = true;
+                    self.under_way = Some(under_way);
+                    return Said::Challenge(challenge);
+                }
                 Reply::auth_failed()
             }
             Outcome::Later { reason } => {
-                about.warn(&failure(&mechanism, &reason, exchange.login.as_deref()));
+                about.warn(&undecided(mechanism, &reason, login));
                 Reply::auth_later()
             }
         })
@@ -152,10 +165,19 @@ impl<'a> About<'a> {
     }
 }
 
-fn failure(mechanism: &str, reason: &str, login: Option<&str>) -> String {
+fn failed(mechanism: &str, reason: &str, login: Option<&str>) -> String {
+    told(mechanism, "failed", reason, login)
+}
+
+/// In other words than a failure: nobody is to be shut out because we can't tell.
+fn undecided(mechanism: &str, reason: &str, login: Option<&str>) -> String {
+    told(mechanism, "undecided", reason, login)
+}
+
+fn told(mechanism: &str, what: &str, reason: &str, login: Option<&str>) -> String {
     let login = login.map_or_else(|| "(unavailable)".to_owned(), shown);
     let reason = shown(reason);
-    format!("SASL {mechanism} authentication failed: {reason}, sasl_username={login}")
+    format!("SASL {mechanism} authentication {what}: {reason}, sasl_username={login}")
 }
 
 /// The text without what would end a line, and not too long.
