@@ -4,6 +4,8 @@ use facteur_tests::{
     Client, DOVECOT_SOCKET, Dns, Dovecot, Facteur, Machine, Postfix, Reply, machine,
 };
 
+use crate::submission::base64;
+
 const FACTEUR: &str = "192.0.2.1:25";
 const POSTFIX: &str = "192.0.2.2:25";
 const FROM: &str = "203.0.113.25";
@@ -53,20 +55,24 @@ fn said(server: &str, lines: &[&str]) -> Vec<Reply> {
     lines.iter().map(|line| client.send(line)).collect()
 }
 
+fn postfix(machine: &Machine) -> Postfix {
+    let main = format!(
+        "myhostname = mail.example.net\nmydestination = example.net\n\
+         smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n\
+         smtpd_sasl_path = {DOVECOT_SOCKET}\nsmtpd_error_sleep_time = 0\n\
+         smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination\n\
+         local_recipient_maps =\n"
+    );
+    Postfix::start(machine, "postfix", POSTFIX, &main, "")
+}
+
 #[test]
 fn what_is_said_about_auth_is_what_postfix_says() {
     machine(|machine| {
         machine.addresses(&ADDRESSES);
         let _dns = Dns::start("127.0.0.1", "");
         let _dovecot = Dovecot::start(machine, "plain login scram-sha-256", USERS);
-        let main = format!(
-            "myhostname = mail.example.net\nmydestination = example.net\n\
-             smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n\
-             smtpd_sasl_path = {DOVECOT_SOCKET}\nsmtpd_error_sleep_time = 0\n\
-             smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination\n\
-             local_recipient_maps =\n"
-        );
-        let postfix = Postfix::start(machine, "postfix", POSTFIX, &main, "");
+        let postfix = postfix(machine);
         let facteur = facteur(machine, "tls-only = false");
         let offered = |server| {
             let hello = said(server, &["EHLO x"]).remove(0);
@@ -150,5 +156,55 @@ fn what_is_said_about_auth_is_what_postfix_says() {
         }
         facteur.wait_for_log("SASL PLAIN authentication failed: ");
         drop(postfix);
+    });
+}
+
+/// Where Dovecot judges, odd logins end as they do with Postfix, whatever the words.
+#[test]
+fn odd_logins_end_as_with_postfix() {
+    machine(|machine| {
+        machine.addresses(&ADDRESSES);
+        let _dns = Dns::start("127.0.0.1", "");
+        let _dovecot = Dovecot::start(machine, "plain login scram-sha-256", USERS);
+        let _postfix = postfix(machine);
+        let _facteur = facteur(machine, "tls-only = false");
+        let plain = |text: &str| format!("AUTH PLAIN {}", base64(text));
+        let long = "A".repeat(12_000);
+        let name = base64("louen");
+        for lines in [
+            &[&*format!("AUTH  PLAIN  {RIGHT}")][..],
+            &[&*format!("AUTH PLAIN {RIGHT} ")],
+            &[&*format!("AUTH PLAIN {RIGHT}\r")],
+            &["AUTH PLAIN", &*format!("{RIGHT}\r")],
+            &[&*plain("louen|louen|sesame")],
+            &[&*plain("ann|louen|sesame")],
+            &[&*plain("|LOUEN|sesame")],
+            &[&*plain("|louen|sesame|")],
+            &[&*plain("|louen|")],
+            &[&*plain("||sesame")],
+            &[&*plain("louen|sesame")],
+            &[&*plain("|louen\n|sesame")],
+            &[&*plain(&format!("|{}|x", "u".repeat(500)))],
+            &[&*plain(&format!("|louen|{}", "p".repeat(2_000)))],
+            &["AUTH PLAIN", "", "NOOP"],
+            &["AUTH PLAIN", &long],
+            &["AUTH LOGIN", &name, ""],
+            &["AUTH LOGIN", &name, "*", "NOOP"],
+            &["AUTH LOGIN", "*", &*format!("AUTH PLAIN {RIGHT}")],
+            &["AUTH LOGIN", "AUTH", "QUIT"],
+            &["AUTH SCRAM-SHA-256", ""],
+            &["AUTH SCRAM-SHA-256 biwsbj1hbm4scj1hYmM=", "*"],
+            &["AUTH SCRAM-SHA-256 biwsbj1hbm4scj1hYmM=", "Yz1iaXdz"],
+            &["AUTH SCRAM-SHA-256 eSwsbj1hbm4scj1hYmM=", "*"],
+            &["AUTH SCRAM-SHA-256 cD10bHMtZXhwb3J0ZXIsLG49YW5uLHI9YWJj"],
+            &["AUTH SCRAM-SHA-256 biwsbj1ub2JvZHkscj1hYmM=", "*"],
+        ] {
+            let lines = [&["EHLO x"], lines].concat();
+            let codes = |server| -> Vec<_> {
+                said(server, &lines).into_iter().skip(1).map(|reply| reply.code).collect()
+            };
+            let shown: Vec<_> = lines.iter().map(|line| &line[..line.len().min(80)]).collect();
+            assert_eq!(codes(FACTEUR), codes(POSTFIX), "{shown:?}");
+        }
     });
 }

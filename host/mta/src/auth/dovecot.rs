@@ -4,6 +4,7 @@
 //! understood, or takes too long is "later". What it says is bounded. Its list of mechanisms is
 //! asked for again once it is some seconds old.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,6 +144,7 @@ impl Link {
         let mut mechanisms = Vec::new();
         for _ in 0..HANDSHAKE {
             let line = self.line().await?;
+            let line = String::from_utf8_lossy(&line);
             let mut words = line.split('\t');
             match (words.next(), words.next()) {
                 (Some("VERSION"), Some("1")) => {}
@@ -172,12 +174,12 @@ impl Link {
         self.done(written)
     }
 
-    async fn line(&mut self) -> Result<String, Trouble> {
-        let mut line = String::new();
+    async fn line(&mut self) -> Result<Vec<u8>, Trouble> {
+        let mut line = Vec::new();
         let mut bounded = (&mut self.stream).take(LINE);
-        let read = tokio::time::timeout(ANSWER, bounded.read_line(&mut line)).await;
+        let read = tokio::time::timeout(ANSWER, bounded.read_until(b'\n', &mut line)).await;
         self.done(read)?;
-        if line.pop() == Some('\n') { Ok(line) } else { Err(self.protocol("half a line")) }
+        if line.pop() == Some(b'\n') { Ok(line) } else { Err(self.protocol("half a line")) }
     }
 
     fn done<T>(&self, result: Result<io::Result<T>, Elapsed>) -> Result<T, Trouble> {
@@ -197,8 +199,12 @@ fn is_mechanism(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// What a line says of our exchange; the error, why it says nothing.
-fn answer(line: &str) -> Result<Answer, &'static str> {
+/// What a line says of our exchange; the error, why it says nothing. A name that is no text is
+/// somebody's who was refused, and nobody's who logs in.
+fn answer(line: &[u8]) -> Result<Answer, &'static str> {
+    let text = String::from_utf8_lossy(line);
+    let is_text = matches!(text, Cow::Borrowed(_));
+    let line = &*text;
     let mut words = line.split('\t');
     let (kind, id) = (words.next().unwrap_or_default(), words.next());
     if id != Some(ID) {
@@ -219,7 +225,8 @@ fn answer(line: &str) -> Result<Answer, &'static str> {
         }
     }
     match (kind, user) {
-        ("OK", Some(user)) => Ok(Answer::Ok { user }),
+        ("OK", Some(user)) if is_text => Ok(Answer::Ok { user }),
+        ("OK", Some(_)) => Err("somebody whose name is no text"),
         ("OK", None) => Err("somebody without a name"),
         ("FAIL", user) if passing => {
             let reason = reason.unwrap_or_else(|| "temporary failure".to_owned());
@@ -282,8 +289,12 @@ mod tests {
             ("CONT\t1\t!", Err("a challenge that is no base64")),
             ("NOTFOUND\t1\tuser=louen", Err("an answer of an unknown kind")),
         ] {
-            assert_eq!(answer(line), read, "{line:?}");
+            assert_eq!(answer(line.as_bytes()), read, "{line:?}");
         }
+        let name = b"\t1\tuser=\xff";
+        assert_eq!(answer(&[b"OK", &name[..]].concat()), Err("somebody whose name is no text"));
+        let refused = answer(&[b"FAIL", &name[..]].concat()).unwrap();
+        assert!(matches!(refused, Answer::Fail { user: Some(_), .. }), "{refused:?}");
     }
 
     /// A Dovecot that says this, whatever it hears.
