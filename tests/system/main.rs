@@ -25,6 +25,7 @@ mod limits;
 mod load;
 mod loading;
 mod logins;
+mod mail_programs;
 mod notices;
 mod operation;
 mod postfix;
