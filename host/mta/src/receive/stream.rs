@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use facteur_smtp::MAX_AUTH_RESPONSE;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -50,7 +50,7 @@ impl Stream {
                 let mut buffer = ReadBuf::new(buffer);
                 match self {
                     Self::Plain(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-                    Self::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+                    Self::Tls(stream) => poll_read_tls(stream, context, &mut buffer),
                     Self::Closed => Poll::Ready(Ok(())),
                 }
                 .map_ok(|()| {
@@ -61,6 +61,20 @@ impl Stream {
         })
         .await
     }
+}
+
+/// What TLS has to say for itself, such as no to a client that would begin anew, waits for no reply
+/// of ours.
+fn poll_read_tls(
+    stream: &mut TlsStream<TcpStream>,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let read = Pin::new(&mut *stream).poll_read(context, buffer);
+    if read.is_pending() && stream.get_ref().1.wants_write() {
+        ready!(Pin::new(stream).poll_flush(context))?;
+    }
+    read
 }
 
 impl AsyncWrite for Stream {
