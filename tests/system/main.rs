@@ -43,3 +43,4 @@ mod submission;
 mod tls;
 mod tls_clients;
 mod tls_files;
+mod tls_odd;
