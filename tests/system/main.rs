@@ -34,6 +34,7 @@ mod pressure;
 mod queue;
 mod readme;
 mod reload;
+mod secrets;
 mod simulate;
 mod site;
 mod site_live;

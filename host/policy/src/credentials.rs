@@ -1,6 +1,11 @@
 //! What a client brings to prove who it is.
+//!
+//! Invariant: what proves it has no text form, and its memory is overwritten when it is dropped.
+//! What a guest gets of it is a copy, in the memory of a sandbox that is thrown away.
 
 use std::fmt;
+
+use zeroize::Zeroize as _;
 
 /// What a client says to prove who it is.
 #[derive(Clone)]
@@ -30,6 +35,15 @@ impl fmt::Debug for Credentials {
             Self::Plain { .. } => "Plain { .. }",
             Self::Bearer { .. } => "Bearer { .. }",
         })
+    }
+}
+
+impl Drop for Credentials {
+    fn drop(&mut self) {
+        match self {
+            Self::Plain { password, .. } => password.zeroize(),
+            Self::Bearer { token, .. } => token.zeroize(),
+        }
     }
 }
 

@@ -58,10 +58,15 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Whether the line that this begins is AUTH with arguments.
+pub(crate) fn begins(input: &[u8]) -> bool {
+    let input = input.trim_ascii_start();
+    input.get(..COMMAND.len()).is_some_and(|it| it.eq_ignore_ascii_case(COMMAND))
+}
+
 /// How long the command line may be that this begins; `limit` is that of others.
 pub(crate) fn line_limit(input: &[u8], limit: usize) -> usize {
-    let begins = input.get(..COMMAND.len()).is_some_and(|it| it.eq_ignore_ascii_case(COMMAND));
-    if begins { limit.max(MAX_COMMAND) } else { limit }
+    if begins(input) { limit.max(MAX_COMMAND) } else { limit }
 }
 
 /// The arguments of AUTH: the mechanism in upper case, and what it begins with, if anything.

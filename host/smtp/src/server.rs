@@ -373,7 +373,8 @@ impl Server {
             self.transaction = Transaction::default();
             return Progress::Event(Event::Reset);
         }
-        if matches!(command, Ok(Command::Auth { initial: Some(_), .. })) {
+        if auth::begins(&self.input) {
+            // Whatever is answered to it.
             self.input[..length].zeroize();
         }
         self.input.advance(next);
