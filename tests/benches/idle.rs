@@ -21,12 +21,12 @@ const SLOW: Duration = Duration::from_mins(1);
 /// Runs it.
 pub fn run(world: &World) -> Vec<Row> {
     let facteur = servers::Facteur::site(world);
-    let mut all = vec![row(MANY, vec![measured(&facteur, MANY)])];
+    let mut all = vec![row(MANY, vec![measured(&facteur, MANY, greeted)])];
     drop(facteur);
     if world.peers {
         let servers = servers::all(world);
         all.push(
-            row(FEWER, servers.iter().map(|server| measured(&**server, FEWER)).collect())
+            row(FEWER, servers.iter().map(|server| measured(&**server, FEWER, greeted)).collect())
                 .against(&["Postfix"]),
         );
     }
@@ -37,22 +37,20 @@ fn row(connections: usize, series: Vec<Series>) -> Row {
     Row::new(&format!("memory (PSS) of one of {connections} idle connections"), "KiB", series)
 }
 
-fn measured(server: &dyn Server, connections: usize) -> Series {
-    drop(opened(server, FIRST));
+/// The memory of one of so many connections, each opened by `open` to the server's address.
+pub fn measured<C>(server: &dyn Server, connections: usize, open: impl Fn(&str) -> C) -> Series {
+    let opened = |count: usize| (0..count).map(|_| open(server.address())).collect::<Vec<_>>();
+    drop(opened(FIRST));
     // At rest, with the first ones gone.
     server.processes().cpu_at_rest();
     let before = server.processes().memory();
-    let open = opened(server, connections);
+    let all = opened(connections);
     server.processes().cpu_at_rest();
     let more = server.processes().memory().saturating_sub(before);
-    drop(open);
+    drop(all);
     #[allow(clippy::cast_precision_loss, reason = "KiB are far below 2^52")]
     let more = more as f64;
     Series::once(server.name(), more / count(connections))
-}
-
-fn opened(server: &dyn Server, connections: usize) -> Vec<TcpStream> {
-    (0..connections).map(|_| greeted(server.address())).collect()
 }
 
 fn greeted(address: &str) -> TcpStream {

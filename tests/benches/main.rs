@@ -25,6 +25,7 @@ mod servers;
 mod sink;
 mod source;
 mod through;
+mod tls;
 mod turns;
 mod world;
 
@@ -88,6 +89,7 @@ fn run(bench: Bench, world: &World) -> Vec<Row> {
         Bench::Through => through::run(world),
         Bench::Policy => policy::run(world),
         Bench::Idle => idle::run(world),
+        Bench::Tls => tls::run(world),
         Bench::Large => large::run(world),
         Bench::Growth => growth::run(world),
         Bench::Queue => queue::run(world),

@@ -28,6 +28,8 @@ pub enum Bench {
     Policy,
     /// memory of idle connections
     Idle,
+    /// TLS: handshakes, full and resumed; memory of idle connections
+    Tls,
     /// large messages: memory, and the share of what the disk writes
     Large,
     /// the same rate with a long queue, many sessions, many plugins

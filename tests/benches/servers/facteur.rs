@@ -54,15 +54,25 @@ impl Facteur {
         Self::start(world, "facteur", ADDRESS, Policy::Site)
     }
 
+    /// The same with these sections of certificates.
+    pub fn under_tls(world: &World, certificates: &str) -> Self {
+        Self::start_with(world, "facteur", ADDRESS, Policy::Site, certificates)
+    }
+
     /// Starts one of several, each with a queue of its own.
     pub fn start(world: &World, name: &str, address: &str, policy: Policy) -> Self {
+        Self::start_with(world, name, address, policy, "")
+    }
+
+    fn start_with(world: &World, name: &str, address: &str, policy: Policy, more: &str) -> Self {
         let file = format!("bench-{}", file_name(name));
         let spool = format!("/var/spool/{file}");
         // What an earlier bench left.
         let _ = fs::remove_dir_all(&spool);
-        let config = world
-            .machine
-            .write(&format!("/etc/facteur/{file}.toml"), &configuration(address, &spool, policy));
+        let config = world.machine.write(
+            &format!("/etc/facteur/{file}.toml"),
+            &(configuration(address, &spool, policy) + more),
+        );
         run_facteur(&config, &["check"]).success();
         let (processes, server) =
             Processes::of(&file, || facteur_tests::Facteur::start(world.machine, &config));

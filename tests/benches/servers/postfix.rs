@@ -42,12 +42,27 @@ impl Postfix {
         Self::start(world, "Postfix", ADDRESS, &[])
     }
 
+    /// The same with more settings.
+    pub fn under_tls(world: &World, more: &str) -> Self {
+        Self::start_with(world, "Postfix", ADDRESS, &[], more)
+    }
+
     /// Starts one of several, each with a queue of its own and with these milters.
     pub fn start(
         world: &World,
         name: &'static str,
         address: &'static str,
         milters: &[&str],
+    ) -> Self {
+        Self::start_with(world, name, address, milters, "")
+    }
+
+    fn start_with(
+        world: &World,
+        name: &'static str,
+        address: &'static str,
+        milters: &[&str],
+        more: &str,
     ) -> Self {
         let settings = world.site.postfix_settings("hash");
         let libraries =
@@ -60,7 +75,7 @@ impl Postfix {
         }
         let milters: Vec<String> =
             milters.iter().map(|address| format!("inet:{address}")).collect();
-        let settings = format!("{settings}{RAISED}smtpd_milters = {}\n", milters.join(", "));
+        let settings = format!("{settings}{RAISED}smtpd_milters = {}\n{more}", milters.join(", "));
         let instance = format!("bench-{}", file_name(name));
         let start =
             || facteur_tests::Postfix::start(world.machine, &instance, address, &settings, "");
