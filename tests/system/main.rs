@@ -31,6 +31,7 @@ mod operation;
 mod postfix;
 mod power_loss;
 mod pressure;
+mod proxy;
 mod queue;
 mod readme;
 mod reload;

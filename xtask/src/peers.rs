@@ -39,7 +39,7 @@ struct Peer {
 }
 
 /// What the tests need.
-const PEERS: [Peer; 10] = [
+const PEERS: [Peer; 11] = [
     Peer {
         package: "postfix",
         // By which it logs in elsewhere: the tests say where they are.
@@ -80,6 +80,14 @@ const PEERS: [Peer; 10] = [
         programs: &["usr/sbin/dovecot", "usr/bin/doveconf"],
         environment: None,
         probe: &[],
+    },
+    // It stands in front with the PROXY protocol.
+    Peer {
+        package: "haproxy",
+        with: &[],
+        programs: &["usr/sbin/haproxy"],
+        environment: None,
+        probe: &["haproxy", "-v"],
     },
     // The tests run in a network namespace of their own and bring its loopback up.
     Peer {

@@ -13,6 +13,7 @@
 //!   [`RcptParameters`], [`Notify`], [`Ret`].
 //! - **Content**: line ends ([`LineEnds`]), the headers ([`Fields`], [`HeaderSection`]), dots
 //!   ([`Stuffer`]).
+//! - **Before SMTP**: what a proxy says of its client ([`ProxyHeader`]).
 //! - **The machines**: [`Server`] with its [`Event`]s, [`Client`] with an [`Envelope`] to send.
 //!
 //! Begin with [`Server`]: a session is `receive`, `poll`, `reply`, and the output.
@@ -54,6 +55,7 @@ mod line;
 mod line_ends;
 mod parameters;
 mod path;
+mod proxy;
 mod replies;
 mod reply;
 mod reply_parser;
@@ -78,6 +80,7 @@ pub use limits::ServerLimits;
 pub use line_ends::LineEnds;
 pub use parameters::{BodyType, MailParameters, Notify, RcptParameters, Ret};
 pub use path::Path;
+pub use proxy::{Proxied, ProxyError, ProxyHeader};
 pub use reply::{Reply, in_ascii};
 pub use section::{DROPPED, HeaderSection, HeadersError, MAX_FIELDS, MAX_SECTION, Missing, Passed};
 pub use server::{MAX_PENDING_INPUT, Server};

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use facteur_smtp::BareNewline;
+use ipnet::IpNet;
 
+use super::network::network;
 use super::reader::{Section, Value};
 use super::report::Kind;
 use super::tls::{self, TlsMode};
@@ -51,6 +53,9 @@ pub struct Listen {
     /// Whether clients are asked for a certificate (`smtpd_tls_ask_ccert`). Default: no, since some
     /// clients fail when they are.
     pub ask_client_cert: bool,
+    /// The proxies whose clients come here; each connection of theirs begins with a header of the
+    /// PROXY protocol (`smtpd_upstream_proxy_protocol`). Default: none.
+    pub proxies: Vec<IpNet>,
 }
 
 /// Whom a listener is for.
@@ -151,6 +156,9 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
     });
     let sender_logins = section.get("sender-logins", |value| value.name_of(Kind::Table));
     let hide_client = section.or("hide-client", false, Value::boolean);
+    let proxies = section
+        .get("proxies", |value| value.list(|value| value.parse(network)))
+        .unwrap_or_default();
     let (address, name) = address?;
     let listen = Listen {
         address,
@@ -164,6 +172,7 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         bare_newline,
         tls,
         ask_client_cert,
+        proxies,
     };
     Some((listen, chain))
 }

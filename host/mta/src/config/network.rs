@@ -21,9 +21,15 @@ impl Networks {
     /// Whether a client with this address is trusted. An IPv4 address written as IPv6 is judged as
     /// IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.trusted.iter().any(|network| network.contains(&address))
+        contains(&self.trusted, address)
     }
+}
+
+/// Whether an address is in any of these networks. An IPv4 address written as IPv6 is judged as
+/// IPv4.
+pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// `[dns]`.

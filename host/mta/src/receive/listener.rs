@@ -7,14 +7,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use facteur_smtp::Proxied;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accepting::Accepting;
-use crate::config::{Listen, TlsMode};
-use crate::receive::admission::{Admission, TurnedAway};
+use crate::config::{self, Listen, TlsMode};
+use crate::receive::admission::{Admission, Admitted, TurnedAway};
 use crate::receive::mta::{Mta, told_to_stop};
+use crate::receive::proxied::proxied;
 use crate::receive::session;
 
 /// Clients that may wait for accept.
@@ -59,9 +62,8 @@ impl Listener {
     /// Takes clients until the program stops, then waits for the sessions to end.
     pub async fn run(self, mta: Arc<Mta>) {
         let mut stopping = mta.stopping.clone();
-        let admission = Admission::new(&self.listen.limits);
-        let listen = Arc::new(self.listen);
-        let mut accepting = Accepting::new(&*listen.name);
+        let door = Arc::new(Door::new(mta, self.listen));
+        let mut accepting = Accepting::new(&*door.listen.name);
         let mut sessions = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -70,14 +72,15 @@ impl Listener {
                 Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
             };
             match accepted {
+                Ok((stream, peer)) if door.is_proxy(peer) => {
+                    sessions.spawn(door.clone().behind_proxy(stream, peer));
+                }
                 Ok((stream, client)) => {
-                    let exempt = mta.in_force.load().config.networks.contains(client.ip());
-                    match admission.admit(client.ip(), exempt) {
-                        Ok(admitted) => {
-                            let (mta, listen) = (mta.clone(), listen.clone());
-                            sessions.spawn(session::serve(mta, listen, stream, client, admitted));
-                        }
-                        Err(why) => turn_away(&stream, client, &mta, &listen, why),
+                    if let Some(admitted) = door.admit(&stream, client) {
+                        let local = stream.local_addr().unwrap_or(client);
+                        let found = Proxied { client, local };
+                        let (mta, listen) = (door.mta.clone(), door.listen.clone());
+                        sessions.spawn(session::serve(mta, listen, stream, found, None, admitted));
                     }
                 }
                 Err(error) => accepting.failed(&error).await,
@@ -85,6 +88,62 @@ impl Listener {
         }
         drop(self.socket);
         while sessions.join_next().await.is_some() {}
+    }
+}
+
+/// What the connections of a listener share.
+struct Door {
+    mta: Arc<Mta>,
+    listen: Arc<Listen>,
+    admission: Admission,
+    /// Places for proxies that haven't said yet whom they pass on: as many as there are for
+    /// sessions.
+    headers: Semaphore,
+}
+
+impl Door {
+    fn new(mta: Arc<Mta>, listen: Listen) -> Self {
+        let admission = Admission::new(&listen.limits);
+        let headers = Semaphore::new(listen.limits.connections);
+        Self { mta, listen: Arc::new(listen), admission, headers }
+    }
+
+    /// Whether it is a proxy of the operator's.
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        let config = &self.mta.in_force.load().config;
+        let listen = config.listener(&self.listen.name).unwrap_or(&self.listen);
+        config::contains(&listen.proxies, peer.ip())
+    }
+
+    /// Lets a client in, or tells it why not.
+    fn admit(&self, stream: &TcpStream, client: SocketAddr) -> Option<Admitted> {
+        let exempt = self.mta.in_force.load().config.networks.contains(client.ip());
+        let admitted = self.admission.admit(client.ip(), exempt);
+        admitted.map_err(|why| turn_away(stream, client, &self.mta, &self.listen, why)).ok()
+    }
+
+    /// Serves whoever is behind a proxy.
+    async fn behind_proxy(self: Arc<Self>, mut stream: TcpStream, proxy: SocketAddr) {
+        let Ok(place) = self.headers.try_acquire() else { return };
+        let mut stopping = self.mta.stopping.clone();
+        let found = tokio::select! {
+            found = Box::pin(proxied(&mut stream, proxy)) => found,
+            () = told_to_stop(&mut stopping) => return,
+        };
+        drop(place);
+        match found {
+            Ok(found) => {
+                if let Some(admitted) = self.admit(&stream, found.client) {
+                    let (mta, listen) = (self.mta.clone(), self.listen.clone());
+                    session::serve(mta, listen, stream, found, Some(proxy), admitted).await;
+                }
+            }
+            Err(error) => {
+                if self.mta.repeats.is_told(proxy.ip()) {
+                    tracing::warn!(proxy = %proxy.ip().to_canonical(), %error, "not served");
+                }
+            }
+        }
     }
 }
 

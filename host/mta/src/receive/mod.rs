@@ -14,6 +14,7 @@ pub mod missing;
 pub mod mta;
 mod observer;
 mod patience;
+mod proxied;
 pub mod repeats;
 mod seats;
 mod sender_logins;

@@ -16,8 +16,8 @@ use bytes::Bytes;
 use facteur_policy::{Decision, Message, Run, SessionFacts, Transaction};
 use facteur_smtp::status::{self, Detail};
 use facteur_smtp::{
-    AuthOffer, DataError, Event, HeadersError, MailParameters, Path, RcptParameters, Reply,
-    ReversePath, Server, ServerConfig, ServerLimits, StartTls,
+    AuthOffer, DataError, Event, HeadersError, MailParameters, Path, Proxied, RcptParameters,
+    Reply, ReversePath, Server, ServerConfig, ServerLimits, StartTls,
 };
 use facteur_spool::QueueId;
 use tokio::io::AsyncWriteExt;
@@ -48,17 +48,20 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// by then needn't be sent again.
 const LAST_CONTENT: Duration = Duration::from_secs(10);
 
-/// Serves a client until it goes, is sent away, or the program stops.
+/// Serves a client until it goes, is sent away, or the program stops. `proxy` is who passes it on.
 pub async fn serve(
     mta: Arc<Mta>,
     listen: Arc<Listen>,
     stream: TcpStream,
-    client: SocketAddr,
+    Proxied { client, local }: Proxied,
+    proxy: Option<SocketAddr>,
     admitted: Admitted,
 ) {
     let snapshot = mta.in_force.load_full();
     let trusted = snapshot.config.networks.contains(client.ip().to_canonical());
-    let facts = Arc::new(SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted));
+    let mut facts = SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted);
+    facts.proxy = proxy;
+    let facts = Arc::new(facts);
     // At the level of errors: it is there whatever level is logged.
     let span = tracing::error_span!("session", session = facts.id);
     let mut wire = Server::new(Arc::new(ServerConfig {
@@ -80,7 +83,6 @@ pub async fn serve(
     let observer = Observer::new(mta.clone(), facts.clone(), || snapshot.policy.services().clone());
     let policy = policy(&snapshot, &facts, &observer);
     // What comes from this machine to itself comes from the address that it goes to.
-    let local = stream.local_addr().map_or(client, |own| own);
     let is_local = client.ip() == local.ip() || client.ip().to_canonical().is_loopback();
     let completes = is_local || listen.kind == ListenKind::Submission;
     if listen.auth {
@@ -123,7 +125,8 @@ struct Session {
 impl Session {
     async fn run(mut self) {
         let client = self.facts.client_ip();
-        tracing::debug!(%client, listener = self.listen.name, "connect");
+        let proxy = self.facts.proxy.map(|proxy| proxy.ip().to_canonical());
+        tracing::debug!(%client, ?proxy, listener = self.listen.name, "connect");
         let begun = match tls_of(&self.snapshot, &self.listen).tls {
             TlsMode::Implicit => Box::pin(self.start_tls()).await,
             TlsMode::None | TlsMode::May | TlsMode::Encrypt => Ok(()),

@@ -20,6 +20,8 @@ pub struct SessionFacts {
     pub client: SocketAddr,
     /// Whether it is in a trusted network.
     pub trusted: bool,
+    /// The proxy that passes it on, if one does.
+    pub proxy: Option<SocketAddr>,
     /// What TLS is between us and it; none: it is in the clear.
     tls: Option<Arc<TlsFacts>>,
     /// Who it proved to be: said once.
@@ -58,6 +60,7 @@ impl SessionFacts {
             listener,
             client,
             trusted,
+            proxy: None,
             tls: None,
             login: OnceLock::new(),
             hello: Mutex::default(),
@@ -77,19 +80,32 @@ impl SessionFacts {
             tags: Mutex::new(connected),
             connected: self.connected.clone(),
             reverse: self.reverse.clone(),
+            proxy: self.proxy,
             ..Self::new(self.id.clone(), self.listener.clone(), self.client, self.trusted)
         }
     }
 
     /// The same facts, for notes of one's own.
     pub(crate) fn apart(&self) -> Self {
-        let Self { id, listener, client, trusted, tls, login, hello, tags, connected, reverse } =
-            self;
+        let Self {
+            id,
+            listener,
+            client,
+            trusted,
+            proxy,
+            tls,
+            login,
+            hello,
+            tags,
+            connected,
+            reverse,
+        } = self;
         Self {
             id: id.clone(),
             listener: listener.clone(),
             client: *client,
             trusted: *trusted,
+            proxy: *proxy,
             tls: tls.clone(),
             login: login.clone(),
             hello: Mutex::new(hello.lock().clone()),
@@ -178,5 +194,41 @@ impl SessionFacts {
             Ok(Reverse { name: names.into_iter().next(), verified: failure.map_or(Ok(None), Err) })
         };
         self.reverse.get_or_init(ask).await.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::TlsFacts;
+
+    #[test]
+    fn under_tls_nothing_is_left_of_what_was_said_before() {
+        let client = "203.0.113.9:40000".parse().unwrap();
+        let facts = SessionFacts::new("s".into(), "l".into(), client, true);
+        let tag = |facts: &SessionFacts, key: &str| facts.tags.lock().get(key).map(str::to_owned);
+        let set = |key: &str| facts.tags.lock().set(key.to_owned(), "x").unwrap();
+        set("connection");
+        facts.connected();
+        set("greeting");
+        *facts.hello.lock() = Some(Hello { name: "evil.test".into(), esmtp: true });
+        facts.set_login("somebody".into());
+
+        let tls = TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_256_GCM_SHA384",
+            bits: 256,
+            key_exchange: None,
+            sni: None,
+            asked: false,
+            client: None,
+        };
+        let after = facts.under_tls(tls);
+        assert_eq!((after.helo(), after.login(), after.esmtp()), (None, None, false));
+        assert_eq!(tag(&after, "connection").as_deref(), Some("x"));
+        assert_eq!(tag(&after, "greeting"), None);
+        assert!(after.trusted && after.client == client && after.id == "s");
+        assert_eq!(after.apart().tls(), after.tls());
+        assert!(after.set_login("another".into()));
     }
 }
