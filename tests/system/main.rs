@@ -46,3 +46,4 @@ mod tls;
 mod tls_clients;
 mod tls_files;
 mod tls_odd;
+mod xclient;

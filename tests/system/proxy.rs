@@ -12,6 +12,8 @@ use facteur_tests::{
 /// Behind proxies: in the clear, and under TLS at once.
 const PLAIN: &str = "127.0.0.1:26";
 const TLS: &str = "127.0.0.1:466";
+/// Where a client has few connections.
+const FEW: &str = "127.0.0.1:29";
 /// The proxy, and an address that is none.
 const PROXY: &str = "127.0.0.2";
 const OTHER: &str = "127.0.0.3";
@@ -24,7 +26,9 @@ fn start(machine: &Machine) -> (Dns, Facteur) {
     Authority::new(machine).issue("mx", &["mx.test"], Key::Ecdsa);
     let more = format!(
         "{}[[listen]]\naddress = \"{PLAIN}\"\nproxies = [\"{PROXY}\"]\n\
-         [[listen]]\naddress = \"{TLS}\"\ntls = \"implicit\"\nproxies = [\"{PROXY}/32\"]\n",
+         [[listen]]\naddress = \"{TLS}\"\ntls = \"implicit\"\nproxies = [\"{PROXY}/32\"]\n\
+         [[listen]]\naddress = \"{FEW}\"\nproxies = [\"{PROXY}\"]\nxclient = [\"{OTHER}\"]\n\
+         limits = {{ client-connections = 2 }}\n",
         Authority::sections(&["mx"])
     );
     let dns = Dns::start("127.0.0.1", "");
@@ -115,7 +119,7 @@ fn a_header_is_believed_of_named_proxies_alone() {
             let reply = client.send("PROXY TCP4 127.0.0.9 127.0.0.1 40000 25");
             assert_eq!(reply, "500 5.5.2 Error: command not recognized");
         }
-        // A header of version 2 that nobody asked for is lines, of which the third is no command.
+        // A header of version 2 that nobody asked for is lines, of which the third is nobody's.
         let mut client = Client::connect(OTHER, PLAIN);
         client.write(&version_2(TRUSTED));
         for code in [500, 500, 221] {
@@ -202,5 +206,38 @@ fn haproxy_passes_clients_on_in_the_clear_and_under_tls() {
         assert_eq!(relays(&mut client), 554);
         // Its own checks are nobody's client, and nothing to complain of.
         assert!(!facteur.log().contains("not served"), "{}", facteur.log());
+    });
+}
+
+#[test]
+fn limits_count_the_client_that_is_named() {
+    machine(|machine| {
+        let (_dns, facteur) = start(machine);
+        let proxied = |named: &str| {
+            let mut client = Client::silent(PROXY, FEW).unwrap();
+            client.write(&version_2(named));
+            let reply = client.reply();
+            (client, reply)
+        };
+        let spoken_for = |named: &str| {
+            let mut client = Client::connect(OTHER, FEW);
+            let reply = client.send(&format!("XCLIENT ADDR={named}"));
+            (client, reply)
+        };
+        let open = [proxied(STRANGER), spoken_for(STRANGER)];
+        assert!(open.iter().all(|(_, reply)| reply.code == 220));
+        let refusal = "421 4.7.0 gateway.test Error: too many connections from 203.0.113.9";
+        for (mut client, reply) in [proxied(STRANGER), spoken_for(STRANGER)] {
+            assert_eq!(reply, refusal);
+            client.must_close();
+        }
+        facteur.wait_for_log("turned away");
+        // Nobody else is shut out, however many come through the same two hosts.
+        let named = |number: usize| format!("198.51.100.{number}");
+        let others: Vec<_> = (1..5)
+            .flat_map(|number| [proxied(&named(number)), spoken_for(&named(number))])
+            .collect();
+        assert!(others.iter().all(|(_, reply)| reply.code == 220));
+        drop(open);
     });
 }

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use facteur_smtp::{
-    Address, BareNewline, Event, Reply, Server, ServerConfig, ServerLimits, StartTls, Stuffer,
-};
+use facteur_smtp::{Address, Event, Reply, Server, ServerConfig, ServerLimits, Stuffer};
 
 /// Octets of the usual message of mail benchmarks.
 const MESSAGE: usize = 4096;
@@ -23,12 +21,7 @@ fn main() {
 fn config() -> Arc<ServerConfig> {
     // A bench says NOOP more often than any client may.
     let limits = ServerLimits { junk_commands: u32::MAX, ..ServerLimits::default() };
-    Arc::new(ServerConfig {
-        hostname: "mx.example".into(),
-        limits,
-        bare_newline: BareNewline::Normalize,
-        start_tls: StartTls::No,
-    })
+    Arc::new(ServerConfig { hostname: "mx.example".into(), limits, ..ServerConfig::default() })
 }
 
 /// A server past EHLO.

@@ -5,13 +5,16 @@
 //! without brackets and after spaces. Counts no errors and changes nothing: that is the server's.
 
 use crate::auth::{self, AuthOffer, Secret};
-use crate::config::StartTls;
+use crate::config::{ServerConfig, StartTls};
 use crate::domain;
-use crate::parameters::{MailParameters, RcptParameters};
+use crate::keyword::Keyword;
+use crate::neuter::neuter;
+use crate::parameters::{Allowed, MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
 use crate::status;
 use crate::transaction::Transaction;
+use crate::xclient::{self, XClient, XForward};
 
 /// How a session stands to TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,10 @@ pub(crate) enum Command {
     Reset,
     Noop,
     Vrfy(String),
+    Help,
     StartTls,
+    XClient(XClient),
+    XForward(XForward),
     Auth { mechanism: String, initial: Option<Secret> },
     Quit,
 }
@@ -60,15 +66,14 @@ pub(crate) struct Login {
 /// begins with anything but a letter either.
 const FORBIDDEN: [&str; 3] = ["CONNECT", "GET", "POST"];
 /// The commands that must wait for TLS where it is required, as Postfix's.
-const NEED_TLS: [&str; 7] = ["MAIL", "RCPT", "DATA", "BDAT", "RSET", "VRFY", "AUTH"];
-/// What would break a comment or a Received: header, as Postfix's `NEUTER_CHARACTERS`.
-const UNSAFE_IN_HEADERS: &str = " <>()\\\";@";
+const NEED_TLS: [&str; 9] =
+    ["MAIL", "RCPT", "DATA", "BDAT", "RSET", "VRFY", "HELP", "AUTH", "XFORWARD"];
 
 /// Parses a line without its end.
 pub(crate) fn parse(
     line: &[u8],
+    config: &ServerConfig,
     transaction: &Transaction,
-    size_limit: u64,
     tls: Tls,
     login: &Login,
 ) -> Result<Command, Reply> {
@@ -85,13 +90,13 @@ pub(crate) fn parse(
     if tls == Tls::Plain(StartTls::Required) && NEED_TLS.into_iter().any(is) {
         Err(Reply::must_start_tls())
     } else if is("MAIL") {
-        mail(arguments, transaction, size_limit, login)
+        mail(arguments, config, transaction, login)
     } else if is("RCPT") {
-        rcpt(arguments, transaction)
+        rcpt(arguments, config, transaction)
     } else if is("DATA") {
         data(arguments, transaction)
     } else if is("BDAT") {
-        bdat(arguments)
+        bdat(arguments, config)
     } else if is("EHLO") {
         hello(arguments, true)
     } else if is("HELO") {
@@ -105,13 +110,21 @@ pub(crate) fn parse(
     } else if is("NOOP") {
         Ok(Command::Noop)
     } else if is("VRFY") {
-        vrfy(arguments)
+        vrfy(arguments, config)
     } else if is("QUIT") {
         Ok(Command::Quit)
     } else if is("AUTH") {
-        auth(arguments, transaction, login)
+        auth(arguments, config, transaction, login)
     } else if is("STARTTLS") {
-        start_tls(arguments, tls)
+        start_tls(arguments, config, tls)
+    } else if is("HELP") {
+        Ok(Command::Help)
+    } else if is("XCLIENT") {
+        let parse = || XClient::parse(arguments).map(Command::XClient);
+        spoken_for(arguments, transaction, config.xclient, parse)
+    } else if is("XFORWARD") {
+        let parse = || xclient::forwarded(arguments).map(Command::XForward);
+        spoken_for(arguments, transaction, config.xforward, parse)
     } else if FORBIDDEN.into_iter().any(is)
         || !verb.starts_with(|first: char| first.is_ascii_alphabetic())
         || looks_like_header(verb)
@@ -139,34 +152,56 @@ fn hello(name: &str, esmtp: bool) -> Result<Command, Reply> {
         Some(domain) if !name.is_ascii() => domain::ascii(&domain).into_owned(),
         _ => name.to_owned(),
     };
-    let unsafe_in_header = |character: char| {
-        character.is_control() || !character.is_ascii() || UNSAFE_IN_HEADERS.contains(character)
-    };
-    let name = name
-        .chars()
-        .map(|character| if unsafe_in_header(character) { '?' } else { character })
-        .collect();
-    Ok(Command::Hello { esmtp, name })
+    Ok(Command::Hello { esmtp, name: neuter(&name) })
 }
 
-fn start_tls(arguments: &str, tls: Tls) -> Result<Command, Reply> {
+/// XCLIENT or XFORWARD, in Postfix's order.
+fn spoken_for(
+    arguments: &str,
+    transaction: &Transaction,
+    allowed: bool,
+    parse: impl FnOnce() -> Result<Command, Reply>,
+) -> Result<Command, Reply> {
+    if transaction.open {
+        let text = "Error: MAIL transaction in progress";
+        return Err(Reply::new(503, status::INVALID_COMMAND, text));
+    }
+    if !allowed && !arguments.is_empty() {
+        return Err(Reply::new(550, status::SECURITY, "Error: insufficient authorization"));
+    }
+    parse()
+}
+
+fn start_tls(arguments: &str, config: &ServerConfig, tls: Tls) -> Result<Command, Reply> {
     let invalid = |code, text| Err(Reply::new(code, status::INVALID_COMMAND, text));
     if !arguments.is_empty() {
         return Err(Reply::new(501, status::INVALID_ARGUMENTS, "Syntax: STARTTLS"));
     }
     match tls {
-        Tls::Plain(StartTls::No) => invalid(502, "Error: command not implemented"),
         Tls::Active => invalid(554, "Error: TLS already active"),
+        Tls::Plain(offered)
+            if offered == StartTls::No || config.discarded.holds(Keyword::StartTls) =>
+        {
+            invalid(502, "Error: command not implemented")
+        }
         Tls::Plain(_) => Ok(Command::StartTls),
     }
 }
 
 /// In Postfix's order, but that a client must have greeted, and that a mechanism which isn't
 /// offered is said to be none (RFC 4954 section 4).
-fn auth(arguments: &str, transaction: &Transaction, login: &Login) -> Result<Command, Reply> {
+fn auth(
+    arguments: &str,
+    config: &ServerConfig,
+    transaction: &Transaction,
+    login: &Login,
+) -> Result<Command, Reply> {
     let out_of_turn = |text| Err(Reply::new(503, status::INVALID_COMMAND, text));
     let mechanisms = match &login.offer {
         AuthOffer::No => return out_of_turn("Error: authentication not enabled"),
+        _ if config.discarded.holds(Keyword::Auth) => {
+            return out_of_turn("Error: authentication not enabled");
+        }
         _ if !login.greeted => return out_of_turn("Error: send HELO/EHLO first"),
         _ if transaction.open => return out_of_turn("Error: MAIL transaction in progress"),
         AuthOffer::UnderTls => {
@@ -189,10 +224,11 @@ fn auth(arguments: &str, transaction: &Transaction, login: &Login) -> Result<Com
 
 fn mail(
     arguments: &str,
+    config: &ServerConfig,
     transaction: &Transaction,
-    size_limit: u64,
     login: &Login,
 ) -> Result<Command, Reply> {
+    let size_limit = config.limits.message_size;
     let syntax = || Reply::new(501, status::BAD_SENDER_SYNTAX, "Bad sender address syntax");
     if transaction.open {
         return Err(Reply::new(503, status::INVALID_COMMAND, "Error: nested MAIL command"));
@@ -203,7 +239,8 @@ fn mail(
     let (path, rest) = path_word(path).ok_or_else(syntax)?;
     let sender: Option<Path> =
         if path.is_empty() { None } else { Some(path.parse().map_err(|_| syntax())?) };
-    let parameters = MailParameters::parse(rest, matches!(login.offer, AuthOffer::Mechanisms(_)))?;
+    let auth = matches!(login.offer, AuthOffer::Mechanisms(_));
+    let parameters = MailParameters::parse(rest, Allowed { auth, ..allowed(config) })?;
     if size_limit > 0 && parameters.size.is_some_and(|size| size > size_limit) {
         return Err(Reply::new(552, status::TOO_BIG, "Message size exceeds fixed limit"));
     }
@@ -211,7 +248,17 @@ fn mail(
     Ok(Command::Mail { sender, parameters })
 }
 
-fn rcpt(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
+/// Which parameters the client may use, where it can't log in.
+fn allowed(config: &ServerConfig) -> Allowed {
+    let may = |keyword| !config.discarded.holds(keyword);
+    Allowed { auth: false, dsn: may(Keyword::Dsn), smtputf8: may(Keyword::SmtpUtf8) }
+}
+
+fn rcpt(
+    arguments: &str,
+    config: &ServerConfig,
+    transaction: &Transaction,
+) -> Result<Command, Reply> {
     let syntax = Reply::bad_recipient_syntax;
     if !transaction.open {
         return Err(Reply::new(503, status::INVALID_COMMAND, "Error: need MAIL command"));
@@ -224,7 +271,7 @@ fn rcpt(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
     };
     let (path, rest) = path_word(path).ok_or_else(syntax)?;
     let parsed = path.parse().map_err(|_| syntax())?;
-    let parameters = RcptParameters::parse(rest)?;
+    let parameters = RcptParameters::parse(rest, allowed(config))?;
     check_utf8(path, transaction.utf8)?;
     Ok(Command::Rcpt { path: parsed, parameters })
 }
@@ -241,7 +288,11 @@ fn data(arguments: &str, transaction: &Transaction) -> Result<Command, Reply> {
 }
 
 /// The error ends the session: who knows how many octets that are no commands come now?
-fn bdat(arguments: &str) -> Result<Command, Reply> {
+fn bdat(arguments: &str, config: &ServerConfig) -> Result<Command, Reply> {
+    if config.discarded.holds(Keyword::Chunking) {
+        let text = "Error: command not implemented";
+        return Err(Reply::new(521, status::INVALID_COMMAND, text));
+    }
     let mut words = arguments.split_ascii_whitespace();
     let size = words.next().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
     let last = words.next();
@@ -253,9 +304,13 @@ fn bdat(arguments: &str) -> Result<Command, Reply> {
     }
 }
 
-fn vrfy(arguments: &str) -> Result<Command, Reply> {
+fn vrfy(arguments: &str, config: &ServerConfig) -> Result<Command, Reply> {
+    if config.disable_vrfy {
+        return Err(Reply::new(502, status::INVALID_COMMAND, "VRFY command is disabled"));
+    }
+    let utf8 = allowed(config).smtputf8;
     let (address, utf8) = match arguments.rsplit_once(' ') {
-        Some((address, word)) if word.eq_ignore_ascii_case("SMTPUTF8") => {
+        Some((address, word)) if utf8 && word.eq_ignore_ascii_case("SMTPUTF8") => {
             (address.trim_ascii_end(), true)
         }
         _ => (arguments, false),

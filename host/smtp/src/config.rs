@@ -1,5 +1,6 @@
-//! What the server sessions of one listener share.
+//! What a listener offers to one client.
 
+use crate::keyword::Discarded;
 use crate::limits::ServerLimits;
 
 /// What to do with a message that has a bare LF in its content by DATA or BDAT.
@@ -24,8 +25,8 @@ pub enum StartTls {
     Required,
 }
 
-/// What the sessions of a listener share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a listener offers to a client, and its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerConfig {
     /// The server's own name.
     pub hostname: String,
@@ -35,4 +36,14 @@ pub struct ServerConfig {
     pub bare_newline: BareNewline,
     /// STARTTLS.
     pub start_tls: StartTls,
+    /// What isn't offered, though it could be. Parameters that belong to it are then refused, and
+    /// commands too, where Postfix refuses them.
+    pub discarded: Discarded,
+    /// VRFY is refused (`disable_vrfy_command`).
+    pub disable_vrfy: bool,
+    /// The client may say by XCLIENT whom it speaks for (`smtpd_authorized_xclient_hosts`).
+    pub xclient: bool,
+    /// The client may say by XFORWARD where a message came from
+    /// (`smtpd_authorized_xforward_hosts`).
+    pub xforward: bool,
 }

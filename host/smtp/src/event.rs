@@ -7,6 +7,7 @@ use crate::parameters::{MailParameters, RcptParameters};
 use crate::path::Path;
 use crate::reply::Reply;
 use crate::status;
+use crate::xclient::{XClient, XForward};
 
 /// Something the host must know. While an event owes a reply the machine gives no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,12 @@ pub enum Event {
     /// The client ended the exchange, or said what is no answer; it has been told. The error says
     /// why.
     AuthAborted(AuthError),
+    /// XCLIENT, from a client that may say it. Owes
+    /// [`Server::start_over`](crate::Server::start_over) and then a greeting; or a refusal, and
+    /// nothing has changed.
+    XClient(XClient),
+    /// XFORWARD, from a client that may say it; it has been told. It is about the next transaction.
+    XForward(XForward),
     /// QUIT, or a command that no mail client sends. The session is over when the output is
     /// written.
     Quit,
@@ -82,7 +89,12 @@ impl Event {
             Self::Vrfy(address) => Reply::new(252, status::UNDEFINED, address.as_str()),
             Self::StartTls => Reply::new(220, status::UNDEFINED, "Ready to start TLS"),
             Self::Auth { .. } | Self::AuthResponse(_) => Reply::logged_in(),
-            Self::AuthAborted(_) | Self::Body(_) | Self::Reset | Self::Quit => return None,
+            Self::XClient(_)
+            | Self::XForward(_)
+            | Self::AuthAborted(_)
+            | Self::Body(_)
+            | Self::Reset
+            | Self::Quit => return None,
         })
     }
 }

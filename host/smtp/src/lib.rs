@@ -13,7 +13,8 @@
 //!   [`RcptParameters`], [`Notify`], [`Ret`].
 //! - **Content**: line ends ([`LineEnds`]), the headers ([`Fields`], [`HeaderSection`]), dots
 //!   ([`Stuffer`]).
-//! - **Before SMTP**: what a proxy says of its client ([`ProxyHeader`]).
+//! - **Proxies**: what they say of their clients, before SMTP ([`ProxyHeader`]) or in it
+//!   ([`XClient`], [`XForward`]); which extensions a client is offered ([`Keyword`]).
 //! - **The machines**: [`Server`] with its [`Event`]s, [`Client`] with an [`Envelope`] to send.
 //!
 //! Begin with [`Server`]: a session is `receive`, `poll`, `reply`, and the output.
@@ -50,9 +51,12 @@ mod domain;
 mod envelope;
 mod event;
 mod fields;
+mod keyword;
 mod limits;
 mod line;
 mod line_ends;
+mod neuter;
+mod offer;
 mod parameters;
 mod path;
 mod proxy;
@@ -65,6 +69,7 @@ mod stage;
 pub mod status;
 mod stuffing;
 mod transaction;
+mod xclient;
 mod xtext;
 
 pub use address::{Address, AddressError, MAX_ADDRESS, ReversePath};
@@ -76,6 +81,7 @@ pub use domain::{MAX_DOMAIN, MAX_LABEL, ascii as ascii_domain, ascii_key, key, l
 pub use envelope::{Envelope, EnvelopeRecipient};
 pub use event::{AuthError, DataError, Event};
 pub use fields::{Field, Fields, is_field_name};
+pub use keyword::{Discarded, Keyword};
 pub use limits::ServerLimits;
 pub use line_ends::LineEnds;
 pub use parameters::{BodyType, MailParameters, Notify, RcptParameters, Ret};
@@ -87,3 +93,4 @@ pub use server::{MAX_PENDING_INPUT, Server};
 pub use stage::ClientStage;
 pub use status::{EnhancedStatus, EnhancedStatusError};
 pub use stuffing::{MAX_LINE, Stuffer};
+pub use xclient::{KnownName, XClient, XForward};

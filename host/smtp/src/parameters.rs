@@ -105,6 +105,25 @@ impl fmt::Display for Notify {
     }
 }
 
+/// Which parameters a client may use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowed {
+    /// AUTH: it may log in.
+    pub(crate) auth: bool,
+    /// RET, ENVID, NOTIFY, ORCPT.
+    pub(crate) dsn: bool,
+    /// SMTPUTF8.
+    pub(crate) smtputf8: bool,
+}
+
+impl Allowed {
+    /// Those of DSN.
+    fn dsn(self) -> Result<(), Reply> {
+        let refusal = || Reply::new(501, status::NOT_AUTHORIZED, "DSN support is disabled");
+        self.dsn.then_some(()).ok_or_else(refusal)
+    }
+}
+
 /// The parameters of MAIL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailParameters {
@@ -121,8 +140,8 @@ pub struct MailParameters {
 }
 
 impl MailParameters {
-    /// Parses the words after the path; the error is the reply. `auth`: clients may log in here.
-    pub(crate) fn parse(text: &str, auth: bool) -> Result<Self, Reply> {
+    /// Parses the words after the path; the error is the reply.
+    pub(crate) fn parse(text: &str, allowed: Allowed) -> Result<Self, Reply> {
         let mut parameters = Self::default();
         for word in text.split_ascii_whitespace() {
             let (name, value) =
@@ -152,9 +171,10 @@ impl MailParameters {
                     parameters.body = BodyType::SevenBit;
                 }
                 // Who handed it in first (RFC 4954 section 5): nobody is trusted with that.
-                ("AUTH", Some(_)) if auth => {}
-                ("SMTPUTF8", None) => parameters.smtputf8 = true,
+                ("AUTH", Some(_)) if allowed.auth => {}
+                ("SMTPUTF8", None) if allowed.smtputf8 => parameters.smtputf8 = true,
                 ("RET", Some(value)) => {
+                    allowed.dsn()?;
                     let ret = [Ret::Full, Ret::Headers]
                         .into_iter()
                         .find(|ret| value.eq_ignore_ascii_case(ret.as_str()));
@@ -168,6 +188,7 @@ impl MailParameters {
                     parameters.ret = ret;
                 }
                 ("ENVID", Some(value)) => {
+                    allowed.dsn()?;
                     let envid = xtext::decode(value).filter(|envid| !envid.is_empty());
                     if envid.is_none() || parameters.envid.is_some() {
                         return Err(Reply::new(
@@ -197,12 +218,13 @@ pub struct RcptParameters {
 
 impl RcptParameters {
     /// Parses the words after the path; the error is the reply.
-    pub(crate) fn parse(text: &str) -> Result<Self, Reply> {
+    pub(crate) fn parse(text: &str, allowed: Allowed) -> Result<Self, Reply> {
         let mut parameters = Self::default();
         for word in text.split_ascii_whitespace() {
             let Some((name, value)) = word.split_once('=') else { return Err(unsupported(word)) };
             match name.to_ascii_uppercase().as_str() {
                 "NOTIFY" => {
+                    allowed.dsn()?;
                     let notify = value.parse().ok();
                     if notify.is_none() || parameters.notify.is_some() {
                         return Err(Reply::new(
@@ -214,6 +236,7 @@ impl RcptParameters {
                     parameters.notify = notify;
                 }
                 "ORCPT" => {
+                    allowed.dsn()?;
                     let orcpt = value.split_once(';').filter(|(kind, _)| !kind.is_empty());
                     let orcpt = orcpt.and_then(|(kind, address)| {
                         Some(format!("{kind};{}", xtext::decode(address)?))

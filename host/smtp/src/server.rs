@@ -7,7 +7,6 @@
 //!
 //! Does not decide about anything but syntax, sequence and limits.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -20,6 +19,7 @@ use crate::config::{BareNewline, ServerConfig};
 use crate::data::{Decoder, Framing};
 use crate::event::{AuthError, DataError, Event};
 use crate::line::{Line, LineFramer};
+use crate::offer;
 use crate::reply::Reply;
 use crate::status;
 use crate::transaction::Transaction;
@@ -28,6 +28,9 @@ use crate::transaction::Transaction;
 /// None and no reply is owed, less than a command line is left, so this only holds up a client that
 /// pipelines while the host thinks.
 pub const MAX_PENDING_INPUT: usize = 64 * 1024;
+
+/// The answer to HELP (RFC 5321 section 4.1.1.8).
+const HELP: &str = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS AUTH HELP QUIT";
 
 /// One session with one client.
 pub struct Server {
@@ -78,6 +81,11 @@ enum Owed {
     },
     StartTls,
     Auth,
+    /// It says what the client called itself, and who it is.
+    XClient {
+        greeted: bool,
+        login: bool,
+    },
 }
 
 /// How a step of the machine ended.
@@ -110,6 +118,11 @@ impl Server {
         }
     }
 
+    /// What the client is offered, and its limits.
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
     /// Opens the session: 220; or 554, after which every command but QUIT is refused; or 421, which
     /// ends it.
     pub fn greet(&mut self, reply: &Reply) {
@@ -131,6 +144,21 @@ impl Server {
         if matches!(self.phase, Phase::Handshake) {
             self.phase = Phase::Command;
         }
+    }
+
+    /// Answers [`Event::XClient`]: the session starts over, for the client that was named, with
+    /// what is offered to that one. [`Self::greet`] it next. Errors count on, TLS stays. Where
+    /// nothing of the kind is owed nothing happens.
+    pub fn start_over(&mut self, config: Arc<ServerConfig>) {
+        let Some(Owed::XClient { greeted, login }) = self.owed else { return };
+        self.owed = None;
+        self.phase = Phase::Silent;
+        if let Tls::Plain(_) = self.tls {
+            self.tls = Tls::Plain(config.start_tls);
+        }
+        self.config = config;
+        self.login = Login { offer: std::mem::take(&mut self.login.offer), greeted, done: login };
+        self.transaction = Transaction::default();
     }
 
     /// How clients may log in from now on: named in the answer to the next EHLO.
@@ -205,7 +233,13 @@ impl Server {
         match (owed, accepted) {
             (Owed::Hello { esmtp }, true) => {
                 self.login.greeted = true;
-                return self.send_keywords(esmtp);
+                return offer::write(
+                    &mut self.output,
+                    &self.config,
+                    esmtp,
+                    self.tls.is_offered(),
+                    &self.login.offer,
+                );
             }
             (Owed::Auth, _) => {
                 self.phase = Phase::Command;
@@ -250,7 +284,7 @@ impl Server {
                 Owed::Hello { .. } | Owed::Rcpt | Owed::Data | Owed::FirstChunk | Owed::StartTls,
                 false,
             )
-            | (Owed::Vrfy { .. }, _) => {}
+            | (Owed::Vrfy { .. } | Owed::XClient { .. }, _) => {}
         }
         self.send_in(reply, utf8);
     }
@@ -319,27 +353,6 @@ impl Server {
         Progress::Event(event)
     }
 
-    fn send_keywords(&mut self, esmtp: bool) {
-        let hostname = &self.config.hostname;
-        let size = self.config.limits.message_size;
-        let start_tls = if self.tls.is_offered() { "250-STARTTLS\r\n" } else { "" };
-        let auth = match &self.login.offer {
-            AuthOffer::Mechanisms(all) => format!("250-AUTH {}\r\n", all.join(" ")),
-            AuthOffer::No | AuthOffer::UnderTls | AuthOffer::Later => String::new(),
-        };
-        // Writing to a BytesMut can't fail: it grows.
-        let _ = if esmtp {
-            write!(
-                self.output,
-                "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-VRFY\r\n\
-                 {start_tls}{auth}250-ENHANCEDSTATUSCODES\r\n\
-                 250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
-            )
-        } else {
-            write!(self.output, "250 {hostname}\r\n")
-        };
-    }
-
     fn command(&mut self) -> Progress {
         if self.say_farewell() {
             return Progress::Again;
@@ -362,8 +375,8 @@ impl Server {
         };
         let command = command::parse(
             &self.input[..length],
+            &self.config,
             &self.transaction,
-            self.config.limits.message_size,
             self.tls,
             &self.login,
         );
@@ -398,7 +411,11 @@ impl Server {
     fn perform(&mut self, command: Command) -> Progress {
         if matches!(
             command,
-            Command::Hello { .. } | Command::Reset | Command::Noop | Command::Vrfy(_)
+            Command::Hello { .. }
+                | Command::Reset
+                | Command::Noop
+                | Command::Vrfy(_)
+                | Command::Help
         ) {
             if self.junk_commands > self.config.limits.junk_commands {
                 self.errors += 1;
@@ -444,7 +461,20 @@ impl Server {
                 let utf8 = !address.is_ascii();
                 self.ask(Owed::Vrfy { utf8 }, Event::Vrfy(address))
             }
+            Command::Help => {
+                self.send(&Reply::new(214, status::UNDEFINED, HELP));
+                Progress::Again
+            }
             Command::StartTls => self.ask(Owed::StartTls, Event::StartTls),
+            Command::XClient(said) => {
+                let owed =
+                    Owed::XClient { greeted: said.helo.is_some(), login: said.login.is_some() };
+                self.ask(owed, Event::XClient(said))
+            }
+            Command::XForward(said) => {
+                self.send(&Reply::ok());
+                Progress::Event(Event::XForward(said))
+            }
             Command::Auth { mechanism, initial } => {
                 self.ask(Owed::Auth, Event::Auth { mechanism, initial })
             }

@@ -1,4 +1,4 @@
-//! xtext, the encoding of DSN parameter values (RFC 3461 section 4).
+//! xtext, the encoding of DSN parameter values (RFC 3461 section 4), and of what XCLIENT says.
 
 use std::fmt::Write as _;
 
@@ -16,6 +16,12 @@ pub(crate) fn encode(text: &str, output: &mut String) {
 
 /// Decodes; None where the encoding is broken, or what it hides isn't printable UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
+    let decoded = String::from_utf8(octets(text)?).ok();
+    decoded.filter(|text| !text.chars().any(char::is_control))
+}
+
+/// Decodes, whatever it hides; None where the encoding is broken.
+pub(crate) fn octets(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -27,7 +33,7 @@ pub(crate) fn decode(text: &str) -> Option<String> {
             other => other,
         });
     }
-    String::from_utf8(decoded).ok().filter(|text| !text.chars().any(char::is_control))
+    Some(decoded)
 }
 
 fn hex(digit: u8) -> Option<u8> {

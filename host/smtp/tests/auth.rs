@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use facteur_smtp::{
-    AuthError, AuthOffer, BareNewline, Event, MAX_AUTH_RESPONSE, Reply, Server, ServerConfig,
-    ServerLimits, StartTls,
+    AuthError, AuthOffer, Event, MAX_AUTH_RESPONSE, Reply, Server, ServerConfig, ServerLimits,
+    StartTls,
 };
 
 /// `PLAIN` and `LOGIN` are offered; whoever says `ok` is let in, in two steps where the first
@@ -14,8 +14,8 @@ fn session(offer: AuthOffer) -> Server {
     let config = ServerConfig {
         hostname: "mx.example".into(),
         limits: ServerLimits::default(),
-        bare_newline: BareNewline::Normalize,
         start_tls: StartTls::Offered,
+        ..ServerConfig::default()
     };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::plain(220, "mx.example ESMTP"));
@@ -64,7 +64,8 @@ fn play(offer: AuthOffer, lines: &[(&str, &str)]) -> Vec<Event> {
 
 const EHLO: (&str, &str) = (
     "EHLO x",
-    "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n\
+    "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-LIMITS RCPTMAX=1000\r\n\
+     250-VRFY\r\n250-HELP\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n\
      250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING",
 );
 const LOGGED_IN: &str = "235 2.7.0 Authentication successful";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use facteur_smtp::{
     Address, BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, MAX_LINE, Path,
-    Reply, Server, ServerConfig, ServerLimits, StartTls, Stuffer, status,
+    Reply, Server, ServerConfig, ServerLimits, Stuffer, status,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn play_server(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<Event>, Vec<
         hostname: "mx".into(),
         limits,
         bare_newline,
-        start_tls: StartTls::No,
+        ..ServerConfig::default()
     }));
     server.greet(&Reply::plain(220, "mx"));
     let mut events: Vec<Event> = Vec::new();
@@ -128,8 +128,7 @@ fn receive(data: &[u8]) -> Option<Vec<u8>> {
     let config = ServerConfig {
         hostname: "mx".into(),
         limits: ServerLimits::default(),
-        bare_newline: BareNewline::Normalize,
-        start_tls: StartTls::No,
+        ..ServerConfig::default()
     };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::plain(220, "mx"));

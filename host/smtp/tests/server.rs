@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use facteur_smtp::{
-    BareNewline, DataError, Event, Reply, Server, ServerConfig, ServerLimits, StartTls, status,
+    AuthOffer, BareNewline, DataError, Discarded, Event, Reply, Server, ServerConfig, ServerLimits,
+    StartTls, status,
 };
 
 /// Plays a session: everything is accepted but what the judge refuses.
@@ -53,8 +54,7 @@ fn config() -> ServerConfig {
     ServerConfig {
         hostname: "mx.example".into(),
         limits: ServerLimits::default(),
-        bare_newline: BareNewline::Normalize,
-        start_tls: StartTls::No,
+        ..ServerConfig::default()
     }
 }
 
@@ -102,10 +102,101 @@ fn the_classic_session() {
 fn keywords() {
     assert_eq!(
         Session::new().say("EHLO x\r\n"),
-        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n\
-         250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
+        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-LIMITS RCPTMAX=1000\r\n\
+         250-VRFY\r\n250-HELP\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n\
          250-DSN\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n"
     );
+}
+
+#[test]
+fn what_is_discarded_is_neither_offered_nor_taken_where_postfix_does_not_take_it() {
+    let without = |words| {
+        let discarded = Discarded::list(words);
+        Session::with(ServerConfig { discarded, ..config() }, |_| None)
+    };
+    let all = "pipelining size limits vrfy help enhancedstatuscodes 8bitmime dsn smtputf8 chunking";
+    assert_eq!(without(all).say("EHLO x\r\n"), "250 mx.example\r\n");
+    assert_eq!(without(all).say("HELO x\r\n"), "250 mx.example\r\n");
+    let reply = without("chunking,smtputf8").say("EHLO x\r\n");
+    assert!(reply.ends_with("250-8BITMIME\r\n250 DSN\r\n"), "{reply}");
+    for (line, told) in [
+        ("MAIL FROM:<a@b.org> RET=HDRS", "501 5.7.1 DSN support is disabled"),
+        ("MAIL FROM:<a@b.org> ENVID=x", "501 5.7.1 DSN support is disabled"),
+        ("MAIL FROM:<a@b.org> SMTPUTF8", "555 5.5.4 Unsupported option: SMTPUTF8"),
+        ("MAIL FROM:<a@b.org> SIZE=7 BODY=8BITMIME", "250 2.1.0 Ok"),
+        ("VRFY a@b.org", "252 2.0.0 a@b.org"),
+        ("HELP", "214 2.0.0 EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY STARTTLS AUTH HELP QUIT"),
+    ] {
+        assert_eq!(without(all).say(format!("{line}\r\n")), format!("{told}\r\n"), "{line}");
+    }
+    for parameter in ["NOTIFY=NEVER", "ORCPT=rfc822;a@b.org"] {
+        let lines = format!("MAIL FROM:<>\r\nRCPT TO:<a@b.org> {parameter}\r\n");
+        let reply = without(all).say(lines);
+        assert_eq!(reply, "250 2.1.0 Ok\r\n501 5.7.1 DSN support is disabled\r\n");
+    }
+    // What follows isn't commands.
+    let mut session = without(all);
+    let reply = session.say("BDAT 6 LAST\r\nQUIT\r\n");
+    assert_eq!(reply, "521 5.5.1 Error: command not implemented\r\n");
+    assert!(session.server.wants_close());
+    let start_tls = StartTls::Required;
+    let discarded = Discarded::list("starttls");
+    let mut session = Session::with(ServerConfig { start_tls, discarded, ..config() }, |_| None);
+    let reply = session.say("STARTTLS\r\nMAIL FROM:<>\r\nHELP\r\n");
+    let told = "502 5.5.1 Error: command not implemented\r\n\
+                530 5.7.0 Must issue a STARTTLS command first\r\n\
+                530 5.7.0 Must issue a STARTTLS command first\r\n";
+    assert_eq!(reply, told);
+    let mut session = Session::with(ServerConfig { disable_vrfy: true, ..config() }, |_| None);
+    assert!(!session.say("EHLO x\r\n").contains("VRFY"));
+    assert_eq!(session.say("VRFY x\r\n"), "502 5.5.1 VRFY command is disabled\r\n");
+}
+
+#[test]
+fn a_session_starts_over_for_a_client_that_is_spoken_for() {
+    let config = ServerConfig { xclient: true, xforward: true, ..config() };
+    // Nobody may twice.
+    let after = Arc::new(ServerConfig { xclient: false, ..config.clone() });
+    let mut session = Session::with(config.clone(), |_| None);
+    assert!(session.say("EHLO proxy\r\n").contains(
+        "250-XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT\r\n\
+         250-XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT\r\n"
+    ));
+    let wrong = session.say("XCLIENT ADDR=x\r\n");
+    assert_eq!(wrong, "501 5.5.4 Bad ADDR syntax: x\r\n");
+    session.server.receive(b"XCLIENT ADDR=203.0.113.9\r\nMAIL FROM:<a@b.org>\r\nNOOP\r\n");
+    let Some(Event::XClient(said)) = session.server.poll() else { panic!("{:?}", session.events) };
+    assert_eq!(said.address, Some("203.0.113.9".parse().unwrap()));
+    assert_eq!(session.server.poll(), None, "a reply is owed");
+    session.server.start_over(after.clone());
+    assert_eq!(session.server.poll(), None, "it must be greeted");
+    session.server.greet(&Reply::plain(220, "mx.example"));
+    let replies = session.say("");
+    assert_eq!(replies, "220 mx.example\r\n250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n");
+    for command in ["XCLIENT ADDR=203.0.113.9", "XFORWARD ADDR=203.0.113.9"] {
+        let reply = session.say(format!("{command}\r\n"));
+        assert_eq!(reply, "503 5.5.1 Error: MAIL transaction in progress\r\n");
+    }
+    session.say("RSET\r\n");
+    assert_eq!(session.say("XFORWARD NAME=a.test IDENT=4711\r\n"), "250 2.0.0 Ok\r\n");
+    let reply = session.say("XCLIENT ADDR=203.0.113.9\r\n");
+    assert_eq!(reply, "550 5.7.0 Error: insufficient authorization\r\n");
+    // It has to greet again before it logs in, and did so if its speaker says so; who is logged in
+    // stays that.
+    let start_over = |attributes: &str| {
+        let mut session = Session::with(config.clone(), |_| None);
+        session.server.offer_auth(AuthOffer::Mechanisms(vec!["PLAIN".into()]));
+        session.say(format!("EHLO proxy\r\nXCLIENT {attributes}\r\n"));
+        session.server.start_over(after.clone());
+        session.server.greet(&Reply::plain(220, "mx.example"));
+        session.say("AUTH PLAIN\r\n")
+    };
+    assert!(start_over("NAME=a.test").ends_with("503 5.5.1 Error: send HELO/EHLO first\r\n"));
+    let logged_in = "503 5.5.1 Error: already authenticated\r\n";
+    assert!(start_over("HELO=a.test LOGIN=louen").ends_with(logged_in));
+    // Out of turn it is nothing.
+    session.server.start_over(after.clone());
+    assert_eq!(session.say("NOOP\r\n"), "250 2.0.0 Ok\r\n");
 }
 
 #[test]
@@ -156,7 +247,7 @@ fn sequence_and_syntax_errors_are_postfix_s() {
         ("RSET", "250 2.0.0 Ok"),
         ("", "500 5.5.2 Error: bad syntax"),
         ("EXPN list", "500 5.5.2 Error: command not recognized"),
-        ("HELP", "500 5.5.2 Error: command not recognized"),
+        ("HLEP", "500 5.5.2 Error: command not recognized"),
         ("ETRN b.org", "500 5.5.2 Error: command not recognized"),
         ("AUTH PLAIN", "503 5.5.1 Error: authentication not enabled"),
         ("STARTTLS", "502 5.5.1 Error: command not implemented"),
@@ -529,7 +620,7 @@ fn with_starttls(start_tls: StartTls) -> Session {
 #[test]
 fn a_session_begins_anew_under_tls() {
     let mut session = with_starttls(StartTls::Offered);
-    assert!(session.say("EHLO x\r\n").contains("250-VRFY\r\n250-STARTTLS\r\n250-ENH"));
+    assert!(session.say("EHLO x\r\n").contains("250-HELP\r\n250-STARTTLS\r\n250-ENH"));
     session.say("MAIL FROM:<a@b.org>\r\nRCPT TO:<c@d.org>\r\n");
     assert_eq!(session.say("STARTTLS now\r\n"), "501 5.5.4 Syntax: STARTTLS\r\n");
     assert!(session.server.in_transaction());

@@ -17,8 +17,8 @@ use facteur::config::{Format, TableSource};
 use facteur::tables::Tables;
 use facteur_budget::site;
 use facteur_smtp::{
-    BareNewline, Client, ClientEvent, Envelope, EnvelopeRecipient, Event, Reply, Server,
-    ServerConfig, ServerLimits, StartTls,
+    Client, ClientEvent, Envelope, EnvelopeRecipient, Event, Reply, Server, ServerConfig,
+    ServerLimits,
 };
 use facteur_spool::{
     MessageHead, MessageId, NewMessage, RecipientHead, Spool, SpoolConfig, Timestamp,
@@ -57,12 +57,7 @@ fn main() {
 /// One recipient and one message, on a session that goes on.
 fn smtp_transaction(count: usize) {
     let limits = ServerLimits::default();
-    let config = ServerConfig {
-        hostname: "mx.test".into(),
-        limits,
-        bare_newline: BareNewline::Normalize,
-        start_tls: StartTls::No,
-    };
+    let config = ServerConfig { hostname: "mx.test".into(), limits, ..ServerConfig::default() };
     let mut server = Server::new(Arc::new(config));
     server.greet(&Reply::plain(220, "mx.test ESMTP"));
     say(&mut server, b"EHLO client.test\r\n");

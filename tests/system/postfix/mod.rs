@@ -8,8 +8,10 @@
 mod access;
 mod actions;
 mod check;
+mod extensions;
 mod protocol;
 mod restrictions;
+mod setting;
 mod tls;
 
 use std::fmt::Write as _;

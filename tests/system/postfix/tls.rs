@@ -1,20 +1,9 @@
 //! The dialogue around TLS: the same certificate, the same settings, the same octets to both.
 
-use facteur_tests::{Authority, Key, machine};
+use facteur_tests::machine;
 
+use super::setting::{HANDSHAKE, SETTING, Setting};
 use super::*;
-
-/// Said in a dialogue: the handshake, after a positive reply to STARTTLS.
-const HANDSHAKE: &str = "(handshake)";
-const NAME: &str = "mail.example.net";
-
-/// How the two are set up, and what is said to them.
-struct Setting {
-    facteur: &'static str,
-    postfix: &'static str,
-    dialogues: &'static [&'static [&'static str]],
-    differs: &'static [Difference],
-}
 
 const MAIL: &[&str] =
     &["EHLO x", "MAIL FROM:<a@known.example>", "RCPT TO:<louen@local.example>", "DATA", "RSET"];
@@ -40,7 +29,7 @@ const OFFERED: Setting = Setting {
             "RSET",
         ],
     ],
-    differs: &[],
+    ..SETTING
 };
 
 const REQUIRED: Setting = Setting {
@@ -74,76 +63,33 @@ const REQUIRED: Setting = Setting {
         ],
         &["QUIT"],
     ],
-    differs: &[],
+    differs: &[differs(
+        "HELP",
+        "530 5.7.0 Must issue a STARTTLS command first",
+        "500 5.5.2 Error: command not recognized",
+        "HELP is a command of RFC 5321 that Postfix doesn't know",
+    )],
+    ..SETTING
 };
 
 const ABSENT: Setting = Setting {
     facteur: "tls = \"none\"",
     postfix: "smtpd_tls_security_level = none\n",
     dialogues: &[&["EHLO x", "STARTTLS", "STARTTLS x", "NOOP"]],
-    differs: &[],
+    ..SETTING
 };
-
-fn play(server: &str, dialogue: &[&str]) -> Vec<(String, String)> {
-    let mut client = Client::connect(STRANGER, &format!("{server}:{FIRST_PORT}"));
-    let mut told = Vec::new();
-    for command in dialogue {
-        if *command == HANDSHAKE {
-            client.secure(&Authority::client(None), NAME).unwrap();
-            continue;
-        }
-        let sent = client.try_write(format!("{command}\r\n").as_bytes());
-        let Ok(reply) = sent.and_then(|()| client.try_reply()) else {
-            told.push(((*command).to_owned(), CLOSED.to_owned()));
-            break;
-        };
-        let text = if command.starts_with("EHLO") && reply.code == 250 {
-            // What is offered changes with TLS.
-            let offered = reply.text.lines().any(|line| line == "STARTTLS");
-            format!("250 with STARTTLS: {offered}")
-        } else {
-            comparable(command, &reply)
-        };
-        told.push(((*command).to_owned(), completed(text)));
-        if reply.code == 354 {
-            told.push((
-                ".".to_owned(),
-                comparable(".", &client.content(b"Subject: x\r\n\r\nx\r\n")),
-            ));
-        }
-    }
-    told
-}
-
-fn compare(machine: &Machine, setting: &Setting) {
-    const CASE: Case = case("tls", &[], &[]);
-    Authority::new(machine).issue("mx", &[NAME], Key::Ecdsa);
-    let listen = format!("{}\n{}", setting.facteur, Authority::sections(&["mx"]));
-    let main =
-        format!("{}smtpd_tls_chain_files = /etc/tls/mx.key, /etc/tls/mx.pem\n", setting.postfix);
-    let servers = Servers::start(machine, &[CASE], &[], &DISCARD, (&listen, &main));
-    let judge = CASE.differs(setting.differs);
-    let (mut problems, mut seen) = (Vec::new(), vec![false; setting.differs.len()]);
-    for dialogue in setting.dialogues {
-        let (ours, theirs) = (play(FACTEUR, dialogue), play(POSTFIX, dialogue));
-        judge.judge(STRANGER, &ours, &theirs, &mut seen, &mut problems);
-    }
-    judge.all_seen(&seen, &mut problems);
-    assert!(problems.is_empty(), "{} differences:\n{}", problems.len(), problems.join("\n"));
-    drop(servers);
-}
 
 #[test]
 fn replies_are_those_of_postfix_where_tls_is_offered() {
-    machine(|machine| compare(machine, &OFFERED));
+    machine(|machine| OFFERED.compare(machine));
 }
 
 #[test]
 fn replies_are_those_of_postfix_where_tls_is_required() {
-    machine(|machine| compare(machine, &REQUIRED));
+    machine(|machine| REQUIRED.compare(machine));
 }
 
 #[test]
 fn replies_are_those_of_postfix_where_there_is_no_tls() {
-    machine(|machine| compare(machine, &ABSENT));
+    machine(|machine| ABSENT.compare(machine));
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use facteur_smtp::BareNewline;
+use facteur_smtp::{BareNewline, Discarded};
 use ipnet::IpNet;
 
 use super::network::network;
@@ -56,6 +56,20 @@ pub struct Listen {
     /// The proxies whose clients come here; each connection of theirs begins with a header of the
     /// PROXY protocol (`smtpd_upstream_proxy_protocol`). Default: none.
     pub proxies: Vec<IpNet>,
+    /// The clients that may say by XCLIENT whom they speak for
+    /// (`smtpd_authorized_xclient_hosts`). Default: none.
+    pub xclient: Vec<IpNet>,
+    /// The clients that may say by XFORWARD where a message came from
+    /// (`smtpd_authorized_xforward_hosts`). Default: none.
+    pub xforward: Vec<IpNet>,
+    /// What isn't offered in the answer to EHLO (`smtpd_discard_ehlo_keywords`). Default: nothing.
+    pub discard_ehlo_keywords: Discarded,
+    /// The table that says so for clients, by their addresses
+    /// (`smtpd_discard_ehlo_keyword_address_maps`). Default: none.
+    pub discard_ehlo_keyword_addresses: Option<String>,
+    /// VRFY is refused (`disable_vrfy_command`). Default: no, and it never says whether an address
+    /// exists.
+    pub disable_vrfy: bool,
 }
 
 /// Whom a listener is for.
@@ -156,9 +170,15 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
     });
     let sender_logins = section.get("sender-logins", |value| value.name_of(Kind::Table));
     let hide_client = section.or("hide-client", false, Value::boolean);
-    let proxies = section
-        .get("proxies", |value| value.list(|value| value.parse(network)))
-        .unwrap_or_default();
+    let mut networks = |key| {
+        section.get(key, |value| value.list(|value| value.parse(network))).unwrap_or_default()
+    };
+    let proxies = networks("proxies");
+    let (xclient, xforward) = (networks("xclient"), networks("xforward"));
+    let discard_ehlo_keywords = section.get("discard-ehlo-keywords", discarded).unwrap_or_default();
+    let discard_ehlo_keyword_addresses =
+        section.get("discard-ehlo-keyword-addresses", |value| value.name_of(Kind::Table));
+    let disable_vrfy = section.or("disable-vrfy", false, Value::boolean);
     let (address, name) = address?;
     let listen = Listen {
         address,
@@ -173,8 +193,24 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         tls,
         ask_client_cert,
         proxies,
+        xclient,
+        xforward,
+        discard_ehlo_keywords,
+        discard_ehlo_keyword_addresses,
+        disable_vrfy,
     };
     Some((listen, chain))
+}
+
+/// Keywords of extensions, in any case, and `silent-discard`.
+fn discarded(value: &Value<'_>) -> Option<Discarded> {
+    let words = value.list(|value| {
+        value.parse(|word| {
+            let help = "write keywords as \"chunking\", or \"silent-discard\"";
+            Discarded::word(word).ok_or_else(|| help.to_owned())
+        })
+    })?;
+    Some(words.into_iter().fold(Discarded::default(), |all, one| all | one))
 }
 
 /// Plugin names, each once.

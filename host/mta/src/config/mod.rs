@@ -194,6 +194,11 @@ impl Config {
         self.listen.iter().find(|listen| listen.name == name)
     }
 
+    /// A listener as this configuration has it; as it was at the start if that doesn't know it.
+    pub fn current<'a>(&'a self, listen: &'a Listen) -> &'a Listen {
+        self.listener(&listen.name).unwrap_or(listen)
+    }
+
     /// The plugin of this name.
     pub fn plugin(&self, name: &str) -> Option<&Plugin> {
         self.plugins.iter().find(|plugin| plugin.name == name)

@@ -75,6 +75,16 @@ impl TurnedAway {
 }
 
 impl Admitted {
+    /// The session is another client's from now on.
+    ///
+    /// # Errors
+    /// That one has too much: the session is to end.
+    pub fn pass_to(&mut self, client: IpAddr, exempt: bool) -> Result<(), TurnedAway> {
+        self.place.pass_to(client, exempt, Instant::now())?;
+        self.seat.pass_to(client, exempt);
+        Ok(())
+    }
+
     /// One more of these.
     ///
     /// # Errors

@@ -121,6 +121,15 @@ impl Clients {
 }
 
 impl Place {
+    /// The connection is another client's from now on, as if that had connected.
+    ///
+    /// # Errors
+    /// That one has too much; the connection doesn't count for it.
+    pub fn pass_to(&mut self, client: IpAddr, exempt: bool, now: Instant) -> Result<(), Excess> {
+        *self = self.clients.enter(client, exempt, now)?;
+        Ok(())
+    }
+
     /// One more of these.
     ///
     /// # Errors

@@ -69,6 +69,9 @@ pub async fn accept(mta: &Mta, accepted: Accepted<'_>) -> Result<Option<Queued>,
         header.put_slice(&header_line(name, value));
     }
     let queue_id = mta.spool.queue_id();
+    if let Some(origin) = session.origin() {
+        tracing::info!(id = %queue_id, origin, "forwarded");
+    }
     let own = header.len();
     let shown = (!hide_client).then_some((&client, session.tls()));
     let word = &client.protocol;

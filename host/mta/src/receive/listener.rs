@@ -111,13 +111,15 @@ impl Door {
     /// Whether it is a proxy of the operator's.
     fn is_proxy(&self, peer: SocketAddr) -> bool {
         let config = &self.mta.in_force.load().config;
-        let listen = config.listener(&self.listen.name).unwrap_or(&self.listen);
-        config::contains(&listen.proxies, peer.ip())
+        config::contains(&config.current(&self.listen).proxies, peer.ip())
     }
 
     /// Lets a client in, or tells it why not.
     fn admit(&self, stream: &TcpStream, client: SocketAddr) -> Option<Admitted> {
-        let exempt = self.mta.in_force.load().config.networks.contains(client.ip());
+        let config = &self.mta.in_force.load().config;
+        // Who speaks for others is counted as none; whom it speaks for is.
+        let speaks = config::contains(&config.current(&self.listen).xclient, client.ip());
+        let exempt = speaks || config.networks.contains(client.ip());
         let admitted = self.admission.admit(client.ip(), exempt);
         admitted.map_err(|why| turn_away(stream, client, &self.mta, &self.listen, why)).ok()
     }
@@ -152,7 +154,7 @@ fn turn_away(stream: &TcpStream, client: SocketAddr, mta: &Mta, listen: &Listen,
         tracing::warn!(client = %client.ip().to_canonical(), %why, "turned away");
     }
     let config = &mta.in_force.load().config;
-    if config.listener(&listen.name).is_some_and(|listen| listen.tls == TlsMode::Implicit) {
+    if config.current(listen).tls == TlsMode::Implicit {
         // A client that speaks TLS takes a line in the clear for garbage.
         return;
     }

@@ -59,6 +59,13 @@ impl Login {
         self.under_way = None;
     }
 
+    /// The connection is to be taken for one between these.
+    pub(super) fn is_between(&mut self, client: SocketAddr, server: SocketAddr) {
+        self.connection.client = client;
+        self.connection.server = server;
+        self.under_way = None;
+    }
+
     /// How this client may log in. May ask Dovecot, or read the table of users.
     pub(super) async fn offer(&mut self, about: About<'_>) -> AuthOffer {
         let authenticator = &about.snapshot.authenticator;

@@ -13,6 +13,7 @@ pub mod loops;
 pub mod missing;
 pub mod mta;
 mod observer;
+mod offered;
 mod patience;
 mod proxied;
 pub mod repeats;

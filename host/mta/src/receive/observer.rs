@@ -48,6 +48,13 @@ impl Observer {
         self.facts = facts;
     }
 
+    /// The session goes on as another client's. It isn't recorded: nobody could play again what its
+    /// speaker says of it.
+    pub(super) fn of_another(&mut self, facts: Arc<SessionFacts>) {
+        self.finish();
+        self.facts = facts;
+    }
+
     /// What the plugins of a session that is recorded are lent in place of the usual.
     pub(super) fn services(&self) -> Option<Arc<Services>> {
         self.recording.as_ref().map(|recording| recording.services())

@@ -92,11 +92,7 @@ impl Seats {
         }
         let number = state.next;
         state.next += 1;
-        let taken = Arc::new(Taken {
-            client: (!exempt).then(|| who(client)),
-            idle_since: AtomicU64::new(BUSY),
-            lost: Notify::new(),
-        });
+        let taken = Taken::by(client, exempt);
         state.taken.insert(number, taken.clone());
         Some(Seat { seats: self.clone(), number, taken })
     }
@@ -134,7 +130,26 @@ impl State {
     }
 }
 
+impl Taken {
+    /// By a session that is at work.
+    fn by(client: IpAddr, exempt: bool) -> Arc<Self> {
+        Arc::new(Self {
+            client: (!exempt).then(|| who(client)),
+            idle_since: AtomicU64::new(BUSY),
+            lost: Notify::new(),
+        })
+    }
+}
+
 impl Seat {
+    /// The session is another client's from now on. One that has lost its place has lost it.
+    pub fn pass_to(&mut self, client: IpAddr, exempt: bool) {
+        if let Some(taken) = self.seats.0.state.lock().taken.get_mut(&self.number) {
+            *taken = Taken::by(client, exempt);
+            self.taken = taken.clone();
+        }
+    }
+
     /// The session waits for its client from now on.
     pub fn waits(&self) {
         let now = self.seats.0.milliseconds(Instant::now());
@@ -217,6 +232,21 @@ mod tests {
         assert!(seats.take(client(3), false).is_none());
         drop(seat);
         assert!(seats.take(client(3), false).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_place_that_passes_to_another_client_is_that_one_s() {
+        let seats = places(3);
+        let _own = seats.take(client(1), false).unwrap();
+        let mut passed = seats.take(client(2), true).unwrap();
+        let _other = seats.take(client(3), false).unwrap();
+        passed.pass_to(client(1), false);
+        waits_since(&passed, 0);
+        assert_eq!(loser(&seats, 60_000), Some(1), "the first client holds two now");
+        let _fourth = seats.take(client(4), false).unwrap();
+        // It is told, though it passes on once more.
+        passed.pass_to(client(2), false);
+        passed.lost().await;
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! TLS a session begins anew: what was said in the clear is forgotten (RFC 3207 section 4.2).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use facteur_policy::{Decision, Message, Run, SessionFacts, Transaction};
 use facteur_smtp::status::{self, Detail};
 use facteur_smtp::{
     AuthOffer, DataError, Event, HeadersError, MailParameters, Path, Proxied, RcptParameters,
-    Reply, ReversePath, Server, ServerConfig, ServerLimits, StartTls,
+    Reply, ReversePath, Server, ServerConfig, XClient,
 };
 use facteur_spool::QueueId;
 use tokio::io::AsyncWriteExt;
@@ -36,7 +36,7 @@ use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
 use crate::receive::patience::Patience;
 use crate::receive::stream::{self, Stream};
-use crate::receive::{bodies, loops, sender_logins};
+use crate::receive::{bodies, loops, offered, sender_logins};
 use crate::simulation::{self, What};
 use crate::snapshot::Snapshot;
 
@@ -62,34 +62,22 @@ pub async fn serve(
     let mut facts = SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted);
     facts.proxy = proxy;
     let facts = Arc::new(facts);
+    let offered = offered::to(client.ip(), &snapshot, &listen);
+    let (config, unserved) = match offered {
+        Ok(config) => (config, None),
+        Err(reply) => (ServerConfig::default(), Some(reply)),
+    };
+    let mut wire = Server::new(Arc::new(config));
     // At the level of errors: it is there whatever level is logged.
     let span = tracing::error_span!("session", session = facts.id);
-    let mut wire = Server::new(Arc::new(ServerConfig {
-        hostname: snapshot.config.hostname.clone(),
-        limits: ServerLimits {
-            command_line: listen.limits.line,
-            recipients: listen.limits.recipients,
-            message_size: listen.limits.message_size,
-            errors: listen.limits.errors,
-            ..ServerLimits::default()
-        },
-        bare_newline: listen.bare_newline,
-        start_tls: match tls_of(&snapshot, &listen).tls {
-            TlsMode::None | TlsMode::Implicit => StartTls::No,
-            TlsMode::May => StartTls::Offered,
-            TlsMode::Encrypt => StartTls::Required,
-        },
-    }));
     let observer = Observer::new(mta.clone(), facts.clone(), || snapshot.policy.services().clone());
     let policy = policy(&snapshot, &facts, &observer);
-    // What comes from this machine to itself comes from the address that it goes to.
-    let is_local = client.ip() == local.ip() || client.ip().to_canonical().is_loopback();
-    let completes = is_local || listen.kind == ListenKind::Submission;
     if listen.auth {
         // By which mechanisms is told when the client greets.
         wire.offer_auth(AuthOffer::UnderTls);
     }
     let session = Session {
+        completes: completes(&listen, client.ip(), local.ip()),
         mta,
         snapshot,
         listen,
@@ -99,7 +87,8 @@ pub async fn serve(
         stream: Stream::Plain(stream),
         envelope: None,
         login: Login::new(client, local),
-        completes,
+        local,
+        unserved,
         observer,
         admitted,
     };
@@ -116,8 +105,12 @@ struct Session {
     stream: Stream,
     envelope: Option<Box<Envelope>>,
     login: Login,
+    /// Where the client connected to.
+    local: SocketAddr,
     /// Fields that are missing are added: the client is a program of this machine, or a user's.
     completes: bool,
+    /// Why nothing can be offered to the client.
+    unserved: Option<Reply>,
     observer: Observer,
     admitted: Admitted,
 }
@@ -127,7 +120,7 @@ impl Session {
         let client = self.facts.client_ip();
         let proxy = self.facts.proxy.map(|proxy| proxy.ip().to_canonical());
         tracing::debug!(%client, ?proxy, listener = self.listen.name, "connect");
-        let begun = match tls_of(&self.snapshot, &self.listen).tls {
+        let begun = match self.snapshot.config.current(&self.listen).tls {
             TlsMode::Implicit => Box::pin(self.start_tls()).await,
             TlsMode::None | TlsMode::May | TlsMode::Encrypt => Ok(()),
         };
@@ -152,18 +145,13 @@ impl Session {
         let mut patience = Patience::new(self.listen.limits.timeout);
         let mut over = pin!(tokio::time::sleep(self.listen.limits.timeout));
         let mut leaving = false;
-        let connect = Box::pin(self.policy.connect());
-        let Some(decision) = unless(stop.as_mut(), connect).await else {
+        if let Some(reply) = self.unserved.take() {
+            self.wire.greet(&reply);
+            return self.last_words().await;
+        }
+        if unless(stop.as_mut(), Box::pin(self.greet())).await.is_none() {
             self.wire.greet(&self.farewell(STOPPING.0, STOPPING.1));
             return self.last_words().await;
-        };
-        self.observer.decided("connect", Some(What::Connect), &decision, None);
-        match decision {
-            Decision::Accept => {
-                let greeting = format!("{} ESMTP facteur", self.snapshot.config.hostname);
-                self.wire.greet(&Reply::plain(220, greeting));
-            }
-            Decision::Refuse(reply) | Decision::Drop(reply) => self.wire.greet(&reply),
         }
         loop {
             while let Some(event) = self.wire.poll() {
@@ -182,7 +170,10 @@ impl Session {
                     Some(ControlFlow::Continue(())) => {}
                     Some(ControlFlow::Break(())) => return self.last_words().await,
                     None => {
-                        self.wire.reply(&self.farewell(STOPPING.0, STOPPING.1));
+                        let farewell = self.farewell(STOPPING.0, STOPPING.1);
+                        self.wire.reply(&farewell);
+                        // Where XCLIENT came it is the greeting that is owed.
+                        self.wire.greet(&farewell);
                         return self.last_words().await;
                     }
                 }
@@ -227,9 +218,52 @@ impl Session {
         }
     }
 
+    /// Opens the session, if policy has nothing against it.
+    async fn greet(&mut self) {
+        let decision = self.policy.connect().await;
+        self.observer.decided("connect", Some(What::Connect), &decision, None);
+        match decision {
+            Decision::Accept => {
+                let greeting = format!("{} ESMTP facteur", self.snapshot.config.hostname);
+                self.wire.greet(&Reply::plain(220, greeting));
+            }
+            Decision::Refuse(reply) | Decision::Drop(reply) => self.wire.greet(&reply),
+        }
+    }
+
+    /// The client speaks for another one, with whom the session begins anew.
+    async fn start_over(&mut self, said: &XClient) {
+        self.observer.before_envelope(self.policy.trace());
+        let Self { snapshot, listen, .. } = self;
+        let facts = self.facts.on_behalf(said, |client| snapshot.config.networks.contains(client));
+        let client = facts.client;
+        // XFORWARD is the speaker's to say to the end, as in Postfix.
+        let xforward = self.wire.config().xforward;
+        let config = match offered::to(client.ip(), snapshot, listen) {
+            Ok(config) => config,
+            Err(reply) => return self.wire.reply(&reply),
+        };
+        // Who may speak for others in its turn is counted as none, as at the door.
+        let exempt = facts.trusted || config.xclient;
+        if let Err(why) = self.admitted.pass_to(client.ip(), exempt) {
+            tracing::warn!(client = %facts.client_ip(), %why, "turned away");
+            return self.wire.reply(&why.reply(client.ip(), &config.hostname));
+        }
+        self.wire.start_over(Arc::new(ServerConfig { xforward, ..config }));
+        tracing::debug!(client = %facts.client_ip(), proxy = %self.facts.client_ip(), "XCLIENT");
+        self.local.set_ip(said.server_address.unwrap_or(self.local.ip()));
+        self.local.set_port(said.server_port.unwrap_or(self.local.port()));
+        self.login.is_between(client, self.local);
+        self.completes = completes(&self.listen, client.ip(), self.local.ip());
+        self.facts = Arc::new(facts);
+        self.observer.of_another(self.facts.clone());
+        self.policy = policy(&self.snapshot, &self.facts, &self.observer);
+        self.greet().await;
+    }
+
     /// Negotiates TLS, with which the session begins anew.
     async fn start_tls(&mut self) -> io::Result<()> {
-        let asks = tls_of(&self.snapshot, &self.listen).ask_client_cert;
+        let asks = self.snapshot.config.current(&self.listen).ask_client_cert;
         let server = self.snapshot.tls.server(asks).ok_or(HandshakeError::NoCertificate);
         let stream = std::mem::replace(&mut self.stream, Stream::Closed);
         let secured = match (server, stream) {
@@ -298,6 +332,12 @@ impl Session {
         let said = if self.observer.is_recording() { said(&event) } else { None };
         let decision = match event {
             Event::Hello { esmtp, name } => {
+                self.facts.forget_forwarded();
+                let discarded = self.wire.config().discarded;
+                if esmtp && !discarded.is_empty() && !discarded.silent {
+                    let client = self.facts.client_ip();
+                    tracing::info!(%client, "discarding EHLO keywords: {discarded}");
+                }
                 self.offer_auth().await;
                 Box::pin(self.policy.hello(&name, esmtp)).await
             }
@@ -319,9 +359,18 @@ impl Session {
                 };
             }
             Event::Vrfy(_) => Decision::Accept,
+            Event::XClient(said) => {
+                Box::pin(self.start_over(&said)).await;
+                return ControlFlow::Continue(());
+            }
+            Event::XForward(said) => {
+                self.facts.forwarded(said);
+                return ControlFlow::Continue(());
+            }
             Event::StartTls if self.snapshot.tls.server(false).is_some() => Decision::Accept,
             Event::StartTls => Decision::Refuse(Reply::tls_not_available()),
             Event::Reset => {
+                self.facts.forget_forwarded();
                 self.observer.reset();
                 self.leave_envelope("taken back by the client");
                 return ControlFlow::Continue(());
@@ -443,6 +492,7 @@ impl Session {
             Err(decision) => (Err(decision), None),
         };
         self.observer.ended(Ended { sender, trace: &trace, answer: &answer, id });
+        self.facts.forget_forwarded();
         answer
     }
 
@@ -529,10 +579,11 @@ impl Session {
     }
 }
 
-/// The listener as the configuration in force has it; as it was at the start if that doesn't know
-/// it.
-fn tls_of<'a>(snapshot: &'a Snapshot, listen: &'a Listen) -> &'a Listen {
-    snapshot.config.listener(&listen.name).unwrap_or(listen)
+/// Whether fields that are missing are added to mail of this client.
+fn completes(listen: &Listen, client: IpAddr, local: IpAddr) -> bool {
+    // What comes from this machine to itself comes from the address that it goes to.
+    let is_local = client == local || client.to_canonical().is_loopback();
+    is_local || listen.kind == ListenKind::Submission
 }
 
 /// Policy's side of the session.
@@ -583,6 +634,7 @@ fn stage(event: &Event) -> &'static str {
         Event::EndOfData(_) | Event::Body(_) => "end-of-data",
         Event::Vrfy(_) => "vrfy",
         Event::StartTls => "starttls",
+        Event::XClient(_) | Event::XForward(_) => "connect",
         Event::Auth { .. } | Event::AuthResponse(_) | Event::AuthAborted(_) => "auth",
         Event::Reset | Event::Quit => "session",
     }
@@ -606,6 +658,8 @@ fn said(event: &Event) -> Option<What> {
         | Event::Body(_)
         | Event::EndOfData(_)
         | Event::Vrfy(_)
+        | Event::XClient(_)
+        | Event::XForward(_)
         | Event::StartTls
         | Event::Reset
         | Event::Quit => None,

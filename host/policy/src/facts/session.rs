@@ -1,8 +1,10 @@
 //! The facts of a connection.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
+use facteur_smtp::{KnownName, XClient, XForward};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
@@ -20,7 +22,7 @@ pub struct SessionFacts {
     pub client: SocketAddr,
     /// Whether it is in a trusted network.
     pub trusted: bool,
-    /// The proxy that passes it on, if one does.
+    /// The host that speaks for it, if one does: by the PROXY protocol or by XCLIENT.
     pub proxy: Option<SocketAddr>,
     /// What TLS is between us and it; none: it is in the clear.
     tls: Option<Arc<TlsFacts>>,
@@ -30,6 +32,8 @@ pub struct SessionFacts {
     pub(crate) tags: Mutex<Tags>,
     /// The tags that the connection alone led to, before the client said anything.
     connected: OnceLock<Tags>,
+    /// What XFORWARD says of the client that the next message came from.
+    forwarded: Mutex<BTreeMap<&'static str, String>>,
     reverse: OnceCell<Result<Reverse, DnsError>>,
 }
 
@@ -49,6 +53,25 @@ pub(crate) struct Reverse {
     pub verified: Result<Option<String>, DnsError>,
 }
 
+impl Reverse {
+    /// As whoever speaks for the client says; None if that says nothing of it.
+    fn said(said: &XClient) -> Option<Result<Self, DnsError>> {
+        let name = said.name.as_ref();
+        let reverse = match (said.reverse_name.as_ref(), name) {
+            (Some(reverse), _) => reverse,
+            (None, Some(name)) => name,
+            (None, None) => return None,
+        };
+        let told = |name: &KnownName| match name {
+            KnownName::Is(name) => Ok(Some(name.clone())),
+            KnownName::Unavailable => Ok(None),
+            KnownName::Later => Err(DnsError::ServerFailure),
+        };
+        let verified = name.map_or(Ok(None), told);
+        Some(told(reverse).map(|name| Self { name, verified }))
+    }
+}
+
 /// How many reverse names are verified before giving up: each costs a lookup.
 const REVERSE_NAMES: usize = 8;
 
@@ -66,6 +89,7 @@ impl SessionFacts {
             hello: Mutex::default(),
             tags: Mutex::default(),
             connected: OnceLock::new(),
+            forwarded: Mutex::default(),
             reverse: OnceCell::new(),
         }
     }
@@ -85,6 +109,72 @@ impl SessionFacts {
         }
     }
 
+    /// The same connection from where it is another client's, for which whoever has spoken so far
+    /// speaks. What that one said of itself is forgotten.
+    #[must_use]
+    pub fn on_behalf(&self, said: &XClient, trusted: impl FnOnce(IpAddr) -> bool) -> Self {
+        let client = SocketAddr::new(
+            said.address.unwrap_or(self.client.ip()),
+            said.port.unwrap_or(self.client.port()),
+        );
+        let trusted = trusted(client.ip());
+        let known = Self {
+            proxy: self.proxy.or(Some(self.client)),
+            tls: self.tls.clone(),
+            ..Self::new(self.id.clone(), self.listener.clone(), client, trusted)
+        };
+        if let Some(name) = &said.helo {
+            let hello = Hello { name: name.clone(), esmtp: said.esmtp };
+            *known.hello.lock() = Some(hello);
+        }
+        if let Some(login) = &said.login {
+            known.set_login(facteur_smtp::key(login).into_owned());
+        }
+        // Who doesn't say it leaves it to the DNS.
+        if let Some(names) = Reverse::said(said) {
+            // It is new: nobody has asked yet.
+            let _ = known.reverse.set(names);
+        }
+        known
+    }
+
+    /// What XFORWARD says of the client that the next message came from. Later words count.
+    pub fn forwarded(&self, said: XForward) {
+        let mut known = self.forwarded.lock();
+        for (name, value) in said {
+            match value {
+                Some(value) => known.insert(name, value),
+                None => known.remove(name),
+            };
+        }
+    }
+
+    /// The same as text, if anything was said: `address=203.0.113.9 name=client.test`.
+    pub fn origin(&self) -> Option<String> {
+        let known = self.forwarded.lock();
+        let words: Vec<_> = known.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+
+    /// That message is done with.
+    pub fn forget_forwarded(&self) {
+        let mut known = self.forwarded.lock();
+        if !known.is_empty() {
+            known.clear();
+        }
+    }
+
+    /// A fact by its name in the contract; none where there is nothing to say.
+    pub fn fact(&self, name: &str) -> Option<String> {
+        let proxy = self.proxy;
+        match name.split_once('.')? {
+            ("proxy", "address") => proxy.map(|proxy| proxy.ip().to_canonical().to_string()),
+            ("proxy", "port") => proxy.map(|proxy| proxy.port().to_string()),
+            ("forwarded", name) => self.forwarded.lock().get(name).cloned(),
+            _ => self.tls.as_ref()?.fact(name).map(str::to_owned),
+        }
+    }
+
     /// The same facts, for notes of one's own.
     pub(crate) fn apart(&self) -> Self {
         let Self {
@@ -98,6 +188,7 @@ impl SessionFacts {
             hello,
             tags,
             connected,
+            forwarded,
             reverse,
         } = self;
         Self {
@@ -111,6 +202,7 @@ impl SessionFacts {
             hello: Mutex::new(hello.lock().clone()),
             tags: Mutex::new(tags.lock().clone()),
             connected: connected.clone(),
+            forwarded: Mutex::new(forwarded.lock().clone()),
             reverse: reverse.clone(),
         }
     }
@@ -119,6 +211,7 @@ impl SessionFacts {
     pub(crate) fn catch_up(&self, real: &Self) {
         self.hello.lock().clone_from(&real.hello.lock());
         self.tags.lock().join(&real.tags.lock());
+        self.forwarded.lock().clone_from(&real.forwarded.lock());
         if let Some(login) = real.login() {
             self.set_login(login.to_owned());
         }
@@ -201,6 +294,60 @@ impl SessionFacts {
 mod tests {
     use super::*;
     use crate::facts::TlsFacts;
+    use crate::services::Nothing;
+
+    #[tokio::test]
+    async fn a_client_that_is_spoken_for_has_nothing_of_its_speaker() {
+        let speaker = "127.0.0.1:40000".parse().unwrap();
+        let facts = SessionFacts::new("s".into(), "l".into(), speaker, true);
+        *facts.hello.lock() = Some(Hello { name: "proxy.test".into(), esmtp: true });
+        facts.set_login("proxy".into());
+        facts.tags.lock().set("tag".to_owned(), "x").unwrap();
+        let said = XClient {
+            address: Some("203.0.113.9".parse().unwrap()),
+            port: Some(4711),
+            login: Some("Louen".to_owned()),
+            name: Some(KnownName::Is("client.test".to_owned())),
+            ..XClient::default()
+        };
+        let client = facts.on_behalf(&said, |address| address.is_loopback());
+        assert_eq!(client.client.to_string(), "203.0.113.9:4711");
+        assert!(!client.trusted && client.tags.lock().get("tag").is_none());
+        assert_eq!((client.helo(), client.login()), (None, Some("louen")));
+        assert_eq!(client.fact("proxy.address").as_deref(), Some("127.0.0.1"));
+        assert_eq!(client.reverse(&Nothing).await.unwrap().name.as_deref(), Some("client.test"));
+        assert_eq!(client.known_name(), Some("client.test"));
+
+        // Names that aren't known are known not to be; those not spoken of are the DNS's to tell.
+        let names = |name, reverse_name| {
+            let said = XClient { name, reverse_name, ..XClient::default() };
+            client.on_behalf(&said, |_| false)
+        };
+        let is = |name: &str| Some(KnownName::Is(name.to_owned()));
+        let both = names(Some(KnownName::Unavailable), is("liar.test"));
+        let reverse = both.reverse(&Nothing).await.unwrap();
+        assert_eq!((reverse.name.as_deref(), reverse.verified), (Some("liar.test"), Ok(None)));
+        for later in [names(Some(KnownName::Later), None), names(None, Some(KnownName::Later))] {
+            assert!(later.reverse(&Nothing).await.unwrap_err().is_transient());
+        }
+        assert!(names(None, None).reverse(&Nothing).await.is_err(), "the DNS says nothing");
+        assert_eq!(both.fact("proxy.address").as_deref(), Some("127.0.0.1"), "the real one");
+    }
+
+    #[test]
+    fn what_a_message_was_forwarded_with_is_forgotten_with_it() {
+        let client = "127.0.0.1:40000".parse().unwrap();
+        let facts = SessionFacts::new("s".into(), "l".into(), client, true);
+        facts.forwarded(vec![("address", Some("203.0.113.9".into())), ("helo", Some("x".into()))]);
+        facts.forwarded(vec![("helo", None)]);
+        assert_eq!(facts.fact("forwarded.address").as_deref(), Some("203.0.113.9"));
+        assert_eq!(facts.apart().fact("forwarded.address").as_deref(), Some("203.0.113.9"));
+        assert_eq!(facts.fact("forwarded.helo"), None);
+        assert_eq!(facts.origin().as_deref(), Some("address=203.0.113.9"));
+        facts.forget_forwarded();
+        assert_eq!((facts.fact("forwarded.address"), facts.origin()), (None, None));
+        assert_eq!(facts.fact("proxy.address"), None);
+    }
 
     #[test]
     fn under_tls_nothing_is_left_of_what_was_said_before() {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use facteur_smtp::{
-    AuthOffer, BareNewline, Event, Reply, Server, ServerConfig, ServerLimits, StartTls, status,
+    AuthOffer, Event, Reply, Server, ServerConfig, ServerLimits, StartTls, status,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -17,10 +17,13 @@ fn play(bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
     let config = ServerConfig {
         hostname: "mx".into(),
         limits,
-        bare_newline: BareNewline::Normalize,
         start_tls: StartTls::Offered,
+        xclient: true,
+        xforward: true,
+        ..ServerConfig::default()
     };
-    let mut server = Server::new(Arc::new(config));
+    let config = Arc::new(config);
+    let mut server = Server::new(config.clone());
     server.greet(&Reply::plain(220, "mx"));
     server.offer_auth(AuthOffer::Mechanisms(vec!["PLAIN".into(), "LOGIN".into()]));
     let mut events: Vec<Event> = Vec::new();
@@ -40,6 +43,9 @@ fn play(bytes: &[u8], piece: usize) -> (Vec<Event>, Vec<u8>) {
                     Some(octet) if octet % 3 == 1 => server.reply(&Reply::auth_failed()),
                     Some(_) => server.reply(&Reply::logged_in()),
                 }
+            } else if let Event::XClient(_) = event {
+                server.start_over(config.clone());
+                server.greet(&Reply::plain(220, "mx"));
             } else if let Some(acceptance) = event.acceptance() {
                 let refused = matches!(&event, Event::Rcpt { path, .. } if path.address.is_bare());
                 server.reply(&if refused {

@@ -89,8 +89,7 @@ impl session::Host for Context {
     }
 
     fn fact(&mut self, name: String) -> Result<Option<String>> {
-        let tls = self.session("session.fact")?.tls();
-        Ok(tls.and_then(|tls| tls.fact(&name)).map(str::to_owned))
+        Ok(self.session("session.fact")?.fact(&name))
     }
 
     fn tag(&mut self, key: String) -> Result<Option<String>> {
