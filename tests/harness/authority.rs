@@ -11,7 +11,9 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::server::{ResolvesServerCertUsingSni, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::machine::Machine;
 
@@ -68,6 +70,16 @@ impl<'a> Authority<'a> {
         self.put(&format!("{name}.pem"), &certificate.pem());
     }
 
+    /// Makes a certificate for these names that nobody vouches for.
+    pub fn self_signed(&self, name: &str, names: &[&str]) {
+        let key = KeyPair::generate().expect("there are random numbers");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("names are ASCII");
+        let certificate = params.self_signed(&key).expect("a certificate can be made");
+        self.put(&format!("{name}.key"), &key.serialize_pem());
+        self.put(&format!("{name}.pem"), &certificate.pem());
+    }
+
     /// Writes a file in place of another at once, as those who renew certificates do.
     pub fn put(&self, name: &str, text: &str) {
         let new = self.machine.write("/etc/tls/new", text);
@@ -89,6 +101,36 @@ impl<'a> Authority<'a> {
             )
         };
         names.iter().map(section).collect()
+    }
+
+    /// A server with this certificate, which asks clients for one that this authority issued, and
+    /// takes them without.
+    pub fn server(name: &str) -> Arc<ServerConfig> {
+        let read = |name: &str| {
+            CertificateDer::from_pem_file(Self::path(name)).expect("the authority wrote it")
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add(read("ca.pem")).expect("it is an authority");
+        let clients = WebPkiClientVerifier::builder(Arc::new(roots))
+            .allow_unauthenticated()
+            .build()
+            .expect("there is an authority");
+        let key = PrivateKeyDer::from_pem_file(Self::path(&format!("{name}.key")))
+            .expect("the authority wrote it");
+        let builder = ServerConfig::builder().with_client_cert_verifier(clients);
+        let key = builder.crypto_provider().key_provider.load_private_key(key);
+        // Whether both belong together isn't looked at: that can't be told of version 1.
+        let pair = CertifiedKey::new(
+            vec![read(&format!("{name}.pem"))],
+            key.expect("the authority made the key"),
+        );
+        Arc::new(builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair))))
+    }
+
+    /// A server that agrees with nobody: it has no certificate.
+    pub fn unable() -> Arc<ServerConfig> {
+        let nobody = Arc::new(ResolvesServerCertUsingSni::new());
+        Arc::new(ServerConfig::builder().with_no_client_auth().with_cert_resolver(nobody))
     }
 
     /// A client that trusts this authority alone, and shows a certificate if one is named.

@@ -64,7 +64,7 @@ pub use mail::{Mail, crlf, letter, maildir};
 pub use postfix::Postfix;
 pub use process::{Output, Process, output_of};
 pub use programs::{facteur_binary, peer, postfix_folder, probe_plugin, target_folder};
-pub use sink::Sink;
+pub use sink::{Handshake, Sink};
 pub use site::{POSTFIX_TABLES, SATELLITE, SITE, STRANGER, SULFURA, Site, TRUSTED};
 pub use smtp_sink::SmtpSink;
 pub use statistics::{median, ratio};

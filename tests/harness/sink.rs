@@ -1,11 +1,12 @@
 //! A next hop whose every octet and every answer is the test's: what smtp-sink can't show or do.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
 
 use crate::mail::Mail;
@@ -26,10 +27,25 @@ struct Shared {
     answers: Mutex<Vec<(String, String)>>,
     connections: Mutex<Vec<TcpStream>>,
     keywords: Mutex<Vec<String>>,
+    tls: Mutex<Option<Arc<ServerConfig>>>,
+    handshakes: Mutex<Vec<Handshake>>,
+    /// Of each message, whether it came under TLS.
+    secured: Mutex<Vec<bool>>,
     /// Whether the end of data waits for its answer, and how many wait.
     pause: Mutex<(bool, usize)>,
     resumed: Condvar,
     stopped: AtomicBool,
+}
+
+/// A handshake that ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshake {
+    /// The client went on with a session of before.
+    pub resumed: bool,
+    /// The name that it asked for.
+    pub name: Option<String>,
+    /// It showed a certificate.
+    pub certified: bool,
 }
 
 impl Sink {
@@ -91,6 +107,21 @@ impl Sink {
         until(&what, || (self.shared.pause.lock().unwrap().1 >= count).then_some(()));
     }
 
+    /// From now on STARTTLS is offered.
+    pub fn secure(&self, tls: &Arc<ServerConfig>) {
+        *self.shared.tls.lock().unwrap() = Some(tls.clone());
+    }
+
+    /// The handshakes so far.
+    pub fn handshakes(&self) -> Vec<Handshake> {
+        self.shared.handshakes.lock().unwrap().clone()
+    }
+
+    /// Of each message so far, whether it came under TLS.
+    pub fn secured(&self) -> Vec<bool> {
+        self.shared.secured.lock().unwrap().clone()
+    }
+
     /// The keywords of EHLO.
     pub fn keywords(&self, keywords: &[&str]) {
         *self.shared.keywords.lock().unwrap() =
@@ -149,25 +180,57 @@ impl Drop for Sink {
 
 impl Shared {
     fn session(&self, stream: &TcpStream) -> io::Result<()> {
-        let mut out = stream;
         let mut input = BufReader::new(stream);
-        let mut say = |usual: &str, command: &str| -> io::Result<bool> {
-            let answer = self.scripted(command);
-            let reply = answer.as_deref().unwrap_or(usual);
-            out.write_all(format!("{reply}\r\n").as_bytes())?;
-            Ok(reply.starts_with(['2', '3']))
-        };
-        say("220 sink ESMTP", "")?;
+        self.say(&mut input, "220 sink ESMTP", "")?;
+        let Some(tls) = self.talk(&mut input, false)? else { return Ok(()) };
+        let connection = ServerConnection::new(tls).map_err(io::Error::other)?;
+        let mut input = BufReader::new(StreamOwned::new(connection, stream));
+        let secured = input.get_mut();
+        secured.conn.complete_io(&mut secured.sock)?;
+        self.handshakes.lock().unwrap().push(Handshake {
+            resumed: secured.conn.handshake_kind() == Some(HandshakeKind::Resumed),
+            name: secured.conn.server_name().map(str::to_owned),
+            certified: secured.conn.peer_certificates().is_some(),
+        });
+        self.talk(&mut input, true).map(|_| ())
+    }
+
+    /// The usual answer, or the one that the test has for this command; whether it is a good one.
+    fn say<S: Read + Write>(
+        &self,
+        input: &mut BufReader<S>,
+        usual: &str,
+        command: &str,
+    ) -> io::Result<bool> {
+        let answer = self.scripted(command);
+        let reply = answer.as_deref().unwrap_or(usual);
+        input.get_mut().write_all(format!("{reply}\r\n").as_bytes())?;
+        input.get_mut().flush()?;
+        Ok(reply.starts_with(['2', '3']))
+    }
+
+    /// The dialogue up to its end, or to a handshake.
+    fn talk<S: Read + Write>(
+        &self,
+        input: &mut BufReader<S>,
+        secured: bool,
+    ) -> io::Result<Option<Arc<ServerConfig>>> {
+        let offered = self.tls.lock().unwrap().clone().filter(|_| !secured);
         let mut mail: Option<Mail> = None;
-        while let Some(line) = line(&mut input)? {
+        while let Some(line) = line(input)? {
             let line = String::from_utf8_lossy(&line).into_owned();
             let upper = line.to_ascii_uppercase();
             if upper.starts_with("EHLO") {
-                let keywords = self.keywords.lock().unwrap().clone();
+                let mut keywords = self.keywords.lock().unwrap().clone();
+                keywords.extend(offered.is_some().then(|| "STARTTLS".to_owned()));
                 let lines = [&["sink".to_owned()], &keywords[..]].concat().join("\r\n250-");
-                say(&format!("250-{lines}\r\n250 HELP"), &line)?;
+                self.say(input, &format!("250-{lines}\r\n250 HELP"), &line)?;
+            } else if upper == "STARTTLS" && offered.is_some() {
+                if self.say(input, "220 2.0.0 go", &line)? {
+                    return Ok(offered);
+                }
             } else if upper.starts_with("MAIL FROM:") {
-                if say("250 2.1.0 Ok", &line)? {
+                if self.say(input, "250 2.1.0 Ok", &line)? {
                     mail = Some(Mail {
                         sender: address(&line),
                         recipients: Vec::new(),
@@ -176,7 +239,7 @@ impl Shared {
                     });
                 }
             } else if upper.starts_with("RCPT TO:") {
-                if say("250 2.1.5 Ok", &line)?
+                if self.say(input, "250 2.1.5 Ok", &line)?
                     && let Some(mail) = &mut mail
                 {
                     mail.recipients.push(address(&line));
@@ -185,28 +248,29 @@ impl Shared {
             } else if upper == "DATA" {
                 let empty = mail.as_ref().is_none_or(|mail| mail.recipients.is_empty());
                 let usual = if empty { "503 5.5.1 nobody to send it to" } else { "354 go on" };
-                if !say(usual, &line)? {
+                if !self.say(input, usual, &line)? {
                     continue;
                 }
                 let Some(mut whole) = mail.take() else { continue };
-                whole.content = content(&mut input)?;
+                whole.content = content(input)?;
                 self.wait_for_resume();
                 if self.scripted(".").is_none() {
                     // Before the answer: whoever heard it may look.
+                    self.secured.lock().unwrap().push(secured);
                     self.mail.lock().unwrap().push(whole);
                 }
-                say("250 2.0.0 taken", ".")?;
+                self.say(input, "250 2.0.0 taken", ".")?;
             } else if upper == "QUIT" {
-                say("221 2.0.0 bye", &line)?;
-                return Ok(());
+                self.say(input, "221 2.0.0 bye", &line)?;
+                return Ok(None);
             } else {
                 if upper == "RSET" {
                     mail = None;
                 }
-                say("250 2.0.0 Ok", &line)?;
+                self.say(input, "250 2.0.0 Ok", &line)?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn wait_for_resume(&self) {

@@ -11,6 +11,7 @@ mod backlog;
 mod content;
 mod crash;
 mod defences;
+mod delivery_tls;
 mod disk_full;
 mod dovecot;
 mod fail2ban;

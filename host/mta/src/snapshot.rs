@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::auth::Authenticator;
 use crate::builtin;
 use crate::config::{self, Component, Config};
-use crate::delivery;
+use crate::delivery::{self, DeliveryTls};
 use crate::services::connect::Connector;
 use crate::services::counters::Counters;
 use crate::services::dns::ATTEMPT_PATIENCE;
@@ -24,7 +24,7 @@ use crate::services::scanner::AllScanners;
 use crate::services::verify::{Ask, Verifier};
 use crate::services::{Lent, Shared};
 use crate::tables::{Mailboxes, Tables};
-use crate::tls::Tls;
+use crate::tls::{ClientTls, Tls};
 use crate::whole;
 
 /// No component is larger than this: those of the largest language runtimes have some 20 MiB.
@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub tables: Arc<Tables>,
     /// TLS of the listeners.
     pub tls: Arc<Tls>,
+    /// TLS of delivery.
+    pub client_tls: Arc<ClientTls>,
     /// What delivery knows of it.
     pub delivery: delivery::Settings,
     /// What the plugins are lent.
@@ -104,12 +106,17 @@ impl Snapshot {
             }
         }
         let opened = Tls::open(&config.tls, &shared.tickets, before.map(|snapshot| &*snapshot.tls));
-        let (tls, faults) = opened.map_err(|error| vec![format!("TLS: {error}")])?;
+        let (tls, mut faults) = opened.map_err(|error| vec![format!("TLS: {error}")])?;
+        let before_tls = before.map(|snapshot| &*snapshot.client_tls);
+        let opened = ClientTls::open(&config.delivery_tls, before_tls);
+        let (client_tls, more) = opened.map_err(|error| vec![format!("TLS: {error}")])?;
+        faults.extend(more);
         if purpose != Purpose::Start {
             errors.extend(faults.iter().map(ToString::to_string));
         }
         if purpose == Purpose::Check {
-            errors.extend(tls.remarks().iter().map(ToString::to_string));
+            let remarks = tls.remarks().into_iter().chain(client_tls.remarks());
+            errors.extend(remarks.map(|remark| remark.to_string()));
         }
         let mailboxes = Arc::new(Mailboxes::new(
             &config.mailboxes,
@@ -135,10 +142,26 @@ impl Snapshot {
             Ok(_) => {}
             Err(error) => errors.push(error.clone()),
         }
+        let delivery_tls = DeliveryTls::new(
+            client_tls.clone(),
+            config.delivery_tls.policy.clone(),
+            config.delivery_tls.table.as_ref(),
+            &tables,
+        );
+        // As for a table: mail waits at a start, and finds the policy when it is good.
+        for error in delivery_tls.check() {
+            if purpose == Purpose::Start {
+                tracing::error!(error, "mail for this destination waits until it is mended");
+            } else {
+                errors.push(error);
+            }
+        }
         let delivery = delivery::Settings {
             hostname: config.hostname.clone(),
             listening: config.listen.iter().map(|listen| listen.address).collect(),
             smtp: config.smtp.clone(),
+            tls: delivery_tls,
+            plain_after: config.queue.minimal_backoff,
             mailboxes: mailboxes.clone(),
             names: shared.resolver.clone(),
             lookups: config.dns.timeout * ATTEMPT_PATIENCE,
@@ -196,6 +219,7 @@ impl Snapshot {
                         config,
                         tables,
                         tls,
+                        client_tls,
                         delivery,
                         services,
                         authenticator,

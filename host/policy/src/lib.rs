@@ -65,7 +65,7 @@ pub use hooks::transport::Route;
 pub use identity::Identity;
 pub use lookup_keys::address_keys;
 pub use message::{Bodies, BodyError, Content, Edited, Message, NewBody, header_line};
-pub use next_hop::SmtpRoute;
+pub use next_hop::{RouteTls, SmtpRoute};
 pub use plugin::{Chain, LoadError, Mode, OnError, Plugin, PluginConfig};
 pub use policy::{Policy, PolicyConfig};
 pub use recipients::FinalRecipient;

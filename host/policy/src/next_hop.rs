@@ -11,6 +11,19 @@ pub(crate) const SMTP_PORT: u16 = 25;
 /// Next hops of one route: nobody means more.
 const HOPS_AT_MOST: usize = 10;
 
+/// How much TLS a route asks for: the levels of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteTls {
+    /// None.
+    None,
+    /// Where the server offers it.
+    May,
+    /// Always, whoever the server is.
+    Encrypt,
+    /// With a certificate for the server.
+    Verify,
+}
+
 /// The next hop.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SmtpRoute {
@@ -22,6 +35,8 @@ pub struct SmtpRoute {
     pub mx: bool,
     /// The local address to connect from.
     pub source: Option<IpAddr>,
+    /// How much TLS a plugin asks for; none: what the operator's settings have for it.
+    pub tls: Option<RouteTls>,
     /// Where it goes if this one doesn't take it.
     pub otherwise: Option<Box<SmtpRoute>>,
 }
@@ -30,33 +45,30 @@ impl SmtpRoute {
     /// By the MX records of this host, to SMTP's port.
     pub(crate) fn to(host: &str) -> Self {
         let host = facteur_smtp::key(host).into_owned();
-        Self { host, port: SMTP_PORT, mx: true, source: None, otherwise: None }
+        Self { host, port: SMTP_PORT, mx: true, source: None, tls: None, otherwise: None }
     }
 
-    /// One next hop, or several parted by commas. A port that a text says comes before `port`.
+    /// One next hop, or several parted by commas. A port that a text says comes before that of
+    /// `like`, which has everything else.
     ///
     /// # Errors
     /// What is wrong with one of them.
-    pub(crate) fn parse(
-        text: &str,
-        port: u16,
-        mx: bool,
-        source: Option<IpAddr>,
-    ) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, like: &Self) -> Result<Self, String> {
         if text.split(',').count() > HOPS_AT_MOST {
             return Err(format!("more than {HOPS_AT_MOST} next hops"));
         }
         let mut route = None;
         for hop in text.rsplit(',') {
             let (host, own) = parted(hop.trim());
-            let port = own.map_or(Ok(port), str::parse);
+            let port = own.map_or(Ok(like.port), str::parse);
             let port = port.map_err(|_| "a next hop with a port that is no number".to_owned())?;
             let odd = |c: char| c.is_control() || c.is_whitespace();
             if host.is_empty() || host.len() > 255 || host.chars().any(odd) {
                 return Err("a next hop that isn't a host".into());
             }
             let otherwise = route.map(Box::new);
-            route = Some(Self { port, mx, source, otherwise, ..Self::to(host) });
+            let host = facteur_smtp::key(host).into_owned();
+            route = Some(Self { host, port, otherwise, ..like.clone() });
         }
         route.ok_or_else(|| "a next hop that isn't a host".into())
     }
@@ -74,7 +86,21 @@ impl fmt::Display for SmtpRoute {
             let by = if hop.mx { " by its MX" } else { "" };
             write!(f, "{before}{}:{}{by}", hop.host, hop.port)?;
         }
-        self.source.map_or(Ok(()), |source| write!(f, " from {source}"))
+        if let Some(source) = self.source {
+            write!(f, " from {source}")?;
+        }
+        self.tls.map_or(Ok(()), |tls| write!(f, " with TLS: {tls}"))
+    }
+}
+
+impl fmt::Display for RouteTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::May => "may",
+            Self::Encrypt => "encrypt",
+            Self::Verify => "verify",
+        })
     }
 }
 
@@ -96,7 +122,8 @@ mod tests {
     #[test]
     fn next_hops_are_read_in_their_order() {
         let told = |text: &str| {
-            SmtpRoute::parse(text, 25, true, None).map_or_else(|why| why, |route| route.to_string())
+            let parsed = SmtpRoute::parse(text, &SmtpRoute::to("like.example"));
+            parsed.map_or_else(|why| why, |route| route.to_string())
         };
         assert_eq!(told("a.example"), "a.example:25 by its MX");
         assert_eq!(
@@ -105,8 +132,8 @@ mod tests {
         );
         assert_eq!(told("::1"), "::1:25 by its MX");
         for text in ["", "a,", "a b", "a:x", "a:70000"] {
-            assert!(SmtpRoute::parse(text, 25, true, None).is_err(), "{text:?}");
+            assert!(SmtpRoute::parse(text, &SmtpRoute::to("x")).is_err(), "{text:?}");
         }
-        assert!(SmtpRoute::parse(&["a"; 11].join(","), 25, true, None).is_err());
+        assert!(SmtpRoute::parse(&["a"; 11].join(","), &SmtpRoute::to("x")).is_err());
     }
 }

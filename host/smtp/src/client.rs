@@ -1,9 +1,11 @@
-//! The client's state machine: greeting, EHLO or HELO, then one message after another, then QUIT.
+//! The client's state machine: greeting, EHLO or HELO, STARTTLS where the host wants it, then one
+//! message after another, then QUIT.
 //!
 //! Invariants: each [`Client::start`] ends in one [`ClientEvent::Finished`] with one reply for each
 //! recipient, whatever the server says; at most [`PIPELINE_WINDOW`] commands wait for their
 //! replies; after a 421, a malformed or an unasked reply the connection is not used again, and
-//! after one that is written oddly for no other message.
+//! after one that is written oddly for no other message; what a server said before TLS, or sends
+//! between its reply to STARTTLS and the handshake, never counts after it.
 //!
 //! Does not know the time: whoever owns the socket says so by [`Client::fail`] when
 //! [`Client::stage`] has taken too long.
@@ -33,6 +35,10 @@ pub enum ClientEvent {
     /// The server's greeting or its answer to the hello, or why there is none. The connection is of
     /// no use.
     Refused(GivenReply),
+    /// The server waits for the handshake: [`Client::secured`] when it is done.
+    StartTls,
+    /// The server takes no STARTTLS now. The connection is what it was.
+    TlsRefused(Reply),
     /// Content is wanted: [`Client::body`] any number of times, then [`Client::end_of_body`].
     SendBody,
     /// The message is done with.
@@ -76,6 +82,7 @@ enum Expected {
     Greeting,
     Ehlo,
     Helo,
+    StartTls,
     Reset,
     Mail,
     Rcpt(usize),
@@ -87,6 +94,8 @@ enum Expected {
 enum Phase {
     /// Up to the answer to the hello.
     Opening,
+    /// From the reply to STARTTLS to the end of the handshake.
+    Securing,
     Ready,
     Delivering(Delivery),
     Closed,
@@ -198,6 +207,7 @@ impl Client {
             (Phase::Closed, _) => ClientStage::Closed,
             (_, Some(Expected::Greeting)) => ClientStage::Greeting,
             (_, Some(Expected::Ehlo | Expected::Helo)) => ClientStage::Hello,
+            (_, Some(Expected::StartTls)) => ClientStage::StartTls,
             (_, Some(Expected::Reset)) => ClientStage::Reset,
             (_, Some(Expected::Mail)) => ClientStage::Mail,
             (_, Some(Expected::Rcpt(_))) => ClientStage::Rcpt,
@@ -205,6 +215,7 @@ impl Client {
             (_, Some(Expected::EndOfData)) => ClientStage::EndOfData,
             (_, Some(Expected::Quit)) => ClientStage::Quit,
             (Phase::Delivering(_), None) => ClientStage::Body,
+            (Phase::Securing, None) => ClientStage::Handshake,
             (Phase::Ready | Phase::Opening, None) => ClientStage::Ready,
         }
     }
@@ -224,6 +235,28 @@ impl Client {
             && self.expected.is_empty()
             && self.input.is_empty()
             && !self.parser.is_odd()
+    }
+
+    /// Asks for TLS, where the server offers it and nothing is under way (RFC 3207): ends in
+    /// [`ClientEvent::StartTls`] or [`ClientEvent::TlsRefused`].
+    pub fn start_tls(&mut self) {
+        let is_idle = matches!(self.phase, Phase::Ready) && self.expected.is_empty();
+        if is_idle && self.input.is_empty() && self.capabilities.starttls {
+            self.output.extend_from_slice(b"STARTTLS\r\n");
+            self.expected.push_back(Expected::StartTls);
+        } else {
+            self.fail(&Reply::new(451, status::SYSTEM, "the connection is not ready for TLS"));
+        }
+    }
+
+    /// TLS is there: says hello again, since what the server said before may be anybody's (RFC 3207
+    /// section 4.2). Ends in [`ClientEvent::Ready`] or [`ClientEvent::Refused`].
+    pub fn secured(&mut self) {
+        if matches!(self.phase, Phase::Securing) {
+            self.phase = Phase::Opening;
+            self.capabilities = Capabilities::default();
+            self.hello("EHLO", Expected::Ehlo);
+        }
     }
 
     /// Sends a message. Where the machine isn't ready every recipient gets a 4yz.
@@ -337,7 +370,7 @@ impl Client {
                 self.expected.push_back(Expected::Quit);
             }
             Phase::Ready | Phase::Closed => {}
-            Phase::Opening | Phase::Delivering(_) => {
+            Phase::Opening | Phase::Securing | Phase::Delivering(_) => {
                 self.fail(&Reply::new(421, status::BAD_CONNECTION, "the connection was given up"));
             }
         }
@@ -353,7 +386,7 @@ impl Client {
         self.expected.clear();
         let event = match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Closed => return,
-            Phase::Opening => ClientEvent::Refused(answer),
+            Phase::Opening | Phase::Securing => ClientEvent::Refused(answer),
             Phase::Ready => ClientEvent::Closed((!quitting).then_some(answer.reply)),
             Phase::Delivering(mut delivery) => {
                 delivery.decide(&answer);
@@ -399,6 +432,18 @@ impl Client {
             }
             Expected::Greeting | Expected::Ehlo | Expected::Helo => {
                 self.end(GivenReply::said(reply));
+            }
+            Expected::StartTls if !accepted => {
+                self.events.push_back(ClientEvent::TlsRefused(reply))
+            }
+            Expected::StartTls => {
+                self.phase = Phase::Securing;
+                if self.input.is_empty() {
+                    self.events.push_back(ClientEvent::StartTls);
+                } else {
+                    // No server speaks first under TLS: somebody in the middle does.
+                    self.protocol_error("more after the reply to STARTTLS");
+                }
             }
             Expected::Quit => {
                 self.phase = Phase::Closed;

@@ -33,8 +33,9 @@
 //! - Syntax, sequence and limit errors are answered by the machine with the codes and texts of
 //!   Postfix 3.7.
 //!
-//! What it does not do: TLS itself (it says when TLS begins, [`Event::StartTls`]), the mechanisms
-//! of AUTH, timeouts (the owner of the socket has the clock), and any decision.
+//! What it does not do: TLS itself (it says when TLS begins, [`Event::StartTls`] and
+//! [`ClientEvent::StartTls`]), the mechanisms of AUTH, timeouts (the owner of the socket has the
+//! clock), and any decision.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -10,6 +10,10 @@ pub enum ClientStage {
     Greeting,
     /// The answer to EHLO or HELO; 5 minutes.
     Hello,
+    /// The answer to STARTTLS.
+    StartTls,
+    /// The host, to negotiate TLS.
+    Handshake,
     /// Nothing: the host may start a message.
     Ready,
     /// The answer to RSET.
@@ -36,6 +40,8 @@ impl fmt::Display for ClientStage {
         formatter.write_str(match self {
             Self::Greeting => "receiving the initial server greeting",
             Self::Hello => "performing the EHLO handshake",
+            Self::StartTls => "sending STARTTLS",
+            Self::Handshake => "performing the TLS handshake",
             Self::Ready => "waiting for a message",
             Self::Reset => "sending RSET",
             Self::Mail => "sending MAIL FROM",

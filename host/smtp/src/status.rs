@@ -87,6 +87,8 @@ details! {
     NO_UTF8 = 6 7, "non-ASCII addresses not permitted (RFC 6531)";
     SECURITY = 7 0, "other security status";
     NOT_AUTHORIZED = 7 1, "delivery not authorized";
+    SECURITY_LACKS = 7 4, "security features not supported";
+    CRYPTOGRAPHY = 7 5, "cryptographic failure";
     BAD_CREDENTIALS = 7 8, "authentication credentials invalid (RFC 4954)";
     NEEDS_ENCRYPTION = 7 11, "encryption required for the mechanism (RFC 4954)";
 }

@@ -478,3 +478,51 @@ fn recipients_can_be_asked_about_without_a_message() {
     assert_eq!(finished(&mut client), outcome(&["450 4.7.1 not you"], true));
     assert_eq!(client.stage(), ClientStage::Ready);
 }
+
+#[test]
+fn under_tls_all_begins_anew() {
+    let mut client = ready("PIPELINING STARTTLS SIZE");
+    client.start_tls();
+    assert_eq!(hear(&mut client, ""), "STARTTLS\r\n");
+    assert_eq!(client.stage(), ClientStage::StartTls);
+    assert_eq!(hear(&mut client, "220 2.0.0 go\r\n"), "");
+    assert_eq!(client.poll(), Some(ClientEvent::StartTls));
+    assert_eq!(client.stage(), ClientStage::Handshake);
+    client.secured();
+    assert_eq!(hear(&mut client, ""), "EHLO me.org\r\n");
+    hear(&mut client, "250-mx.org\r\n250 DSN\r\n");
+    let Some(ClientEvent::Ready(capabilities)) = client.poll() else { panic!("not ready") };
+    assert!(capabilities.dsn && !capabilities.starttls && !capabilities.pipelining);
+    // Nothing of before counts: the commands wait for each other.
+    assert_eq!(start(&mut client, &envelope(&["a@b"])), "MAIL FROM:<s@b.org>\r\n");
+}
+
+#[test]
+fn a_server_that_takes_no_starttls_can_be_talked_to_in_the_clear() {
+    for refusal in ["454 4.7.0 not now", "502 5.5.1 what?"] {
+        let mut client = ready("STARTTLS");
+        client.start_tls();
+        hear(&mut client, &format!("{refusal}\r\n"));
+        let Some(ClientEvent::TlsRefused(reply)) = client.poll() else { panic!("not refused") };
+        assert!(refusal.starts_with(&reply.code.to_string()));
+        let sent = start(&mut client, &envelope(&["a@b"]));
+        assert_eq!(sent, "STARTTLS\r\nMAIL FROM:<s@b.org>\r\n");
+    }
+    // Not where it isn't offered.
+    let mut client = ready("PIPELINING");
+    client.start_tls();
+    assert!(matches!(client.poll(), Some(ClientEvent::Closed(Some(_)))));
+}
+
+#[test]
+fn what_comes_between_the_reply_to_starttls_and_the_handshake_never_counts() {
+    for more in ["250 mx.evil\r\n", "2", "\r\n"] {
+        let mut client = ready("STARTTLS");
+        client.start_tls();
+        hear(&mut client, &format!("220 go\r\n{more}"));
+        let Some(ClientEvent::Refused(given)) = client.poll() else { panic!("{more:?} counts") };
+        assert!(given.ours && given.reply.text.contains("more after the reply to STARTTLS"));
+        client.secured();
+        assert_eq!(client.stage(), ClientStage::Closed);
+    }
+}

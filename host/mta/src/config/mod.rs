@@ -7,6 +7,7 @@
 mod auth;
 mod counters;
 mod decisions;
+mod delivery;
 #[cfg(test)]
 mod documented;
 mod domains;
@@ -26,6 +27,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_policy;
 mod units;
 mod verify;
 
@@ -39,6 +41,7 @@ use toml::de::DeTable;
 pub use auth::{Auth, AuthSource};
 pub use counters::CounterStore;
 pub use decisions::DecisionsSettings;
+pub use delivery::DeliveryTls;
 pub use error::{ConfigError, render};
 pub use folder::Folder;
 pub use listen::{ClientLimits, Listen, ListenKind, ListenLimits};
@@ -53,6 +56,7 @@ pub use scanner::Scanner;
 pub use service::Service;
 pub use table::{Format, TableSource};
 pub use tls::{CertificateFiles, Tls, TlsMode};
+pub use tls_policy::{Fingerprint, NamePattern, TlsLevel, TlsPolicy, TlsPolicyError, TlsVersions};
 pub use verify::Verify;
 
 use crate::whole;
@@ -93,6 +97,8 @@ pub struct Config {
     pub queue: Queue,
     /// `[smtp]`: the client.
     pub smtp: SmtpClient,
+    /// `[delivery.tls]`.
+    pub delivery_tls: DeliveryTls,
     /// `[admin]`.
     pub admin: Admin,
     /// `[log]`.
@@ -249,6 +255,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         networks: root.section("networks", network::read_networks),
         queue: root.section("queue", queue::read),
         smtp: root.section("smtp", |section| queue::read_client(section, &name)),
+        delivery_tls: root.section("delivery", |section| section.section("tls", delivery::read)),
         admin: root.section("admin", |section| Admin {
             socket: section
                 .get("socket", Value::path)

@@ -60,6 +60,8 @@ pub struct SmtpTimeouts {
     pub connect: Duration,
     /// For the greeting, and for the reply to EHLO. Default 300 s (`smtp_helo_timeout`).
     pub helo: Duration,
+    /// For the reply to STARTTLS, and for the handshake. Default 300 s (`smtp_starttls_timeout`).
+    pub starttls: Duration,
     /// For the reply to MAIL. Default 300 s (`smtp_mail_timeout`).
     pub mail: Duration,
     /// For the reply to RCPT. Default 300 s (`smtp_rcpt_timeout`).
@@ -148,6 +150,7 @@ pub(super) fn read_client(section: &mut Section<'_>, hostname: &str) -> SmtpClie
     let timeouts = section.section("timeouts", |section| SmtpTimeouts {
         connect: time(section, "connect", 30),
         helo: time(section, "helo", 5 * MINUTE),
+        starttls: time(section, "starttls", 5 * MINUTE),
         mail: time(section, "mail", 5 * MINUTE),
         rcpt: time(section, "rcpt", 5 * MINUTE),
         data_init: time(section, "data-init", 2 * MINUTE),

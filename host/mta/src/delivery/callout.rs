@@ -7,9 +7,9 @@ use facteur_policy::{SmtpRoute, Verified};
 use facteur_smtp::{Address, Envelope, EnvelopeRecipient, GivenReply, Reply};
 use tokio::time::Instant;
 
-use super::connection::{Connection, Unreachable};
+use super::opening::{self, Key, Silent};
 use super::settings::Settings;
-use super::smtp::{SESSION_LIMIT, is_ourselves, source};
+use super::smtp::SESSION_LIMIT;
 use super::targets::{self, Own};
 
 /// Asks them in turn, until one knows.
@@ -43,20 +43,23 @@ pub async fn callout(
         if sessions == SESSION_LIMIT {
             break;
         }
-        let source = source(&settings.smtp, route, &target);
-        let opened =
-            Connection::open(&target, source, &settings.smtp.helo, &settings.smtp.timeouts).await;
-        let mut connection = match opened {
+        let hop = route.hops().nth(target.hop).unwrap_or(route);
+        let key = match settings.tls.policy(hop) {
+            Ok(policy) => Key::of(&settings.smtp, hop, &policy, &target),
+            Err(reply) => return Verified::Unknown(reply.text),
+        };
+        // A question may go in the clear at once where mail may after a while.
+        let mut connection = match opening::open(settings, &target, &key, true).await {
             Ok(connection) => connection,
-            Err(Unreachable(reply)) => {
+            Err(Silent::Unreachable(reply) | Silent::Insecure(reply)) => {
                 why = reply.text;
                 continue;
             }
+            Err(Silent::Ourselves(_)) => {
+                return Verified::Unknown(Reply::loops_back(&route.host).text);
+            }
+            Err(Silent::Stopped) => break,
         };
-        if is_ourselves(&connection, &target, settings) {
-            connection.leave();
-            return Verified::Unknown(Reply::loops_back(&route.host).text);
-        }
         sessions += 1;
         let said = connection.verify(&envelope).await;
         let peer = connection.peer().to_owned();

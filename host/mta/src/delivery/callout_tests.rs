@@ -12,7 +12,7 @@ const MAIL: Step = Hear("MAIL FROM:<>");
 const RCPT: Step = Hear("RCPT TO:<a@there.example>");
 
 fn route(host: &str, port: u16) -> SmtpRoute {
-    SmtpRoute { host: host.to_owned(), port, mx: true, source: None, otherwise: None }
+    SmtpRoute { host: host.to_owned(), port, mx: true, source: None, tls: None, otherwise: None }
 }
 
 async fn ask(names: Told, route: &SmtpRoute) -> Verified {

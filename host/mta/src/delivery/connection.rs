@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,13 +19,18 @@ use facteur_smtp::{
 };
 use facteur_spool::Body;
 use futures_util::FutureExt as _;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
 
+use super::security::Security;
 use super::stop::Doubt;
 use super::targets::Target;
+use super::wire::Wire;
 use crate::config::SmtpTimeouts;
+use crate::tls::{ClientTls, Distrust, Secured};
 
 /// Read at once; replies are short.
 const READ: usize = 4096;
@@ -33,10 +39,13 @@ const GATHER: usize = 64 * 1024;
 
 /// A connection that may carry a message.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Wire,
     client: Client,
     /// `host[address]:port`, as Postfix names a relay.
     peer: String,
+    address: IpAddr,
+    /// What TLS came to, if there is any.
+    secured: Option<Arc<str>>,
     timeouts: SmtpTimeouts,
     capabilities: Capabilities,
     outgoing: BytesMut,
@@ -56,6 +65,17 @@ pub struct Connection {
 /// Why there is no connection.
 #[derive(Debug)]
 pub struct Unreachable(pub Reply);
+
+/// Why there is no TLS.
+#[derive(Debug)]
+pub enum Insecure {
+    /// The server takes no STARTTLS now. The connection is what it was.
+    Refused(Reply),
+    /// The handshake failed, or what came right after it. The connection is of no use.
+    Failed(String),
+    /// The server isn't who it must be. The connection is of no use.
+    Distrusted(Distrust),
+}
 
 /// What became of a message.
 #[derive(Debug)]
@@ -80,7 +100,9 @@ impl Connection {
     ) -> Result<Self, Unreachable> {
         let peer = format!("{}[{}]:{}", target.host, target.address.ip(), target.address.port());
         let why = match timeout(timeouts.connect, connect(target.address, source)).await {
-            Ok(Ok(stream)) => return Self::greet(stream, peer, hello, timeouts).await,
+            Ok(Ok(stream)) => {
+                return Self::greet(stream, target.address.ip(), peer, hello, timeouts).await;
+            }
             Ok(Err(error)) => reason(&error),
             Err(_) => "Connection timed out".to_owned(),
         };
@@ -89,14 +111,17 @@ impl Connection {
 
     async fn greet(
         stream: TcpStream,
+        address: IpAddr,
         peer: String,
         hello: &str,
         timeouts: &SmtpTimeouts,
     ) -> Result<Self, Unreachable> {
         let mut connection = Self {
-            stream,
+            stream: Wire::Plain(stream),
             client: Client::new(hello, &peer),
             peer,
+            address,
+            secured: None,
             timeouts: timeouts.clone(),
             capabilities: Capabilities::default(),
             outgoing: BytesMut::new(),
@@ -128,9 +153,54 @@ impl Connection {
         }
     }
 
+    /// STARTTLS, the handshake, and the hello again (RFC 3207), with the server by this name.
+    pub async fn secure(
+        &mut self,
+        tls: &ClientTls,
+        security: &Security,
+        host: &str,
+    ) -> Result<Secured, Insecure> {
+        self.client.start_tls();
+        match self.event().await {
+            ClientEvent::StartTls => {}
+            ClientEvent::TlsRefused(reply) => return Err(Insecure::Refused(bounded(reply))),
+            other => return Err(Insecure::Failed(why(other))),
+        }
+        let Wire::Plain(stream) = std::mem::replace(&mut self.stream, Wire::Closed) else {
+            return Err(Insecure::Failed("it is there already".to_owned()));
+        };
+        // An address is no name to ask for, and is sent to nobody.
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.unwrap_or(ServerName::IpAddress(self.address.into()));
+        let connector = TlsConnector::from(tls.config(security.versions));
+        let shaken = timeout(self.timeouts.starttls, connector.connect(name, stream)).await;
+        let stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Insecure::Failed(reason(&error))),
+            Err(_) => return Err(Insecure::Failed("not done in time".to_owned())),
+        };
+        let judged = tls.judge(stream.get_ref().1, &security.demand);
+        let secured = judged.map_err(Insecure::Distrusted)?;
+        self.stream = Wire::Tls(Box::new(stream));
+        self.secured = Some(secured.to_string().into());
+        self.client.secured();
+        match self.event().await {
+            ClientEvent::Ready(capabilities) => {
+                self.capabilities = capabilities;
+                Ok(secured)
+            }
+            other => Err(Insecure::Failed(why(other))),
+        }
+    }
+
     /// `host[address]:port`.
     pub fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// What TLS came to; none in the clear.
+    pub fn secured(&self) -> Option<&Arc<str>> {
+        self.secured.as_ref()
     }
 
     /// What the server offers, and its name.
@@ -171,8 +241,8 @@ impl Connection {
                     }
                 }
                 ClientEvent::Finished(finished) => break finished,
-                // None of these comes after `start`: the message is undecided.
-                ClientEvent::Ready(_) | ClientEvent::Refused(_) | ClientEvent::Closed(_) => {
+                // None of the others comes after `start`: the message is undecided.
+                _ => {
                     break Finished {
                         recipients: vec![no_outcome(); envelope.recipients.len()],
                         reusable: false,
@@ -207,8 +277,14 @@ impl Connection {
     /// server that never gives one would hold a socket for nothing.
     pub fn leave(mut self) {
         self.client.quit();
+        let output = std::mem::take(self.client.output());
         // It has room in an idle connection's buffer, or is of no importance.
-        let _ = self.stream.try_write(self.client.output());
+        let _ = poll_fn(|context| {
+            let written = Pin::new(&mut self.stream).poll_write(context, &output);
+            let _ = Pin::new(&mut self.stream).poll_shutdown(context);
+            written
+        })
+        .now_or_never();
     }
 
     async fn content(&mut self, header: &Bytes, body: &Body) -> io::Result<()> {
@@ -278,6 +354,7 @@ impl Connection {
             | ClientStage::Ready
             | ClientStage::Quit
             | ClientStage::Closed => self.timeouts.helo,
+            ClientStage::StartTls | ClientStage::Handshake => self.timeouts.starttls,
             ClientStage::Reset | ClientStage::Mail => self.timeouts.mail,
             ClientStage::Rcpt => self.timeouts.rcpt,
             ClientStage::Data => self.timeouts.data_init,
@@ -301,6 +378,11 @@ impl Connection {
         if self.outgoing.is_empty() || self.write_failed {
             // An idle connection holds no buffer.
             self.outgoing = BytesMut::new();
+        }
+        if !self.write_failed
+            && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(context)
+        {
+            self.write_failed = true;
         }
         match self.poll_read(context) {
             Poll::Pending if moved => Poll::Ready(Ok(())),
@@ -340,6 +422,17 @@ async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpS
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Why TLS came to nothing, where the connection ended on the way.
+fn why(event: ClientEvent) -> String {
+    match event {
+        ClientEvent::Refused(GivenReply { reply, ours: false }) => bounded(reply).to_string(),
+        ClientEvent::Refused(GivenReply { reply, .. }) | ClientEvent::Closed(Some(reply)) => {
+            bounded(reply).text
+        }
+        _ => no_outcome().reply.text,
+    }
 }
 
 fn no_outcome() -> GivenReply {

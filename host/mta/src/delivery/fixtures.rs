@@ -17,9 +17,10 @@ use facteur_spool::{
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::{Room, Settings};
+use super::{DeliveryTls, Room, Settings};
 use crate::config::{Config, TableSource};
 use crate::tables::{Mailboxes, Tables};
+use crate::tls::ClientTls;
 
 /// 13 November 2026, 14:00:00 UTC.
 pub const NOW: Timestamp = Timestamp(1_794_578_400_000);
@@ -125,6 +126,7 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
     for time in [
         &mut times.connect,
         &mut times.helo,
+        &mut times.starttls,
         &mut times.mail,
         &mut times.rcpt,
         &mut times.data_init,
@@ -133,11 +135,14 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
     ] {
         *time = Duration::from_secs(20);
     }
+    let (client, _) = ClientTls::open(&config.delivery_tls, None).unwrap();
     smtp.idle_connection = Duration::from_secs(20);
     Settings {
         hostname: config.hostname.clone(),
         listening: listening.to_vec(),
         smtp,
+        tls: DeliveryTls::new(client, config.delivery_tls.policy.clone(), None, &tables),
+        plain_after: Duration::from_secs(300),
         mailboxes: Arc::new(Mailboxes::new(
             &config.mailboxes,
             config.domains.delimiter().clone(),

@@ -17,17 +17,21 @@ mod deliverer;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod maildir;
+mod opening;
 mod outcome;
 mod pool;
 #[cfg(test)]
 mod script;
+mod security;
 mod settings;
 mod smtp;
 mod stop;
 mod targets;
+mod wire;
 
 pub use attempt::Attempt;
 pub use callout::callout;
 pub use deliverer::{Deliverer, Room};
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Remote};
+pub use security::DeliveryTls;
 pub use settings::Settings;

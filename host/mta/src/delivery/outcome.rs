@@ -1,10 +1,28 @@
 //! What an attempt said of one recipient.
 
+use std::fmt;
+use std::sync::Arc;
+
 use facteur_smtp::Reply;
 use facteur_spool::End;
 
-/// What became of one recipient. `remote` is the server that said so, as `host[address]:port`;
-/// none: the words are ours.
+/// A server that said something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// `host[address]:port`.
+    pub peer: String,
+    /// By what TLS it said so; none: in the clear.
+    pub tls: Option<Arc<str>>,
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.peer)?;
+        self.tls.as_ref().map_or(Ok(()), |tls| write!(f, ", {tls}"))
+    }
+}
+
+/// What became of one recipient. `remote` is the server that said so; none: the words are ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is out of our hands.
@@ -12,7 +30,7 @@ pub enum Outcome {
         /// What the next hop said.
         reply: Reply,
         /// Who said so.
-        remote: Option<String>,
+        remote: Option<Remote>,
         /// What we owe the sender a notice of, where NOTIFY=SUCCESS asks for one (RFC 3461 section
         /// 5.2). None: the next hop owes it, which took that over, or nobody does.
         owed: Option<End>,
@@ -22,20 +40,20 @@ pub enum Outcome {
         /// Why.
         reply: Reply,
         /// Who said so.
-        remote: Option<String>,
+        remote: Option<Remote>,
     },
     /// Never to be tried again.
     Failed {
         /// Why.
         reply: Reply,
         /// Who said so.
-        remote: Option<String>,
+        remote: Option<Remote>,
     },
 }
 
 impl Outcome {
     /// Deferred or failed, as the reply says.
-    pub(crate) fn refused(reply: Reply, remote: Option<String>) -> Self {
+    pub(crate) fn refused(reply: Reply, remote: Option<Remote>) -> Self {
         if reply.is_permanent() {
             Self::Failed { reply, remote }
         } else {

@@ -4,7 +4,6 @@
 //! waits longer than its idle time is told QUIT; while any waits, one task watches them all.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +11,12 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use super::opening::Key;
 
 /// Messages that one connection carries: many servers stop at some hundred.
 const MESSAGE_LIMIT: u32 = 100;
 /// How long one connection is used (Postfix's `smtp_connection_reuse_time_limit`).
 const AGE_LIMIT: Duration = Duration::from_mins(5);
-
-/// Connections that are the same to a message: the server's address, and ours.
-pub type Key = (SocketAddr, Option<IpAddr>);
 
 /// The idle connections, so many in all.
 pub struct Pool(Mutex<Idle>, usize);

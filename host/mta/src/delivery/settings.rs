@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use facteur_policy::Dns;
 
+use super::security::DeliveryTls;
 use crate::config::SmtpClient;
 use crate::tables::Mailboxes;
 
@@ -18,6 +19,10 @@ pub struct Settings {
     pub listening: Vec<SocketAddr>,
     /// `[smtp]`.
     pub smtp: SmtpClient,
+    /// `[delivery.tls]`.
+    pub tls: DeliveryTls,
+    /// How old a message is that goes in the clear once TLS has failed, where it may.
+    pub plain_after: Duration,
     /// Where mailboxes are and whose.
     pub mailboxes: Arc<Mailboxes>,
     /// The DNS.

@@ -4,48 +4,35 @@
 //! next one for the recipients that have no outcome yet. But once all of a message was sent and the
 //! answer is missing, the attempt ends: the next server could only make a second copy.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use facteur_policy::SmtpRoute;
 use facteur_smtp::{ClientStage, Envelope, EnvelopeRecipient, GivenReply, Reply, status};
-use facteur_spool::{End, Recipient};
+use facteur_spool::{End, Recipient, Timestamp};
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, Attempted};
-use super::connection::{Connection, Sent, Unreachable};
-use super::outcome::Outcome;
-use super::pool::{Key, Pool};
+use super::connection::{Connection, Sent};
+use super::opening::{self, Key, Silent};
+use super::outcome::{Outcome, Remote};
+use super::pool::Pool;
 use super::settings::Settings;
 use super::stop::Stop;
 use super::targets::{self, Own, Target};
-use crate::config::SmtpClient;
 
 /// Servers of a next hop that are talked to in one attempt (Postfix's `smtp_mx_session_limit`).
 pub(super) const SESSION_LIMIT: usize = 2;
-/// The port on which a server with our name is ourselves.
-const SMTP_PORT: u16 = 25;
 
 /// The SMTP client.
 pub struct Smtp {
     pool: Arc<Pool>,
 }
 
-/// Why a server wasn't given the message.
-enum Silent {
-    /// No connection, or no welcome.
-    Unreachable(Reply),
-    /// It has our name.
-    Ourselves(String),
-    /// The program is ending.
-    Stopped,
-}
-
 /// What a server made of the message.
 struct Talk {
     sent: Sent,
-    /// `host[address]:port`.
-    peer: String,
+    /// Who said so.
+    remote: Remote,
     /// What we owe the sender a notice of.
     owed: Option<End>,
 }
@@ -67,21 +54,20 @@ impl Smtp {
         let own = Own { hostname: &settings.hostname, listening: &settings.listening };
         let deadline = Instant::now() + settings.lookups;
         let found = stop.or(targets::find(route, &own, &*settings.names, deadline)).await;
-        let mut targets = match found {
+        let targets = match found {
             Some(Ok(targets)) => targets,
             Some(Err(nowhere)) => {
                 return attempt.all(&Outcome::refused(nowhere.reply, None), nowhere.definite);
             }
             None => return attempt.stopped(),
         };
+        let mut targets = keyed(settings, route, targets);
         // Among equals, those that a connection is open to come first.
-        targets.sort_by_key(|target| {
-            (
-                (target.hop, target.preference),
-                !self.pool.has(&(target.address, source(&settings.smtp, route, target))),
-            )
+        targets.sort_by_key(|(target, key)| {
+            let is_open = key.as_ref().is_ok_and(|key| self.pool.has(key));
+            ((target.hop, target.preference), !is_open)
         });
-        let best = targets.first().map(|target| target.preference);
+        let best = targets.first().map(|(target, _)| target.preference);
         let mut outcomes = vec![
             Outcome::refused(
                 Reply::new(450, status::NO_ANSWER, "no server could be tried"),
@@ -92,7 +78,7 @@ impl Smtp {
         // Who has no final outcome yet; their outcome so far is a deferral.
         let mut open: Vec<usize> = (0..outcomes.len()).collect();
         let (mut reached, mut sessions, mut hop, mut stopped) = (false, 0, 0, false);
-        for target in targets {
+        for (target, key) in targets {
             if open.is_empty() {
                 break;
             }
@@ -103,7 +89,11 @@ impl Smtp {
                 continue;
             }
             let envelope = envelope(attempt, open.iter().map(|&index| attempt.recipients[index]));
-            let talk = match self.talk(settings, route, &target, attempt, &envelope, stop).await {
+            let talk = match key {
+                Ok(key) => self.talk(settings, key, &target, attempt, &envelope, stop).await,
+                Err(reply) => Err(Silent::Insecure(reply)),
+            };
+            let talk = match talk {
                 Ok(talk) => talk,
                 Err(Silent::Stopped) => {
                     stopped = true;
@@ -111,6 +101,12 @@ impl Smtp {
                 }
                 Err(Silent::Unreachable(reply)) => {
                     all(&mut outcomes, &open, &reply);
+                    continue;
+                }
+                Err(Silent::Insecure(reply)) => {
+                    all(&mut outcomes, &open, &reply);
+                    // It is there: another message may fare better.
+                    reached = true;
                     continue;
                 }
                 Err(Silent::Ourselves(peer)) => {
@@ -135,7 +131,7 @@ impl Smtp {
             let ends = in_doubt || talk.sent.unreadable;
             let mut later = Vec::new();
             for (index, GivenReply { reply, ours }) in open.into_iter().zip(talk.sent.answers) {
-                let remote = (!ours).then(|| talk.peer.clone());
+                let remote = (!ours).then(|| talk.remote.clone());
                 if !reply.is_positive() && !reply.is_permanent() && !ends {
                     later.push(index);
                 }
@@ -154,16 +150,15 @@ impl Smtp {
     async fn talk(
         &self,
         settings: &Settings,
-        route: &SmtpRoute,
+        key: Key,
         target: &Target,
         attempt: &Attempt<'_>,
         envelope: &Envelope,
         stop: &Stop,
     ) -> Result<Talk, Silent> {
-        let source = source(&settings.smtp, route, target);
-        let key = (target.address, source);
         if let Some(connection) = self.pool.take(&key) {
-            let talk = self.send(settings, key, connection, attempt, envelope, stop).await?;
+            let talk =
+                self.send(settings, key.clone(), connection, attempt, envelope, stop).await?;
             // A server may end an idle connection at any moment. It took nothing if it didn't even
             // answer MAIL.
             let was_dead = matches!(
@@ -174,15 +169,10 @@ impl Smtp {
                 return Ok(talk);
             }
         }
-        let opening =
-            Connection::open(target, source, &settings.smtp.helo, &settings.smtp.timeouts);
-        let opened = stop.or(opening).await.ok_or(Silent::Stopped)?;
-        let connection = opened.map_err(|Unreachable(reply)| Silent::Unreachable(reply))?;
-        if is_ourselves(&connection, target, settings) {
-            let peer = connection.peer().to_owned();
-            connection.leave();
-            return Err(Silent::Ourselves(peer));
-        }
+        let age = Timestamp::now().0.saturating_sub(attempt.message.received_at.0);
+        let is_old = u128::from(age) >= settings.plain_after.as_millis();
+        let opening = opening::open(settings, target, &key, is_old);
+        let connection = stop.or(opening).await.ok_or(Silent::Stopped)??;
         self.send(settings, key, connection, attempt, envelope, stop).await
     }
 
@@ -198,7 +188,8 @@ impl Smtp {
         let (doubt, message) = (connection.doubt(), attempt.message);
         let sending = connection.send(envelope, &message.header, &message.body);
         let sent = stop.or_in_doubt(&doubt, sending).await.ok_or(Silent::Stopped)?;
-        let peer = connection.peer().to_owned();
+        let (peer, tls) = (connection.peer().to_owned(), connection.secured().cloned());
+        let remote = Remote { peer, tls };
         // A server that knows of notices takes ours over (RFC 3461 section 5.2.1).
         let owed = (!connection.capabilities().dsn).then_some(End::Relayed);
         if sent.reusable {
@@ -206,7 +197,7 @@ impl Smtp {
         } else if sent.lost.is_none() {
             connection.leave();
         }
-        Ok(Talk { sent, peer, owed })
+        Ok(Talk { sent, remote, owed })
     }
 
     /// Says QUIT on the idle connections.
@@ -215,10 +206,27 @@ impl Smtp {
     }
 }
 
-/// Whether the server has our name, where only we can be meant by it.
-pub(super) fn is_ourselves(connection: &Connection, target: &Target, settings: &Settings) -> bool {
-    target.address.port() == SMTP_PORT
-        && connection.capabilities().name.eq_ignore_ascii_case(&settings.hostname)
+/// Each server with what connections to it are kept by, or why it can't be talked to.
+fn keyed(
+    settings: &Settings,
+    route: &SmtpRoute,
+    targets: Vec<Target>,
+) -> Vec<(Target, Result<Key, Reply>)> {
+    let hops: Vec<_> = route.hops().map(|hop| (hop, settings.tls.policy(hop))).collect();
+    let key = |target: &Target| {
+        let (hop, policy) = hops.get(target.hop)?;
+        Some(
+            policy
+                .as_ref()
+                .map_err(Clone::clone)
+                .map(|policy| Key::of(&settings.smtp, hop, policy, target)),
+        )
+    };
+    targets
+        .into_iter()
+        .filter_map(|target| Some((key(&target)?, target)))
+        .map(|(key, target)| (target, key))
+        .collect()
 }
 
 /// The same for all that are open, in our words.
@@ -226,17 +234,6 @@ fn all(outcomes: &mut [Outcome], open: &[usize], reply: &Reply) {
     for &index in open {
         outcomes[index] = Outcome::refused(reply.clone(), None);
     }
-}
-
-/// The local address to connect from: the route's, or the configured one of this kind.
-pub(super) fn source(settings: &SmtpClient, route: &SmtpRoute, target: &Target) -> Option<IpAddr> {
-    route.source.or_else(|| {
-        if target.address.is_ipv4() {
-            settings.source_ipv4.map(IpAddr::V4)
-        } else {
-            settings.source_ipv6.map(IpAddr::V6)
-        }
-    })
 }
 
 fn envelope<'a>(

@@ -11,7 +11,7 @@ use facteur_spool::{Body, Message, Recipient};
 use crate::delivery::attempt::Attempted;
 use crate::delivery::fixtures::{ROOM, Told, message, recipient, settings};
 use crate::delivery::script::*;
-use crate::delivery::{Attempt, Deliverer, Outcome, Settings};
+use crate::delivery::{Attempt, Deliverer, Outcome, Remote, Settings};
 
 fn deliverer(names: Told, adapt: impl FnOnce(&mut Settings)) -> Deliverer {
     let mut settings = settings(names, &[], Path::new("/nonexistent"));
@@ -49,7 +49,7 @@ fn letter() -> Message {
 }
 
 fn to(host: &str, port: u16) -> SmtpRoute {
-    SmtpRoute { host: host.into(), port, mx: true, source: None, otherwise: None }
+    SmtpRoute { host: host.into(), port, mx: true, source: None, tls: None, otherwise: None }
 }
 
 /// A domain with two servers, the better one at 127.0.0.1.
@@ -86,7 +86,11 @@ fn remote_of(outcome: &Outcome) -> Option<&str> {
     let (Outcome::Delivered { remote, .. }
     | Outcome::Deferred { remote, .. }
     | Outcome::Failed { remote, .. }) = outcome;
-    remote.as_deref()
+    remote.as_ref().map(|remote| &*remote.peer)
+}
+
+fn said(peer: String) -> Option<Remote> {
+    Some(Remote { peer, tls: None })
 }
 
 fn assert_delivered(outcome: &Outcome) {
@@ -101,7 +105,7 @@ async fn a_message_is_given_whole_and_stuffed() {
     let mut notified = recipient("a@there.example");
     notified.original = "alias@here.example".parse().unwrap();
     let attempted = send(&deliverer, &to("[127.0.0.1]", port), &letter(), &[notified]).await;
-    let remote = Some(format!("127.0.0.1[127.0.0.1]:{port}"));
+    let remote = said(format!("127.0.0.1[127.0.0.1]:{port}"));
     let reply = Reply::new(250, status::UNDEFINED, "taken");
     assert_eq!(*only(&attempted), Outcome::Delivered { reply, remote, owed: None });
     assert!(attempted.reached);
@@ -196,7 +200,7 @@ async fn each_recipient_has_its_own_outcome_and_only_the_undecided_go_on() {
         pair(vec![script(&[&HELLO, &mixed])], vec![script(&[&HELLO, &grey])]).await;
     let recipients = ["a@there.example", "b@there.example", "c@there.example"].map(recipient);
     let attempted = send(&deliverer(two(), |_| ()), &route, &letter(), &recipients).await;
-    let remote = Some(format!("mx1.example[127.0.0.1]:{}", route.port));
+    let remote = said(format!("mx1.example[127.0.0.1]:{}", route.port));
     assert_delivered(&attempted.outcomes[0]);
     let refused = Reply::new(550, status::BAD_MAILBOX, "no\nsuch user");
     assert_eq!(attempted.outcomes[1], Outcome::Failed { reply: refused, remote });

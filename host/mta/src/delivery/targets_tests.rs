@@ -11,7 +11,7 @@ use super::{ADDRESS_LIMIT, Nowhere, Own, Target, find};
 use crate::delivery::fixtures::Told;
 
 fn to(host: &str) -> SmtpRoute {
-    SmtpRoute { host: host.into(), port: 25, mx: true, source: None, otherwise: None }
+    SmtpRoute { host: host.into(), port: 25, mx: true, source: None, tls: None, otherwise: None }
 }
 
 async fn find_from(

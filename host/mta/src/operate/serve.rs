@@ -168,6 +168,7 @@ pub async fn serve(
     let snapshot = snapshot.map_err(ServeError::Setup)?;
     snapshot.tables.watch().map_err(ServeError::system("watching the tables"))?;
     snapshot.tls.watch().map_err(ServeError::system("watching the certificates"))?;
+    snapshot.client_tls.watch().map_err(ServeError::system("watching the certificates"))?;
     let Shares { idle_connections, mailboxes, .. } = shares;
     let deliverer = Deliverer::new(snapshot.delivery.clone(), Room { idle_connections, mailboxes });
     let deliverer = Arc::new(deliverer);

@@ -167,6 +167,7 @@ async fn settle(
         }
         let wanted = end.filter(|&end| is_told && Action::from(end).is_wanted(recipient.notify));
         let Disposition { fate, reply, remote, .. } = disposition;
+        let remote = remote.map(|remote| remote.peer);
         let what = match (fate, wanted) {
             (Fate::Deferred(next_try), _) => Update::Deferred { next_try, reply, remote },
             (_, Some(end)) if !alone => Update::Ended { end, reply, remote },
@@ -219,7 +220,7 @@ fn log(
     now: Timestamp,
 ) {
     let (status, reply) = (disposition.status(), &disposition.reply);
-    let remote = disposition.remote.as_deref();
+    let remote = disposition.remote.as_ref();
     if parts.decisions.is_on() {
         let by = remote.map_or_else(String::new, |remote| format!(" ({remote})"));
         let outcome = format!("{status}{by}: {reply}");
@@ -235,7 +236,8 @@ fn log(
         id = %message.queue_id,
         to = %recipient.address,
         orig_to = (recipient.original != recipient.address).then(|| recipient.original.to_string()),
-        relay = remote.unwrap_or("none"),
+        relay = remote.map_or("none", |remote| &remote.peer),
+        tls = remote.and_then(|remote| remote.tls.as_deref()),
         delay_ms = delay,
         status,
         reply = %reply,

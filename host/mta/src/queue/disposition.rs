@@ -13,7 +13,7 @@ use facteur_smtp::{Notify, Reply, status};
 use facteur_spool::{End, Message, Recipient, RecipientHead, Timestamp};
 
 use super::backoff::{Backoff, after};
-use crate::delivery::Outcome;
+use crate::delivery::{Outcome, Remote};
 use crate::recipient::{self, notes, sender};
 
 /// The shortest wait that a plugin may ask for: less would be a busy loop.
@@ -49,7 +49,7 @@ pub struct Disposition {
     /// In whose words.
     pub reply: Reply,
     /// Who said so.
-    pub remote: Option<String>,
+    pub remote: Option<Remote>,
     /// Nobody is told.
     pub quiet: bool,
 }
@@ -128,7 +128,7 @@ pub async fn advised(
         if let Fate::Deferred(next_try) = planned.fate { Some(next_try.0) } else { None };
     let attempted = Attempted {
         number: recipient.attempts.saturating_add(1),
-        host: planned.remote.as_deref(),
+        host: planned.remote.as_ref().map(|remote| &*remote.peer),
         reply: &planned.reply,
         next_try,
     };

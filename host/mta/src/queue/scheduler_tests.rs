@@ -7,7 +7,7 @@ const LIMITS: Limits =
 const NOW: Timestamp = Timestamp(1_000_000);
 
 fn hop(host: &str) -> SmtpRoute {
-    SmtpRoute { host: host.into(), port: 25, mx: true, source: None, otherwise: None }
+    SmtpRoute { host: host.into(), port: 25, mx: true, source: None, tls: None, otherwise: None }
 }
 
 /// One recipient of one message; `number` makes both.

@@ -1,4 +1,4 @@
-//! The authorities that vouch for certificates of clients, from a file of PEM, watched.
+//! The authorities that vouch for certificates, from a file of PEM, watched; or the system's.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,18 @@ pub(super) struct AuthoritiesFile {
 }
 
 /// The authorities.
-pub(super) struct Authorities(pub Arc<dyn ClientCertVerifier>);
+pub(super) struct Authorities {
+    pub roots: Arc<RootCertStore>,
+    /// What judges a certificate of a client by them.
+    pub of_clients: Arc<dyn ClientCertVerifier>,
+}
+
+/// Those that the system trusts. None where it has none, or none that can be read.
+pub(super) fn of_the_system() -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+}
 
 impl Source for AuthoritiesFile {
     type Content = Authorities;
@@ -48,10 +59,12 @@ impl Source for AuthoritiesFile {
         if added == 0 {
             return Err(fault(What::NoCertificate));
         }
-        let builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), self.provider.clone());
-        let verifier = builder.build();
-        verifier.map(Authorities).map_err(|error| fault(What::Certificate(error.to_string())))
+        let roots = Arc::new(roots);
+        let of_clients =
+            WebPkiClientVerifier::builder_with_provider(roots.clone(), self.provider.clone())
+                .build()
+                .map_err(|error| fault(What::Certificate(error.to_string())))?;
+        Ok(Authorities { roots, of_clients })
     }
 
     fn unreadable(&self, path: &Path, reason: String) -> TlsFault {
@@ -59,6 +72,6 @@ impl Source for AuthoritiesFile {
     }
 
     fn tell(&self, _new: &Authorities) {
-        tracing::info!(file = %self.path.display(), "authorities of clients read");
+        tracing::info!(file = %self.path.display(), "authorities read");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use facteur_policy::{ClientCertificate, TlsFacts};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{CipherSuite, NamedGroup, ProtocolVersion, ServerConnection};
+use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion, ServerConnection};
 use sha2::{Digest as _, Sha256};
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
 use x509_cert::der::oid::ObjectIdentifier;
@@ -16,7 +16,7 @@ use super::authorities::Authorities;
 /// Characters of a name that are kept, as Postfix's `CCERT_BUFSIZ`.
 const MAX_NAME: usize = 256;
 /// commonName and organizationName (RFC 5280 appendix A.1).
-const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+pub(super) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ORGANISATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 
 pub(super) fn facts(
@@ -24,13 +24,7 @@ pub(super) fn facts(
     asked: bool,
     authorities: Option<&Authorities>,
 ) -> TlsFacts {
-    let version = match connection.protocol_version() {
-        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-        _ => "unknown",
-    };
-    let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
-    let (cipher, bits) = suite.map_or(("unknown", 0), cipher);
+    let (version, cipher, bits) = agreed(connection);
     let group = connection.negotiated_key_exchange_group();
     TlsFacts {
         version,
@@ -41,6 +35,18 @@ pub(super) fn facts(
         asked,
         client: connection.peer_certificates().and_then(|chain| client(chain, authorities)),
     }
+}
+
+/// The version of TLS, the name of the suite and its bits.
+pub(super) fn agreed(connection: &CommonState) -> (&'static str, &'static str, u16) {
+    let version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "unknown",
+    };
+    let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
+    let (cipher, bits) = suite.map_or(("unknown", 0), cipher);
+    (version, cipher, bits)
 }
 
 /// The name and the bits of a suite.
@@ -83,7 +89,7 @@ fn client(
 ) -> Option<ClientCertificate> {
     let (own, others) = chain.split_first()?;
     let verified = authorities.is_some_and(|authorities| {
-        authorities.0.verify_client_cert(own, others, UnixTime::now()).is_ok()
+        authorities.of_clients.verify_client_cert(own, others, UnixTime::now()).is_ok()
     });
     let names = x509_cert::Certificate::from_der(own).ok().map(|certificate| {
         let parts = certificate.tbs_certificate;
@@ -102,8 +108,13 @@ pub(super) fn common_name(certificate: &CertificateDer<'_>) -> String {
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let mut text = String::with_capacity(3 * 32);
-    for byte in Sha256::digest(certificate) {
+    hexadecimal(&Sha256::digest(certificate))
+}
+
+/// Octets as Postfix writes them: "AB:CD:…".
+pub(super) fn hexadecimal(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(3 * octets.len());
+    for byte in octets {
         // Writing to a String can't fail.
         let _ = write!(text, "{}{byte:02X}", if text.is_empty() { "" } else { ":" });
     }
@@ -111,7 +122,7 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 }
 
 /// The last part of a name that is of this kind: the most specific one.
-fn name(name: &Name, kind: ObjectIdentifier) -> Option<String> {
+pub(super) fn name(name: &Name, kind: ObjectIdentifier) -> Option<String> {
     let mut parts = name.0.iter().flat_map(|part| part.0.iter());
     let value = &parts.rfind(|part| part.oid == kind)?.value;
     let text = match value.tag() {

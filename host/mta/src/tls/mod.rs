@@ -1,5 +1,5 @@
-//! TLS of the server (RFC 3207, RFC 8314): which certificate a client is shown, who it says it is,
-//! and what was agreed on.
+//! TLS (RFC 3207, RFC 8314). Of the server: which certificate a client is shown, who it says it is,
+//! and what was agreed on. Of the client: [`ClientTls`].
 //!
 //! Files are watched as tables are: a certificate that was renewed is in force within two seconds,
 //! and one that is broken leaves the last good one in force. Keys of tickets belong to the program:
@@ -10,10 +10,13 @@
 
 mod authorities;
 mod certificates;
+mod client;
 mod clients;
 mod established;
 mod fault;
+mod names;
 mod pair;
+mod servers;
 
 use std::io;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use crate::config;
 use crate::watch::{self, Watched};
 use authorities::AuthoritiesFile;
 use certificates::Certificates;
+pub use client::{ClientTls, Demand, Distrust, Secured};
 use clients::AnyClient;
 pub use fault::TlsFault;
 

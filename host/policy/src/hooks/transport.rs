@@ -20,7 +20,7 @@ use crate::contract::text::printable;
 use crate::dispatch::{Dispatch, Hook};
 use crate::domains::Class;
 use crate::facts::RecipientFacts;
-use crate::next_hop::{SMTP_PORT, SmtpRoute};
+use crate::next_hop::{RouteTls, SMTP_PORT, SmtpRoute};
 use crate::plugin::Plugin;
 use crate::trace::Told;
 
@@ -150,20 +150,16 @@ fn check(answer: types::NextHop, address: &Address) -> Result<Answer, Broken> {
         "maildir" => Route::Maildir,
         "discard" => Route::Discard,
         "smtp" | "relay" => {
-            let may_be_plain = |level| matches!(level, TlsLevel::None | TlsLevel::May);
-            if !raw.tls.is_none_or(may_be_plain) {
-                return Err(Broken(
-                    "the route asks for TLS, which this facteur doesn't speak yet".into(),
-                ));
-            }
+            let tls = raw.tls.map(level).transpose()?;
             let source = raw.source.map(|text| text.parse::<IpAddr>()).transpose();
             let source =
                 source.map_err(|_| Broken("a source that isn't an IP address".to_owned()))?;
             let port = raw.port.unwrap_or(SMTP_PORT);
-            let mx = !raw.no_mx;
+            let route = SmtpRoute::to(address.domain());
+            let route = SmtpRoute { port, mx: !raw.no_mx, source, tls, ..route };
             Route::Smtp(match raw.host {
-                Some(text) => SmtpRoute::parse(&text, port, mx, source).map_err(Broken)?,
-                None => SmtpRoute { port, mx, source, ..SmtpRoute::to(address.domain()) },
+                Some(text) => SmtpRoute::parse(&text, &route).map_err(Broken)?,
+                None => route,
             })
         }
         other => {
@@ -171,4 +167,49 @@ fn check(answer: types::NextHop, address: &Address) -> Result<Answer, Broken> {
         }
     };
     Ok(Answer(Some(route), raw.scope))
+}
+
+/// The level of TLS of a route.
+fn level(level: TlsLevel) -> Result<RouteTls, Broken> {
+    Ok(match level {
+        TlsLevel::None => RouteTls::None,
+        TlsLevel::May => RouteTls::May,
+        TlsLevel::Encrypt => RouteTls::Encrypt,
+        TlsLevel::Verify => RouteTls::Verify,
+        TlsLevel::Dane => {
+            return Err(Broken(
+                "the route asks for DANE, which this facteur doesn't know yet".into(),
+            ));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(tls: Option<TlsLevel>) -> Result<String, String> {
+        let route = types::Route {
+            transport: "smtp".into(),
+            host: Some("[a.example], b.example".into()),
+            port: Some(587),
+            no_mx: false,
+            tls,
+            source: None,
+            options: Vec::new(),
+            scope: Scope::Domain,
+        };
+        let address = "x@there.example".parse().unwrap();
+        let Answer(route, _) =
+            check(types::NextHop::Send(route), &address).map_err(|Broken(why)| why)?;
+        let Some(Route::Smtp(route)) = route else { panic!("no route") };
+        Ok(route.hops().map(|hop| format!("{:?} ", hop.tls)).collect())
+    }
+
+    #[test]
+    fn each_next_hop_has_the_tls_that_the_route_asks_for() {
+        assert_eq!(told(None).unwrap(), "None None ");
+        assert_eq!(told(Some(TlsLevel::Verify)).unwrap(), "Some(Verify) Some(Verify) ");
+        assert!(told(Some(TlsLevel::Dane)).unwrap_err().contains("DANE"));
+    }
 }

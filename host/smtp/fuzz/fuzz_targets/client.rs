@@ -47,7 +47,8 @@ fn play(bytes: &[u8], piece: usize) -> (Vec<ClientEvent>, Vec<u8>) {
                     client.body(b"\n.");
                     client.end_of_body();
                 }
-                ClientEvent::Refused(_) | ClientEvent::Closed(_) => {}
+                ClientEvent::StartTls => client.secured(),
+                ClientEvent::TlsRefused(_) | ClientEvent::Refused(_) | ClientEvent::Closed(_) => {}
             }
             events.push(event);
         }

@@ -15,7 +15,14 @@ fn settings() -> config::Verify {
 }
 
 fn route() -> SmtpRoute {
-    SmtpRoute { host: "[192.0.2.1]".into(), port: 25, mx: false, source: None, otherwise: None }
+    SmtpRoute {
+        host: "[192.0.2.1]".into(),
+        port: 25,
+        mx: false,
+        source: None,
+        tls: None,
+        otherwise: None,
+    }
 }
 
 fn no() -> Verified {
