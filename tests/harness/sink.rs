@@ -29,6 +29,7 @@ struct Shared {
     keywords: Mutex<Vec<String>>,
     tls: Mutex<Option<Arc<ServerConfig>>>,
     handshakes: Mutex<Vec<Handshake>>,
+    heard: Mutex<Vec<String>>,
     /// Of each message, whether it came under TLS.
     secured: Mutex<Vec<bool>>,
     /// Whether the end of data waits for its answer, and how many wait.
@@ -115,6 +116,11 @@ impl Sink {
     /// The handshakes so far.
     pub fn handshakes(&self) -> Vec<Handshake> {
         self.shared.handshakes.lock().unwrap().clone()
+    }
+
+    /// Every command so far, and what else was said but content.
+    pub fn heard(&self) -> Vec<String> {
+        self.shared.heard.lock().unwrap().clone()
     }
 
     /// Of each message so far, whether it came under TLS.
@@ -219,6 +225,7 @@ impl Shared {
         let mut mail: Option<Mail> = None;
         while let Some(line) = line(input)? {
             let line = String::from_utf8_lossy(&line).into_owned();
+            self.heard.lock().unwrap().push(line.clone());
             let upper = line.to_ascii_uppercase();
             if upper.starts_with("EHLO") {
                 let mut keywords = self.keywords.lock().unwrap().clone();

@@ -202,11 +202,13 @@ fn a_young_message_waits_and_an_old_one_goes_in_the_clear() {
         let reply = entry.recipients[0].last_reply.clone().unwrap();
         assert!(reply.contains("4.7.5 Cannot start TLS"), "{reply}");
         // Asked for by hand it waits again: it is as young as before.
-        facteur.queue(&["flush"]);
+        facteur.queue(&["flush", "--all"]);
         facteur.wait_until_deferred(&id, 2);
         assert_eq!(sink.count(), 0);
         facteur.stop();
-        start(machine, QUICK).wait_for_log("tried without TLS");
+        let facteur = start(machine, QUICK);
+        facteur.queue(&["flush", "--all"]);
+        facteur.wait_for_log("tried without TLS");
         assert_eq!(sink.mail(1)[0].recipients, ["x@bad.test"]);
         assert_eq!(sink.secured(), [false]);
         drop(dns);

@@ -35,6 +35,7 @@ mod pressure;
 mod proxy;
 mod queue;
 mod readme;
+mod relay_login;
 mod reload;
 mod secrets;
 mod simulate;

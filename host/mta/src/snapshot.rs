@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::auth::Authenticator;
 use crate::builtin;
 use crate::config::{self, Component, Config};
-use crate::delivery::{self, DeliveryTls};
+use crate::delivery::{self, DeliveryTls, Logins};
 use crate::services::connect::Connector;
 use crate::services::counters::Counters;
 use crate::services::dns::ATTEMPT_PATIENCE;
@@ -108,7 +108,7 @@ impl Snapshot {
         let opened = Tls::open(&config.tls, &shared.tickets, before.map(|snapshot| &*snapshot.tls));
         let (tls, mut faults) = opened.map_err(|error| vec![format!("TLS: {error}")])?;
         let before_tls = before.map(|snapshot| &*snapshot.client_tls);
-        let opened = ClientTls::open(&config.delivery_tls, before_tls);
+        let opened = ClientTls::open(&config.delivery.tls, before_tls);
         let (client_tls, more) = opened.map_err(|error| vec![format!("TLS: {error}")])?;
         faults.extend(more);
         if purpose != Purpose::Start {
@@ -144,12 +144,16 @@ impl Snapshot {
         }
         let delivery_tls = DeliveryTls::new(
             client_tls.clone(),
-            config.delivery_tls.policy.clone(),
-            config.delivery_tls.table.as_ref(),
+            config.delivery.tls.policy.clone(),
+            config.delivery.tls.table.as_ref(),
             &tables,
         );
-        // As for a table: mail waits at a start, and finds the policy when it is good.
-        for error in delivery_tls.check() {
+        let (logins, wrong) = Logins::open(
+            config.delivery.credentials.as_deref(),
+            before.map(|snapshot| &snapshot.delivery.logins),
+        );
+        // As for a table: mail waits at a start, and finds what it needs when it is good.
+        for error in delivery_tls.check().into_iter().chain(wrong) {
             if purpose == Purpose::Start {
                 tracing::error!(error, "mail for this destination waits until it is mended");
             } else {
@@ -161,6 +165,8 @@ impl Snapshot {
             listening: config.listen.iter().map(|listen| listen.address).collect(),
             smtp: config.smtp.clone(),
             tls: delivery_tls,
+            logins,
+            logins_in_the_clear: config.delivery.credentials_in_the_clear,
             plain_after: config.queue.minimal_backoff,
             mailboxes: mailboxes.clone(),
             names: shared.resolver.clone(),

@@ -94,6 +94,16 @@ pub(crate) fn not_base64() -> Reply {
     Reply::new(501, status::SYNTAX, "Error: no valid base64")
 }
 
+/// What a challenge of a server says; None: it is no base64.
+pub(crate) fn challenged(text: &str) -> Option<Vec<u8>> {
+    Base64::decode_vec(text.trim_ascii()).ok()
+}
+
+/// What a client answers, as it is written.
+pub(crate) fn written(answer: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(Base64::encode_string(answer.as_bytes()))
+}
+
 /// A challenge as it is written: base64 has no line ends in it.
 pub(crate) fn challenge(octets: &[u8]) -> String {
     format!("334 {}\r\n", Base64::encode_string(octets))

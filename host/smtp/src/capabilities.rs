@@ -21,6 +21,8 @@ pub struct Capabilities {
     pub dsn: bool,
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
+    /// The mechanisms of AUTH (RFC 4954), in upper case.
+    pub auth: Vec<String>,
 }
 
 impl Capabilities {
@@ -44,6 +46,16 @@ impl Capabilities {
                 "8BITMIME" => capabilities.eight_bit_mime = true,
                 "SMTPUTF8" => capabilities.smtputf8 = true,
                 "DSN" => capabilities.dsn = true,
+                // Servers of another age write the first with `=`.
+                word if word == "AUTH" || word.starts_with("AUTH=") => {
+                    let first = word.strip_prefix("AUTH=").filter(|first| !first.is_empty());
+                    let all = first.into_iter().chain(words).map(str::to_ascii_uppercase);
+                    for mechanism in all {
+                        if !capabilities.auth.contains(&mechanism) {
+                            capabilities.auth.push(mechanism);
+                        }
+                    }
+                }
                 "STARTTLS" => capabilities.starttls = true,
                 _ => {}
             }

@@ -1,5 +1,5 @@
-//! The client's state machine: greeting, EHLO or HELO, STARTTLS where the host wants it, then one
-//! message after another, then QUIT.
+//! The client's state machine: greeting, EHLO or HELO, STARTTLS and AUTH where the host wants them,
+//! then one message after another, then QUIT.
 //!
 //! Invariants: each [`Client::start`] ends in one [`ClientEvent::Finished`] with one reply for each
 //! recipient, whatever the server says; at most [`PIPELINE_WINDOW`] commands wait for their
@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use crate::address::Address;
+use crate::auth::{self, Secret};
 use crate::capabilities::Capabilities;
 use crate::envelope::{Envelope, EnvelopeRecipient};
 use crate::reply::Reply;
@@ -26,6 +27,9 @@ use crate::stuffing::Stuffer;
 /// Commands sent ahead of their replies at most. So the replies fit into the socket buffers, and a
 /// host that writes all the output before it reads can't wait for a server that does the same.
 pub const PIPELINE_WINDOW: usize = 100;
+/// Octets of the line of AUTH (RFC 5321 section 4.5.3.1.4): what it begins with goes on a line of
+/// its own where that would be longer (RFC 4954 section 4).
+const MAX_AUTH_LINE: usize = 512;
 
 /// What the machine tells its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,10 @@ pub enum ClientEvent {
     StartTls,
     /// The server takes no STARTTLS now. The connection is what it was.
     TlsRefused(Reply),
+    /// The server asks for more to log in by: [`Client::respond`].
+    Challenge(Vec<u8>),
+    /// The end of a login: whether the server takes it.
+    LoggedIn(Reply),
     /// Content is wanted: [`Client::body`] any number of times, then [`Client::end_of_body`].
     SendBody,
     /// The message is done with.
@@ -83,6 +91,7 @@ enum Expected {
     Ehlo,
     Helo,
     StartTls,
+    Auth,
     Reset,
     Mail,
     Rcpt(usize),
@@ -141,6 +150,8 @@ pub struct Client {
     phase: Phase,
     capabilities: Capabilities,
     stuffer: Stuffer,
+    /// What a login begins with, where AUTH was too long for it.
+    initial: Option<Secret>,
     /// The server may still have a transaction open: RSET goes before the next MAIL.
     needs_reset: bool,
     replies: u64,
@@ -161,6 +172,7 @@ impl Client {
             phase: Phase::Opening,
             capabilities: Capabilities::default(),
             stuffer: Stuffer::new(),
+            initial: None,
             needs_reset: false,
             replies: 0,
         }
@@ -208,6 +220,7 @@ impl Client {
             (_, Some(Expected::Greeting)) => ClientStage::Greeting,
             (_, Some(Expected::Ehlo | Expected::Helo)) => ClientStage::Hello,
             (_, Some(Expected::StartTls)) => ClientStage::StartTls,
+            (_, Some(Expected::Auth)) => ClientStage::Auth,
             (_, Some(Expected::Reset)) => ClientStage::Reset,
             (_, Some(Expected::Mail)) => ClientStage::Mail,
             (_, Some(Expected::Rcpt(_))) => ClientStage::Rcpt,
@@ -256,6 +269,42 @@ impl Client {
             self.phase = Phase::Opening;
             self.capabilities = Capabilities::default();
             self.hello("EHLO", Expected::Ehlo);
+        }
+    }
+
+    /// Logs in, where nothing is under way: ends in [`ClientEvent::LoggedIn`], maybe with challenges
+    /// before it.
+    pub fn authenticate(&mut self, mechanism: &str, initial: Option<Secret>) {
+        if !matches!(self.phase, Phase::Ready) || !self.expected.is_empty() {
+            let reply = Reply::new(451, status::SYSTEM, "the connection is not ready for a login");
+            return self.fail(&reply);
+        }
+        self.output.extend_from_slice(format!("AUTH {mechanism}").as_bytes());
+        let text = initial.as_ref().map(auth::written);
+        match text.as_ref().map(|text| text.as_str()) {
+            None => {}
+            Some("") => self.output.extend_from_slice(b" ="),
+            Some(text) if mechanism.len() + text.len() + 8 <= MAX_AUTH_LINE => {
+                self.output.extend_from_slice(b" ");
+                self.output.extend_from_slice(text.as_bytes());
+            }
+            Some(_) => self.initial = initial,
+        }
+        self.output.extend_from_slice(b"\r\n");
+        self.expected.push_back(Expected::Auth);
+    }
+
+    /// Answers a challenge; None gives the login up (RFC 4954 section 4).
+    pub fn respond(&mut self, answer: Option<&Secret>) {
+        if matches!(self.phase, Phase::Ready) && self.expected.is_empty() {
+            match answer {
+                Some(answer) => {
+                    self.output.extend_from_slice(auth::written(answer).as_bytes());
+                }
+                None => self.output.extend_from_slice(b"*"),
+            }
+            self.output.extend_from_slice(b"\r\n");
+            self.expected.push_back(Expected::Auth);
         }
     }
 
@@ -417,9 +466,12 @@ impl Client {
             return;
         };
         let accepted = matches!(reply.code, 200..=299);
-        if matches!(reply.code, 300..=399) && expected != Expected::Data
-            || accepted && expected == Expected::Data
-        {
+        let goes_on = match expected {
+            Expected::Data => true,
+            Expected::Auth => reply.code == 334,
+            _ => false,
+        };
+        if matches!(reply.code, 300..=399) && !goes_on || accepted && expected == Expected::Data {
             return self.protocol_error(&format!("unexpected reply: {reply}"));
         }
         match expected {
@@ -433,8 +485,21 @@ impl Client {
             Expected::Greeting | Expected::Ehlo | Expected::Helo => {
                 self.end(GivenReply::said(reply));
             }
+            Expected::Auth if reply.code == 334 => {
+                let Some(challenge) = auth::challenged(&reply.text) else {
+                    return self.protocol_error("a challenge that is no base64");
+                };
+                match self.initial.take() {
+                    Some(initial) => self.respond(Some(&initial)),
+                    None => self.events.push_back(ClientEvent::Challenge(challenge)),
+                }
+            }
+            Expected::Auth => {
+                self.initial = None;
+                self.events.push_back(ClientEvent::LoggedIn(reply));
+            }
             Expected::StartTls if !accepted => {
-                self.events.push_back(ClientEvent::TlsRefused(reply))
+                self.events.push_back(ClientEvent::TlsRefused(reply));
             }
             Expected::StartTls => {
                 self.phase = Phase::Securing;

@@ -14,6 +14,8 @@ pub enum ClientStage {
     StartTls,
     /// The host, to negotiate TLS.
     Handshake,
+    /// The answer to AUTH, or to what was said after it; 5 minutes.
+    Auth,
     /// Nothing: the host may start a message.
     Ready,
     /// The answer to RSET.
@@ -42,6 +44,7 @@ impl fmt::Display for ClientStage {
             Self::Hello => "performing the EHLO handshake",
             Self::StartTls => "sending STARTTLS",
             Self::Handshake => "performing the TLS handshake",
+            Self::Auth => "logging in",
             Self::Ready => "waiting for a message",
             Self::Reset => "sending RSET",
             Self::Mail => "sending MAIL FROM",

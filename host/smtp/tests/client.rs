@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use facteur_smtp::{
     Client, ClientEvent, ClientStage, Envelope, EnvelopeRecipient, Finished, Notify,
-    PIPELINE_WINDOW, Reply, Ret, status,
+    PIPELINE_WINDOW, Reply, Ret, Secret, status,
 };
 
 fn envelope(recipients: &[&str]) -> Envelope {
@@ -506,7 +506,7 @@ fn a_server_that_takes_no_starttls_can_be_talked_to_in_the_clear() {
         let Some(ClientEvent::TlsRefused(reply)) = client.poll() else { panic!("not refused") };
         assert!(refusal.starts_with(&reply.code.to_string()));
         let sent = start(&mut client, &envelope(&["a@b"]));
-        assert_eq!(sent, "STARTTLS\r\nMAIL FROM:<s@b.org>\r\n");
+        assert_eq!(sent, "MAIL FROM:<s@b.org>\r\n");
     }
     // Not where it isn't offered.
     let mut client = ready("PIPELINING");
@@ -524,5 +524,51 @@ fn what_comes_between_the_reply_to_starttls_and_the_handshake_never_counts() {
         assert!(given.ours && given.reply.text.contains("more after the reply to STARTTLS"));
         client.secured();
         assert_eq!(client.stage(), ClientStage::Closed);
+    }
+}
+
+#[test]
+fn a_login_is_a_dialogue_of_its_own() {
+    let secret = |text: &str| Secret::from(text.as_bytes().to_vec());
+    let mut client = ready("AUTH=LOGIN");
+    client.authenticate("PLAIN", Some(secret("\0u\0p")));
+    assert_eq!(hear(&mut client, ""), "AUTH PLAIN AHUAcA==\r\n");
+    assert_eq!(client.stage(), ClientStage::Auth);
+    hear(&mut client, "235 2.7.0 welcome\r\n");
+    assert!(matches!(client.poll(), Some(ClientEvent::LoggedIn(reply)) if reply.code == 235));
+    assert!(start(&mut client, &envelope(&["a@b"])).starts_with("MAIL FROM"));
+
+    let mut client = ready("AUTH");
+    client.authenticate("LOGIN", None);
+    assert_eq!(hear(&mut client, "334 VXNlcm5hbWU6\r\n"), "AUTH LOGIN\r\n");
+    assert_eq!(client.poll(), Some(ClientEvent::Challenge(b"Username:".to_vec())));
+    client.respond(Some(&secret("u")));
+    assert_eq!(hear(&mut client, "334 \r\n"), "dQ==\r\n");
+    assert_eq!(client.poll(), Some(ClientEvent::Challenge(Vec::new())));
+    client.respond(None);
+    assert_eq!(hear(&mut client, "501 5.7.0 aborted\r\n"), "*\r\n");
+    assert!(matches!(client.poll(), Some(ClientEvent::LoggedIn(reply)) if reply.code == 501));
+}
+
+#[test]
+fn what_is_too_long_for_auth_goes_on_a_line_of_its_own() {
+    let token = Secret::from(vec![b'x'; 1000]);
+    let mut client = ready("AUTH XOAUTH2");
+    client.authenticate("XOAUTH2", Some(token));
+    assert_eq!(hear(&mut client, ""), "AUTH XOAUTH2\r\n");
+    let sent = hear(&mut client, "334 \r\n");
+    assert_eq!((sent.len(), client.poll()), (1338, None));
+    // Nothing is said twice.
+    hear(&mut client, "334 eyJzdGF0dXMiOiI0MDEifQ==\r\n");
+    assert!(matches!(client.poll(), Some(ClientEvent::Challenge(_))));
+}
+
+#[test]
+fn a_challenge_that_is_none_ends_the_connection() {
+    for reply in ["334 no base64!", "354 go on"] {
+        let mut client = ready("AUTH PLAIN");
+        client.authenticate("PLAIN", None);
+        hear(&mut client, &format!("{reply}\r\n"));
+        assert!(matches!(client.poll(), Some(ClientEvent::Closed(Some(_)))), "{reply}");
     }
 }

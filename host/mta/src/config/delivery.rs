@@ -1,11 +1,25 @@
-//! `[delivery.tls]`: how much TLS servers are asked for, and who vouches for them.
+//! `[delivery]`: who we are to servers that relay for us, how much TLS servers are asked for, and
+//! who vouches for them.
 
 use std::path::PathBuf;
 
 use super::reader::{Section, Value};
 use super::report::Kind;
 use super::tls::CertificateFiles;
-use super::tls_policy::{TlsLevel, TlsPolicy};
+use super::tls_policy::{TlsLevel, TlsPolicy, TlsPolicyError};
+
+/// `[delivery]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// `[delivery.tls]`.
+    pub tls: DeliveryTls,
+    /// The file with the logins at servers that relay for us (`smtp_sasl_password_maps`). Default:
+    /// none.
+    pub credentials: Option<PathBuf>,
+    /// Whether we log in without TLS, too. Default: no, since a password in the clear is
+    /// everybody's (`smtp_sasl_security_options = noplaintext`).
+    pub credentials_in_the_clear: bool,
+}
 
 /// TLS of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +36,18 @@ pub struct DeliveryTls {
     pub certificate: Option<CertificateFiles>,
 }
 
-/// Reads `[delivery.tls]`.
-pub(super) fn read(section: &mut Section<'_>) -> DeliveryTls {
+/// Reads `[delivery]`.
+pub(super) fn read(section: &mut Section<'_>) -> Delivery {
+    Delivery {
+        tls: section.section("tls", tls),
+        credentials: section.get("credentials", Value::path),
+        credentials_in_the_clear: section.or("credentials-in-the-clear", false, Value::boolean),
+    }
+}
+
+fn tls(section: &mut Section<'_>) -> DeliveryTls {
     let policy = section.or("level", TlsPolicy::of(TlsLevel::May), |value| {
-        value.parse(|text| text.parse().map_err(|error: super::TlsPolicyError| error.to_string()))
+        value.parse(|text| text.parse().map_err(|error: TlsPolicyError| error.to_string()))
     });
     let table = section.get("policy-table", |value| value.name_of(Kind::Table));
     let authorities = section.get("ca-file", Value::path);

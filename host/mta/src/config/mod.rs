@@ -41,7 +41,7 @@ use toml::de::DeTable;
 pub use auth::{Auth, AuthSource};
 pub use counters::CounterStore;
 pub use decisions::DecisionsSettings;
-pub use delivery::DeliveryTls;
+pub use delivery::{Delivery, DeliveryTls};
 pub use error::{ConfigError, render};
 pub use folder::Folder;
 pub use listen::{ClientLimits, Listen, ListenKind, ListenLimits};
@@ -97,8 +97,8 @@ pub struct Config {
     pub queue: Queue,
     /// `[smtp]`: the client.
     pub smtp: SmtpClient,
-    /// `[delivery.tls]`.
-    pub delivery_tls: DeliveryTls,
+    /// `[delivery]`.
+    pub delivery: Delivery,
     /// `[admin]`.
     pub admin: Admin,
     /// `[log]`.
@@ -255,7 +255,7 @@ fn read(root: &mut Section<'_>, file: &Path) -> Option<Config> {
         networks: root.section("networks", network::read_networks),
         queue: root.section("queue", queue::read),
         smtp: root.section("smtp", |section| queue::read_client(section, &name)),
-        delivery_tls: root.section("delivery", |section| section.section("tls", delivery::read)),
+        delivery: root.section("delivery", delivery::read),
         admin: root.section("admin", |section| Admin {
             socket: section
                 .get("socket", Value::path)

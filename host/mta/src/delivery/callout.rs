@@ -44,8 +44,10 @@ pub async fn callout(
             break;
         }
         let hop = route.hops().nth(target.hop).unwrap_or(route);
-        let key = match settings.tls.policy(hop) {
-            Ok(policy) => Key::of(&settings.smtp, hop, &policy, &target),
+        let key = settings.tls.policy(hop);
+        let key = key.and_then(|policy| Key::of(settings, hop, &policy, &target, sender));
+        let key = match key {
+            Ok(key) => key,
             Err(reply) => return Verified::Unknown(reply.text),
         };
         // A question may go in the clear at once where mail may after a while.

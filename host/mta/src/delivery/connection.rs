@@ -29,6 +29,7 @@ use super::security::Security;
 use super::stop::Doubt;
 use super::targets::Target;
 use super::wire::Wire;
+use crate::auth::{GivenUp, Initiator};
 use crate::config::SmtpTimeouts;
 use crate::tls::{ClientTls, Distrust, Secured};
 
@@ -173,7 +174,9 @@ impl Connection {
         let name = ServerName::try_from(host.to_owned());
         let name = name.unwrap_or(ServerName::IpAddress(self.address.into()));
         let connector = TlsConnector::from(tls.config(security.versions));
-        let shaken = timeout(self.timeouts.starttls, connector.connect(name, stream)).await;
+        // It is large, and most of a connection's life goes without.
+        let connecting = Box::pin(connector.connect(name, stream));
+        let shaken = timeout(self.timeouts.starttls, connecting).await;
         let stream = match shaken {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Insecure::Failed(reason(&error))),
@@ -191,6 +194,54 @@ impl Connection {
             }
             other => Err(Insecure::Failed(why(other))),
         }
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// The 4yz to defer with. The connection may be of no use.
+    pub async fn log_in(&mut self, mut initiator: Initiator) -> Result<(), Reply> {
+        let initial = match initiator.initial() {
+            Ok(initial) => initial,
+            Err(error) => return self.login_failed(status::SYSTEM, &error.to_string()),
+        };
+        self.client.authenticate(initiator.mechanism().name(), initial);
+        let mut given_up = None::<GivenUp>;
+        loop {
+            match self.event().await {
+                ClientEvent::Challenge(challenge) => {
+                    let answer = move || {
+                        let answer = initiator.answer(&challenge);
+                        (initiator, answer)
+                    };
+                    let answered = tokio::task::spawn_blocking(answer).await;
+                    let Ok((again, answer)) = answered else {
+                        return self.login_failed(status::SYSTEM, "it could not be computed");
+                    };
+                    initiator = again;
+                    self.client.respond(answer.as_ref().ok());
+                    given_up = answer.err().or(given_up);
+                }
+                ClientEvent::LoggedIn(reply) => {
+                    return match given_up {
+                        Some(why) => self.login_failed(status::SECURITY, &why.to_string()),
+                        None if !reply.is_positive() => {
+                            let said = reply.enhanced.map_or(status::SECURITY, |it| it.detail);
+                            self.login_failed(said, &format!("server said: {}", bounded(reply)))
+                        }
+                        None if initiator.is_done() => Ok(()),
+                        None => {
+                            self.login_failed(status::SECURITY, "the server has proved nothing")
+                        }
+                    };
+                }
+                other => return self.login_failed(status::BAD_CONNECTION, &why(other)),
+            }
+        }
+    }
+
+    fn login_failed(&self, detail: status::Detail, why: &str) -> Result<(), Reply> {
+        Err(Reply::new(450, detail, format!("login at host {} failed: {why}", self.peer)))
     }
 
     /// `host[address]:port`.
@@ -351,6 +402,7 @@ impl Connection {
         match stage {
             ClientStage::Greeting
             | ClientStage::Hello
+            | ClientStage::Auth
             | ClientStage::Ready
             | ClientStage::Quit
             | ClientStage::Closed => self.timeouts.helo,

@@ -17,7 +17,7 @@ use facteur_spool::{
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::{DeliveryTls, Room, Settings};
+use super::{DeliveryTls, Logins, Room, Settings};
 use crate::config::{Config, TableSource};
 use crate::tables::{Mailboxes, Tables};
 use crate::tls::ClientTls;
@@ -135,13 +135,15 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
     ] {
         *time = Duration::from_secs(20);
     }
-    let (client, _) = ClientTls::open(&config.delivery_tls, None).unwrap();
+    let (client, _) = ClientTls::open(&config.delivery.tls, None).unwrap();
     smtp.idle_connection = Duration::from_secs(20);
     Settings {
         hostname: config.hostname.clone(),
         listening: listening.to_vec(),
         smtp,
-        tls: DeliveryTls::new(client, config.delivery_tls.policy.clone(), None, &tables),
+        tls: DeliveryTls::new(client, config.delivery.tls.policy.clone(), None, &tables),
+        logins: Logins::default(),
+        logins_in_the_clear: false,
         plain_after: Duration::from_secs(300),
         mailboxes: Arc::new(Mailboxes::new(
             &config.mailboxes,

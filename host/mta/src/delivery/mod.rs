@@ -16,7 +16,9 @@ pub(crate) mod delivered_to;
 mod deliverer;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod logins;
 mod maildir;
+mod next_hop;
 mod opening;
 mod outcome;
 mod pool;
@@ -32,6 +34,7 @@ mod wire;
 pub use attempt::Attempt;
 pub use callout::callout;
 pub use deliverer::{Deliverer, Room};
+pub use logins::Logins;
 pub use outcome::{Outcome, Remote};
 pub use security::DeliveryTls;
 pub use settings::Settings;

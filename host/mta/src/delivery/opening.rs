@@ -1,20 +1,24 @@
 //! Opens a connection that is as its next hop wants it: to a server that isn't ourselves, with as
-//! much TLS as there must be.
+//! much TLS as there must be, logged in where we have a login.
 //!
 //! Only where TLS may be done without is mail sent in the clear: where a server doesn't offer it or
 //! refuses it, and, after a handshake that failed, where the caller says that it has waited long
-//! enough. What must have TLS waits, with the reason.
+//! enough. What must have TLS waits, with the reason; and a password never goes in the clear unless
+//! the operator says so. A server that refuses a login fails no message: it waits, as with Postfix's
+//! `smtp_sasl_auth_soft_bounce`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use facteur_policy::SmtpRoute;
-use facteur_smtp::{Reply, status};
+use facteur_smtp::{Address, Reply, status};
 
 use super::connection::{Connection, Insecure, Unreachable};
+use super::logins::Login;
 use super::security::{DeliveryTls, Security};
 use super::settings::Settings;
 use super::targets::Target;
+use crate::auth::{Initiator, Mechanism};
 use crate::config::{SmtpClient, TlsLevel, TlsPolicy};
 
 /// The port on which a server with our name is ourselves.
@@ -35,7 +39,7 @@ pub struct Key {
 pub enum Silent {
     /// No connection, or no welcome.
     Unreachable(Reply),
-    /// Not as the next hop wants it.
+    /// No TLS, where it may be done without later.
     Insecure(Reply),
     /// It has our name.
     Ourselves(String),
@@ -44,17 +48,31 @@ pub enum Silent {
 }
 
 impl Key {
-    /// Of a server of this next hop.
-    pub fn of(settings: &SmtpClient, hop: &SmtpRoute, policy: &TlsPolicy, target: &Target) -> Self {
-        Self {
+    /// Of a server of this next hop, for mail of this sender.
+    ///
+    /// # Errors
+    /// The 4yz to defer with.
+    pub fn of(
+        settings: &Settings,
+        hop: &SmtpRoute,
+        policy: &TlsPolicy,
+        target: &Target,
+        sender: Option<&Address>,
+    ) -> Result<Self, Reply> {
+        let security = Security {
+            login: settings.logins.find(sender, hop, target)?,
+            login_in_the_clear: settings.logins_in_the_clear,
+            ..Security::of(policy, hop, &target.host)
+        };
+        Ok(Self {
             address: target.address,
-            source: source(settings, hop, target),
-            security: Arc::new(Security::of(policy, hop, &target.host)),
-        }
+            source: source(&settings.smtp, hop, target),
+            security: Arc::new(security),
+        })
     }
 }
 
-/// Connects, says hello, and agrees on TLS. `may_fall_back`: what may go in the clear does so if a
+/// Connects, says hello, agrees on TLS, and logs in. `may_fall_back`: what may go in the clear does so if a
 /// handshake fails.
 pub async fn open(
     settings: &Settings,
@@ -62,19 +80,54 @@ pub async fn open(
     key: &Key,
     may_fall_back: bool,
 ) -> Result<Connection, Silent> {
-    match open_once(settings, target, key, &key.security).await? {
-        Ok(connection) => Ok(connection),
-        Err(reply) => match key.security.in_the_clear().filter(|_| may_fall_back) {
-            None => Err(Silent::Insecure(reply)),
+    let mut connection = match open_once(settings, target, key, &key.security).await? {
+        Ok(connection) => connection,
+        Err(reply) => match key.security.in_the_clear() {
+            // Whoever comes next fares no better.
+            None => return Err(Silent::Unreachable(reply)),
+            Some(_) if !may_fall_back => return Err(Silent::Insecure(reply)),
             Some(plain) => {
                 tracing::warn!(host = target.host, why = reply.text, "tried without TLS");
-                open_once(settings, target, key, &plain).await?.map_err(Silent::Insecure)
+                open_once(settings, target, key, &plain).await?.map_err(Silent::Unreachable)?
             }
         },
+    };
+    if let Some(login) = &key.security.login
+        && let Err(reply) = log_in(&mut connection, login, &key.security).await
+    {
+        connection.leave();
+        return Err(Silent::Unreachable(reply));
     }
+    Ok(connection)
 }
 
-/// The same once; an error inside is that of a handshake.
+/// Logs in, by the best mechanism that the server offers.
+async fn log_in(
+    connection: &mut Connection,
+    login: &Login,
+    security: &Security,
+) -> Result<(), Reply> {
+    let lacking = |text: String| Err(Reply::new(450, status::SECURITY_LACKS, text));
+    let peer = connection.peer();
+    if connection.secured().is_none() && !security.login_in_the_clear {
+        return lacking(format!("a login needs TLS, and host {peer} is talked to without"));
+    }
+    let offered = &connection.capabilities().auth;
+    let fits = |one: &&Mechanism| match login.mechanism {
+        None => **one != Mechanism::Xoauth2,
+        Some(only) => **one == only,
+    };
+    let is_offered = |one: &&Mechanism| offered.iter().any(|name| name == one.name());
+    let Some(mechanism) = Mechanism::ALL.iter().filter(fits).find(is_offered) else {
+        return lacking(match offered.len() {
+            0 => format!("there is a login for host {peer}, which offers no AUTH"),
+            _ => format!("host {peer} offers AUTH by {} only", offered.join(", ")),
+        });
+    };
+    connection.log_in(Initiator::new(*mechanism, &login.user, &login.password)).await
+}
+
+/// Connects and agrees on TLS once; an error inside is that of a handshake.
 async fn open_once(
     settings: &Settings,
     target: &Target,
@@ -100,7 +153,7 @@ async fn open_once(
         }
         connection.leave();
         let text = format!("TLS is required, but was not offered by host {peer}");
-        return Err(Silent::Insecure(lacking(text)));
+        return Err(Silent::Unreachable(lacking(text)));
     }
     let DeliveryTls { client, .. } = &settings.tls;
     match connection.secure(client, security, &target.host).await {
@@ -112,7 +165,7 @@ async fn open_once(
         Err(Insecure::Refused(reply)) => {
             connection.leave();
             let text = format!("TLS is required, but host {peer} refused to start TLS: {reply}");
-            Err(Silent::Insecure(lacking(text)))
+            Err(Silent::Unreachable(lacking(text)))
         }
         Err(Insecure::Failed(why)) => {
             let text = format!("Cannot start TLS: handshake failure with {peer}: {why}");
@@ -120,7 +173,7 @@ async fn open_once(
         }
         Err(Insecure::Distrusted(why)) => {
             let text = format!("Server certificate of {peer} not verified: {why}");
-            Err(Silent::Insecure(Reply::new(450, status::CRYPTOGRAPHY, text)))
+            Err(Silent::Unreachable(Reply::new(450, status::CRYPTOGRAPHY, text)))
         }
     }
 }

@@ -10,12 +10,11 @@ use std::sync::Arc;
 use facteur_policy::{RouteTls, SmtpRoute};
 use facteur_smtp::{Reply, ascii_domain, status};
 
+use super::logins::Login;
+use super::next_hop::with_parents;
 use crate::config::{NamePattern, TlsLevel, TlsPolicy, TlsVersions};
 use crate::tables::{FindError, Tables};
 use crate::tls::{ClientTls, Demand};
-
-/// The port that goes without saying.
-const SMTP_PORT: u16 = 25;
 
 /// TLS of delivery, by one configuration. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +34,10 @@ pub struct Security {
     pub demand: Demand,
     /// What is spoken.
     pub versions: TlsVersions,
+    /// Who we are to it.
+    pub login: Option<Arc<Login>>,
+    /// Whether we say so without TLS, too.
+    pub login_in_the_clear: bool,
 }
 
 impl DeliveryTls {
@@ -79,7 +82,7 @@ impl DeliveryTls {
 
     fn find(&self, hop: &SmtpRoute) -> Result<Arc<TlsPolicy>, String> {
         let Some((name, tables)) = &self.table else { return Ok(self.policy.clone()) };
-        let found = tables.find(name, &keys(hop)).map_err(|error| match error {
+        let found = tables.find(name, &with_parents(hop)).map_err(|error| match error {
             FindError::Unknown => format!("there is no table \"{name}\""),
             FindError::Unavailable(why) => why,
         })?;
@@ -110,17 +113,19 @@ impl Security {
                 Demand::Name(policy.names.iter().filter_map(wanted).collect())
             }
         };
-        Self { level: policy.level, demand, versions: policy.versions }
+        let versions = policy.versions;
+        Self { level: policy.level, demand, versions, login: None, login_in_the_clear: false }
     }
 
-    /// Whether mail may go in the clear where TLS isn't to be had.
+    /// Whether mail may go in the clear where TLS isn't to be had: never a password.
     pub fn may_be_plain(&self) -> bool {
-        self.level <= TlsLevel::May
+        self.level <= TlsLevel::May && (self.login.is_none() || self.login_in_the_clear)
     }
 
-    /// The same without TLS, where that may be.
+    /// The same without TLS, where that may be after a handshake that failed.
     pub fn in_the_clear(&self) -> Option<Self> {
-        self.may_be_plain().then(|| Self { level: TlsLevel::None, ..self.clone() })
+        (self.may_be_plain() && self.login.is_none())
+            .then(|| Self { level: TlsLevel::None, ..self.clone() })
     }
 }
 
@@ -140,22 +145,6 @@ fn asked(found: &Arc<TlsPolicy>, level: RouteTls) -> Arc<TlsPolicy> {
     Arc::new(TlsPolicy { versions: found.versions, ..TlsPolicy::of(level) })
 }
 
-/// What the table is asked for, the first that it has.
-fn keys(hop: &SmtpRoute) -> Vec<String> {
-    let host = &hop.host;
-    let is_host = host.starts_with('[') || !hop.mx;
-    let written = if host.starts_with('[') || hop.mx { host.clone() } else { format!("[{host}]") };
-    let with_port = format!("{written}:{}", hop.port);
-    if hop.port != SMTP_PORT {
-        return vec![with_port];
-    }
-    if is_host {
-        return vec![written, with_port];
-    }
-    let parents = host.match_indices('.').map(|(dot, _)| host[dot..].to_owned());
-    std::iter::once(written.clone()).chain(parents).collect()
-}
-
 /// A host's name as certificates have it; none of an address.
 fn name(host: &str) -> Option<String> {
     let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
@@ -169,15 +158,6 @@ mod tests {
 
     fn hop(host: &str, port: u16, mx: bool) -> SmtpRoute {
         SmtpRoute { host: host.into(), port, mx, source: None, tls: None, otherwise: None }
-    }
-
-    #[test]
-    fn the_table_is_asked_for_the_next_hop_as_it_is_written() {
-        assert_eq!(keys(&hop("a.b.example", 25, true)), ["a.b.example", ".b.example", ".example"]);
-        assert_eq!(keys(&hop("a.example", 26, true)), ["a.example:26"]);
-        assert_eq!(keys(&hop("[a.example]", 25, true)), ["[a.example]", "[a.example]:25"]);
-        assert_eq!(keys(&hop("[a.example]", 587, true)), ["[a.example]:587"]);
-        assert_eq!(keys(&hop("a.example", 25, false)), ["[a.example]", "[a.example]:25"]);
     }
 
     #[test]

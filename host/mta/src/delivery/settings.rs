@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use facteur_policy::Dns;
 
+use super::logins::Logins;
 use super::security::DeliveryTls;
 use crate::config::SmtpClient;
 use crate::tables::Mailboxes;
@@ -21,6 +22,10 @@ pub struct Settings {
     pub smtp: SmtpClient,
     /// `[delivery.tls]`.
     pub tls: DeliveryTls,
+    /// Who we are to servers that relay for us.
+    pub logins: Logins,
+    /// Whether we log in without TLS, too.
+    pub logins_in_the_clear: bool,
     /// How old a message is that goes in the clear once TLS has failed, where it may.
     pub plain_after: Duration,
     /// Where mailboxes are and whose.

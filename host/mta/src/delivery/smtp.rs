@@ -61,7 +61,7 @@ impl Smtp {
             }
             None => return attempt.stopped(),
         };
-        let mut targets = keyed(settings, route, targets);
+        let mut targets = keyed(settings, route, attempt, targets);
         // Among equals, those that a connection is open to come first.
         targets.sort_by_key(|(target, key)| {
             let is_open = key.as_ref().is_ok_and(|key| self.pool.has(key));
@@ -171,7 +171,7 @@ impl Smtp {
         }
         let age = Timestamp::now().0.saturating_sub(attempt.message.received_at.0);
         let is_old = u128::from(age) >= settings.plain_after.as_millis();
-        let opening = opening::open(settings, target, &key, is_old);
+        let opening = Box::pin(opening::open(settings, target, &key, is_old));
         let connection = stop.or(opening).await.ok_or(Silent::Stopped)??;
         self.send(settings, key, connection, attempt, envelope, stop).await
     }
@@ -210,23 +210,17 @@ impl Smtp {
 fn keyed(
     settings: &Settings,
     route: &SmtpRoute,
+    attempt: &Attempt<'_>,
     targets: Vec<Target>,
 ) -> Vec<(Target, Result<Key, Reply>)> {
     let hops: Vec<_> = route.hops().map(|hop| (hop, settings.tls.policy(hop))).collect();
-    let key = |target: &Target| {
+    let with_key = |target: Target| {
         let (hop, policy) = hops.get(target.hop)?;
-        Some(
-            policy
-                .as_ref()
-                .map_err(Clone::clone)
-                .map(|policy| Key::of(&settings.smtp, hop, policy, target)),
-        )
+        let key = policy.clone();
+        let key = key.and_then(|policy| Key::of(settings, hop, &policy, &target, attempt.sender));
+        Some((target, key))
     };
-    targets
-        .into_iter()
-        .filter_map(|target| Some((key(&target)?, target)))
-        .map(|(key, target)| (target, key))
-        .collect()
+    targets.into_iter().filter_map(with_key).collect()
 }
 
 /// The same for all that are open, in our words.

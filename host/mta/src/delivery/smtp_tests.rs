@@ -89,8 +89,8 @@ fn remote_of(outcome: &Outcome) -> Option<&str> {
     remote.as_ref().map(|remote| &*remote.peer)
 }
 
-fn said(peer: String) -> Option<Remote> {
-    Some(Remote { peer, tls: None })
+fn in_the_clear(peer: String) -> Remote {
+    Remote { peer, tls: None }
 }
 
 fn assert_delivered(outcome: &Outcome) {
@@ -105,7 +105,7 @@ async fn a_message_is_given_whole_and_stuffed() {
     let mut notified = recipient("a@there.example");
     notified.original = "alias@here.example".parse().unwrap();
     let attempted = send(&deliverer, &to("[127.0.0.1]", port), &letter(), &[notified]).await;
-    let remote = said(format!("127.0.0.1[127.0.0.1]:{port}"));
+    let remote = Some(in_the_clear(format!("127.0.0.1[127.0.0.1]:{port}")));
     let reply = Reply::new(250, status::UNDEFINED, "taken");
     assert_eq!(*only(&attempted), Outcome::Delivered { reply, remote, owed: None });
     assert!(attempted.reached);
@@ -200,7 +200,7 @@ async fn each_recipient_has_its_own_outcome_and_only_the_undecided_go_on() {
         pair(vec![script(&[&HELLO, &mixed])], vec![script(&[&HELLO, &grey])]).await;
     let recipients = ["a@there.example", "b@there.example", "c@there.example"].map(recipient);
     let attempted = send(&deliverer(two(), |_| ()), &route, &letter(), &recipients).await;
-    let remote = said(format!("mx1.example[127.0.0.1]:{}", route.port));
+    let remote = Some(in_the_clear(format!("mx1.example[127.0.0.1]:{}", route.port)));
     assert_delivered(&attempted.outcomes[0]);
     let refused = Reply::new(550, status::BAD_MAILBOX, "no\nsuch user");
     assert_eq!(attempted.outcomes[1], Outcome::Failed { reply: refused, remote });

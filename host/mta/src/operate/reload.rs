@@ -71,6 +71,7 @@ impl Reloader {
         snapshot.tables.watch().map_err(|error| vec![error.to_string()])?;
         snapshot.tls.watch().map_err(|error| vec![error.to_string()])?;
         snapshot.client_tls.watch().map_err(|error| vec![error.to_string()])?;
+        snapshot.delivery.logins.watch().map_err(|error| vec![error.to_string()])?;
         self.deliverer.configure(snapshot.delivery.clone());
         self.in_force.store(Arc::new(snapshot));
         Ok(())

@@ -169,6 +169,7 @@ pub async fn serve(
     snapshot.tables.watch().map_err(ServeError::system("watching the tables"))?;
     snapshot.tls.watch().map_err(ServeError::system("watching the certificates"))?;
     snapshot.client_tls.watch().map_err(ServeError::system("watching the certificates"))?;
+    snapshot.delivery.logins.watch().map_err(ServeError::system("watching the credentials"))?;
     let Shares { idle_connections, mailboxes, .. } = shares;
     let deliverer = Deliverer::new(snapshot.delivery.clone(), Room { idle_connections, mailboxes });
     let deliverer = Arc::new(deliverer);

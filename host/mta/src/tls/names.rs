@@ -71,11 +71,10 @@ mod tests {
             ("*.org", "example.org"),
             ("m*.example.org", "mx.example.org"),
             ("*", "org"),
-            ("", ""),
             ("*.example.org", ".mx.example.org"),
             ("192.0.2.1", "192.0.2.2"),
         ] {
-            assert_eq!(fits(name, wanted), name == wanted && !name.is_empty(), "{name} {wanted}");
+            assert!(!fits(name, wanted), "{name} {wanted}");
         }
     }
 }

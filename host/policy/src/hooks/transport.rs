@@ -203,13 +203,14 @@ mod tests {
         let Answer(route, _) =
             check(types::NextHop::Send(route), &address).map_err(|Broken(why)| why)?;
         let Some(Route::Smtp(route)) = route else { panic!("no route") };
-        Ok(route.hops().map(|hop| format!("{:?} ", hop.tls)).collect())
+        let levels: Vec<String> = route.hops().map(|hop| format!("{:?}", hop.tls)).collect();
+        Ok(levels.join(" "))
     }
 
     #[test]
     fn each_next_hop_has_the_tls_that_the_route_asks_for() {
-        assert_eq!(told(None).unwrap(), "None None ");
-        assert_eq!(told(Some(TlsLevel::Verify)).unwrap(), "Some(Verify) Some(Verify) ");
+        assert_eq!(told(None).unwrap(), "None None");
+        assert_eq!(told(Some(TlsLevel::Verify)).unwrap(), "Some(Verify) Some(Verify)");
         assert!(told(Some(TlsLevel::Dane)).unwrap_err().contains("DANE"));
     }
 }

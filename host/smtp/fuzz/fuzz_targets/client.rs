@@ -48,7 +48,8 @@ fn play(bytes: &[u8], piece: usize) -> (Vec<ClientEvent>, Vec<u8>) {
                     client.end_of_body();
                 }
                 ClientEvent::StartTls => client.secured(),
-                ClientEvent::TlsRefused(_) | ClientEvent::Refused(_) | ClientEvent::Closed(_) => {}
+                ClientEvent::Challenge(_) => client.respond(None),
+                ClientEvent::LoggedIn(_) | ClientEvent::TlsRefused(_) | ClientEvent::Refused(_) | ClientEvent::Closed(_) => {}
             }
             events.push(event);
         }

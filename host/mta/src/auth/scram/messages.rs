@@ -6,7 +6,7 @@
 use base64ct::{Base64, Encoding as _};
 
 /// Octets of SHA-256.
-pub(super) const DIGEST: usize = 32;
+pub(crate) const DIGEST: usize = 32;
 /// The longest nonce of a client: any it makes is a tenth of it.
 const CLIENT_NONCE_LIMIT: usize = 512;
 

@@ -15,15 +15,15 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use rustls::{ProtocolVersion, ServerConnection};
 use zeroize::Zeroizing;
 
-use messages::{DIGEST, Last};
-pub(super) use messages::{First, Refusal};
+use messages::Last;
+pub(super) use messages::{DIGEST, First, Refusal};
 
 /// What the octets of `tls-exporter` are exported for (RFC 9266 section 4.2).
 const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
 /// Octets of randomness in the server's part of a nonce.
-const NONCE: usize = 18;
+pub(super) const NONCE: usize = 18;
 /// Octets of a salt at most.
-const SALT_LIMIT: usize = 256;
+pub(super) const SALT_LIMIT: usize = 256;
 
 /// What is stored of a password.
 #[derive(Clone)]
@@ -37,15 +37,13 @@ pub(super) struct Keys {
 impl Keys {
     /// Those of a password, prepared as a client does.
     pub(super) fn derive(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> Self {
-        let mut salted = Zeroizing::new([0; DIGEST]);
-        let password = prepared(password);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, &password, &mut *salted);
-        let client = Zeroizing::new(mac(&*salted, &[b"Client Key"]));
+        let salted = salted(password, salt, iterations);
+        let client = client_key(&salted);
         Self {
             iterations: iterations.get(),
             salt: salt.to_vec(),
             stored: sha256(&*client),
-            server: mac(&*salted, &[b"Server Key"]),
+            server: server_key(&salted),
         }
     }
 
@@ -103,6 +101,26 @@ impl Keys {
         let computed = Self::derive(password, &self.salt, iterations);
         constant_time::verify_slices_are_equal(&computed.stored, &self.stored).is_ok()
     }
+}
+
+/// A password, prepared as a client does, with its salt (RFC 5802 section 3).
+pub(super) fn salted(
+    password: &[u8],
+    salt: &[u8],
+    iterations: NonZeroU32,
+) -> Zeroizing<[u8; DIGEST]> {
+    let mut salted = Zeroizing::new([0; DIGEST]);
+    let password = prepared(password);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, &password, &mut *salted);
+    salted
+}
+
+pub(super) fn client_key(salted: &[u8; DIGEST]) -> Zeroizing<[u8; DIGEST]> {
+    Zeroizing::new(mac(salted, &[b"Client Key"]))
+}
+
+pub(super) fn server_key(salted: &[u8; DIGEST]) -> [u8; DIGEST] {
+    mac(salted, &[b"Server Key"])
 }
 
 /// A password as SASLprep (RFC 4013) has it, for those that mean something in it: composed, by
@@ -190,7 +208,7 @@ impl Server {
     }
 }
 
-fn sha256(octets: &[u8]) -> [u8; DIGEST] {
+pub(super) fn sha256(octets: &[u8]) -> [u8; DIGEST] {
     fixed(digest::digest(&digest::SHA256, octets).as_ref())
 }
 
