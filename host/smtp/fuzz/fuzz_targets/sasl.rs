@@ -45,6 +45,7 @@ fuzz_target!(|input: &[u8]| {
                 let header = &said[..said.len() - first.bare.len()];
                 let bound = [header, exported.filter(|_| plus).unwrap_or_default()].concat();
                 assert_eq!(first.bound, bound);
+                assert!(!first.bare.split(',').any(|part| part.starts_with("m=")));
                 assert!(first.nonce.bytes().all(|octet| octet.is_ascii_graphic()));
                 assert!(!plus || header.starts_with(b"p=tls-exporter,"));
             }

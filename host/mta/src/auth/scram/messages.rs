@@ -64,11 +64,11 @@ impl First {
             None if authorization.is_empty() => String::new(),
             None => return Err(Refusal::Malformed),
         };
-        // "m=" is for extensions that must be understood: none is.
         let mut attributes = bare.split(',');
         let mut attribute = |key| attributes.next().and_then(|text| text.strip_prefix(key));
         let name = attribute("n=").and_then(unescaped).ok_or(Refusal::Malformed)?;
         let nonce = attribute("r=").filter(|nonce| is_nonce(nonce)).ok_or(Refusal::Malformed)?;
+        extensions(attributes)?;
         let (nonce, bare) = (nonce.to_owned(), bare.to_owned());
         Ok(Self { authorization, name, bound, bare, nonce })
     }
@@ -94,10 +94,21 @@ impl<'a> Last<'a> {
         let mut attribute = |key| attributes.next().and_then(|text| text.strip_prefix(key));
         let bound = attribute("c=").ok_or(Refusal::Malformed)?;
         let nonce = attribute("r=").ok_or(Refusal::Malformed)?;
+        extensions(attributes)?;
         let decode = |text| Base64::decode_vec(text).map_err(|_| Refusal::Malformed);
         let proof = decode(proof)?.try_into().map_err(|_| Refusal::Malformed)?;
         Ok(Self { bound: decode(bound)?, nonce, proof, without_proof })
     }
+}
+
+/// What comes behind what is known: it is left alone, but for `m`, which says that it must be
+/// understood. None is.
+fn extensions<'a>(mut rest: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+    let right = |text: &str| match text.as_bytes() {
+        [key, b'=', _, ..] => key.is_ascii_alphabetic() && *key != b'm',
+        _ => false,
+    };
+    if rest.all(right) { Ok(()) } else { Err(Refusal::Malformed) }
 }
 
 /// A name without its escapes (`saslname`).
@@ -145,10 +156,26 @@ mod tests {
             "n,,n=u,r=\u{e9}",
             "n,,n",
             "n,,,",
+            // What must be understood, wherever it stands, and what is no attribute.
+            "n,,n=u,r=a,m=x",
+            "n,,n=u,r=a,x=y,m=x",
+            "n,,n=u,r=a,",
+            "n,,n=u,r=a,x",
+            "n,,n=u,r=a,x=",
+            "n,,n=u,r=a,=x",
+            "n,,n=u,r=a,1=x",
             ",,,,",
         ] {
             assert_eq!(parse(wrong.as_bytes()), Err(Refusal::Malformed), "{wrong}");
         }
         assert_eq!(parse(b"n,,n=\xff,r=a"), Err(Refusal::Malformed));
+        let last = |more: &str| {
+            let proof = Base64::encode_string(&[0; DIGEST]);
+            Last::parse(format!("c=biws,r=a{more},p={proof}").as_bytes()).map(drop)
+        };
+        assert_eq!((last(""), last(",x=y")), (Ok(()), Ok(())));
+        for wrong in [",m=x", ",x=y,m=x", ",", ",x"] {
+            assert_eq!(last(wrong), Err(Refusal::Malformed), "{wrong}");
+        }
     }
 }
