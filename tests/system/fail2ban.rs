@@ -41,7 +41,7 @@ fn fail2ban_finds_who_guessed_and_nobody_else() {
         let auth = format!(
             "{}[[plugin]]\nname = \"probe\"\ncomponent = \"{}\"\nsettings = {{ authenticate = {{ \
              broken = \"fail\" }} }}\n",
-            users(machine, "bcrypt", &["louen"]),
+            users(machine, "argon2id", &["louen"]),
             probe_plugin().display()
         );
         let config = configuration(machine, "limits.errors = 100", &auth);
