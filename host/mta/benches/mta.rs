@@ -16,7 +16,7 @@ use facteur::config::{Config, Format, TableSource};
 use facteur::snapshot::{Purpose, Snapshot};
 use facteur::tables::Tables;
 use facteur_policy::{Consignment, Decision, SessionFacts, Tags};
-use facteur_smtp::Address;
+use facteur_smtp::{Address, MailParameters, RcptParameters};
 use tokio::runtime::Runtime;
 
 /// Entries of each table.
@@ -220,7 +220,10 @@ fn rcpt(bencher: Bencher, kind: &str) {
         let facts = Arc::new(SessionFacts::new("s".into(), "l".into(), client, true));
         let session = site.snapshot.policy.session(&chain, facts);
         let mut transaction =
-            session.begin(Some("sender@example.org".parse().unwrap()), None, false);
-        assert_eq!(site.runtime.block_on(transaction.rcpt(to, false)), Decision::Accept);
+            session.begin(Some("sender@example.org".parse().unwrap()), MailParameters::default());
+        assert_eq!(
+            site.runtime.block_on(transaction.rcpt(to.into(), RcptParameters::default())),
+            Decision::Accept
+        );
     });
 }

@@ -118,11 +118,8 @@ impl Snapshot {
             let remarks = tls.remarks().into_iter().chain(client_tls.remarks());
             errors.extend(remarks.map(|remark| remark.to_string()));
         }
-        let mailboxes = Arc::new(Mailboxes::new(
-            &config.mailboxes,
-            config.domains.delimiter().clone(),
-            tables.clone(),
-        ));
+        let mailboxes =
+            Arc::new(Mailboxes::new(&config.mailboxes, config.domains.clone(), tables.clone()));
         if let Err(error) = mailboxes.check() {
             errors.push(error);
         }

@@ -20,6 +20,7 @@ use divan::Bencher;
 use facteur_policy::{
     Decision, Grants, Isolation, PluginConfig, Policy, SessionFacts, Transaction,
 };
+use facteur_smtp::{MailParameters, RcptParameters};
 use tokio::runtime::Runtime;
 
 /// As in the program: what one thread makes, another drops.
@@ -129,11 +130,12 @@ fn facts() -> Arc<SessionFacts> {
 
 fn transaction(policy: &Arc<Policy>) -> Transaction {
     let session = policy.session(&policy.chain(None), facts());
-    session.begin(Some("sender@example.org".parse().unwrap()), None, false)
+    session.begin(Some("sender@example.org".parse().unwrap()), MailParameters::default())
 }
 
 fn rcpt(transaction: &mut Transaction) {
-    let decision = block_on(transaction.rcpt("louen@local.test".parse().unwrap(), false));
+    let decision =
+        block_on(transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()));
     assert_eq!(decision, Decision::Accept);
 }
 
@@ -191,8 +193,11 @@ fn site(bencher: Bencher, isolation: Isolation) {
             assert_eq!(session.connect().await, Decision::Accept);
             assert_eq!(session.hello("client.test", true).await, Decision::Accept);
             let mut transaction =
-                session.begin(Some("held@example.org".parse().unwrap()), None, false);
-            assert_eq!(transaction.rcpt(member.parse().unwrap(), false).await, Decision::Accept);
+                session.begin(Some("held@example.org".parse().unwrap()), MailParameters::default());
+            assert_eq!(
+                transaction.rcpt(member.parse().unwrap(), RcptParameters::default()).await,
+                Decision::Accept
+            );
             assert_eq!(transaction.data().await, Decision::Accept);
             assert_eq!(transaction.finish().await.recipients.len(), 1);
         });

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::ReversePath;
+use facteur_smtp::{MailParameters, ReversePath};
 
 use crate::contract::context::Scope;
 use crate::contract::exports::HookName;
@@ -113,15 +113,10 @@ impl Session {
         Directory::new(&self.policy, self.chain.clone(), scope, self.inquiry.clone())
     }
 
-    /// MAIL came. None is the null sender; `declared_size` is in bytes.
-    pub fn begin(
-        &self,
-        sender: ReversePath,
-        declared_size: Option<u64>,
-        utf8: bool,
-    ) -> Transaction {
+    /// MAIL came. None is the null sender.
+    pub fn begin(&self, sender: ReversePath, parameters: MailParameters) -> Transaction {
         let domains = &self.policy.domains;
-        let envelope = EnvelopeFacts { declared_size, utf8, ..EnvelopeFacts::new(domains, sender) };
+        let envelope = EnvelopeFacts { parameters, ..EnvelopeFacts::new(domains, sender) };
         let inquiry = Inquiry { trace: Arc::default(), ..self.inquiry.clone() };
         let (session, envelope) = (self.facts.clone(), Arc::new(envelope));
         Transaction::new(&self.policy, self.chain.clone(), session, envelope, inquiry)

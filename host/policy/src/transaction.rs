@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_smtp::{Address, Reply, ReversePath, status};
+use facteur_smtp::{Address, Path, RcptParameters, Reply, ReversePath, status};
 
 use crate::contract::context::Scope;
 use crate::contract::exports::HookName;
@@ -74,22 +74,23 @@ impl Transaction {
     }
 
     /// RCPT came. The address may be bare ("postmaster"): it gets the origin.
-    pub async fn rcpt(&mut self, address: Address, source_route: bool) -> Decision {
-        let about = address.to_string();
-        let decision = self.decide_rcpt(address, source_route).await;
+    pub async fn rcpt(&mut self, path: Path, parameters: RcptParameters) -> Decision {
+        let about = path.address.to_string();
+        let decision = self.decide_rcpt(path, parameters).await;
         self.trace().host("RCPT", Some(about), decision.told());
         decision
     }
 
-    async fn decide_rcpt(&mut self, address: Address, source_route: bool) -> Decision {
+    async fn decide_rcpt(&mut self, path: Path, parameters: RcptParameters) -> Decision {
+        let Path { route, address } = path;
         let domains = &self.directory.policy.domains;
         // RFC 5321 section 4.5.1: whatever the restrictions say, this host's own postmaster is
         // there to be written to.
         let is_postmaster = address.is_bare() && address.local().eq_ignore_ascii_case("postmaster");
         let address = domains.complete(address);
         let recipient =
-            RecipientFacts::new(domains, address.clone(), address.clone(), source_route);
-        let recipient = Arc::new(recipient);
+            RecipientFacts::new(domains, address.clone(), address.clone(), !route.is_empty());
+        let recipient = Arc::new(RecipientFacts { parameters, ..recipient });
 
         let settled = if is_postmaster {
             Settled::default()
@@ -169,7 +170,7 @@ impl Transaction {
         let of = Consignment {
             sender: self.envelope.sender.as_ref(),
             tags: &tags,
-            utf8: self.envelope.utf8,
+            utf8: self.envelope.parameters.smtputf8,
             address: &result.address,
             original,
         };

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use common::{Memory, policy, probe, rcpt, refused, relaying, transaction, users};
 use facteur_policy::{Consignment, Decision, FinalRecipient, Grants, Message, Route, Tags, Trace};
+use facteur_smtp::RcptParameters;
 
 const ACCEPTED: Decision = Decision::Accept;
 
@@ -70,7 +71,10 @@ async fn addresses_that_route_by_themselves_are_not_relayed() {
         assert!(refused(&chain_of(&[], to).await).ends_with("Relay access denied"), "{to}");
     }
     let policy = policy(vec![], users()).await;
-    let routed = transaction(&policy).await.rcpt("x@relay.test".parse().unwrap(), true).await;
+    let routed = transaction(&policy)
+        .await
+        .rcpt("@a.test:x@relay.test".parse().unwrap(), RcptParameters::default())
+        .await;
     assert!(refused(&routed).ends_with("Relay access denied"));
 }
 
@@ -120,7 +124,7 @@ async fn connect_helo_and_mail_are_asked_once_and_apply_to_each_recipient() {
     let policy = policy(vec![probe("p", r#"{"mail": ["tag:seen", "defer"]}"#)], users()).await;
     let mut transaction = transaction(&policy).await;
     for to in ["louen@local.test", "admin@local.test"] {
-        let decision = transaction.rcpt(to.parse().unwrap(), false).await;
+        let decision = transaction.rcpt(to.parse().unwrap(), RcptParameters::default()).await;
         assert_eq!(refused(&decision), "450 4.7.1 deferred at mail");
     }
 }
@@ -169,7 +173,7 @@ async fn expand(settings: &str, memory: Memory, to: &str) -> Vec<FinalRecipient>
     plugin.grants.include = vec!["/lists".into()];
     let policy = policy(vec![plugin], memory).await;
     let mut transaction = transaction(&policy).await;
-    assert_eq!(transaction.rcpt(to.parse().unwrap(), false).await, ACCEPTED);
+    assert_eq!(transaction.rcpt(to.parse().unwrap(), RcptParameters::default()).await, ACCEPTED);
     transaction.finish().await.recipients
 }
 
@@ -452,7 +456,10 @@ async fn actions_add_up_and_tags_pass_on() {
         settings.iter().enumerate().map(|(n, one)| probe(&format!("p{n}"), one)).collect();
     let policy = policy(plugins, users()).await;
     let mut transaction = transaction(&policy).await;
-    assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+    assert_eq!(
+        transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,
+        ACCEPTED
+    );
     assert_eq!(transaction.take_delay().as_secs(), 30, "at most half a minute");
     assert_eq!(refused(&transaction.data().await), "550 5.7.1 tagged");
     let outgoing = transaction.finish().await;
@@ -471,7 +478,10 @@ async fn a_redirection_replaces_every_recipient() {
     let policy =
         policy(vec![probe("p", r#"{"rcpt": "redirect:admin@local.test"}"#)], users()).await;
     let mut transaction = transaction(&policy).await;
-    assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+    assert_eq!(
+        transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,
+        ACCEPTED
+    );
     assert_eq!(addresses(&transaction.finish().await.recipients), ["admin@local.test"]);
 }
 
@@ -481,7 +491,10 @@ async fn the_message_is_seen_at_the_end_of_data_only() {
         policy(vec![probe("p", r#"{"end-of-data": "reject-subject:spam"}"#)], users()).await;
     for (subject, passes) in [("ham", true), ("spam", false)] {
         let mut transaction = transaction(&policy).await;
-        assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+        assert_eq!(
+            transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,
+            ACCEPTED
+        );
         assert_eq!(transaction.data().await, ACCEPTED);
         let text = format!("From: x\r\nSUBJECT: {subject}\r\n\r\nSubject: body\r\n");
         let decision = transaction.end_of_data(Message::new(Arc::new(text.into_bytes()))).await;
@@ -493,7 +506,10 @@ async fn the_message_is_seen_at_the_end_of_data_only() {
 async fn a_discarded_message_has_no_recipients() {
     let policy = policy(vec![probe("p", r#"{"data": "discard"}"#)], users()).await;
     let mut transaction = transaction(&policy).await;
-    assert_eq!(transaction.rcpt("louen@local.test".parse().unwrap(), false).await, ACCEPTED);
+    assert_eq!(
+        transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,
+        ACCEPTED
+    );
     assert_eq!(transaction.data().await, ACCEPTED);
     let outgoing = transaction.finish().await;
     assert!(outgoing.discard && outgoing.recipients.is_empty());
@@ -511,7 +527,7 @@ async fn the_postmaster_is_there_whatever_the_restrictions_say() {
     let bare = || "Postmaster".parse().unwrap();
     let policy =
         policy(vec![probe("p", r#"{"rcpt": "reject", "connect": "reject"}"#)], users()).await;
-    let told = refused(&transaction(&policy).await.rcpt(bare(), false).await);
+    let told = refused(&transaction(&policy).await.rcpt(bare(), RcptParameters::default()).await);
     assert!(told.ends_with("Relay access denied"), "{told}");
     let policy = common::policy_for(
         common::domains_of("relay.test"),
@@ -519,7 +535,7 @@ async fn the_postmaster_is_there_whatever_the_restrictions_say() {
         users(),
     )
     .await;
-    assert_eq!(transaction(&policy).await.rcpt(bare(), false).await, ACCEPTED);
+    assert_eq!(transaction(&policy).await.rcpt(bare(), RcptParameters::default()).await, ACCEPTED);
     assert!(refused(&rcpt(&policy, "postmaster@relay.test").await).contains("rejected at rcpt"));
 }
 
@@ -542,7 +558,10 @@ async fn an_expansion_is_asked_once_for_a_transaction() {
     let policy = policy(vec![probe("both", settings)], memory).await;
     let mut transaction = transaction(&policy).await;
     for _ in 0..3 {
-        assert_eq!(transaction.rcpt("known@local.test".parse().unwrap(), false).await, ACCEPTED);
+        assert_eq!(
+            transaction.rcpt("known@local.test".parse().unwrap(), RcptParameters::default()).await,
+            ACCEPTED
+        );
     }
     // One copy, however often the client names it.
     assert_eq!(transaction.finish().await.recipients.len(), 1);

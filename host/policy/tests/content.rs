@@ -11,6 +11,7 @@ use common::{Memory, policy, probe, refused, try_policy, users};
 use facteur_policy::{
     Decision, Grants, Limits, Message, OnError, Outgoing, PluginConfig, Transaction,
 };
+use facteur_smtp::RcptParameters;
 
 const LETTER: &str =
     "Received: one\r\nFrom: a\r\nreceived: two\r\n\tfolded\r\nSubject: x\r\n\r\nHello x\r\n";
@@ -28,7 +29,10 @@ async fn send(plugins: Vec<PluginConfig>, memory: Memory, to: &[&str]) -> (Decis
     let policy = policy(plugins, memory).await;
     let mut transaction = common::transaction(&policy).await;
     for to in to {
-        assert_eq!(transaction.rcpt(to.parse().unwrap(), false).await, Decision::Accept);
+        assert_eq!(
+            transaction.rcpt(to.parse().unwrap(), RcptParameters::default()).await,
+            Decision::Accept
+        );
     }
     assert_eq!(transaction.data().await, Decision::Accept);
     let decision =

@@ -13,7 +13,7 @@ use facteur_policy::{
     Advice, Attempted, Authenticated, Consignment, Credentials, OnError, PluginConfig, Policy,
     Tags, Trace,
 };
-use facteur_smtp::{Reply, status};
+use facteur_smtp::{MailParameters, RcptParameters, Reply, status};
 
 fn plain(name: &str, password: &str) -> Credentials {
     let (authorization, authentication, password) =
@@ -97,8 +97,10 @@ async fn the_session_knows_its_login_and_gets_no_other() {
     let policy = policy(plugins, users()).await;
     let session = stranger(&policy).await;
     let rcpt = async || {
-        let mut transaction = session.begin(None, None, false);
-        refused(&transaction.rcpt("louen@local.test".parse().unwrap(), false).await)
+        let mut transaction = session.begin(None, MailParameters::default());
+        refused(
+            &transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,
+        )
     };
     assert_eq!(session.authenticate(plain("louen", "wrong")).await, Authenticated::Refused);
     assert_eq!(rcpt().await, "550 5.7.1 login None");

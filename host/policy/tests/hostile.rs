@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{Memory, policy, probe, rcpt, refused, relaying, transaction, try_policy, users};
 use facteur_policy::{Decision, OnError};
+use facteur_smtp::RcptParameters;
 
 /// Whatever a guest does, the client hears 451, and the next one is served.
 async fn contained(word: &str) {
@@ -120,11 +121,12 @@ async fn nothing_is_remembered_from_one_transaction_to_the_next() {
     for _ in 0..50 {
         let mut transaction = transaction(&policy).await;
         assert_eq!(
-            transaction.rcpt("louen@local.test".parse().unwrap(), false).await,
+            transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,
             Decision::Accept
         );
         // The control: within one transaction the sandbox is the same, and does remember.
-        let again = transaction.rcpt("admin@local.test".parse().unwrap(), false).await;
+        let again =
+            transaction.rcpt("admin@local.test".parse().unwrap(), RcptParameters::default()).await;
         assert_eq!(refused(&again), "550 5.7.1 remembered louen");
     }
 }
@@ -160,7 +162,7 @@ async fn idle_clients_never_take_the_last_sandboxes() {
     for _ in 0..3 * common::SANDBOXES {
         let mut transaction = transaction(&policy).await;
         assert_eq!(
-            transaction.rcpt("louen@local.test".parse().unwrap(), false).await,
+            transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,
             Decision::Accept
         );
         idle.push(transaction);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use common::{policy, policy_with, probe, rcpt, refused, relaying, transaction, users};
 use facteur_policy::{Decision, Isolation, Message, PluginConfig, Policy};
+use facteur_smtp::RcptParameters;
 
 /// A plugin that remembers at this place, and what it then says of the one before.
 const PLACES: [(&str, &str); 8] = [
@@ -29,7 +30,8 @@ fn shared(config: PluginConfig) -> PluginConfig {
 /// A whole transaction, to the end or to the first refusal.
 async fn pass(policy: &Arc<Policy>) -> Decision {
     let mut transaction = transaction(policy).await;
-    let decision = transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    let decision =
+        transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
     if decision != Decision::Accept {
         return decision;
     }

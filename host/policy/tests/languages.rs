@@ -16,7 +16,7 @@ use facteur_policy::{
     Advice, Attempted, Consignment, Decision, Grants, Isolation, Message, PluginConfig, Policy,
     Tags, Trace, TraceStep, Transaction,
 };
-use facteur_smtp::{Reply, status};
+use facteur_smtp::{RcptParameters, Reply, status};
 
 /// How often the hooks of each are called, for each way of isolation.
 const CALLS: usize = 3_000;
@@ -138,7 +138,7 @@ async fn round(policy: &Arc<Policy>, steps: &mut Vec<TraceStep>) {
 }
 
 async fn rcpt(transaction: &mut Transaction, to: &str) -> Decision {
-    transaction.rcpt(to.parse().unwrap(), false).await
+    transaction.rcpt(to.parse().unwrap(), RcptParameters::default()).await
 }
 
 async fn send(transaction: &mut Transaction, message: &str) -> Decision {

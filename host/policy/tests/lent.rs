@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use common::{Memory, policy, probe, refused, transaction, try_policy, users};
 use facteur_policy::{Grants, Message, PluginConfig};
+use facteur_smtp::RcptParameters;
 
 /// A probe that is asked at the end of the data, with these grants.
 fn asking(question: &str, grants: Grants) -> PluginConfig {
@@ -19,7 +20,7 @@ fn asking(question: &str, grants: Grants) -> PluginConfig {
 async fn told(question: &str, grants: Grants, services: Memory) -> String {
     let policy = policy(vec![asking(question, grants)], services).await;
     let mut transaction = transaction(&policy).await;
-    transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
     let message = Message::new(Arc::new(b"Subject: x\r\n\r\nEVIL\r\n".to_vec()));
     let reply = refused(&transaction.end_of_data(message).await);
     reply.strip_prefix("550 5.7.1 ").unwrap_or(&reply).to_owned()
@@ -154,7 +155,7 @@ async fn plugins_with_the_same_store_share_it_and_others_dont() {
         let mut transaction = transaction(&policy).await;
         let to = "louen@local.test".parse().unwrap();
         assert_eq!(
-            refused(&transaction.rcpt(to, false).await),
+            refused(&transaction.rcpt(to, RcptParameters::default()).await),
             format!("550 5.7.1 Ok({})", 2 * round + 1)
         );
         assert_eq!(refused(&transaction.data().await), format!("550 5.7.1 Ok({})", round + 1));
@@ -176,7 +177,7 @@ async fn verified(address: &str) -> String {
     let asking = asking(&format!("verify {address}"), Grants { verify: true, ..Grants::default() });
     let policy = policy(vec![asking, map], users()).await;
     let mut transaction = transaction(&policy).await;
-    transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
     let reply = refused(&transaction.end_of_data(Message::new(Arc::new(b"x".to_vec()))).await);
     reply.strip_prefix("550 5.7.1 ").unwrap_or(&reply).to_owned()
 }

@@ -12,6 +12,7 @@ use common::{policy, policy_with, probe, probe_wasm, rcpt, refused, users};
 use facteur_policy::{
     Decision, FAILURES_IN_A_ROW, Limits, PluginConfig, Policy, SessionFacts, Transaction,
 };
+use facteur_smtp::{MailParameters, RcptParameters};
 
 /// One that uses so many sandboxes at most, and so much time.
 fn limited(config: PluginConfig, concurrency: usize, cpu: Duration) -> PluginConfig {
@@ -35,8 +36,10 @@ async fn asked(policy: &Arc<Policy>, plugin: &str) -> (Decision, Transaction) {
         false,
     );
     let session = policy.session(&policy.chain(Some(&[plugin.to_owned()])), Arc::new(facts));
-    let mut transaction = session.begin(Some("sender@example.org".parse().unwrap()), None, false);
-    let decision = transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    let mut transaction =
+        session.begin(Some("sender@example.org".parse().unwrap()), MailParameters::default());
+    let decision =
+        transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
     (decision, transaction)
 }
 

@@ -7,6 +7,7 @@ mod common;
 use common::component::{renamed, with_tables};
 use common::{SANDBOXES, policy, probe, probe_wasm, refused, transaction, try_policy, users};
 use facteur_policy::PluginConfig;
+use facteur_smtp::RcptParameters;
 
 /// Why this component isn't loaded.
 async fn refusal(wasm: Vec<u8>) -> String {
@@ -94,7 +95,8 @@ async fn a_newer_component_runs_here_but_for_what_is_missing() {
         let plugin = PluginConfig { wasm: ahead.clone().into(), ..probe("ahead", &settings) };
         let policy = policy(vec![plugin], users()).await;
         let mut transaction = transaction(&policy).await;
-        let decision = transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+        let decision =
+            transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
         assert_eq!(refused(&decision), told, "{text}");
         if text == "{reverse}" {
             let steps = transaction.trace().take();

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use common::{Memory, policy, probe, refused, stranger, try_policy, users};
 use facteur_policy::{Consignment, Grants, Message, PluginConfig, Tags, Trace};
+use facteur_smtp::RcptParameters;
 
 /// What the trace tells of the last question to a plugin, of a whole message and its route.
 async fn told(settings: &str) -> String {
     let policy = policy(vec![probe("p", settings)], users()).await;
     let mut transaction = common::transaction(&policy).await;
-    transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
     transaction.data().await;
     transaction.end_of_data(Message::new(Arc::new(b"A: b\r\n\r\n".to_vec()))).await;
     let steps = transaction.trace().take();
@@ -142,7 +143,8 @@ async fn found(stage: &str, what: &str) -> String {
     let plugin = PluginConfig { grants, ..probe("p", &settings) };
     let policy = policy(vec![plugin], Memory { tables, ..users() }).await;
     let mut transaction = common::transaction(&policy).await;
-    let decision = transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    let decision =
+        transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
     let reply =
         if stage == "data" { refused(&transaction.data().await) } else { refused(&decision) };
     reply.strip_prefix("550 5.7.1 ").unwrap_or(&reply).to_owned()

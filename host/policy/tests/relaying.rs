@@ -7,6 +7,7 @@ mod common;
 
 use common::{policy, probe, users};
 use facteur_policy::{Decision, Grants, Isolation, Limits, PluginConfig};
+use facteur_smtp::{MailParameters, RcptParameters};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -135,8 +136,10 @@ async fn relays(chain: &[Member]) -> bool {
         session.connect().await;
         session.hello("client.test", true).await;
         let mut transaction =
-            session.begin(Some("sender@example.org".parse().unwrap()), None, false);
-        if transaction.rcpt(ELSEWHERE.parse().unwrap(), false).await == Decision::Accept {
+            session.begin(Some("sender@example.org".parse().unwrap()), MailParameters::default());
+        if transaction.rcpt(ELSEWHERE.parse().unwrap(), RcptParameters::default()).await
+            == Decision::Accept
+        {
             transaction.data().await;
             // Discarded mail goes nowhere.
             relayed |= !transaction.finish().await.discard;

@@ -14,6 +14,7 @@ use facteur_policy::{
     Bucket, Counters, Lifetime, Mailboxes, Mode, Overlay, PluginConfig, Services, SessionFacts,
     Tables, Taken, Taped,
 };
+use facteur_smtp::{MailParameters, RcptParameters};
 
 fn counted() -> Arc<Memory> {
     let store = HashMap::from([("known".to_owned(), 2)]);
@@ -79,9 +80,12 @@ async fn a_plugin_in_the_shadow_keeps_its_notes_to_itself() {
         SessionFacts::new("s1".into(), "l".into(), "203.0.113.25:25".parse().unwrap(), false);
     let session = policy.session(&policy.chain(None), Arc::new(facts));
     session.hello("client.test", true).await;
-    let mut transaction = session.begin(None, None, false);
+    let mut transaction = session.begin(None, MailParameters::default());
     assert_eq!(
-        transaction.rcpt("louen@local.test".parse().unwrap(), false).await.to_string(),
+        transaction
+            .rcpt("louen@local.test".parse().unwrap(), RcptParameters::default())
+            .await
+            .to_string(),
         "accepted"
     );
     let steps = transaction.trace().take();

@@ -9,14 +9,16 @@ use std::sync::Arc;
 
 use common::{policy, probe, rcpt, refused, stranger, users};
 use facteur_policy::{Decision, Message, Outgoing, header_line};
+use facteur_smtp::{MailParameters, RcptParameters};
 
 /// What a client hears that said this at HELO, of a plugin that echoes it.
 async fn echoed(helo: &str) -> String {
     let policy = policy(vec![probe("echo", r#"{"rcpt": "echo:{helo}"}"#)], users()).await;
     let session = stranger(&policy).await;
     session.hello(helo, false).await;
-    let mut transaction = session.begin(None, None, false);
-    let decision = transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+    let mut transaction = session.begin(None, MailParameters::default());
+    let decision =
+        transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
     match decision {
         Decision::Refuse(reply) => format!("{} {}", reply.code, reply.text),
         other => panic!("{other:?}"),
@@ -50,9 +52,11 @@ async fn no_line_break_begins_another_reply() {
 async fn copied(headers: &str, utf8: bool) -> Outgoing {
     let words = r#"{"end-of-data": "header:X-Copy: {subject}", "content": "no-opinion"}"#;
     let policy = policy(vec![probe("copy", words)], users()).await;
-    let mut transaction = stranger(&policy).await.begin(None, None, utf8);
+    let mut transaction = stranger(&policy)
+        .await
+        .begin(None, MailParameters { smtputf8: utf8, ..MailParameters::default() });
     let to = "louen@local.test".parse().unwrap();
-    assert_eq!(transaction.rcpt(to, false).await, Decision::Accept);
+    assert_eq!(transaction.rcpt(to, RcptParameters::default()).await, Decision::Accept);
     let text = format!("{headers}\r\n\r\nbody\r\n").into_bytes();
     let decision = transaction.end_of_data(Message::new(Arc::new(text))).await;
     assert_eq!(decision, Decision::Accept, "{headers}");
@@ -89,7 +93,7 @@ async fn headers_are_read_as_text_and_as_they_came() {
         async move {
             let policy = policy(vec![probe("echo", &settings)], users()).await;
             let mut transaction = common::transaction(&policy).await;
-            transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+            transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
             let text = "X: =?utf-8?b?w6k=?=\r\n =?utf-8?b?w6k=?= a\r\nx: b\r\n\r\n";
             let message = Message::new(Arc::new(text.as_bytes().to_vec()));
             refused(&transaction.end_of_data(message).await)
@@ -115,7 +119,8 @@ async fn what_is_no_address_or_too_many_comes_back_as_an_error() {
         let settings = format!(r#"{{"rcpt": "{word}"}}"#);
         let policy = policy(vec![probe("p", &settings)], users()).await;
         let mut transaction = common::transaction(&policy).await;
-        let decision = transaction.rcpt("louen@local.test".parse().unwrap(), false).await;
+        let decision =
+            transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await;
         assert_eq!(refused(&decision), "451 4.3.5 Policy error, try again later", "{word}");
         let steps = transaction.trace().take();
         let answer = &steps.iter().find(|step| step.plugin.is_some()).unwrap().answer;

@@ -58,6 +58,8 @@ pub(crate) struct Login {
     pub(crate) offer: AuthOffer,
     /// It said who it is (HELO or EHLO).
     pub(crate) greeted: bool,
+    /// By EHLO.
+    pub(crate) esmtp: bool,
     /// It has logged in.
     pub(crate) done: bool,
 }
@@ -68,6 +70,9 @@ const FORBIDDEN: [&str; 3] = ["CONNECT", "GET", "POST"];
 /// The commands that must wait for TLS where it is required, as Postfix's.
 const NEED_TLS: [&str; 9] =
     ["MAIL", "RCPT", "DATA", "BDAT", "RSET", "VRFY", "HELP", "AUTH", "XFORWARD"];
+/// The commands after which a client waits for the answer, though it may pipeline (RFC 2920 section
+/// 3.1). QUIT is one too, but ends the session.
+const ANSWERED_FIRST: [&str; 5] = ["EHLO", "HELO", "DATA", "VRFY", "NOOP"];
 
 /// Parses a line without its end.
 pub(crate) fn parse(
@@ -133,6 +138,14 @@ pub(crate) fn parse(
     } else {
         Err(Reply::new(500, status::SYNTAX, "Error: command not recognized"))
     }
+}
+
+/// Whether a client waits for the answer to this line: always, unless it said EHLO.
+pub(crate) fn is_answered_first(line: &[u8], login: &Login) -> bool {
+    let line = line.trim_ascii_start();
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let is = |name: &str| line[..end].eq_ignore_ascii_case(name.as_bytes());
+    !login.esmtp || ANSWERED_FIRST.into_iter().any(is)
 }
 
 /// `Subject:` and its like: a message sent without waiting for 354, or a proxy abused.
@@ -202,7 +215,7 @@ fn auth(
         _ if config.discarded.holds(Keyword::Auth) => {
             return out_of_turn("Error: authentication not enabled");
         }
-        _ if !login.greeted => return out_of_turn("Error: send HELO/EHLO first"),
+        _ if !login.greeted => return Err(Reply::must_greet()),
         _ if transaction.open => return out_of_turn("Error: MAIL transaction in progress"),
         AuthOffer::UnderTls => {
             let text = "Encryption required for requested authentication mechanism";
@@ -229,6 +242,9 @@ fn mail(
     login: &Login,
 ) -> Result<Command, Reply> {
     let size_limit = config.limits.message_size;
+    if config.helo_required && !login.greeted {
+        return Err(Reply::must_greet());
+    }
     let syntax = || Reply::new(501, status::BAD_SENDER_SYNTAX, "Bad sender address syntax");
     if transaction.open {
         return Err(Reply::new(503, status::INVALID_COMMAND, "Error: nested MAIL command"));

@@ -34,6 +34,8 @@ pub struct ServerConfig {
     pub limits: ServerLimits,
     /// Bare LF in content.
     pub bare_newline: BareNewline,
+    /// MAIL waits for HELO or EHLO (`smtpd_helo_required`).
+    pub helo_required: bool,
     /// STARTTLS.
     pub start_tls: StartTls,
     /// What isn't offered, though it could be. Parameters that belong to it are then refused, and

@@ -18,6 +18,16 @@ pub enum BodyType {
     EightBitMime,
 }
 
+impl BodyType {
+    /// The keyword.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SevenBit => "7BIT",
+            Self::EightBitMime => "8BITMIME",
+        }
+    }
+}
+
 /// How much of the message a bounce returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ret {

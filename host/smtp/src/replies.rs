@@ -39,6 +39,11 @@ impl Reply {
         Self::new(530, status::SECURITY, "Authentication required")
     }
 
+    /// A command of a client that has not said who it is, where it must.
+    pub fn must_greet() -> Self {
+        Self::new(503, status::INVALID_COMMAND, "Error: send HELO/EHLO first")
+    }
+
     /// DATA, or the end of the data, when no recipient was accepted.
     pub fn no_valid_recipients() -> Self {
         Self::new(554, status::INVALID_COMMAND, "Error: no valid recipients")

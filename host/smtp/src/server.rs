@@ -47,6 +47,8 @@ pub struct Server {
     decoder: Decoder,
     errors: u32,
     junk_commands: u32,
+    /// The client said more before it had an answer that it has to wait for.
+    unauth_pipelining: bool,
     /// The greeting refused the client: all it may do is QUIT (RFC 5321 3.1).
     denied: bool,
     farewell: Option<Box<Reply>>,
@@ -113,6 +115,7 @@ impl Server {
             decoder: Decoder::new(Framing::Dots),
             errors: 0,
             junk_commands: 0,
+            unauth_pipelining: false,
             denied: false,
             farewell: None,
         }
@@ -128,6 +131,7 @@ impl Server {
     pub fn greet(&mut self, reply: &Reply) {
         if matches!(self.phase, Phase::Silent) {
             self.phase = Phase::Command;
+            self.unauth_pipelining |= !self.input.is_empty();
             self.denied = !reply.is_positive();
             self.send(reply);
         }
@@ -140,6 +144,7 @@ impl Server {
         self.tls = Tls::Active;
         self.input = BytesMut::new();
         self.framer = LineFramer::default();
+        self.unauth_pipelining = false;
         self.login = Login { offer: std::mem::take(&mut self.login.offer), ..Login::default() };
         if matches!(self.phase, Phase::Handshake) {
             self.phase = Phase::Command;
@@ -157,7 +162,8 @@ impl Server {
             self.tls = Tls::Plain(config.start_tls);
         }
         self.config = config;
-        self.login = Login { offer: std::mem::take(&mut self.login.offer), greeted, done: login };
+        let Login { offer, esmtp, .. } = std::mem::take(&mut self.login);
+        self.login = Login { offer, greeted, esmtp: greeted && esmtp, done: login };
         self.transaction = Transaction::default();
     }
 
@@ -232,7 +238,7 @@ impl Server {
         }
         match (owed, accepted) {
             (Owed::Hello { esmtp }, true) => {
-                self.login.greeted = true;
+                (self.login.greeted, self.login.esmtp) = (true, esmtp);
                 return offer::write(
                     &mut self.output,
                     &self.config,
@@ -298,6 +304,13 @@ impl Server {
     /// Whether the session is over: write the output, then close.
     pub fn wants_close(&self) -> bool {
         matches!(self.phase, Phase::Closed)
+    }
+
+    /// Whether the client has said more before it had an answer that it has to wait for: the
+    /// greeting; any answer, where it didn't say EHLO; those that end a pipelined group (RFC 2920
+    /// section 3.1). Only what is here already counts, so that a slow network never makes it so.
+    pub fn unauth_pipelining(&self) -> bool {
+        self.unauth_pipelining
     }
 
     /// Whether MAIL was accepted and the transaction isn't over.
@@ -385,6 +398,10 @@ impl Server {
             // The line stays, and is found again outside the transaction.
             self.transaction = Transaction::default();
             return Progress::Event(Event::Reset);
+        }
+        let more = self.input.len() > next;
+        if more && command::is_answered_first(&self.input[..length], &self.login) {
+            self.unauth_pipelining = true;
         }
         if auth::begins(&self.input) {
             // Whatever is answered to it.

@@ -694,3 +694,67 @@ fn a_session_under_tls_from_the_start_offers_none() {
     let mut session = Session::new();
     assert_eq!(session.say("STARTTLS\r\n"), "502 5.5.1 Error: command not implemented\r\n");
 }
+
+#[test]
+fn who_says_more_before_an_answer_that_is_waited_for_is_known() {
+    const GROUP: &str = "MAIL FROM:<a@b.org>\r\nRCPT TO:<c@d.org>\r\n";
+    let improper = |said: &[&str]| {
+        let mut session = Session::new();
+        for text in said {
+            session.say(text);
+        }
+        session.server.unauth_pipelining()
+    };
+    for (proper, why) in [
+        (&["EHLO x\r\n", GROUP, "DATA\r\n"][..], "step by step"),
+        (&["EHLO x\r\n", &format!("{GROUP}DATA\r\n"), ".\r\n"], "a group that DATA ends"),
+        (&["EHLO x\r\n", &format!("RSET\r\n{GROUP}")], "RSET may stand in one"),
+        (&["EHLO x\r\n", &format!("{GROUP}BDAT 3\r\nabcBDAT 0 LAST\r\nNOOP\r\n")], "chunks"),
+        (&["EHLO x\r\n", GROUP, "DATA\r\n", "x\r\n.\r\nMAIL FROM:<>\r\n"], "after the content"),
+        (&["HELO x\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<c@d.org>\r\n", "QUIT\r\n"], "HELO"),
+        (&["EHLO x\r\n", GROUP, "DATA\r\n", "x\r\n.\r\nQUIT\r\n"], "QUIT after it"),
+        (&["NO", "OP\r", "\n"], "in pieces"),
+    ] {
+        assert!(!improper(proper), "{why}");
+    }
+    for (wrong, why) in [
+        (&["EHLO x\r\nMAIL FROM:<>\r\n"][..], "before the answer to EHLO"),
+        (&["EHLO x\r\n", GROUP, "DATA\r\nx\r\n"], "content before 354"),
+        (&["EHLO x\r\n", "DATA\r\nRSET\r\n"], "though DATA is out of turn"),
+        (&["EHLO x\r\n", "noop\r\nN"], "a part of a line"),
+        (&["EHLO x\r\n", "VRFY x\r\nRSET\r\n"], "VRFY"),
+        (&["HELO x\r\n", GROUP], "no group without EHLO"),
+        (&["MAIL FROM:<>\r\nRSET\r\n"], "nor without a greeting"),
+        (&["EHLO x\r\nRSET\r\n", "EHLO x\r\n", GROUP], "never forgotten"),
+    ] {
+        assert!(improper(wrong), "{why}");
+    }
+}
+
+#[test]
+fn mail_waits_for_a_greeting_where_it_must() {
+    let config = || ServerConfig { helo_required: true, ..config() };
+    let mut session = Session::with(config(), |_| None);
+    let first = "503 5.5.1 Error: send HELO/EHLO first\r\n";
+    for line in ["MAIL FROM:<a@b.org>\r\n", "MAIL\r\n"] {
+        assert_eq!(session.say(line), first);
+    }
+    assert_eq!(session.say("NOOP\r\n"), "250 2.0.0 Ok\r\n");
+    session.say("HELO x\r\n");
+    assert_eq!(session.say("MAIL FROM:<a@b.org>\r\n"), "250 2.1.0 Ok\r\n");
+    // A greeting that was refused is none.
+    let refuse = |event: &Event| {
+        let hello = matches!(event, Event::Hello { .. });
+        hello.then(|| Reply::new(504, status::SYNTAX, "no"))
+    };
+    let mut session = Session::with(config(), refuse);
+    session.say("EHLO x\r\n");
+    assert_eq!(session.say("MAIL FROM:<a@b.org>\r\n"), first);
+    // What was said in the clear doesn't count under TLS.
+    let mut session =
+        Session::with(ServerConfig { start_tls: StartTls::Offered, ..config() }, |_| None);
+    session.say("EHLO x\r\n");
+    session.say("STARTTLS\r\n");
+    session.server.secured();
+    assert_eq!(session.say("MAIL FROM:<a@b.org>\r\n"), first);
+}

@@ -72,7 +72,14 @@ pub fn login() -> Option<String> {
 }
 
 /// What has no function of its own, by its name. None: it isn't so, or this host knows no such
-/// fact.
+/// fact. What a stranger wrote is cut at 512 bytes, its control characters replaced.
+///
+/// Of the connection: `tls.version`, `tls.cipher`, `tls.sni`; of the client's certificate
+/// `tls.client-fingerprint`, `tls.client-key-fingerprint`, `tls.client-subject`,
+/// `tls.client-verified` (`true`, `false`); `auth.mechanism`; `smtp.unauth-pipelining` (`true`).
+///
+/// Of the command MAIL, where there is an envelope: `mail.body`, `mail.ret`, `mail.envid`. Of the
+/// command RCPT, in `on_rcpt`: `rcpt.notify`, `rcpt.orcpt`.
 pub fn fact(name: &str) -> Option<String> {
     host::fact(name)
 }

@@ -23,6 +23,15 @@ pub fn sender_class() -> Option<RecipientClass> {
     host::sender_class()
 }
 
+/// As [`recipient::listed`](crate::recipient::listed), of the sender's address; true for the null
+/// sender. A trap in the queue.
+///
+/// # Errors
+/// Nobody can say now.
+pub fn sender_listed() -> Result<bool, Failure> {
+    host::sender_listed()
+}
+
 /// The SIZE that the client declared at MAIL, in bytes.
 pub fn declared_size() -> Option<u64> {
     host::declared_size()

@@ -40,9 +40,9 @@ pub struct Listen {
     pub kind: ListenKind,
     /// Whether clients may log in (`smtpd_sasl_auth_enable`). Default: where it is for submission.
     pub auth: bool,
-    /// The table that says which logins own a sender address (`smtpd_sender_login_maps`). Default:
-    /// none; whoever may send, may send as anybody.
-    pub sender_logins: Option<String>,
+    /// MAIL waits for HELO or EHLO (`smtpd_helo_required`). Default: no, as in Postfix; some
+    /// devices say neither.
+    pub helo_required: bool,
     /// The trace header says nothing of a client that logged in. Default: false.
     pub hide_client: bool,
     /// What a bare LF in a message means. Default: `Normalize`, as Postfix 3.9: it ends a line, and
@@ -168,7 +168,7 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         ),
         auth => Some(auth),
     });
-    let sender_logins = section.get("sender-logins", |value| value.name_of(Kind::Table));
+    let helo_required = section.or("helo-required", false, Value::boolean);
     let hide_client = section.or("hide-client", false, Value::boolean);
     let mut networks = |key| {
         section.get(key, |value| value.list(|value| value.parse(network))).unwrap_or_default()
@@ -187,7 +187,7 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         limits,
         kind,
         auth,
-        sender_logins,
+        helo_required,
         hide_client,
         bare_newline,
         tls,

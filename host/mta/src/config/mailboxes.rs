@@ -1,5 +1,5 @@
 //! `[mailboxes]`: who vouches for an address of class `local` or `virtual-mailbox`, where its mail
-//! lies, and whose it is.
+//! lies, and whose it is; and who vouches for one of class `relay`, whose mailbox is elsewhere.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,10 @@ const MAX_FILE_NAME: usize = 255;
 pub struct Mailboxes {
     /// Who vouches for a user. Default: the system.
     pub users: Users,
+    /// The table that vouches for recipients of class `relay` (`relay_recipient_maps`). It is asked
+    /// "user@domain" and "@domain", a user with an extension before the one without; the value
+    /// says nothing. Default: none; all are taken, and the next server may refuse some.
+    pub relay_users: Option<String>,
     /// Where the Maildir of a user is. Default "/var/mail/{user}/".
     pub path: MailboxPath,
     /// The system user that all mailboxes belong to; never root. Absent: each belongs to the system
@@ -26,6 +30,9 @@ pub struct Mailboxes {
 pub enum Users {
     /// The system's users (NSS: /etc/passwd, LDAP …).
     System,
+    /// Every name is a user (`local_recipient_maps` that is empty): for a host that hands the mail
+    /// on, or puts all of it into one mailbox.
+    Any,
     /// A table, by its name. It is asked "user@domain", "user" and "@domain" in turn, a user with
     /// an extension before the one without; the value says nothing.
     Table(String),
@@ -52,6 +59,11 @@ impl MailboxPath {
             return Err(
                 "put {user} into it: each user of the system has a mailbox of their own".into()
             );
+        }
+        if *users == Users::Any && text.contains("{user}") {
+            return Err("take {user} out of it: every name is a user, and strangers would make a \
+                        mailbox for each that they think of"
+                .into());
         }
         Ok(Self(text.to_owned()))
     }
@@ -93,6 +105,22 @@ pub(super) fn read(section: &mut Section<'_>) -> Mailboxes {
         let path = value.path()?;
         value.parse(|_| MailboxPath::parse(&path, &users))
     });
+    if users == Users::Any && !section.has("path") {
+        let help = Some("add path = \"/var/mail/all/\", a mailbox for all of them".to_owned());
+        let message = "with users = \"any\" the mailbox has to be named".to_owned();
+        section.report.error(section.span.clone(), message, "no path", help);
+    }
+    let relay_users = section.get("relay-users", |value| {
+        let users = self::users(value)?;
+        let Users::Table(table) = users else {
+            return value.error(
+                "only a table can know the users of other servers",
+                "no table",
+                "write \"table:NAME\"",
+            );
+        };
+        Some(table)
+    });
     let owner = section.get("owner", |value| match value.string()? {
         "root" => value.error(
             "mailboxes can't belong to root",
@@ -108,6 +136,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Mailboxes {
     });
     Mailboxes {
         users,
+        relay_users,
         path: path.unwrap_or_else(|| MailboxPath(MailboxPath::DEFAULT.to_owned())),
         owner,
     }
@@ -117,7 +146,8 @@ fn users(value: &Value<'_>) -> Option<Users> {
     let users = value.parse(|text| match text.strip_prefix("table:") {
         Some(table) if !table.is_empty() => Ok(Users::Table(table.to_owned())),
         _ if text == "system" => Ok(Users::System),
-        _ => Err("write \"system\" or \"table:NAME\"".into()),
+        _ if text == "any" => Ok(Users::Any),
+        _ => Err("write \"system\", \"table:NAME\" or \"any\"".into()),
     })?;
     if let Users::Table(table) = &users {
         value.reference(Kind::Table, table);

@@ -145,11 +145,7 @@ pub fn settings(names: Told, listening: &[SocketAddr], mail: &Path) -> Settings 
         logins: Logins::default(),
         logins_in_the_clear: false,
         plain_after: Duration::from_secs(300),
-        mailboxes: Arc::new(Mailboxes::new(
-            &config.mailboxes,
-            config.domains.delimiter().clone(),
-            tables,
-        )),
+        mailboxes: Arc::new(Mailboxes::new(&config.mailboxes, config.domains.clone(), tables)),
         names: Arc::new(names),
         lookups: Duration::from_secs(20),
     }

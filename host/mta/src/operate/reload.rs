@@ -103,7 +103,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
                 (
                     listen.limits.clone(),
                     listen.bare_newline,
-                    (listen.kind, listen.auth, listen.hide_client, listen.sender_logins.clone()),
+                    (listen.kind, listen.auth, listen.hide_client, listen.helo_required),
                 )
             })
             .collect()

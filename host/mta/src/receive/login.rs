@@ -132,6 +132,7 @@ impl Login {
             Outcome::Login(login) => {
                 // A plugin's answer has set it already. There is one for a session.
                 about.facts.set_login(login);
+                about.facts.set_mechanism(mechanism.clone());
                 let login = about.facts.login().unwrap_or_default();
                 tracing::info!(client = %about.facts.client_ip(), mechanism, login, "logged in");
                 Reply::logged_in()

@@ -18,6 +18,5 @@ mod patience;
 mod proxied;
 pub mod repeats;
 mod seats;
-mod sender_logins;
 pub mod session;
 mod stream;

@@ -35,6 +35,7 @@ pub(super) fn to(
             ..ServerLimits::default()
         },
         bare_newline: listen.bare_newline,
+        helo_required: listen.helo_required,
         start_tls: match current.tls {
             TlsMode::None | TlsMode::Implicit => StartTls::No,
             TlsMode::May => StartTls::Offered,

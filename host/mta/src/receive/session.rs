@@ -17,7 +17,7 @@ use facteur_policy::{Decision, Message, Run, SessionFacts, Transaction};
 use facteur_smtp::status::{self, Detail};
 use facteur_smtp::{
     AuthOffer, DataError, Event, HeadersError, MailParameters, Path, Proxied, RcptParameters,
-    Reply, ReversePath, Server, ServerConfig, XClient,
+    Reply, Server, ServerConfig, XClient,
 };
 use facteur_spool::QueueId;
 use tokio::io::AsyncWriteExt;
@@ -36,7 +36,7 @@ use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
 use crate::receive::patience::Patience;
 use crate::receive::stream::{self, Stream};
-use crate::receive::{bodies, loops, offered, sender_logins};
+use crate::receive::{bodies, loops, offered};
 use crate::simulation::{self, What};
 use crate::snapshot::Snapshot;
 
@@ -327,6 +327,9 @@ impl Session {
     /// Answers one event. Breaks when the session is over. The futures that ask policy are boxed:
     /// what they need meanwhile is far larger than an idle session.
     async fn take(&mut self, event: Event) -> ControlFlow<()> {
+        if self.wire.unauth_pipelining() {
+            self.facts.set_unauth_pipelining();
+        }
         let acceptance = event.acceptance();
         let stage = stage(&event);
         let said = if self.observer.is_recording() { said(&event) } else { None };
@@ -422,17 +425,6 @@ impl Session {
         }
     }
 
-    /// Why nobody may send under this address here, whatever policy says.
-    fn sender_refusal(&self, sender: &ReversePath) -> Option<Reply> {
-        let login = self.facts.login();
-        if login.is_none() && self.listen.kind == ListenKind::Submission {
-            return Some(Reply::must_log_in());
-        }
-        let (table, sender) = (self.listen.sender_logins.as_ref()?, sender.as_ref()?);
-        let domains = self.snapshot.policy.domains();
-        sender_logins::refusal(&self.snapshot.tables, table, domains, sender, login)
-    }
-
     fn mail(&mut self, sender: Option<Path>, parameters: MailParameters) -> Decision {
         self.observer.before_envelope(self.policy.trace());
         if let Err(error) = self.mta.spool.space() {
@@ -441,11 +433,11 @@ impl Session {
         if let Err(reply) = self.admitted.count(Count::Messages, self.facts.client_ip()) {
             return Decision::Refuse(reply);
         }
-        let sender = sender.map(|path| self.snapshot.policy.domains().complete(path.address));
-        if let Some(reply) = self.sender_refusal(&sender) {
-            return Decision::Refuse(reply);
+        if self.listen.kind == ListenKind::Submission && self.facts.login().is_none() {
+            return Decision::Refuse(Reply::must_log_in());
         }
-        let policy = self.policy.begin(sender.clone(), parameters.size, parameters.smtputf8);
+        let sender = sender.map(|path| self.snapshot.policy.domains().complete(path.address));
+        let policy = self.policy.begin(sender.clone(), parameters.clone());
         self.envelope = Some(Box::new(Envelope::new(policy, sender, parameters)));
         Decision::Accept
     }
@@ -455,7 +447,7 @@ impl Session {
         if let Err(reply) = self.admitted.count(Count::Recipients, self.facts.client_ip()) {
             return Decision::Refuse(reply);
         }
-        let decision = envelope.policy.rcpt(path.address, !path.route.is_empty()).await;
+        let decision = envelope.policy.rcpt(path, parameters.clone()).await;
         tarpit(&envelope.policy).await;
         if decision == Decision::Accept {
             envelope.recipients.push(parameters);

@@ -94,7 +94,7 @@ impl facteur_policy::Tables for Tables {
 impl facteur_policy::Mailboxes for Mailboxes {
     fn exists<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, Result<bool, Unavailable>> {
         async move {
-            let there = self.exists(address.local(), address.domain()).await;
+            let there = self.exists(address).await;
             there.map_err(|error| Unavailable(error.0))
         }
         .boxed()

@@ -7,7 +7,7 @@ use facteur_policy::{
     Chain, Consignment, Decision, FinalRecipient, Message, Outgoing, Overlay, Policy, Run,
     Services, SessionFacts, Tags, TraceStep, Transaction,
 };
-use facteur_smtp::{HeadersError, Path, Reply, status};
+use facteur_smtp::{HeadersError, MailParameters, Path, RcptParameters, Reply, status};
 use tracing::Instrument as _;
 
 use super::dialogue::{Dialogue, Said, What};
@@ -166,14 +166,16 @@ impl Player<'_> {
                     Err(error) => return Some(bad_address(error)),
                 };
                 let sender = sender.map(|path| self.stage.policy.domains().complete(path.address));
-                self.envelope = Some(self.session.begin(sender, *size, *utf8));
+                let parameters =
+                    MailParameters { size: *size, smtputf8: *utf8, ..MailParameters::default() };
+                self.envelope = Some(self.session.begin(sender, parameters));
                 return None;
             }
             What::Rcpt { to } => {
                 let Some(envelope) = &mut self.envelope else { return Some(out_of_turn()) };
                 match to.parse::<Path>() {
                     Ok(path) => {
-                        let decision = envelope.rcpt(path.address, !path.route.is_empty()).await;
+                        let decision = envelope.rcpt(path, RcptParameters::default()).await;
                         self.accepted += usize::from(decision == Decision::Accept);
                         decision.into()
                     }

@@ -1,4 +1,5 @@
-//! Mailboxes: whether an address has one, where it is, and whose.
+//! Mailboxes: whether an address has one, where it is, and whose; whether the server that we relay
+//! to has one.
 //!
 //! The system's users are asked through NSS (getpwnam), which may ask a directory service: on a
 //! thread that may wait, and kept for a few seconds. A service that fails is "try later", never "no
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use facteur_policy::Delimiter;
+use facteur_policy::{Class, Domains, address_keys};
+use facteur_smtp::Address;
 use nix::unistd::User;
 use parking_lot::Mutex;
 
@@ -64,20 +66,22 @@ struct Remembered {
 /// `[mailboxes]`, at work.
 pub struct Mailboxes {
     users: Users,
+    relay_users: Option<String>,
     path: MailboxPath,
     base: Arc<Path>,
     owner: Option<String>,
-    delimiter: Delimiter,
+    domains: Domains,
     tables: Arc<Tables>,
     kept: Mutex<HashMap<String, Remembered>>,
 }
 
 impl Mailboxes {
-    /// Asks nobody yet. `delimiter` parts an extension from a user.
-    pub fn new(config: &config::Mailboxes, delimiter: Delimiter, tables: Arc<Tables>) -> Self {
-        let config::Mailboxes { users, path, owner } = config.clone();
+    /// Asks nobody yet.
+    pub fn new(config: &config::Mailboxes, domains: Domains, tables: Arc<Tables>) -> Self {
+        let config::Mailboxes { users, relay_users, path, owner } = config.clone();
         let base = path.base().into();
-        Self { users, path, base, owner, delimiter, tables, kept: Mutex::default() }
+        let kept = Mutex::default();
+        Self { users, relay_users, path, base, owner, domains, tables, kept }
     }
 
     /// Whether there is somebody to own the mailboxes. May wait for the system's user service.
@@ -99,12 +103,17 @@ impl Mailboxes {
         }
     }
 
-    /// Whether the address has a mailbox.
+    /// Whether the address has a mailbox: one of ours, or for the class `relay`, one elsewhere.
     ///
     /// # Errors
     /// Whoever knows can't be asked now: try later.
-    pub async fn exists(&self, local: &str, domain: &str) -> Result<bool, Unavailable> {
-        Ok(self.find(local, domain).await?.is_some())
+    pub async fn exists(&self, address: &Address) -> Result<bool, Unavailable> {
+        if self.domains.class_of(address) == Class::Relay {
+            let Some(table) = &self.relay_users else { return Ok(true) };
+            let found = self.tables.find(table, &address_keys(&self.domains, address));
+            return Ok(found.map_err(|error| Unavailable(error.to_string()))?.is_some());
+        }
+        Ok(self.find(address.local(), address.domain()).await?.is_some())
     }
 
     /// The mailbox of an address, if it has one. The local part counts in lower case, as in
@@ -114,10 +123,11 @@ impl Mailboxes {
     /// Whoever knows can't be asked now, or the configured owner isn't there: try later.
     pub async fn find(&self, local: &str, domain: &str) -> Result<Option<Mailbox>, Unavailable> {
         let local = facteur_smtp::local_key(local);
-        let user = self.delimiter.split(&local).map(|(user, _)| user);
+        let user = self.domains.delimiter().split(&local).map(|(user, _)| user);
         let found = match &self.users {
             Users::System => self.in_system(&local, user, domain).await?,
             Users::Table(table) => self.in_table(table, &local, user, domain)?,
+            Users::Any => self.path.of(&local, domain).map(|path| (path, None)),
         };
         let Some((path, user)) = found else { return Ok(None) };
         let owner = match &self.owner {
@@ -218,14 +228,19 @@ mod tests {
     fn mailboxes(section: &str) -> Mailboxes {
         let text = format!(
             "hostname = \"x.org\"\n[[listen]]\naddress = \"127.0.0.1:25\"\n[domains]\ndelimiter \
-             = \"+-\"\n[tables.users]\ninline = {{ louen = \"\", \"admin@b.org\" = \"\", \
-             \"lea+x\" = \"\", lea = \"\", \"@c.org\" = \"\", \
+             = \"+-\"\nrelay = [\"r.org\"]\n\
+             [tables.users]\ninline = {{ louen = \"\", \"admin@b.org\" = \"\", \
+             \"admin@r.org\" = \"\", \"lea+x\" = \"\", lea = \"\", \"@c.org\" = \"\", \
              \"u@xn--bcher-kva.test\" = \"\" }}\n[mailboxes]\n{section}"
         );
         let config = Config::parse(Path::new("/etc/facteur.toml"), &text).unwrap();
         let (tables, errors) = Tables::open(&config.tables, None);
         assert!(errors.is_empty());
-        Mailboxes::new(&config.mailboxes, config.domains.delimiter().clone(), tables)
+        Mailboxes::new(&config.mailboxes, config.domains.clone(), tables)
+    }
+
+    async fn exists(mailboxes: &Mailboxes, address: &str) -> Result<bool, Unavailable> {
+        mailboxes.exists(&address.parse().unwrap()).await
     }
 
     /// Where mail for this address of the table lies.
@@ -240,9 +255,9 @@ mod tests {
         let found = mailboxes.find("Louen", "a.org").await.unwrap().unwrap();
         assert_eq!(found.path, Path::new("/srv/a.org/louen/"));
         assert_eq!(found.owner.unwrap().name, "nobody");
-        assert!(mailboxes.exists("admin", "b.org").await.unwrap());
-        assert!(!mailboxes.exists("admin", "a.org").await.unwrap());
-        assert!(!mailboxes.exists("../louen", "a.org").await.unwrap());
+        assert!(exists(&mailboxes, "admin@b.org").await.unwrap());
+        assert!(!exists(&mailboxes, "admin@a.org").await.unwrap());
+        assert!(!exists(&mailboxes, "../louen@a.org").await.unwrap());
         assert_eq!(mailboxes.check(), Ok(()));
     }
 
@@ -264,6 +279,34 @@ mod tests {
         assert_eq!(path("anyone+tag", "c.org").await, Some("/srv/c.org/anyone/".into()));
         assert_eq!(path("anyone", "d.org").await, None);
         assert_eq!(path("../x", "c.org").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_table_vouches_for_the_users_of_other_servers() {
+        let mailboxes = mailboxes("relay-users = \"table:users\"");
+        for (address, there) in [
+            ("admin@r.org", true),
+            ("Admin+x@r.org", true),
+            ("nobody@r.org", false),
+            // A name of this machine is none there.
+            ("louen@r.org", false),
+        ] {
+            assert_eq!(exists(&mailboxes, address).await, Ok(there), "{address}");
+        }
+        let mailboxes = Mailboxes { relay_users: None, ..mailboxes };
+        assert_eq!(exists(&mailboxes, "nobody@r.org").await, Ok(true));
+        let gone = Mailboxes { relay_users: Some("gone".into()), ..mailboxes };
+        assert!(exists(&gone, "admin@r.org").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn one_mailbox_may_be_everybodys() {
+        let section = "users = \"any\"\nowner = \"nobody\"\npath = \"/srv/all/{domain}/\"";
+        let mailboxes = mailboxes(section);
+        assert_eq!(exists(&mailboxes, "whoever@x.org").await, Ok(true));
+        let mailbox = mailboxes.find("who/ever", "x.org").await.unwrap().unwrap();
+        assert_eq!(mailbox.path, Path::new("/srv/all/x.org/"));
+        assert_eq!(mailboxes.check(), Ok(()));
     }
 
     #[tokio::test]
@@ -289,7 +332,7 @@ mod tests {
             tables: Tables::open(&sources, None).0,
             ..mailboxes("users = \"table:users\"")
         };
-        assert!(mailboxes.exists("louen", "a.org").await.is_err());
+        assert!(exists(&mailboxes, "louen@a.org").await.is_err());
     }
 
     #[tokio::test]
@@ -301,9 +344,9 @@ mod tests {
         assert_eq!(found.path, found_path);
         assert_ne!(found.owner.unwrap().uid, 0);
         assert_eq!(mailboxes.find("nobody+x", "x.org").await.unwrap().unwrap().path, found_path);
-        assert!(!mailboxes.exists("root", "x.org").await.unwrap());
-        assert!(!mailboxes.exists("root+x", "x.org").await.unwrap());
-        assert!(!mailboxes.exists("no-such-user-here", "x.org").await.unwrap());
+        assert!(!exists(&mailboxes, "root@x.org").await.unwrap());
+        assert!(!exists(&mailboxes, "root+x@x.org").await.unwrap());
+        assert!(!exists(&mailboxes, "no-such-user-here@x.org").await.unwrap());
         assert!(mailboxes.kept.lock().contains_key("nobody"));
     }
 

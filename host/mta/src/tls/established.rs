@@ -8,7 +8,7 @@ use rustls::{CipherSuite, CommonState, NamedGroup, ProtocolVersion, ServerConnec
 use sha2::{Digest as _, Sha256};
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
 use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::der::{Decode as _, Tag, Tagged as _};
+use x509_cert::der::{Decode as _, Encode as _, Tag, Tagged as _};
 use x509_cert::name::Name;
 
 use super::authorities::Authorities;
@@ -91,13 +91,16 @@ fn client(
     let verified = authorities.is_some_and(|authorities| {
         authorities.of_clients.verify_client_cert(own, others, UnixTime::now()).is_ok()
     });
-    let names = x509_cert::Certificate::from_der(own).ok().map(|certificate| {
+    let parts = x509_cert::Certificate::from_der(own).ok().map(|certificate| {
         let parts = certificate.tbs_certificate;
         let issuer = name(&parts.issuer, COMMON_NAME).or_else(|| name(&parts.issuer, ORGANISATION));
-        (name(&parts.subject, COMMON_NAME).unwrap_or_default(), issuer.unwrap_or_default())
+        let key = parts.subject_public_key_info.to_der().unwrap_or_default();
+        let subject = name(&parts.subject, COMMON_NAME).unwrap_or_default();
+        (subject, issuer.unwrap_or_default(), fingerprint(&key))
     });
-    let (subject, issuer) = names.unwrap_or_default();
-    Some(ClientCertificate { fingerprint: fingerprint(own), subject, issuer, verified })
+    let (subject, issuer, key_fingerprint) = parts.unwrap_or_default();
+    let fingerprint = fingerprint(own);
+    Some(ClientCertificate { fingerprint, key_fingerprint, subject, issuer, verified })
 }
 
 /// The common name of a certificate's subject.
@@ -107,8 +110,8 @@ pub(super) fn common_name(certificate: &CertificateDer<'_>) -> String {
     name(&certificate.tbs_certificate.subject, COMMON_NAME).unwrap_or_default()
 }
 
-fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    hexadecimal(&Sha256::digest(certificate))
+fn fingerprint(certificate_or_key: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(certificate_or_key))
 }
 
 /// Octets as Postfix writes them: "AB:CD:…".

@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         default: trappable,
         "facteur:policy/session.client-name": async | trappable,
         "facteur:policy/session.reverse-name": async | trappable,
+        "facteur:policy/transaction.sender-listed": async | trappable,
         "facteur:policy/transaction.listed": async | trappable,
         "facteur:policy/recipient.listed": async | trappable,
         "facteur:policy/message-edit.replace-body": async | trappable,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facteur_smtp::Address;
+use facteur_smtp::{Address, MailParameters};
 
 use super::envelope::{EnvelopeFacts, RecipientFacts};
 use crate::domains::Domains;
@@ -26,8 +26,9 @@ pub struct Consignment<'a> {
 impl Consignment<'_> {
     /// Its envelope, for plugins.
     pub(crate) fn envelope(&self, domains: &Domains) -> Arc<EnvelopeFacts> {
+        let parameters = MailParameters { smtputf8: self.utf8, ..MailParameters::default() };
         let facts =
-            EnvelopeFacts { utf8: self.utf8, ..EnvelopeFacts::new(domains, self.sender.cloned()) };
+            EnvelopeFacts { parameters, ..EnvelopeFacts::new(domains, self.sender.cloned()) };
         facts.changing.lock().tags = self.tags.clone();
         Arc::new(facts)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use facteur_smtp::{Address, ReversePath};
+use facteur_smtp::{Address, MailParameters, RcptParameters, ReversePath};
 use parking_lot::Mutex;
 
 use crate::domains::{Class, Domains, routes_by_itself};
@@ -13,8 +13,8 @@ use crate::tags::Tags;
 pub(crate) struct EnvelopeFacts {
     pub sender: ReversePath,
     pub sender_class: Option<Class>,
-    pub declared_size: Option<u64>,
-    pub utf8: bool,
+    /// What MAIL said besides. In the queue only whether SMTPUTF8 is needed.
+    pub parameters: MailParameters,
     pub changing: Mutex<Changing>,
 }
 
@@ -69,6 +69,8 @@ pub(crate) struct RecipientFacts {
     pub original: Address,
     pub class: Class,
     pub routed: bool,
+    /// What RCPT said besides; nothing where no RCPT named it.
+    pub parameters: RcptParameters,
 }
 
 impl RecipientFacts {
@@ -80,14 +82,34 @@ impl RecipientFacts {
     ) -> Self {
         let class = domains.class_of(&address);
         let routed = source_route || routes_by_itself(&address);
-        Self { address, original, class, routed }
+        Self { address, original, class, routed, parameters: RcptParameters::default() }
+    }
+
+    /// A fact by its name in the contract; none where there is nothing to say.
+    pub(crate) fn fact(&self, name: &str) -> Option<String> {
+        match name {
+            "rcpt.notify" => self.parameters.notify.map(|notify| notify.to_string()),
+            "rcpt.orcpt" => self.parameters.orcpt.clone(),
+            _ => None,
+        }
     }
 }
 
 impl EnvelopeFacts {
     pub(crate) fn new(domains: &Domains, sender: ReversePath) -> Self {
         let sender_class = sender.as_ref().map(|sender| domains.class_of(sender));
-        Self { sender, sender_class, declared_size: None, utf8: false, changing: Mutex::default() }
+        let parameters = MailParameters::default();
+        Self { sender, sender_class, parameters, changing: Mutex::default() }
+    }
+
+    /// A fact by its name in the contract; none where there is nothing to say.
+    pub(crate) fn fact(&self, name: &str) -> Option<String> {
+        match name {
+            "mail.body" => Some(self.parameters.body.as_str().to_owned()),
+            "mail.ret" => self.parameters.ret.map(|ret| ret.as_str().to_owned()),
+            "mail.envid" => self.parameters.envid.clone(),
+            _ => None,
+        }
     }
 
     /// The sender, as a content plugin may have changed it.
@@ -104,12 +126,11 @@ impl EnvelopeFacts {
 
     /// The same facts, for notes and actions of one's own.
     pub(crate) fn apart(&self) -> Self {
-        let Self { sender, sender_class, declared_size, utf8, changing: _ } = self;
+        let Self { sender, sender_class, parameters, changing: _ } = self;
         Self {
             sender: sender.clone(),
             sender_class: *sender_class,
-            declared_size: *declared_size,
-            utf8: *utf8,
+            parameters: parameters.clone(),
             changing: Mutex::default(),
         }
     }

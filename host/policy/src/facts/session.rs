@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use facteur_smtp::{KnownName, XClient, XForward};
@@ -28,6 +29,10 @@ pub struct SessionFacts {
     tls: Option<Arc<TlsFacts>>,
     /// Who it proved to be: said once.
     login: OnceLock<String>,
+    /// By which mechanism of SASL it did.
+    mechanism: OnceLock<String>,
+    /// It said more before it had an answer that it has to wait for (RFC 2920 section 3.1).
+    unauth_pipelining: AtomicBool,
     pub(crate) hello: Mutex<Option<Hello>>,
     pub(crate) tags: Mutex<Tags>,
     /// The tags that the connection alone led to, before the client said anything.
@@ -86,6 +91,8 @@ impl SessionFacts {
             proxy: None,
             tls: None,
             login: OnceLock::new(),
+            mechanism: OnceLock::new(),
+            unauth_pipelining: AtomicBool::new(false),
             hello: Mutex::default(),
             tags: Mutex::default(),
             connected: OnceLock::new(),
@@ -170,6 +177,10 @@ impl SessionFacts {
         match name.split_once('.')? {
             ("proxy", "address") => proxy.map(|proxy| proxy.ip().to_canonical().to_string()),
             ("proxy", "port") => proxy.map(|proxy| proxy.port().to_string()),
+            ("auth", "mechanism") => self.mechanism.get().cloned(),
+            ("smtp", "unauth-pipelining") => {
+                self.unauth_pipelining.load(Ordering::Relaxed).then(|| "true".to_owned())
+            }
             ("forwarded", name) => self.forwarded.lock().get(name).cloned(),
             _ => self.tls.as_ref()?.fact(name).map(str::to_owned),
         }
@@ -177,43 +188,36 @@ impl SessionFacts {
 
     /// The same facts, for notes of one's own.
     pub(crate) fn apart(&self) -> Self {
-        let Self {
-            id,
-            listener,
-            client,
-            trusted,
-            proxy,
-            tls,
-            login,
-            hello,
-            tags,
-            connected,
-            forwarded,
-            reverse,
-        } = self;
-        Self {
-            id: id.clone(),
-            listener: listener.clone(),
-            client: *client,
-            trusted: *trusted,
-            proxy: *proxy,
-            tls: tls.clone(),
-            login: login.clone(),
-            hello: Mutex::new(hello.lock().clone()),
-            tags: Mutex::new(tags.lock().clone()),
-            connected: connected.clone(),
-            forwarded: Mutex::new(forwarded.lock().clone()),
-            reverse: reverse.clone(),
-        }
+        let own = Self {
+            proxy: self.proxy,
+            tls: self.tls.clone(),
+            tags: Mutex::new(self.tags.lock().clone()),
+            connected: self.connected.clone(),
+            reverse: self.reverse.clone(),
+            ..Self::new(self.id.clone(), self.listener.clone(), self.client, self.trusted)
+        };
+        own.catch_up_with_client(self);
+        own
     }
 
     /// Takes over what has become known since.
     pub(crate) fn catch_up(&self, real: &Self) {
-        self.hello.lock().clone_from(&real.hello.lock());
         self.tags.lock().join(&real.tags.lock());
+        self.catch_up_with_client(real);
+    }
+
+    /// What the client said since.
+    fn catch_up_with_client(&self, real: &Self) {
+        self.hello.lock().clone_from(&real.hello.lock());
         self.forwarded.lock().clone_from(&real.forwarded.lock());
         if let Some(login) = real.login() {
             self.set_login(login.to_owned());
+        }
+        if let Some(mechanism) = real.mechanism.get() {
+            self.set_mechanism(mechanism.clone());
+        }
+        if real.unauth_pipelining.load(Ordering::Relaxed) {
+            self.set_unauth_pipelining();
         }
     }
 
@@ -236,6 +240,16 @@ impl SessionFacts {
     /// It proved to be this one. False: it was somebody before, and stays that.
     pub fn set_login(&self, login: String) -> bool {
         self.login.set(login).is_ok()
+    }
+
+    /// By which mechanism it proved that. A second call changes nothing.
+    pub fn set_mechanism(&self, mechanism: String) {
+        let _ = self.mechanism.set(mechanism);
+    }
+
+    /// It said more before it had an answer that it has to wait for.
+    pub fn set_unauth_pipelining(&self) {
+        self.unauth_pipelining.store(true, Ordering::Relaxed);
     }
 
     /// What HELO or EHLO said, if anything.

@@ -24,6 +24,9 @@ pub struct TlsFacts {
 pub struct ClientCertificate {
     /// SHA-256 of all of it, as Postfix writes it: "AB:CD:…".
     pub fingerprint: String,
+    /// The same of its public key (SubjectPublicKeyInfo), which outlives a renewal; empty where it
+    /// can't be read.
+    pub key_fingerprint: String,
     /// The common name of its subject; empty where there is none.
     pub subject: String,
     /// The common name of its issuer, or else the organisation.
@@ -41,6 +44,9 @@ impl TlsFacts {
             "tls.cipher" => Some(self.cipher),
             "tls.sni" => self.sni.as_deref(),
             "tls.client-fingerprint" => client.map(|client| client.fingerprint.as_str()),
+            "tls.client-key-fingerprint" => client
+                .map(|client| client.key_fingerprint.as_str())
+                .filter(|print| !print.is_empty()),
             "tls.client-subject" => client.map(|client| client.subject.as_str()),
             "tls.client-verified" => {
                 client.map(|client| if client.verified { "true" } else { "false" })

@@ -484,9 +484,9 @@ impl<'a> Walk<'a> {
     /// Where no plugin has an opinion, the class says who vouches.
     async fn by_class(&self, address: &Address, class: Class) -> Outcome {
         match class {
-            Class::Relay | Class::Other => Outcome::Deliver,
+            Class::Other => Outcome::Deliver,
             Class::VirtualAlias => Outcome::Refused(unknown_user(&self.about, class, None)),
-            Class::Local | Class::VirtualMailbox => {
+            Class::Local | Class::VirtualMailbox | Class::Relay => {
                 match self.dispatch.matter.services.mailboxes.exists(address).await {
                     Ok(true) => Outcome::Deliver,
                     Ok(false) => Outcome::Refused(unknown_user(&self.about, class, None)),
@@ -514,7 +514,8 @@ fn unknown_user(address: &Address, class: Class, text: Option<&str>) -> Reply {
         Class::VirtualAlias => Some("virtual alias"),
         Class::VirtualMailbox => Some("virtual mailbox"),
         Class::Local => Some("local recipient"),
-        Class::Relay | Class::Other => None,
+        Class::Relay => Some("relay recipient"),
+        Class::Other => None,
     };
     Reply::user_unknown(address, table)
 }

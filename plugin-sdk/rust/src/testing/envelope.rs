@@ -11,6 +11,7 @@ pub(super) struct Envelope {
     exists: bool,
     pub(super) sender: Option<MailAddress>,
     sender_class: RecipientClass,
+    sender_listed: Result<bool, Failure>,
     declared_size: Option<u64>,
     utf8: bool,
     pub(super) accepted: Vec<To>,
@@ -40,6 +41,7 @@ impl Default for Envelope {
             exists: true,
             sender: Some(parsed("sender@example.com")),
             sender_class: RecipientClass::Other,
+            sender_listed: Ok(true),
             declared_size: None,
             utf8: false,
             accepted: Vec::new(),
@@ -68,6 +70,12 @@ impl Host {
     #[must_use]
     pub fn sender_class(self, class: RecipientClass) -> Self {
         self.with(|state| state.envelope.sender_class = class)
+    }
+
+    /// Whether somebody vouches for the sender.
+    #[must_use]
+    pub fn sender_listed(self, listed: Result<bool, Failure>) -> Self {
+        self.with(|state| state.envelope.sender_listed = listed)
     }
 
     /// The SIZE that the client declared.
@@ -138,6 +146,10 @@ pub mod transaction {
 
     pub fn sender_class() -> Option<RecipientClass> {
         envelope(|envelope| envelope.sender.as_ref().map(|_| envelope.sender_class))
+    }
+
+    pub fn sender_listed() -> Result<bool, Failure> {
+        envelope(|envelope| envelope.sender_listed.clone())
     }
 
     pub fn declared_size() -> Option<u64> {

@@ -19,7 +19,7 @@ use facteur_policy::{
     PluginConfig, Policy, PolicyConfig, Runtime, Services, SessionFacts, TableError, Tables, Tags,
     Unavailable, Used,
 };
-use facteur_smtp::Address;
+use facteur_smtp::{Address, MailParameters, RcptParameters};
 use futures_util::future::BoxFuture;
 
 /// The program's own services, and how often they are asked: tables, mailboxes, names, lists.
@@ -160,8 +160,11 @@ impl Site {
         let session = self.policy.session(&self.policy.chain(None), facts);
         assert_eq!(session.connect().await, Decision::Accept);
         assert_eq!(session.hello("client.test", true).await, Decision::Accept);
-        let mut transaction = session.begin(Some(sender.parse().unwrap()), Some(4096), false);
-        let decision = transaction.rcpt(to.parse().unwrap(), false).await;
+        let mut transaction = session.begin(
+            Some(sender.parse().unwrap()),
+            MailParameters { size: Some(4096), ..MailParameters::default() },
+        );
+        let decision = transaction.rcpt(to.parse().unwrap(), RcptParameters::default()).await;
         if decision == Decision::Accept {
             assert_eq!(transaction.data().await, Decision::Accept);
             assert_eq!(transaction.finish().await.recipients.len(), 1);

@@ -64,6 +64,7 @@ fn in_transaction(name: &str, argument: &str, asked: Asked) -> Option<String> {
             &|| format!("<{}>", transaction::sender().map(|it| it.to_string()).unwrap_or_default())
         }
         "sender-class" => &|| format!("{:?}", transaction::sender_class()),
+        "sender-listed" => &|| format!("{:?}", transaction::sender_listed()),
         "recipients" => &|| {
             let all: Vec<String> =
                 transaction::recipients().iter().map(ToString::to_string).collect();

@@ -29,7 +29,7 @@ fn told<T>(edited: std::result::Result<T, EditError>) -> Result<Answer<T>> {
 impl Context {
     /// A value fit for the message that is edited.
     fn header(&self, function: &str, name: &str, value: &str) -> Result<String> {
-        let utf8 = self.envelope(function)?.utf8;
+        let utf8 = self.envelope(function)?.parameters.smtputf8;
         check_name(name).map_err(Error::msg)?;
         Ok(fit(value, utf8))
     }

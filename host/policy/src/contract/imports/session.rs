@@ -8,7 +8,7 @@ use wasmtime::Result;
 use super::Answer;
 use crate::contract::bindings::facteur::policy::{session, types};
 use crate::contract::context::Context;
-use crate::contract::text::{LOG_TEXT, line};
+use crate::contract::text::{LOG_TEXT, TEXT_LIMIT, line};
 use crate::services::DnsError;
 use crate::tags::{TagError, Tags};
 
@@ -89,7 +89,11 @@ impl session::Host for Context {
     }
 
     fn fact(&mut self, name: String) -> Result<Option<String>> {
-        Ok(self.session("session.fact")?.fact(&name))
+        let session = self.session("session.fact")?.fact(&name);
+        let envelope = || self.scope.envelope()?.fact(&name);
+        let recipient = || self.subject.recipient()?.fact(&name);
+        let found = session.or_else(envelope).or_else(recipient);
+        Ok(found.map(|fact| line(&fact, TEXT_LIMIT)))
     }
 
     fn tag(&mut self, key: String) -> Result<Option<String>> {

@@ -49,12 +49,19 @@ impl transaction::Host for Context {
         Ok(envelope.sender_class_now().map(Into::into))
     }
 
+    async fn sender_listed(&mut self) -> Result<std::result::Result<bool, types::Failure>> {
+        const FUNCTION: &str = "transaction.sender-listed";
+        let Some(sender) = self.acting(FUNCTION)?.sender_now() else { return Ok(Ok(true)) };
+        let sender = RecipientFacts::new(&self.domains, sender.clone(), sender, false);
+        listed(self, FUNCTION, &sender).await
+    }
+
     fn declared_size(&mut self) -> Result<Option<u64>> {
-        Ok(self.envelope("transaction.declared-size")?.declared_size)
+        Ok(self.envelope("transaction.declared-size")?.parameters.size)
     }
 
     fn utf8(&mut self) -> Result<bool> {
-        Ok(self.envelope("transaction.utf8")?.utf8)
+        Ok(self.envelope("transaction.utf8")?.parameters.smtputf8)
     }
 
     fn recipient_count(&mut self) -> Result<u32> {
@@ -133,7 +140,7 @@ impl transaction::Host for Context {
 
     fn prepend_header(&mut self, name: String, value: String) -> Result<Answer<()>> {
         const FUNCTION: &str = "transaction.prepend-header";
-        let utf8 = self.acting(FUNCTION)?.utf8;
+        let utf8 = self.acting(FUNCTION)?.parameters.smtputf8;
         check_name(&name).map_err(Error::msg)?;
         let effect = format!("prepend {name}: {value}");
         let header = (name, fit(&value, utf8));
