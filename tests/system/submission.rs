@@ -16,9 +16,17 @@ pub(super) const FROM: &str = "203.0.113.25";
 pub(super) const HOP: &str = "192.0.2.3:25";
 pub(super) const ADDRESSES: [&str; 3] = ["192.0.2.1", "192.0.2.3", FROM];
 
+/// Whom a sender address belongs to.
+const OWNERS: &str = "\
+louen@example.net louen, louen@example.net
+ann@example.net ann, ann@example.net
+team@example.net louen, ann
+";
+
 /// A server for users at [`SERVER`] and for others at [`OTHERS`], which lets users send on to
 /// [`HOP`]. `auth` is `[auth]` without its head, and more sections.
 pub(super) fn configuration(machine: &Machine, listen: &str, auth: &str) -> PathBuf {
+    machine.write("/etc/facteur/owners", OWNERS);
     machine.write(
         "/etc/facteur/facteur.toml",
         &format!(
@@ -44,6 +52,8 @@ reserve = "16MiB"
 inline = {{ louen = "", ann = "" }}
 [tables.routes]
 inline = {{ "*" = "smtp:[192.0.2.3]:25" }}
+[tables.owners]
+file = "/etc/facteur/owners"
 [auth]
 tls-only = false
 failure-delay = "1ms"
@@ -52,8 +62,13 @@ failure-delay-limit = "1ms"
 [[plugin]]
 name = "restrictions"
 component = "builtin:restrictions"
-settings = {{ recipient = ["permit_sasl_authenticated", "reject_unauth_destination"] }}
-grants = {{ relay = true }}
+[plugin.settings]
+recipient = ["permit_sasl_authenticated", "reject_unauth_destination"]
+sender = ["reject_known_sender_login_mismatch"]
+sender-logins = ["owners"]
+[plugin.grants]
+relay = true
+lookup = ["owners"]
 [[plugin]]
 name = "transport-map"
 component = "builtin:transport-map"
@@ -175,39 +190,47 @@ fn nobody_sends_without_a_login_nor_as_somebody_else() {
         machine.addresses(&ADDRESSES);
         let _dns = Dns::start("127.0.0.1", "");
         let auth = users(machine, "bcrypt", &["louen", "ann"]);
-        let auth = format!(
-            "{auth}[tables.owners]\ninline = {{ \"louen@example.net\" = \"louen\", \
-             \"team@example.net\" = \"louen, ann\" }}\n"
-        );
-        let config = configuration(machine, "sender-logins = \"owners\"", &auth);
-        let facteur = Facteur::start(machine, &config);
+        let facteur = Facteur::start(machine, &configuration(machine, "", auth));
         let mut stranger = greeted(SERVER);
         let refused = "530 5.7.0 Authentication required";
         assert_eq!(stranger.send("MAIL FROM:<louen@example.net>"), refused);
         assert_eq!(stranger.send("MAIL FROM:<>"), refused);
         for (login, sender, reply) in [
-            ("louen", "louen@example.net", "250 2.1.0 Ok"),
-            ("louen", "team@example.net", "250 2.1.0 Ok"),
-            ("louen", "", "250 2.1.0 Ok"),
+            ("louen", "louen@example.net", "250 2.1.5 Ok"),
+            ("louen", "team@example.net", "250 2.1.5 Ok"),
+            ("louen", "", "250 2.1.5 Ok"),
             (
                 "ann",
                 "louen@example.net",
                 "553 5.7.1 <louen@example.net>: Sender address rejected: not owned by user ann",
             ),
-            (
-                "ann",
-                "ann@elsewhere.test",
-                "553 5.7.1 <ann@elsewhere.test>: Sender address rejected: not owned by user ann",
-            ),
+            ("ann", "ann@elsewhere.test", "250 2.1.5 Ok"),
         ] {
-            assert_eq!(logged_in(login).send(&format!("MAIL FROM:<{sender}>")), reply);
+            let mut client = logged_in(login);
+            client.expect(&format!("MAIL FROM:<{sender}>"), 250);
+            assert_eq!(client.send("RCPT TO:<friend@elsewhere.test>"), reply);
         }
         // Where servers come there is no login, and who has none relays nothing.
         let mut other = greeted(OTHERS);
         let off = "503 5.5.1 Error: authentication not enabled";
         assert_eq!(other.send("AUTH PLAIN AGxvdWVuAHg="), off);
-        other.expect("MAIL FROM:<a@elsewhere.test>", 250);
-        other.expect("RCPT TO:<friend@elsewhere.test>", 554);
+        for (sender, to, reply) in [
+            (
+                "louen@example.net",
+                "louen@example.net",
+                "553 5.7.1 <louen@example.net>: Sender address rejected: not logged in",
+            ),
+            (
+                "a@elsewhere.test",
+                "friend@elsewhere.test",
+                "554 5.7.1 <friend@elsewhere.test>: Relay access denied",
+            ),
+            ("a@elsewhere.test", "louen@example.net", "250 2.1.5 Ok"),
+        ] {
+            other.expect(&format!("MAIL FROM:<{sender}>"), 250);
+            assert_eq!(other.send(&format!("RCPT TO:<{to}>")), reply);
+            other.expect("RSET", 250);
+        }
         drop(facteur);
     });
 }

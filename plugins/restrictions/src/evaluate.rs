@@ -3,11 +3,14 @@
 //! As in Postfix, temporary errors and the `defer_if_…` restrictions don't end a list; the first of
 //! each kind is kept, and settled with what the list comes to.
 
+mod proven;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use facteur_plugin::{MailAddress, RecipientClass, Reply, Verdict, log, session, transaction};
+use facteur_plugin::{
+    Failure, MailAddress, RecipientClass, Reply, Verdict, log, session, transaction,
+};
 
 use crate::hostname::{is_address, is_address_literal, is_fqdn, is_hostname, without_final_dot};
 use crate::known::{self, Known};
@@ -43,13 +46,13 @@ pub fn early(settings: &Settings, rules: &[Rule], of: What) -> Verdict {
     if settings.waiting().any(|(_, waiting)| waiting == of) && transaction::exists() {
         return Verdict::NoOpinion;
     }
-    stage(Subject::Nobody, rules, of)
+    stage(settings, Subject::Nobody, rules, of)
 }
 
 /// The verdict of a stage that has one list.
-pub fn stage(about: Subject, rules: &[Rule], of: What) -> Verdict {
-    let mut evaluation = Evaluation::new(about);
-    match evaluation.list(rules, of, false, 0) {
+pub fn stage(settings: &Settings, about: Subject, rules: &[Rule], of: What) -> Verdict {
+    let mut evaluation = Evaluation::new(settings, about);
+    match evaluation.stage(rules, of) {
         Ruling::Refuse(reply) => refusal(reply),
         Ruling::Discard => Verdict::Discard,
         // What `defer_if_reject` says ends with its stage (Postfix forgets it before the next one).
@@ -66,11 +69,11 @@ pub fn stage(about: Subject, rules: &[Rule], of: What) -> Verdict {
 /// its own list only.
 pub fn rcpt(settings: &Settings) -> Verdict {
     let about = Subject::Asked;
-    let mut evaluation = Evaluation::new(about);
+    let mut evaluation = Evaluation::new(settings, about);
     let mut permitted = false;
     let mut relaying = false;
     for (rules, of) in settings.waiting() {
-        match evaluation.list(rules, of, false, 0) {
+        match evaluation.stage(rules, of) {
             Ruling::Refuse(reply) => return refusal(reply),
             Ruling::Discard => return Verdict::Discard,
             Ruling::Permit(_) | Ruling::Dunno => {}
@@ -82,7 +85,7 @@ pub fn rcpt(settings: &Settings) -> Verdict {
         }
     }
     for rules in [&settings.relay, &settings.recipient] {
-        match evaluation.list(rules, What::Recipient, false, 0) {
+        match evaluation.stage(rules, What::Recipient) {
             Ruling::Refuse(reply) => return refusal(reply),
             Ruling::Discard => return Verdict::Discard,
             Ruling::Permit(by) => {
@@ -107,15 +110,32 @@ pub fn rcpt(settings: &Settings) -> Verdict {
     }
 }
 
-struct Evaluation {
+struct Evaluation<'a> {
+    settings: &'a Settings,
     about: Subject,
+    /// Whether somebody vouches for the sender has been asked.
+    sender_checked: bool,
     defer_if_permit: Option<Reply>,
     defer_if_reject: Option<Reply>,
 }
 
-impl Evaluation {
-    fn new(about: Subject) -> Self {
-        Self { about, defer_if_permit: None, defer_if_reject: None }
+impl<'a> Evaluation<'a> {
+    fn new(settings: &'a Settings, about: Subject) -> Self {
+        let (defer_if_permit, defer_if_reject) = (None, None);
+        Self { settings, about, sender_checked: false, defer_if_permit, defer_if_reject }
+    }
+
+    /// A list of the settings, with what goes without saying at its end.
+    fn stage(&mut self, rules: &[Rule], of: What) -> Ruling {
+        let step = self.list(rules, of, false, 0);
+        let unlisted = of == What::Sender
+            && self.settings.reject_unlisted_sender
+            && !self.sender_checked
+            && matches!(step, Ruling::Dunno | Ruling::Permit(_));
+        match unlisted.then(|| self.unlisted_sender(false)) {
+            None | Some(Ruling::Dunno) => step,
+            Some(refused) => refused,
+        }
     }
 
     /// Whether there is an envelope: at MAIL and later, and where nobody is asked early.
@@ -165,6 +185,11 @@ impl Evaluation {
             Restriction::PermitSaslAuthenticated => {
                 permit_if(session::login().is_some(), By::Client)
             }
+            Restriction::PermitTlsClientcerts => self.listed_certificate(of, warn),
+            Restriction::PermitTlsAllClientcerts if proven::is_verified() => {
+                Ruling::Permit(By::Client)
+            }
+            Restriction::PermitTlsAllClientcerts => self.listed_certificate(of, warn),
             Restriction::PermitAuthDestination => {
                 permit_if(self.is_ours().unwrap_or(false), By::Rule)
             }
@@ -192,6 +217,8 @@ impl Evaluation {
             Restriction::RejectUnknownSenderDomain => {
                 self.unknown_domain(self.sender(), What::Sender, warn)
             }
+            Restriction::RejectUnlistedSender => self.unlisted_sender(warn),
+            Restriction::SenderLoginMismatch(logins) => self.sender_login(*logins, warn),
             Restriction::RejectUnknownRecipientDomain => match about.class() {
                 RecipientClass::Relay | RecipientClass::Other => {
                     self.unknown_domain(about.address(), What::Recipient, warn)
@@ -199,7 +226,16 @@ impl Evaluation {
                 // What ends here need not be in the DNS.
                 _ => Ruling::Dunno,
             },
-            Restriction::RejectUnlistedRecipient => self.unlisted(warn),
+            Restriction::RejectUnlistedRecipient => {
+                self.unlisted(What::Recipient, about.class(), || about.listed(), warn)
+            }
+            Restriction::RejectUnauthPipelining => {
+                if session::fact("smtp.unauth-pipelining").is_none() {
+                    return Ruling::Dunno;
+                }
+                let why = "Improper use of SMTP command pipelining";
+                self.reject(of, warn, 503, "5.5.0", why)
+            }
             Restriction::RejectMultiRecipientBounce => {
                 let one = u32::from(matches!(of, What::Data | What::EndOfData));
                 let bounce = self.in_transaction() && self.sender().is_none();
@@ -222,6 +258,8 @@ impl Evaluation {
                 let name = client_name();
                 format!("{}[{}]", name.as_deref().unwrap_or(NO_NAME), session::client_address())
             }
+            What::Ccert => session::fact("tls.client-subject").unwrap_or_default(),
+            What::Sasl => session::login().unwrap_or_default(),
             What::Helo => session::helo().unwrap_or_default(),
             What::Sender => address(self.sender()),
             What::Recipient => address(self.about.address()),
@@ -369,29 +407,48 @@ impl Evaluation {
         }
     }
 
-    fn unlisted(&mut self, warn: bool) -> Ruling {
-        let table = match self.about.class() {
+    fn unlisted_sender(&mut self, warn: bool) -> Ruling {
+        if self.sender().is_none() {
+            return Ruling::Dunno;
+        }
+        self.sender_checked |= !warn;
+        let class = transaction::sender_class().unwrap_or(RecipientClass::Other);
+        self.unlisted(What::Sender, class, transaction::sender_listed, warn)
+    }
+
+    fn unlisted(
+        &mut self,
+        of: What,
+        class: RecipientClass,
+        listed: impl FnOnce() -> Result<bool, Failure>,
+        warn: bool,
+    ) -> Ruling {
+        let table = match class {
             RecipientClass::Local => "local recipient",
             RecipientClass::VirtualAlias => "virtual alias",
             RecipientClass::VirtualMailbox => "virtual mailbox",
             RecipientClass::Relay => "relay recipient",
             RecipientClass::Other => return Ruling::Dunno,
         };
-        match self.about.listed() {
+        let status = match (of, class) {
+            (What::Sender, RecipientClass::VirtualAlias) => "5.1.7",
+            (What::Sender, _) => "5.1.0",
+            _ => "5.1.1",
+        };
+        match listed() {
             Ok(true) => Ruling::Dunno,
-            Ok(false) => self.reject(
-                What::Recipient,
-                warn,
-                550,
-                "5.1.1",
-                &format!("User unknown in {table} table"),
-            ),
-            Err(failure) => {
-                log::warn(format!("reject_unlisted_recipient: {}", failure.reason));
-                let text = format!("<{}>: Temporary lookup failure", self.name(What::Recipient));
-                Ruling::Refuse(reply(451, "4.3.0", text))
+            Ok(false) => {
+                self.reject(of, warn, 550, status, &format!("User unknown in {table} table"))
             }
+            Err(failure) => self.lookup_failure(of, &failure.reason),
         }
+    }
+
+    /// Nobody can say now: never turned into a warning.
+    fn lookup_failure(&self, of: What, why: &str) -> Ruling {
+        let name = self.name(of);
+        log::warn(format!("<{name}>: {}: {why}", of.class()));
+        Ruling::Refuse(reply(451, "4.3.0", format!("<{name}>: Temporary lookup failure")))
     }
 }
 

@@ -51,6 +51,9 @@ fn init() -> Result<(), String> {
                 .map_err(|why| format!("setting \"{setting}\": {name} asks the DNS: {why}"))?;
         }
     }
+    for (setting, table) in settings.tables() {
+        lookup::check(table).map_err(|why| format!("setting \"{setting}\": {why}"))?;
+    }
     settings.idle().for_each(skip);
     SETTINGS.keep(&settings)
 }
@@ -75,11 +78,13 @@ fn rcpt() -> Verdict {
 }
 
 fn data() -> Verdict {
-    evaluate::stage(Subject::after_rcpt(), &SETTINGS.get().data, What::Data)
+    let settings = SETTINGS.get();
+    evaluate::stage(settings, Subject::after_rcpt(), &settings.data, What::Data)
 }
 
 fn end_of_data() -> Verdict {
-    evaluate::stage(Subject::after_rcpt(), &SETTINGS.get().end_of_data, What::EndOfData)
+    let settings = SETTINGS.get();
+    evaluate::stage(settings, Subject::after_rcpt(), &settings.end_of_data, What::EndOfData)
 }
 
 facteur_plugin::export!(

@@ -14,6 +14,8 @@ pub enum Restriction {
     DeferIfReject,
     PermitMynetworks,
     PermitSaslAuthenticated,
+    PermitTlsClientcerts,
+    PermitTlsAllClientcerts,
     PermitAuthDestination,
     RejectUnauthDestination,
     DeferUnauthDestination,
@@ -24,18 +26,38 @@ pub enum Restriction {
     RejectUnknownHeloHostname,
     RejectNonFqdnSender,
     RejectUnknownSenderDomain,
+    RejectUnlistedSender,
+    SenderLoginMismatch(Logins),
     RejectNonFqdnRecipient,
     RejectUnknownRecipientDomain,
     RejectUnlistedRecipient,
     RejectMultiRecipientBounce,
+    RejectUnauthPipelining,
     /// `check_…_access` and its table.
     Access(Key, String),
+}
+
+/// Whom a `reject_…_sender_login_mismatch` is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Logins {
+    /// Everybody: who logged in sends as what it owns, and who didn't, as what nobody owns.
+    All,
+    /// The same, but what nobody owns is everybody's.
+    Known,
+    /// Those who logged in.
+    Authenticated,
+    /// Those who didn't.
+    Unauthenticated,
 }
 
 /// What an access table is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Key {
     Client,
+    /// The client's certificate, by its fingerprint, then by that of its key.
+    Ccert,
+    /// The login.
+    Sasl,
     Helo,
     Sender,
     Recipient,
@@ -46,6 +68,8 @@ impl Key {
     pub fn what(self) -> What {
         match self {
             Self::Client => What::Client,
+            Self::Ccert => What::Ccert,
+            Self::Sasl => What::Sasl,
             Self::Helo => What::Helo,
             Self::Sender => What::Sender,
             Self::Recipient => What::Recipient,
@@ -72,6 +96,8 @@ const NAMES: &[(&str, Restriction)] = &[
     ("permit_mynetworks", Restriction::PermitMynetworks),
     ("permit_trusted", Restriction::PermitMynetworks),
     ("permit_sasl_authenticated", Restriction::PermitSaslAuthenticated),
+    ("permit_tls_clientcerts", Restriction::PermitTlsClientcerts),
+    ("permit_tls_all_clientcerts", Restriction::PermitTlsAllClientcerts),
     ("permit_auth_destination", Restriction::PermitAuthDestination),
     ("reject_unauth_destination", Restriction::RejectUnauthDestination),
     ("defer_unauth_destination", Restriction::DeferUnauthDestination),
@@ -87,15 +113,29 @@ const NAMES: &[(&str, Restriction)] = &[
     ("reject_non_fqdn_sender", Restriction::RejectNonFqdnSender),
     ("reject_unknown_sender_domain", Restriction::RejectUnknownSenderDomain),
     ("reject_unknown_address", Restriction::RejectUnknownSenderDomain),
+    ("reject_unlisted_sender", Restriction::RejectUnlistedSender),
+    ("reject_sender_login_mismatch", Restriction::SenderLoginMismatch(Logins::All)),
+    ("reject_known_sender_login_mismatch", Restriction::SenderLoginMismatch(Logins::Known)),
+    (
+        "reject_authenticated_sender_login_mismatch",
+        Restriction::SenderLoginMismatch(Logins::Authenticated),
+    ),
+    (
+        "reject_unauthenticated_sender_login_mismatch",
+        Restriction::SenderLoginMismatch(Logins::Unauthenticated),
+    ),
     ("reject_non_fqdn_recipient", Restriction::RejectNonFqdnRecipient),
     ("reject_unknown_recipient_domain", Restriction::RejectUnknownRecipientDomain),
     ("reject_unlisted_recipient", Restriction::RejectUnlistedRecipient),
     ("check_recipient_maps", Restriction::RejectUnlistedRecipient),
     ("reject_multi_recipient_bounce", Restriction::RejectMultiRecipientBounce),
+    ("reject_unauth_pipelining", Restriction::RejectUnauthPipelining),
 ];
 
 const TABLES: &[(&str, Key)] = &[
     ("check_client_access", Key::Client),
+    ("check_ccert_access", Key::Ccert),
+    ("check_sasl_access", Key::Sasl),
     ("check_helo_access", Key::Helo),
     ("check_sender_access", Key::Sender),
     ("check_recipient_access", Key::Recipient),
@@ -217,7 +257,6 @@ fn unknown(word: &str) -> String {
 
 /// Postfix's others: they are right names, so that the operator is told it's us.
 const UNSUPPORTED: &[&str] = &[
-    "check_ccert_access",
     "check_client_a_access",
     "check_client_mx_access",
     "check_client_ns_access",
@@ -234,7 +273,6 @@ const UNSUPPORTED: &[&str] = &[
     "check_reverse_client_hostname_a_access",
     "check_reverse_client_hostname_mx_access",
     "check_reverse_client_hostname_ns_access",
-    "check_sasl_access",
     "check_sender_a_access",
     "check_sender_mx_access",
     "check_sender_ns_access",
@@ -243,10 +281,6 @@ const UNSUPPORTED: &[&str] = &[
     "permit_mx_backup",
     "permit_naked_ip_address",
     "permit_rhswl_client",
-    "permit_tls_all_clientcerts",
-    "permit_tls_clientcerts",
-    "reject_authenticated_sender_login_mismatch",
-    "reject_known_sender_login_mismatch",
     "reject_maps_rbl",
     "reject_plaintext_session",
     "reject_rbl",
@@ -256,10 +290,6 @@ const UNSUPPORTED: &[&str] = &[
     "reject_rhsbl_recipient",
     "reject_rhsbl_reverse_client",
     "reject_rhsbl_sender",
-    "reject_sender_login_mismatch",
-    "reject_unauth_pipelining",
-    "reject_unauthenticated_sender_login_mismatch",
-    "reject_unlisted_sender",
     "reject_unverified_recipient",
     "reject_unverified_sender",
     "sleep",

@@ -24,9 +24,17 @@ struct Written {
     data: List,
     /// `smtpd_end_of_data_restrictions`
     end_of_data: List,
+    /// `relay_clientcerts`
+    relay_clientcerts: Tables,
+    /// `smtpd_sender_login_maps`
+    sender_logins: Tables,
+    /// `smtpd_reject_unlisted_sender`
+    reject_unlisted_sender: bool,
 }
 
 type List = Vec<String>;
+/// Tables by their names; where several have an entry, an earlier key beats an earlier table.
+type Tables = Vec<String>;
 
 /// As they are kept.
 #[derive(Debug, Serialize, Deserialize, Default)]
@@ -41,6 +49,12 @@ pub struct Settings {
     /// `relay` or `recipient` refuses what nobody permits. Only then a permit that isn't about the
     /// client itself may grant relaying: Postfix doesn't even start without such a list.
     pub guarded: bool,
+    /// The fingerprints of certificates, or of their keys, whose owners may relay.
+    pub relay_clientcerts: Tables,
+    /// Which logins own a sender address.
+    pub sender_logins: Tables,
+    /// `reject_unlisted_sender` stands at the end of `sender`, whatever that permits.
+    pub reject_unlisted_sender: bool,
 }
 
 impl Settings {
@@ -59,7 +73,7 @@ impl Settings {
         };
         let relay = list("relay", written.relay, Some(Key::Recipient))?;
         let recipient = list("recipient", written.recipient, Some(Key::Recipient))?;
-        Ok(Self {
+        let settings = Self {
             client: list("client", written.client, Some(Key::Client))?,
             helo: list("helo", written.helo, Some(Key::Helo))?,
             sender: list("sender", written.sender, Some(Key::Sender))?,
@@ -68,7 +82,44 @@ impl Settings {
             guarded: refuses_strangers(&relay) || refuses_strangers(&recipient),
             relay,
             recipient,
-        })
+            relay_clientcerts: written.relay_clientcerts,
+            sender_logins: written.sender_logins,
+            reject_unlisted_sender: written.reject_unlisted_sender,
+        };
+        for (setting, rule) in settings.rules() {
+            settings
+                .equipped(&rule.restriction)
+                .map_err(|why| format!("setting \"{setting}\": {why}"))?;
+        }
+        Ok(settings)
+    }
+
+    /// Whether the tables are named that a restriction asks besides its own.
+    ///
+    /// # Errors
+    /// What to name.
+    pub fn equipped(&self, restriction: &Restriction) -> Result<(), String> {
+        let (tables, setting) = match restriction {
+            Restriction::PermitTlsClientcerts => (&self.relay_clientcerts, "relay-clientcerts"),
+            Restriction::SenderLoginMismatch(_) => (&self.sender_logins, "sender-logins"),
+            _ => return Ok(()),
+        };
+        if tables.is_empty() {
+            return Err(format!(
+                "{} asks the tables of the setting \"{setting}\": name them",
+                restriction.name()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The tables that aren't a restriction's own, each with the name of its setting.
+    pub fn tables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let lists = [
+            ("relay-clientcerts", &self.relay_clientcerts),
+            ("sender-logins", &self.sender_logins),
+        ];
+        lists.into_iter().flat_map(|(setting, list)| list.iter().map(move |it| (setting, &**it)))
     }
 
     /// The hooks that have nothing to do: no list.
@@ -78,7 +129,7 @@ impl Settings {
         let idle = [
             (Hook::OnConnect, self.client.is_empty()),
             (Hook::OnHelo, self.helo.is_empty()),
-            (Hook::OnMail, self.sender.is_empty()),
+            (Hook::OnMail, self.sender.is_empty() && !self.reject_unlisted_sender),
             (Hook::OnRcpt, at_rcpt),
             (Hook::OnData, self.data.is_empty()),
             (Hook::OnEndOfData, self.end_of_data.is_empty()),
@@ -167,6 +218,27 @@ mod tests {
             "{told}"
         );
         assert!(of(r#"{"recipients": []}"#).unwrap_err().contains("recipients"));
+    }
+
+    #[test]
+    fn a_restriction_that_asks_tables_wants_them_named() {
+        for (restriction, setting) in [
+            ("permit_tls_clientcerts", "relay-clientcerts"),
+            ("reject_sender_login_mismatch", "sender-logins"),
+            ("reject_known_sender_login_mismatch", "sender-logins"),
+        ] {
+            let told = of(&format!(r#"{{"sender": ["{restriction}"]}}"#)).unwrap_err();
+            assert_eq!(
+                told,
+                format!(
+                    "setting \"sender\": {restriction} asks the tables of the setting \
+                     \"{setting}\": name them"
+                )
+            );
+            let named = format!(r#"{{"sender": ["{restriction}"], "{setting}": ["t"]}}"#);
+            assert_eq!(of(&named).unwrap().tables().collect::<Vec<_>>(), [(setting, "t")]);
+        }
+        of(r#"{"recipient": ["permit_tls_all_clientcerts"]}"#).unwrap();
     }
 
     #[test]

@@ -6,6 +6,8 @@ use facteur_plugin::{Reply, Verdict, status};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     Client,
+    Ccert,
+    Sasl,
     Helo,
     Sender,
     Recipient,
@@ -18,6 +20,8 @@ impl What {
     pub fn class(self) -> &'static str {
         match self {
             Self::Client => "Client host",
+            Self::Ccert => "Client certificate",
+            Self::Sasl => "SASL login name",
             Self::Helo => "Helo command",
             Self::Sender => "Sender address",
             Self::Recipient => "Recipient address",

@@ -78,7 +78,7 @@ fn actions_are_those_of_postfix() {
         machine.addresses(&["192.0.2.9", "192.0.2.10"]);
         let (our_sink, their_sink) = (Sink::start("192.0.2.9:25"), Sink::start("192.0.2.10:25"));
         let to = Transports { facteur: "smtp:[192.0.2.9]", postfix: "smtp:[192.0.2.10]" };
-        let servers = Servers::start(machine, &[ACTIONS, BY_SENDER], TABLES, &to, ("", ""));
+        let servers = Servers::start(machine, &[ACTIONS, BY_SENDER], TABLES, &to, More::default());
         assert_eq!(sent(FACTEUR, &our_sink), sent(POSTFIX, &their_sink));
 
         // One of each service is held, with the table's reason.

@@ -44,9 +44,14 @@ fn what_is_not_supported_is_an_error() {
                 "reject_unverified_recipient is not supported",
             ),
             (
-                "data = [\"reject_unauth_pipelining\"]",
+                "sender = [\"reject_sender_login_mismatch\"]",
                 all,
-                "the restriction reject_unauth_pipelining is not supported",
+                "reject_sender_login_mismatch asks the tables of the setting \"sender-logins\"",
+            ),
+            (
+                "relay-clientcerts = [\"foes\"]",
+                all,
+                "setting \"relay-clientcerts\": table \"foes\"",
             ),
             // Nobody's.
             ("recipient = [\"permit_mynetwork\"]", all, "did you mean permit_mynetworks?"),

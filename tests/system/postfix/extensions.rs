@@ -2,7 +2,7 @@
 
 use facteur_tests::machine;
 
-use super::setting::{HANDSHAKE, SETTING, Setting};
+use super::setting::{SETTING, Setting};
 use super::*;
 
 const NAMES_BY_DNS: &str = "Postfix keeps the speaker's own name for an address that came without \

@@ -9,14 +9,16 @@ mod access;
 mod actions;
 mod check;
 mod extensions;
+mod pipelining;
 mod protocol;
+mod proven;
 mod restrictions;
 mod setting;
 mod tls;
 
 use std::fmt::Write as _;
 
-use facteur_tests::{Client, Dns, Facteur, Machine, Postfix, Reply};
+use facteur_tests::{Authority, Client, Dns, Facteur, Machine, Postfix, Reply};
 
 /// A client in the trusted network.
 const TRUSTED: &str = "198.51.100.10";
@@ -76,6 +78,7 @@ virtual_alias_maps = texthash:/etc/tables/virtual
 virtual_mailbox_maps = texthash:/etc/tables/users
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 smtpd_error_sleep_time = 0
+in_flow_delay = 0
 ";
 
 /// facteur's for the same.
@@ -137,8 +140,11 @@ struct Case {
     silent: bool,
     clients: &'static [&'static str],
     /// The commands. Where none greets, EHLO comes first; where none begins with MAIL, there is one
-    /// before the first RCPT. After a positive reply to DATA comes a message.
+    /// before the first RCPT. After a positive reply to DATA comes a message. [`HANDSHAKE`], with
+    /// the name of a certificate to show after a blank, is no command.
     say: &'static [&'static str],
+    /// Said before all of them, once: how a client proves who it is.
+    proof: &'static [&'static str],
     /// Said before all that, which is then said again after each of them.
     each: &'static [&'static str],
     differs: &'static [Difference],
@@ -177,7 +183,17 @@ const fn case(
     lists: &'static [(&'static str, &'static str)],
     say: &'static [&'static str],
 ) -> Case {
-    Case { name, lists, early: false, silent: false, clients: BOTH, say, each: &[], differs: &[] }
+    Case {
+        name,
+        lists,
+        early: false,
+        silent: false,
+        clients: BOTH,
+        say,
+        proof: &[],
+        each: &[],
+        differs: &[],
+    }
 }
 
 impl Case {
@@ -204,6 +220,27 @@ impl Case {
     }
 }
 
+/// Said in a dialogue: the handshake, after a positive reply to STARTTLS.
+const HANDSHAKE: &str = "(handshake)";
+/// The name in the certificate of the two.
+const NAME: &str = "mail.example.net";
+
+/// What a test sets besides, for all of its cases.
+#[derive(Clone, Copy, Default)]
+struct More<'a> {
+    /// In each `[[listen]]`.
+    listen: &'a str,
+    /// In the settings of the plugin.
+    settings: &'a str,
+    /// In `[domains]` and `[mailboxes]`.
+    domains: &'a str,
+    mailboxes: &'a str,
+    /// Sections of facteur.toml.
+    sections: &'a str,
+    /// In main.cf.
+    main: &'a str,
+}
+
 /// Where mail goes that was accepted: transports of the two.
 struct Transports {
     facteur: &'static str,
@@ -220,14 +257,13 @@ struct Servers {
 }
 
 impl Servers {
-    /// Starts them with a port for each case. `main` is more of main.cf, `listen` more of each
-    /// `[[listen]]`.
+    /// Starts them with a port for each case.
     fn start(
         machine: &Machine,
         cases: &[Case],
         tables: &[Table],
         to: &Transports,
-        (listen, main): (&str, &str),
+        more: More<'_>,
     ) -> Self {
         machine.addresses(&[FACTEUR, POSTFIX, TRUSTED, STRANGER, NAMELESS, LIAR, UNRESOLVED, LOST]);
         // What doesn't answer shall not take the test's time.
@@ -239,12 +275,14 @@ impl Servers {
             machine.write(&format!("/etc/tables/{}", table.name), table.text);
         }
         let dns = Dns::start("127.0.0.1", NAMES);
-        let mut main_cf = format!("{MAIN}{main}");
+        let mut main_cf = format!("{MAIN}{}", more.main);
         for class in ["local", "relay", "virtual", "default"] {
             let _ = writeln!(main_cf, "{class}_transport = {}", to.postfix);
         }
         let mut master_cf = String::new();
-        let mut config = DOMAINS.to_owned();
+        let mut config = DOMAINS
+            .replace("[domains]\n", &format!("[domains]\n{}\n", more.domains))
+            .replace("[mailboxes]\n", &format!("[mailboxes]\n{}\n", more.mailboxes));
         for name in ["users", "virtual", "transport"] {
             let _ = writeln!(config, "[tables.{name}]\nfile = \"/etc/tables/{name}\"");
         }
@@ -257,8 +295,9 @@ impl Servers {
         for (number, case) in cases.iter().enumerate() {
             let port = FIRST_PORT + number;
             master_cf += &case.master_cf(port, tables);
-            config += &case.plugin(port, tables, listen);
+            config += &case.plugin(port, tables, more);
         }
+        config += more.sections;
         let config = machine.write("/etc/facteur/facteur.toml", &config);
         let postfix =
             Postfix::start(machine, "postfix", &format!("{POSTFIX}:25"), &main_cf, &master_cf);
@@ -293,13 +332,13 @@ impl Case {
     }
 
     /// The listener and the plugin of this case.
-    fn plugin(&self, port: usize, tables: &[Table], listen: &str) -> String {
+    fn plugin(&self, port: usize, tables: &[Table], more: More<'_>) -> String {
         let mut text = format!(
             "[[listen]]\naddress = \"{FACTEUR}:{port}\"\nchain = \
-             [\"aliases\", \"transport-map\", \"case-{port}\"]\n{listen}\n\
+             [\"aliases\", \"transport-map\", \"case-{port}\"]\n{}\n\
              [[plugin]]\nname = \"case-{port}\"\ncomponent = \"builtin:restrictions\"\nearly = {}\n\
-             [plugin.settings]\n",
-            self.early,
+             [plugin.settings]\n{}\n",
+            more.listen, self.early, more.settings,
         );
         for (list, restrictions) in self.lists() {
             let _ = writeln!(text, "{list} = [\"{restrictions}\"]");
@@ -324,6 +363,7 @@ impl Case {
         if !greets {
             commands.push("EHLO client.example.net");
         }
+        commands.extend(self.proof);
         for line in all {
             if needs_mail && line.starts_with("RCPT") {
                 commands.push("MAIL FROM:<somebody@known.example>");
@@ -339,6 +379,11 @@ impl Case {
         let mut client = Client::connect(from, &format!("{server}:{port}"));
         let mut told = vec![("greeting".to_owned(), client.greeting.code.to_string())];
         for command in self.commands() {
+            if let Some(own) = command.strip_prefix(HANDSHAKE) {
+                let own = Some(own.trim()).filter(|own| !own.is_empty());
+                client.secure(&Authority::client(own), NAME).expect("a handshake");
+                continue;
+            }
             let sent = client.try_write(format!("{command}\r\n").as_bytes());
             let Ok(reply) = sent.and_then(|()| client.try_reply()) else {
                 told.push((command.to_owned(), CLOSED.to_owned()));
@@ -356,15 +401,28 @@ impl Case {
 
     /// Compares what the two answer; what is unexpected is added to `problems`.
     fn compare(&self, port: usize, problems: &mut Vec<String>) {
+        self.compare_each(&[self.proof], port, problems);
+    }
+
+    /// The same with each of these proofs.
+    fn compare_each(
+        &self,
+        proofs: &[&'static [&'static str]],
+        port: usize,
+        problems: &mut Vec<String>,
+    ) {
         let mut seen = vec![false; self.differs.len()];
-        for from in self.clients {
-            let ours = self.play(from, FACTEUR, port);
-            let theirs: Vec<_> = self
+        for (proof, from) in
+            proofs.iter().flat_map(|proof| self.clients.iter().map(move |from| (proof, from)))
+        {
+            let case = Self { proof, ..*self };
+            let ours = case.play(from, FACTEUR, port);
+            let theirs: Vec<_> = case
                 .play(from, POSTFIX, port)
                 .into_iter()
                 .map(|(to, text)| (to, completed(text)))
                 .collect();
-            self.judge(from, &ours, &theirs, &mut seen, problems);
+            case.judge(from, &ours, &theirs, &mut seen, problems);
         }
         self.all_seen(&seen, problems);
     }
@@ -406,8 +464,12 @@ impl Case {
             match expected {
                 Some(number) => seen[number] = true,
                 None => problems.push(format!(
-                    "{} from {from}: {}\n  facteur: {}\n  Postfix: {}",
-                    self.name, our.0, our.1, their.1
+                    "{} from {from} {}: {}\n  facteur: {}\n  Postfix: {}",
+                    self.name,
+                    self.proof.concat(),
+                    our.0,
+                    our.1,
+                    their.1
                 )),
             }
         }
@@ -450,7 +512,11 @@ fn completed(reply: String) -> String {
 
 /// Plays all cases to both.
 fn compare_all(machine: &Machine, cases: &[Case], tables: &[Table]) {
-    let limits = ("limits = { errors = 1000 }", "smtpd_hard_error_limit = 1000\n");
+    let limits = More {
+        listen: "limits = { errors = 1000 }",
+        main: "smtpd_hard_error_limit = 1000\n",
+        ..More::default()
+    };
     let servers = Servers::start(machine, cases, tables, &DISCARD, limits);
     let mut problems = Vec::new();
     for (number, case) in cases.iter().enumerate() {

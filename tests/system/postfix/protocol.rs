@@ -7,10 +7,10 @@ use super::*;
 
 /// Octets, and how many replies they get.
 #[derive(Clone, Copy)]
-struct Step(&'static str, usize);
+pub(super) struct Step(pub &'static str, pub usize);
 
 /// A dialogue.
-struct Dialogue {
+pub(super) struct Dialogue {
     name: &'static str,
     steps: &'static [Step],
 }
@@ -23,7 +23,7 @@ macro_rules! dialogue {
 }
 
 /// Each is octets and the number of replies to them.
-const fn raw(name: &'static str, steps: &'static [Step]) -> Dialogue {
+pub(super) const fn raw(name: &'static str, steps: &'static [Step]) -> Dialogue {
     Dialogue { name, steps }
 }
 
@@ -487,23 +487,36 @@ fn long_lines() -> Vec<Dialogue> {
 fn replies_are_those_of_postfix() {
     const SETTINGS: Case = case("protocol", &[], &[]);
     machine(|machine| {
-        let limits = ("limits = { message-size = 1_000_000 }", "message_size_limit = 1000000\n");
-        let servers = Servers::start(machine, &[SETTINGS], &[], &DISCARD, limits);
-        let mut problems = Vec::new();
-        let mut seen = vec![false; DIFFERENCES.len()];
-        for dialogue in DIALOGUES.iter().chain(&long_lines()) {
-            let judge = Case { name: dialogue.name, differs: DIFFERENCES, ..SETTINGS };
-            let theirs: Vec<_> = dialogue
-                .play(POSTFIX)
-                .into_iter()
-                .map(|(to, text)| (to, completed(text)))
-                .collect();
-            judge.judge(STRANGER, &dialogue.play(FACTEUR), &theirs, &mut seen, &mut problems);
-        }
-        SETTINGS.differs(DIFFERENCES).all_seen(&seen, &mut problems);
-        assert!(problems.is_empty(), "{} differences:\n{}", problems.len(), problems.join("\n"));
-        drop(servers);
+        let limits = More {
+            listen: "limits = { message-size = 1_000_000 }",
+            main: "message_size_limit = 1000000\n",
+            ..More::default()
+        };
+        let long = long_lines();
+        let dialogues = DIALOGUES.iter().chain(&long);
+        compare(machine, SETTINGS.differs(DIFFERENCES), dialogues, limits);
     });
+}
+
+/// Plays the dialogues to both.
+pub(super) fn compare<'a>(
+    machine: &Machine,
+    case: Case,
+    dialogues: impl IntoIterator<Item = &'a Dialogue>,
+    more: More<'_>,
+) {
+    let servers = Servers::start(machine, &[case], &[], &DISCARD, more);
+    let mut problems = Vec::new();
+    let mut seen = vec![false; case.differs.len()];
+    for dialogue in dialogues {
+        let theirs = dialogue.play(POSTFIX);
+        let theirs: Vec<_> = theirs.into_iter().map(|(to, text)| (to, completed(text))).collect();
+        let judge = Case { name: dialogue.name, ..case };
+        judge.judge(STRANGER, &dialogue.play(FACTEUR), &theirs, &mut seen, &mut problems);
+    }
+    case.all_seen(&seen, &mut problems);
+    assert!(problems.is_empty(), "{} differences:\n{}", problems.len(), problems.join("\n"));
+    drop(servers);
 }
 
 /// What EHLO offers, word for word but for what is meant to differ.
@@ -511,7 +524,7 @@ fn replies_are_those_of_postfix() {
 fn ehlo_offers_what_postfix_offers() {
     machine(|machine| {
         let _servers =
-            Servers::start(machine, &[case("protocol", &[], &[])], &[], &DISCARD, ("", ""));
+            Servers::start(machine, &[case("protocol", &[], &[])], &[], &DISCARD, More::default());
         let offered = |server: &str| {
             let mut client = Client::connect(STRANGER, &format!("{server}:{FIRST_PORT}"));
             let mut lines: Vec<_> = client.ehlo().text.lines().map(str::to_owned).collect();

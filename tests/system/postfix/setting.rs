@@ -1,14 +1,10 @@
 //! Both with the same settings for all that come, and dialogues that are played to them: the same
 //! certificate, the same tables, the same octets.
 
-use facteur_tests::{Authority, Key};
+use facteur_tests::Key;
 
 use super::*;
 
-/// Said in a dialogue: the handshake, after a positive reply to STARTTLS.
-pub(super) const HANDSHAKE: &str = "(handshake)";
-/// The name in the certificate.
-const NAME: &str = "mail.example.net";
 /// What one of the two offers, and the other doesn't know.
 const OFFERED_BY_ONE: [&str; 4] = ["SMTPUTF8", "HELP", "LIMITS", "ETRN"];
 
@@ -45,7 +41,8 @@ impl Setting {
         let listen = format!("{}\n{}", self.facteur, Authority::sections(&["mx"]));
         let chain = "smtpd_tls_chain_files = /etc/tls/mx.key, /etc/tls/mx.pem\n";
         let main = format!("{}{chain}", self.postfix);
-        let servers = Servers::start(machine, &[case], self.tables, &DISCARD, (&listen, &main));
+        let more = More { listen: &listen, main: &main, ..More::default() };
+        let servers = Servers::start(machine, &[case], self.tables, &DISCARD, more);
         let (mut problems, mut seen) = (Vec::new(), vec![false; self.differs.len()]);
         for from in self.clients {
             for dialogue in self.dialogues {

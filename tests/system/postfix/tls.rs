@@ -2,7 +2,7 @@
 
 use facteur_tests::machine;
 
-use super::setting::{HANDSHAKE, SETTING, Setting};
+use super::setting::{SETTING, Setting};
 use super::*;
 
 const MAIL: &[&str] =

@@ -1,8 +1,9 @@
 //! The restrictions that ask an access table: what to ask, and what follows from its answer.
 
 use facteur_plugin::lookup::{self, Entry, Manner};
-use facteur_plugin::{Error, log, transaction};
+use facteur_plugin::{Error, log, session, transaction};
 
+use super::proven::fingerprints;
 use super::{By, Evaluation, Ruling, misconfigured};
 use crate::access::{Action, action};
 use crate::restriction::{Key, parse};
@@ -13,18 +14,42 @@ use crate::texts::{What, fitting_status};
 /// all there is.
 const DEPTH_LIMIT: u8 = 1;
 
-impl Evaluation {
+impl Evaluation<'_> {
     pub(super) fn access(&mut self, key: Key, table: &str, warn: bool, depth: u8) -> Ruling {
-        let of = key.what();
-        let found = match self.find(key, table) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ruling::Dunno,
-            Err(error) => {
-                log::warn(format!("table \"{table}\": {}", error.explain()));
-                return self.reject(of, warn, 451, "4.3.5", "Server configuration error");
+        let tables = &[table.to_owned()];
+        let found = match key {
+            // The first that says something counts.
+            Key::Ccert => {
+                let mut steps = fingerprints()
+                    .map(|print| self.access_by(key, table, find(table, print), warn, depth));
+                return steps.find(|step| *step != Ruling::Dunno).unwrap_or(Ruling::Dunno);
             }
+            Key::Sasl => session::login().map_or(Ok(None), |login| find(table, login)),
+            Key::Client => value(lookup::find_client(tables)),
+            Key::Helo => value(lookup::find_helo(tables)),
+            Key::Sender if self.in_transaction() => {
+                value(lookup::find_sender(tables, Manner::Access))
+            }
+            Key::Sender => Ok(None),
+            Key::Recipient => value(self.about.find(tables)),
         };
-        let step = self.found(&found.value, table, of, warn, depth);
+        self.access_by(key, table, found, warn, depth)
+    }
+
+    fn access_by(
+        &mut self,
+        key: Key,
+        table: &str,
+        found: Result<Option<String>, Error>,
+        warn: bool,
+        depth: u8,
+    ) -> Ruling {
+        let of = key.what();
+        let step = match found {
+            Ok(Some(value)) => self.found(&value, table, of, warn, depth),
+            Ok(None) => return Ruling::Dunno,
+            Err(error) => return self.broken_table(table, &error, of, warn),
+        };
         // A recipient that routes by itself is too suspicious for an OK.
         match step {
             Ruling::Permit(_) if key == Key::Recipient && self.about.routed() => Ruling::Dunno,
@@ -32,15 +57,15 @@ impl Evaluation {
         }
     }
 
-    fn find(&self, key: Key, table: &str) -> Result<Option<Entry>, Error> {
-        let tables = &[table.to_owned()];
-        match key {
-            Key::Client => lookup::find_client(tables),
-            Key::Helo => lookup::find_helo(tables),
-            Key::Sender if self.in_transaction() => lookup::find_sender(tables, Manner::Access),
-            Key::Sender => Ok(None),
-            Key::Recipient => self.about.find(tables),
-        }
+    pub(super) fn broken_table(
+        &mut self,
+        table: &str,
+        error: &Error,
+        of: What,
+        warn: bool,
+    ) -> Ruling {
+        log::warn(format!("table \"{table}\": {}", error.explain()));
+        self.reject(of, warn, 451, "4.3.5", "Server configuration error")
     }
 
     /// What the value of a table comes to.
@@ -88,7 +113,15 @@ impl Evaluation {
                              ask the table in `recipient`"
                         ))
                     }
-                    Ok(rules) => self.list(&rules, of, warn, depth + 1),
+                    Ok(rules) => {
+                        let missing = rules
+                            .iter()
+                            .find_map(|rule| self.settings.equipped(&rule.restriction).err());
+                        match missing {
+                            Some(why) => misconfigured(&format!("table \"{table}\": {why}")),
+                            None => self.list(&rules, of, warn, depth + 1),
+                        }
+                    }
                     Err(why) => misconfigured(&format!("table \"{table}\": {value}: {why}")),
                 }
             }
@@ -147,4 +180,13 @@ impl Evaluation {
             Err(error) => misconfigured(&format!("table \"{table}\": {}", error.explain())),
         }
     }
+}
+
+/// The value of one key.
+fn find(table: &str, key: String) -> Result<Option<String>, Error> {
+    Ok(lookup::find(table, &[key])?.map(|found| found.value))
+}
+
+fn value(found: Result<Option<Entry>, Error>) -> Result<Option<String>, Error> {
+    Ok(found?.map(|entry| entry.value))
 }

@@ -32,7 +32,7 @@ fn stage(host: &Host, rules: &[Rule], of: What) -> Verdict {
     host.run(|| {
         let late = matches!(of, What::Data | What::EndOfData);
         let about = if late { Subject::after_rcpt() } else { Subject::Nobody };
-        super::stage(about, rules, of)
+        super::stage(&Settings::default(), about, rules, of)
     })
 }
 
@@ -347,6 +347,197 @@ fn unlisted_recipients() {
     assert_eq!(
         ask(&broken, list),
         deferred(451, "4.3.0", "<x@here.org>: Temporary lookup failure")
+    );
+}
+
+#[test]
+fn unlisted_senders() {
+    let text = "<a@b.org>: Sender address rejected: User unknown in local recipient table";
+    let sender = |listed| {
+        stranger().sender_class(RecipientClass::Local).sender_listed(listed).sender("a@b.org")
+    };
+    let list = "reject_unlisted_sender";
+    assert_eq!(ask(&sender(Ok(false)), list), rejected(550, "5.1.0", text));
+    let alias = sender(Ok(false)).sender_class(RecipientClass::VirtualAlias);
+    let text = "<a@b.org>: Sender address rejected: User unknown in virtual alias table";
+    assert_eq!(ask(&alias, list), rejected(550, "5.1.7", text));
+    assert_eq!(ask(&sender(Ok(true)), list), Verdict::NoOpinion);
+    assert_eq!(ask(&sender(Ok(false)).sender(""), list), Verdict::NoOpinion);
+    let elsewhere = stranger().sender_listed(Ok(false));
+    assert_eq!(ask(&elsewhere, list), Verdict::NoOpinion, "it isn't ours to know");
+    assert_eq!(
+        ask(&sender(Err(Failure::transient("down"))), list),
+        deferred(451, "4.3.0", "<a@b.org>: Temporary lookup failure")
+    );
+}
+
+#[test]
+fn unlisted_senders_are_refused_whatever_the_list_permits() {
+    let unlisted = || stranger().sender_class(RecipientClass::Local).sender_listed(Ok(false));
+    let asked = |host: &Host, sender: &str, waits: bool| {
+        let client = if waits { r#""permit_auth_destination""# } else { "" };
+        let json = format!(
+            r#"{{"client": [{client}], "sender": [{sender}], "reject-unlisted-sender": true}}"#
+        );
+        let settings = settings::of(&json).unwrap();
+        let early = early(host, &settings, &settings.sender, What::Sender);
+        if waits { rcpt(host, &settings) } else { early }
+    };
+    let text = "<a@b.org>: Sender address rejected: User unknown in local recipient table";
+    for waits in [false, true] {
+        for list in ["", r#""permit""#, r#""warn_if_reject reject_unlisted_sender""#] {
+            assert_eq!(asked(&unlisted(), list, waits), rejected(550, "5.1.0", text), "{list}");
+        }
+        let known = unlisted().sender_listed(Ok(true));
+        assert_eq!(asked(&known, "", waits), Verdict::NoOpinion);
+        assert_eq!(asked(&unlisted().sender(""), "", waits), Verdict::NoOpinion);
+        assert!(matches!(asked(&unlisted(), r#""defer""#, waits), Verdict::Defer(_)));
+    }
+    // Where nobody is asked early there is no sender yet.
+    let settings = settings::of(r#"{"reject-unlisted-sender": true}"#).unwrap();
+    let none = unlisted().without_transaction();
+    assert_eq!(early(&none, &settings, &settings.client, What::Client), Verdict::NoOpinion);
+    assert!(!settings.idle().any(|hook| hook == facteur_plugin::settings::Hook::OnMail));
+}
+
+#[test]
+fn who_owns_a_sender() {
+    let owned = || stranger().table("owners", &[("a@b.org", "ann, Louen"), ("@c.org", "ann")]);
+    let by = |host: &Host, which: &str| {
+        let json = format!(
+            r#"{{"recipient": ["reject_{which}sender_login_mismatch"], "sender-logins": ["owners"]}}"#
+        );
+        rcpt(host, &settings::of(&json).unwrap())
+    };
+    let mismatch = |sender: &str, why: &str| {
+        rejected(553, "5.7.1", &format!("<{sender}>: Sender address rejected: {why}"))
+    };
+    let bea = "not owned by user bea";
+    for (which, of_bea, of_nobody, unowned_of_bea) in [
+        ("", true, true, true),
+        ("known_", true, true, false),
+        ("authenticated_", true, false, true),
+        ("unauthenticated_", false, true, false),
+    ] {
+        let expected = |refused: bool, sender: &str, why: &str| {
+            if refused { mismatch(sender, why) } else { Verdict::NoOpinion }
+        };
+        for login in ["ann", "louen"] {
+            assert_eq!(by(&owned().login(login), which), Verdict::NoOpinion, "{which}");
+        }
+        assert_eq!(by(&owned().login("bea"), which), expected(of_bea, "a@b.org", bea), "{which}");
+        let nobody = expected(of_nobody, "a@b.org", "not logged in");
+        assert_eq!(by(&owned(), which), nobody, "{which}");
+        let other = || owned().sender("x@d.org");
+        assert_eq!(by(&other(), which), Verdict::NoOpinion, "{which}");
+        assert_eq!(
+            by(&other().login("bea"), which),
+            expected(unowned_of_bea, "x@d.org", bea),
+            "{which}"
+        );
+        assert_eq!(by(&owned().sender("").login("bea"), which), Verdict::NoOpinion, "{which}");
+    }
+    assert_eq!(by(&owned().sender("x@c.org").login("ann"), ""), Verdict::NoOpinion);
+    let down = stranger().broken_table("owners").login("ann");
+    assert_eq!(by(&down, ""), deferred(451, "4.3.0", "<a@b.org>: Temporary lookup failure"));
+}
+
+/// A client that shows a certificate.
+fn with_certificate(verified: &str) -> Host {
+    stranger()
+        .fact("tls.client-fingerprint", "AB:01")
+        .fact("tls.client-key-fingerprint", "CD:02")
+        .fact("tls.client-subject", "client.example")
+        .fact("tls.client-verified", verified)
+}
+
+#[test]
+fn certificates_may_relay() {
+    let by = |host: Host, restriction: &str, key: &str| {
+        let json = format!(
+            r#"{{"recipient": ["{restriction}", "reject_unauth_destination"],
+                "relay-clientcerts": ["certs"]}}"#
+        );
+        rcpt(&host.table("certs", &[(key, "x")]), &settings::of(&json).unwrap())
+    };
+    let denied = rejected(554, "5.7.1", "<x@elsewhere.org>: Relay access denied");
+    for restriction in ["permit_tls_clientcerts", "permit_tls_all_clientcerts"] {
+        for key in ["ab:01", "cd:02"] {
+            let found = by(with_certificate("false"), restriction, key);
+            assert_eq!(found, Verdict::AllowRelay, "{restriction}");
+        }
+        assert_eq!(by(with_certificate("false"), restriction, "ef:03"), denied, "{restriction}");
+        assert_eq!(by(stranger(), restriction, "ab:01"), denied, "{restriction}");
+    }
+    assert_eq!(by(with_certificate("true"), "permit_tls_clientcerts", "ef:03"), denied);
+    let verified = by(with_certificate("true"), "permit_tls_all_clientcerts", "ef:03");
+    assert_eq!(verified, Verdict::AllowRelay);
+    let settings = r#"{"recipient": ["permit_tls_clientcerts"], "relay-clientcerts": ["down"]}"#;
+    assert_eq!(
+        rcpt(&with_certificate("true"), &settings::of(settings).unwrap()),
+        deferred(
+            451,
+            "4.3.5",
+            "<x@elsewhere.org>: Recipient address rejected: Server configuration error"
+        )
+    );
+}
+
+#[test]
+fn access_tables_of_certificates_and_logins() {
+    let by = |host: Host, key: &str, value: &str, restriction: &str| {
+        ask(&host.table("t", &[(key, value)]), &format!("{restriction} table:t"))
+    };
+    let text = "<client.example>: Client certificate rejected: go away";
+    for key in ["ab:01", "cd:02"] {
+        let found = by(with_certificate("false"), key, "REJECT go away", "check_ccert_access");
+        assert_eq!(found, rejected(554, "5.7.1", text));
+    }
+    assert_eq!(by(stranger(), "ab:01", "REJECT", "check_ccert_access"), Verdict::NoOpinion);
+    // What the certificate says goes before what its key says; DUNNO says nothing.
+    let both = |first: &str| {
+        let host = with_certificate("false").table("t", &[("ab:01", first), ("cd:02", "REJECT")]);
+        ask(&host, "check_ccert_access table:t")
+    };
+    assert_eq!(both("OK"), Verdict::Accept);
+    assert!(matches!(both("DUNNO"), Verdict::Reject(_)));
+    assert_eq!(
+        by(stranger().login("louen"), "louen", "450 4.7.1 later", "check_sasl_access"),
+        deferred(450, "4.7.1", "<louen>: SASL login name rejected: later")
+    );
+    assert_eq!(by(stranger(), "louen", "REJECT", "check_sasl_access"), Verdict::NoOpinion);
+    assert_eq!(
+        by(stranger().login("ann"), "louen", "REJECT", "check_sasl_access"),
+        Verdict::NoOpinion
+    );
+    // A restriction in a table asks the tables that the settings name.
+    assert_eq!(
+        by(stranger().login("louen"), "louen", "permit_tls_clientcerts", "check_sasl_access"),
+        deferred(451, "4.3.5", "Server configuration error")
+    );
+}
+
+#[test]
+fn who_does_not_wait_for_answers() {
+    let list = "reject_unauth_pipelining";
+    let hasty = || stranger().fact("smtp.unauth-pipelining", "true");
+    assert_eq!(ask(&stranger(), list), Verdict::NoOpinion);
+    assert_eq!(
+        ask(&hasty(), list),
+        rejected(
+            503,
+            "5.5.0",
+            "<x@elsewhere.org>: Recipient address rejected: Improper use of SMTP command pipelining"
+        )
+    );
+    let settings = settings::of(&format!(r#"{{"data": ["{list}"]}}"#)).unwrap();
+    assert_eq!(
+        stage(&hasty(), &settings.data, What::Data),
+        rejected(
+            503,
+            "5.5.0",
+            "<DATA>: Data command rejected: Improper use of SMTP command pipelining"
+        )
     );
 }
 
