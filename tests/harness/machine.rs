@@ -258,6 +258,11 @@ impl Machine {
         }
     }
 
+    /// Gives the machine all addresses of a network of IPv4: `198.18.0.0/16`.
+    pub fn network(&self, network: &str) {
+        self.ip(&["addr", "add", network, "dev", "lo"]);
+    }
+
     /// The test's folder, for logs and the like; on a real disk, removed at the end.
     pub fn folder(&self) -> &Path {
         &self.folder

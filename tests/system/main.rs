@@ -10,6 +10,7 @@ mod aliases;
 mod backlog;
 mod content;
 mod crash;
+mod crowds;
 mod defences;
 mod delivery_tls;
 mod disk_full;

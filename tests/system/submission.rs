@@ -518,3 +518,46 @@ fn under_tls_a_login_is_bound_to_the_connection() {
         facteur.wait_for_log("channel binding was taken out on the way, sasl_username=");
     });
 }
+
+#[test]
+fn failures_count_for_the_client_and_what_is_sent_for_the_login() {
+    machine(|machine| {
+        const OTHER: [&str; 2] = ["203.0.113.26", "203.0.113.27"];
+        machine.addresses(&ADDRESSES);
+        machine.addresses(&OTHER);
+        let _dns = Dns::start("127.0.0.1", "");
+        let auth = users(machine, "argon2id", &["louen", "ann"]);
+        let limits = "limits.client-auth-failure-rate = 2\nlimits.client-message-rate = 2";
+        let facteur = Facteur::start(machine, &configuration(machine, limits, auth));
+        let plain = |name: &str| format!("AUTH PLAIN {}", base64(&format!("|{name}|pa ss-{name}")));
+        let wrong = format!("AUTH PLAIN {}", base64("|louen|wrong"));
+        for _ in 0..2 {
+            assert_eq!(greeted(SERVER).send(&wrong).code, 535);
+        }
+        assert_eq!(
+            greeted(SERVER).send(&plain("louen")),
+            "454 4.7.0 Error: too many failures to log in from 203.0.113.25"
+        );
+        facteur.wait_for_log("too many failures");
+        // Nobody else is kept out.
+        let client = |from: &str, name: &str| {
+            let mut client = Client::connect(from, SERVER);
+            client.ehlo();
+            client.expect(&plain(name), 235);
+            client
+        };
+        let mail = |client: &mut Client, name: &str| {
+            let reply = client.send(&format!("MAIL FROM:<{name}@example.net>"));
+            client.expect("RSET", 250);
+            reply
+        };
+        for from in OTHER {
+            assert_eq!(mail(&mut client(from, "louen"), "louen").code, 250);
+        }
+        assert_eq!(
+            mail(&mut client(OTHER[0], "louen"), "louen"),
+            "450 4.7.1 Error: too much mail from 203.0.113.26"
+        );
+        assert_eq!(mail(&mut client(OTHER[0], "ann"), "ann").code, 250);
+    });
+}

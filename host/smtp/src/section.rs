@@ -124,6 +124,16 @@ impl HeaderSection {
         self.hops
     }
 
+    /// Octets of the section so far.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Fields so far.
+    pub fn fields(&self) -> usize {
+        self.fields
+    }
+
     /// Whether there is a `Delivered-To:` field: only then can the message have been here before.
     pub fn was_delivered(&self) -> bool {
         self.was_delivered

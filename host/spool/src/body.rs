@@ -131,6 +131,11 @@ impl BodyWriter {
         self.size
     }
 
+    /// Octets of memory that it takes until more is written, or it ends.
+    pub fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Appends to the body. After an error the body can only be dropped.
     pub async fn write(&mut self, bytes: impl Into<Bytes>) -> Result<(), SpoolError> {
         let bytes = bytes.into();
@@ -165,7 +170,8 @@ impl BodyWriter {
     }
 
     async fn flush(&mut self) -> Result<(), SpoolError> {
-        let gathered = self.buffer.split().freeze();
+        // All of the buffer, so that nothing of it stays where the client sends no more.
+        let gathered = std::mem::take(&mut self.buffer).freeze();
         self.append(gathered).await
     }
 

@@ -11,9 +11,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::config::one_client;
 
 /// How long after its last failure somebody is forgotten.
 const FORGOTTEN: Duration = Duration::from_mins(15);
@@ -21,8 +22,6 @@ const FORGOTTEN: Duration = Duration::from_mins(15);
 const REMEMBERED: usize = 20_000;
 /// Attempts of one client that are under way at once: an office behind one address has some.
 const AT_ONCE: u32 = 16;
-/// One client has a network of this size (RFC 6177).
-const IPV6_CLIENT: u8 = 64;
 
 /// How long those who failed wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +64,7 @@ pub struct Attempt {
 impl Failures {
     /// A client tries. None: too many attempts of it are under way.
     pub fn begin(&self, client: IpAddr) -> Option<Attempt> {
-        let client = who(client);
+        let client = one_client(client);
         let mut remembered = self.0.lock();
         let under_way = remembered.under_way.entry(client).or_insert(0);
         if *under_way >= AT_ONCE {
@@ -114,15 +113,6 @@ fn count<K: Hash + Eq>(all: &mut HashMap<K, Count>, who: K, now: Instant) -> u32
     count.failures = count.failures.saturating_add(1);
     count.last = now;
     count.failures
-}
-
-/// The address by which a client is known: whoever has an IPv6 address has a network of them.
-fn who(client: IpAddr) -> IpAddr {
-    let client = client.to_canonical();
-    match IpNet::new(client, IPV6_CLIENT) {
-        Ok(network) if client.is_ipv6() => network.trunc().addr(),
-        _ => client,
-    }
 }
 
 #[cfg(test)]

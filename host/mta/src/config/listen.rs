@@ -19,8 +19,13 @@ const EXAMPLE: &str = "\"0.0.0.0:25\"";
 /// takes.
 const MESSAGE_SIZES: std::ops::RangeInclusive<u64> = 1_024..=(1 << 40);
 
+/// Servers wait five minutes for a greeting (RFC 5321 section 4.5.3.2.1), impatient ones less.
+const GREET_WAITS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(30);
 /// Sessions at once.
 const COUNTS: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+/// With less than the first, one large message may find no room.
+const MEMORY: std::ops::RangeInclusive<u64> = (8 << 20)..=(1 << 40);
 /// Events in a minute.
 const RATES: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 
@@ -50,6 +55,9 @@ pub struct Listen {
     pub bare_newline: BareNewline,
     /// TLS. Default: `May` where there is a certificate, none otherwise.
     pub tls: TlsMode,
+    /// How long a client that isn't known waits for its greeting, and must not speak
+    /// (`postscreen_greet_wait`). Default: none waits.
+    pub greet_wait: Option<Duration>,
     /// Whether clients are asked for a certificate (`smtpd_tls_ask_ccert`). Default: no, since some
     /// clients fail when they are.
     pub ask_client_cert: bool,
@@ -92,8 +100,15 @@ pub struct ListenLimits {
     pub line: usize,
     /// Errors after which a session ends. Default 20 (`smtpd_hard_error_limit`).
     pub errors: u32,
+    /// Commands that bring no message nearer, such as NOOP, before each counts as an error. Default
+    /// 100 (`smtpd_junk_command_limit`).
+    pub junk_commands: u32,
     /// Sessions at once. Default 10,000: an idle one takes a few KiB.
     pub connections: usize,
+    /// Octets of memory that all its sessions may hold together of what clients send: recipients,
+    /// headers, content that isn't written yet. Default 256 MiB: a thousand messages that come in
+    /// at once hold half of it.
+    pub memory: u64,
     /// How long a client may be silent. Default 300 s (`smtpd_timeout`; RFC 5321 section 4.5.3.2.7
     /// asks for 5 minutes).
     pub timeout: Duration,
@@ -110,6 +125,12 @@ pub struct ClientLimits {
     pub connections: usize,
     /// Connections in a minute. Default none (`smtpd_client_connection_rate_limit`).
     pub connection_rate: Option<u32>,
+    /// TLS handshakes in a minute, those that resume a session apart. Default none
+    /// (`smtpd_client_new_tls_session_rate_limit`).
+    pub tls_rate: Option<u32>,
+    /// Failures to log in, in a minute. Default none (Postfix limits all AUTH by
+    /// `smtpd_client_auth_rate_limit`); each also makes the next answer wait longer.
+    pub auth_failure_rate: Option<u32>,
     /// MAIL commands in a minute. Default none (`smtpd_client_message_rate_limit`).
     pub message_rate: Option<u32>,
     /// RCPT commands in a minute. Default none (`smtpd_client_recipient_rate_limit`).
@@ -119,7 +140,11 @@ pub struct ClientLimits {
 impl ClientLimits {
     /// Whether anything is counted by the minute.
     pub fn any_rate(&self) -> bool {
-        self.connection_rate.or(self.message_rate).or(self.recipient_rate).is_some()
+        let Self { connections: _, connection_rate, tls_rate, auth_failure_rate, .. } = *self;
+        let Self { message_rate, recipient_rate, .. } = *self;
+        [connection_rate, tls_rate, auth_failure_rate, message_rate, recipient_rate]
+            .iter()
+            .any(Option::is_some)
     }
 }
 
@@ -141,13 +166,17 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         // RFC 5321 section 4.5.3.1.4: a server must take 512.
         line: limits.or("line", 2_048, |value| value.integer(512..=65_536)),
         errors: limits.or("errors", 20, |value| value.integer(1..=1_000_000)),
+        junk_commands: limits.or("junk-commands", 100, |value| value.integer(1..=1_000_000)),
         connections: limits.or("connections", 10_000, |value| value.integer(COUNTS)),
+        memory: limits.or("memory", 256 << 20, |value| value.size(MEMORY)),
         timeout: limits.or("timeout", Duration::from_mins(5), |value| {
             value.duration(Duration::from_secs(1)..=LONG)
         }),
         client: ClientLimits {
             connections: limits.or("client-connections", 50, |value| value.integer(COUNTS)),
             connection_rate: limits.get("client-connection-rate", |value| value.integer(RATES)),
+            tls_rate: limits.get("client-tls-rate", |value| value.integer(RATES)),
+            auth_failure_rate: limits.get("client-auth-failure-rate", |value| value.integer(RATES)),
             message_rate: limits.get("client-message-rate", |value| value.integer(RATES)),
             recipient_rate: limits.get("client-recipient-rate", |value| value.integer(RATES)),
         },
@@ -156,6 +185,16 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
     let bare_newline =
         section.or("bare-newline", BareNewline::Normalize, |value| value.one_of(&words));
     let tls = tls::mode(section, tls);
+    let greet_wait = section.get("greet-wait", |value| {
+        if tls == TlsMode::Implicit {
+            return value.error(
+                "under implicit TLS the client speaks first",
+                "and so it can't be tested",
+                "take the line out, or tls = \"implicit\"",
+            );
+        }
+        value.duration(GREET_WAITS)
+    });
     let ask_client_cert = section.or("ask-client-cert", false, Value::boolean);
     let kinds = [("smtp", ListenKind::Smtp), ("submission", ListenKind::Submission)];
     let kind = section.or("kind", ListenKind::Smtp, |value| value.one_of(&kinds));
@@ -191,6 +230,7 @@ pub(super) fn read(section: &mut Section<'_>, tls: bool) -> Option<(Listen, Opti
         hide_client,
         bare_newline,
         tls,
+        greet_wait,
         ask_client_cert,
         proxies,
         xclient,

@@ -47,7 +47,7 @@ pub use folder::Folder;
 pub use listen::{ClientLimits, Listen, ListenKind, ListenLimits};
 pub use mailboxes::{MailboxPath, Mailboxes, Users};
 pub(crate) use network::network;
-pub use network::{Dns, Networks, contains};
+pub use network::{Dns, Networks, contains, one_client};
 pub use plugin::{BUILTINS, Component, Plugin, PolicySettings};
 pub use queue::{Queue, SmtpClient, SmtpTimeouts};
 use reader::{Section, Value};

@@ -10,6 +10,19 @@ use super::reader::{Section, Value};
 /// The port of the DNS (RFC 1035 section 4.2).
 const DNS_PORT: u16 = 53;
 
+/// One client has an IPv6 network of this size (RFC 6177).
+const IPV6_CLIENT: u8 = 64;
+
+/// The address by which a client is counted: whoever has an IPv6 address has a network of them. An
+/// IPv4 address written as IPv6 is IPv4.
+pub fn one_client(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    match IpNet::new(address, IPV6_CLIENT) {
+        Ok(network) if address.is_ipv6() => network.trunc().addr(),
+        _ => address,
+    }
+}
+
 /// `[networks]`.
 #[derive(Debug, Clone)]
 pub struct Networks {

@@ -102,7 +102,7 @@ fn waiting_for_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             .map(|listen| {
                 (
                     listen.limits.clone(),
-                    listen.bare_newline,
+                    (listen.bare_newline, listen.greet_wait),
                     (listen.kind, listen.auth, listen.hide_client, listen.helo_required),
                 )
             })

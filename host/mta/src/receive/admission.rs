@@ -40,7 +40,7 @@ pub enum TurnedAway {
 impl Admission {
     /// With the limits of the listener.
     pub fn new(limits: &ListenLimits) -> Self {
-        Self { clients: Clients::new(limits.client), seats: Seats::new(limits.connections) }
+        Self { clients: Clients::new(limits.client), seats: Seats::new(limits) }
     }
 
     /// A client has connected; one that is exempt has no limits of its own.
@@ -90,14 +90,25 @@ impl Admitted {
     /// # Errors
     /// What the client hears, if it has too much; this one doesn't count.
     pub fn count(&self, what: Count, client: IpAddr) -> Result<(), Reply> {
-        let client = client.to_canonical();
-        let too_much = match what {
-            Count::Connections => "too many connections",
-            Count::Messages => "too much mail",
-            Count::Recipients => "too many recipients",
-        };
-        self.place.count(what, Instant::now()).map_err(|_| {
-            Reply::new(450, status::NOT_AUTHORIZED, format!("Error: {too_much} from {client}"))
-        })
+        self.place.count(what, Instant::now()).map_err(|_| too_much(what, client))
     }
+
+    /// Whether there may be one more.
+    ///
+    /// # Errors
+    /// What the client hears, if it has too much.
+    pub fn check(&self, what: Count, client: IpAddr) -> Result<(), Reply> {
+        self.place.check(what, Instant::now()).map_err(|_| too_much(what, client))
+    }
+}
+
+fn too_much(what: Count, client: IpAddr) -> Reply {
+    let (code, detail, what) = match what {
+        Count::Connections => (421, status::SECURITY, "too many connections"),
+        Count::Handshakes => (421, status::SECURITY, "too many new TLS sessions"),
+        Count::AuthFailures => (454, status::SECURITY, "too many failures to log in"),
+        Count::Messages => (450, status::NOT_AUTHORIZED, "too much mail"),
+        Count::Recipients => (450, status::NOT_AUTHORIZED, "too many recipients"),
+    };
+    Reply::new(code, detail, format!("Error: {what} from {}", client.to_canonical()))
 }

@@ -1,11 +1,12 @@
 //! What each client of a listener has used of it, as Postfix's anvil(8) counts: connections at once,
-//! and connections, messages and recipients in a minute.
+//! and connections, TLS handshakes, failures to log in, messages and recipients in a minute.
 //!
-//! A client is an address; with IPv6 a network of 64 bits, since that is what one customer has. The
-//! minute begins with the first event, and what was counted in it is forgotten at its end. Nobody is
-//! locked out: who is over a limit is let in again in the next minute, and what is refused doesn't
-//! count. The table is bounded: where more clients come in a minute than it holds, the rates of some
-//! that have no connection are forgotten, and those with one are never.
+//! A client is an address; with IPv6 a network of 64 bits, since that is what one customer has. What
+//! a user sends who logged in to submit is counted by login, whatever the address. The minute begins
+//! with the first event, and what was counted in it is forgotten at its end. Nobody is locked out:
+//! who is over a limit is let in again in the next minute, and what is refused doesn't count. The
+//! table is bounded: where more clients come in a minute than it holds, the rates of some that have
+//! no connection are forgotten, and those with one are never.
 //!
 //! It decides nothing about mail, and knows no socket and no clock.
 
@@ -16,8 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::repeats::who;
-use crate::config::ClientLimits;
+use crate::config::{ClientLimits, one_client};
 
 /// How long events are counted (`anvil_rate_time_unit`).
 const WINDOW: Duration = Duration::from_mins(1);
@@ -29,6 +29,10 @@ const CLIENTS: usize = 50_000;
 pub enum Count {
     /// Connections (`smtpd_client_connection_rate_limit`).
     Connections,
+    /// TLS handshakes that aren't resumed (`smtpd_client_new_tls_session_rate_limit`).
+    Handshakes,
+    /// Failures to log in (Postfix counts all AUTH: `smtpd_client_auth_rate_limit`).
+    AuthFailures,
     /// MAIL (`smtpd_client_message_rate_limit`).
     Messages,
     /// RCPT (`smtpd_client_recipient_rate_limit`).
@@ -36,7 +40,7 @@ pub enum Count {
 }
 
 /// How many kinds of [`Count`] there are.
-const COUNTS: usize = 3;
+const COUNTS: usize = 5;
 
 /// What a client has too much of, with how many are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +49,7 @@ pub enum Excess {
     #[error("more than {0} connections at once (client-connections)")]
     AtOnce(usize),
     /// Of this in a minute.
-    #[error("more than {limit} {} in a minute (client-{}-rate)", what.words().0, what.words().1)]
+    #[error("more than {limit} {} in a minute ({})", what.words().0, what.words().1)]
     Rate {
         /// Of this.
         what: Count,
@@ -55,13 +59,30 @@ pub enum Excess {
 }
 
 impl Count {
-    /// The plural, and what the limit's name has.
+    /// The plural, and the limit's name.
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Connections => ("connections", "connection"),
-            Self::Messages => ("messages", "message"),
-            Self::Recipients => ("recipients", "recipient"),
+            Self::Connections => ("connections", "client-connection-rate"),
+            Self::Handshakes => ("TLS handshakes", "client-tls-rate"),
+            Self::AuthFailures => ("failures to log in", "client-auth-failure-rate"),
+            Self::Messages => ("messages", "client-message-rate"),
+            Self::Recipients => ("recipients", "client-recipient-rate"),
         }
+    }
+
+    fn limit(self, limits: &ClientLimits) -> Option<u32> {
+        match self {
+            Self::Connections => limits.connection_rate,
+            Self::Handshakes => limits.tls_rate,
+            Self::AuthFailures => limits.auth_failure_rate,
+            Self::Messages => limits.message_rate,
+            Self::Recipients => limits.recipient_rate,
+        }
+    }
+
+    /// Whether it is of the login, where there is one.
+    fn is_of_login(self) -> bool {
+        matches!(self, Self::Messages | Self::Recipients)
     }
 }
 
@@ -71,7 +92,14 @@ pub struct Clients(Arc<Shared>);
 
 struct Shared {
     limits: ClientLimits,
-    known: Mutex<HashMap<IpAddr, Used>>,
+    known: Mutex<HashMap<Who, Used>>,
+}
+
+/// Who uses something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Who {
+    Client(IpAddr),
+    Login(String),
 }
 
 #[derive(Debug)]
@@ -86,7 +114,8 @@ struct Used {
 pub struct Place {
     clients: Clients,
     /// None: the client is exempt from all limits.
-    client: Option<IpAddr>,
+    client: Option<Who>,
+    login: Option<Who>,
 }
 
 impl Clients {
@@ -101,22 +130,21 @@ impl Clients {
     /// # Errors
     /// It has too much; the connection doesn't count.
     pub fn enter(&self, client: IpAddr, exempt: bool, now: Instant) -> Result<Place, Excess> {
+        let mut place = Place { clients: self.clone(), client: None, login: None };
         if exempt {
-            return Ok(Place { clients: self.clone(), client: None });
+            return Ok(place);
         }
-        let client = who(client);
+        let client = Who::Client(one_client(client));
         let limits = &self.0.limits;
         let mut known = self.0.known.lock();
-        if known.len() >= CLIENTS && !known.contains_key(&client) {
-            forget(&mut known, now);
-        }
-        let used = known.entry(client).or_insert_with(|| Used::new(now));
+        let used = used(&mut known, &client, now);
         if used.at_once >= limits.connections {
             return Err(Excess::AtOnce(limits.connections));
         }
         used.count(Count::Connections, limits, now)?;
         used.at_once += 1;
-        Ok(Place { clients: self.clone(), client: Some(client) })
+        place.client = Some(client);
+        Ok(place)
     }
 }
 
@@ -135,24 +163,49 @@ impl Place {
     /// # Errors
     /// The client has too much; this one doesn't count.
     pub fn count(&self, what: Count, now: Instant) -> Result<(), Excess> {
-        let Some(client) = self.client else { return Ok(()) };
-        let shared = &*self.clients.0;
-        // Not there: impossible, since a client with a place is never forgotten.
-        let mut known = shared.known.lock();
-        let used = known.entry(client).or_insert_with(|| Used::new(now));
-        used.count(what, &shared.limits, now)
+        self.look(what, now, Used::count)
+    }
+
+    /// Whether there may be one more.
+    ///
+    /// # Errors
+    /// The client has too much.
+    pub fn check(&self, what: Count, now: Instant) -> Result<(), Excess> {
+        self.look(what, now, Used::check)
+    }
+
+    /// What is sent from here on is the login's, if the client isn't exempt.
+    pub fn log_in(&mut self, login: &str) {
+        if self.client.is_some() {
+            self.login = Some(Who::Login(login.to_owned()));
+        }
+    }
+
+    fn look(
+        &self,
+        what: Count,
+        now: Instant,
+        look: impl FnOnce(&mut Used, Count, &ClientLimits, Instant) -> Result<(), Excess>,
+    ) -> Result<(), Excess> {
+        let login = self.login.as_ref().filter(|_| what.is_of_login());
+        let Some(who) = login.or(self.client.as_ref()) else { return Ok(()) };
+        let Shared { limits, known } = &*self.clients.0;
+        match what.limit(limits) {
+            None => Ok(()),
+            Some(_) => look(used(&mut known.lock(), who, now), what, limits, now),
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(client) = self.client else { return };
+        let Some(client) = &self.client else { return };
         let mut known = self.clients.0.known.lock();
-        if let Some(used) = known.get_mut(&client) {
+        if let Some(used) = known.get_mut(client) {
             used.at_once = used.at_once.saturating_sub(1);
             // What no rate is limited for needn't be remembered.
             if used.at_once == 0 && !self.clients.0.limits.any_rate() {
-                known.remove(&client);
+                known.remove(client);
             }
         }
     }
@@ -163,28 +216,33 @@ impl Used {
         Self { at_once: 0, began: now, counts: [0; COUNTS] }
     }
 
-    fn count(&mut self, what: Count, limits: &ClientLimits, now: Instant) -> Result<(), Excess> {
+    fn check(&mut self, what: Count, limits: &ClientLimits, now: Instant) -> Result<(), Excess> {
         if now.saturating_duration_since(self.began) >= WINDOW {
             (self.began, self.counts) = (now, [0; COUNTS]);
         }
-        let (count, limit) = match what {
-            Count::Connections => (&mut self.counts[0], limits.connection_rate),
-            Count::Messages => (&mut self.counts[1], limits.message_rate),
-            Count::Recipients => (&mut self.counts[2], limits.recipient_rate),
-        };
-        match limit {
-            Some(limit) if *count >= limit => Err(Excess::Rate { what, limit }),
-            Some(_) => {
-                *count += 1;
-                Ok(())
-            }
-            None => Ok(()),
+        match what.limit(limits) {
+            Some(limit) if self.counts[what as usize] >= limit => Err(Excess::Rate { what, limit }),
+            _ => Ok(()),
         }
+    }
+
+    fn count(&mut self, what: Count, limits: &ClientLimits, now: Instant) -> Result<(), Excess> {
+        self.check(what, limits, now)?;
+        self.counts[what as usize] = self.counts[what as usize].saturating_add(1);
+        Ok(())
     }
 }
 
+/// What somebody used, from now on if nothing was known.
+fn used<'a>(known: &'a mut HashMap<Who, Used>, who: &Who, now: Instant) -> &'a mut Used {
+    if known.len() >= CLIENTS && !known.contains_key(who) {
+        forget(known, now);
+    }
+    known.entry(who.clone()).or_insert_with(|| Used::new(now))
+}
+
 /// Makes room: those without a connection whose minute is over; if there are none, all without one.
-fn forget(known: &mut HashMap<IpAddr, Used>, now: Instant) {
+fn forget(known: &mut HashMap<Who, Used>, now: Instant) {
     let over = |used: &Used| now.saturating_duration_since(used.began) >= WINDOW;
     known.retain(|_, used| used.at_once > 0 || !over(used));
     if known.len() >= CLIENTS {
@@ -199,6 +257,8 @@ mod tests {
     const LIMITS: ClientLimits = ClientLimits {
         connections: 2,
         connection_rate: Some(3),
+        tls_rate: None,
+        auth_failure_rate: Some(2),
         message_rate: Some(1),
         recipient_rate: None,
     };
@@ -208,7 +268,8 @@ mod tests {
     }
 
     fn at_once(clients: &Clients, text: &str) -> usize {
-        clients.0.known.lock().get(&who(client(text))).map_or(0, |used| used.at_once)
+        let who = Who::Client(one_client(client(text)));
+        clients.0.known.lock().get(&who).map_or(0, |used| used.at_once)
     }
 
     fn later(from: Instant, seconds: u64) -> Instant {
@@ -254,6 +315,24 @@ mod tests {
         for _ in 0..1_000 {
             assert_eq!(place.count(Count::Recipients, now), Ok(()));
         }
+    }
+
+    #[test]
+    fn what_a_user_sends_counts_for_the_login_and_failures_for_the_client() {
+        let (clients, now) = (Clients::new(LIMITS), Instant::now());
+        let mut places = ["192.0.2.1", "192.0.2.2", "192.0.2.2"]
+            .map(|text| clients.enter(client(text), false, now).unwrap());
+        places[0].log_in("louen");
+        places[1].log_in("louen");
+        assert_eq!(places[0].count(Count::Messages, now), Ok(()));
+        assert!(places[1].count(Count::Messages, now).is_err(), "by whatever address");
+        assert_eq!(places[2].count(Count::Messages, now), Ok(()), "not logged in");
+        for _ in 0..2 {
+            assert_eq!(places[2].check(Count::AuthFailures, now), Ok(()));
+            assert_eq!(places[2].count(Count::AuthFailures, now), Ok(()));
+        }
+        assert!(places[1].check(Count::AuthFailures, now).is_err());
+        assert_eq!(places[0].check(Count::AuthFailures, now), Ok(()));
     }
 
     #[test]

@@ -1,13 +1,24 @@
-//! The transaction under way in a session: what was said of it, and its content so far.
+//! The transaction under way in a session: what was said of it, and its content so far; and how much
+//! memory that takes.
 
 use bytes::Bytes;
 use facteur_policy::Transaction;
 use facteur_smtp::{
-    HeaderSection, HeadersError, MailParameters, Passed, RcptParameters, Reply, ReversePath,
+    HeaderSection, HeadersError, MailParameters, Passed, Path, RcptParameters, Reply, ReversePath,
 };
 use facteur_spool::BodyWriter;
 
 use super::missing;
+
+/// What a recipient takes beside its text, in octets: what is known and was decided of it.
+const RECIPIENT: usize = 1024;
+/// How often its text is kept at most: as it came, completed, in the trace.
+const TEXTS: usize = 4;
+/// What a header takes beside its text where it stands in an index, in octets.
+const FIELD: usize = 80;
+/// How often the headers are in memory at most while a message is looked at: as they are read, in
+/// an index, as a plugin wants them.
+const COPIES: usize = 4;
 
 /// The transaction under way.
 pub(super) struct Envelope {
@@ -16,6 +27,8 @@ pub(super) struct Envelope {
     pub parameters: MailParameters,
     /// Of each accepted RCPT.
     pub recipients: Vec<RcptParameters>,
+    /// What they take of memory.
+    addressed: usize,
     pub headers: HeaderSection,
     pub body: Option<BodyWriter>,
     /// Why the body can't be kept; said at its end.
@@ -33,10 +46,27 @@ impl Envelope {
             sender,
             parameters,
             recipients: Vec::new(),
+            addressed: 0,
             headers: HeaderSection::default(),
             body: None,
             failed: None,
         }
+    }
+
+    /// Octets of memory that it takes while its client sends.
+    pub(super) fn memory(&self) -> usize {
+        self.addressed + self.body.as_ref().map_or(0, BodyWriter::memory)
+    }
+
+    /// The same while its message is looked at.
+    pub(super) fn memory_at_end(&self) -> usize {
+        self.addressed + self.headers.size() * COPIES + self.headers.fields() * FIELD
+    }
+
+    /// A recipient was accepted, which takes so much memory.
+    pub(super) fn accepted(&mut self, parameters: RcptParameters, memory: usize) {
+        self.addressed += memory;
+        self.recipients.push(parameters);
     }
 
     /// Keeps the next content. `completes` says for which host fields that are missing are added.
@@ -62,9 +92,19 @@ impl Envelope {
             Ok(())
         };
         if let Err(reply) = written.await {
-            // The rest is read and thrown away, so that the session stays in step.
-            self.body = None;
-            self.failed = Some(reply);
+            self.fail(reply);
         }
     }
+
+    /// The body can't be kept. The rest is read and thrown away, so that the session stays in step.
+    pub(super) fn fail(&mut self, reply: Reply) {
+        self.body = None;
+        self.failed = Some(reply);
+    }
+}
+
+/// What a recipient takes of memory.
+pub(super) fn memory_of(path: &Path, parameters: &RcptParameters) -> usize {
+    let original = parameters.orcpt.as_ref().map_or(0, String::len);
+    RECIPIENT + path.address.as_unquoted().len() * TEXTS + original
 }

@@ -26,6 +26,12 @@ pub(super) enum HandshakeError {
     /// There is TLS already: the machine asked for it out of turn.
     #[error("not in the clear")]
     OutOfTurn,
+    /// The client has had too many.
+    #[error("too many handshakes in a minute (client-tls-rate)")]
+    TooMany,
+    /// All places were taken, and others waited for this one.
+    #[error("it lost its place")]
+    LostPlace,
     /// The program stops.
     #[error("the program stops")]
     Stopping,

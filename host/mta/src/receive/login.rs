@@ -1,15 +1,17 @@
 //! A client logs in: carries an exchange between the machine and those who judge it, counts and
-//! slows the failures, and has a line in the log for each.
+//! says how long the answer to a failure waits, and has a line in the log for each.
 //!
-//! Invariants: what proves a login is in no line; a client hears nothing of why it failed; the wait
-//! for the answer to a failure holds up nobody else.
+//! Invariants: what proves a login is in no line; a client hears nothing of why it failed.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use facteur_policy::SessionFacts;
 use facteur_smtp::{AuthError, AuthOffer, Reply, Secret};
 
 use crate::auth::{Attempt, Binding, Connection, Exchange, Outcome, Parties, Step};
+use crate::receive::admission::Admitted;
+use crate::receive::clients::Count;
 use crate::receive::mta::Mta;
 use crate::snapshot::Snapshot;
 
@@ -23,12 +25,19 @@ pub(super) struct About<'a> {
     pub snapshot: &'a Snapshot,
     pub facts: &'a SessionFacts,
     pub policy: &'a facteur_policy::Session,
+    pub admitted: &'a Admitted,
 }
 
 /// What the client hears.
 pub(super) enum Said {
     Challenge(Vec<u8>),
     Reply(Reply),
+    /// It failed, which the client hears after this time, by a challenge or by what
+    /// [`Login::refused`] says. The attempt is under way until then.
+    Refused {
+        after: Duration,
+        challenge: Option<Vec<u8>>,
+    },
 }
 
 /// How far a client is with it.
@@ -86,6 +95,10 @@ impl Login {
         mechanism: String,
         initial: Option<Secret>,
     ) -> Said {
+        if let Err(reply) = about.admitted.check(Count::AuthFailures, about.facts.client_ip()) {
+            about.warn(&undecided(&mechanism, "too many failures", None));
+            return Said::Reply(reply);
+        }
         let Some(attempt) = about.mta.failures.begin(self.connection.client.ip()) else {
             about.warn(&undecided(&mechanism, "too many at once", None));
             return Said::Reply(Reply::auth_later());
@@ -94,7 +107,7 @@ impl Login {
         let (exchange, step) =
             Exchange::begin(about.parties(&self.connection), &mechanism, initial).await;
         self.under_way = Some(Box::new(UnderWay { mechanism, exchange, attempt, refused: false }));
-        self.took(about, step).await
+        self.took(about, step)
     }
 
     /// The answer to a challenge came.
@@ -102,12 +115,17 @@ impl Login {
         // The machine keeps the order; if it ever doesn't, nobody is let in.
         let Some(under_way) = &mut self.under_way else { return Said::Reply(Reply::auth_later()) };
         if under_way.refused {
-            self.under_way = None;
-            return Said::Reply(Reply::auth_failed());
+            return Said::Reply(self.refused());
         }
         let parties = about.parties(&self.connection);
         let step = under_way.exchange.answer(parties, response.as_bytes()).await;
-        self.took(about, step).await
+        self.took(about, step)
+    }
+
+    /// The attempt is over, and failed.
+    pub(super) fn refused(&mut self) -> Reply {
+        self.under_way = None;
+        Reply::auth_failed()
     }
 
     /// The client left it.
@@ -118,7 +136,7 @@ impl Login {
         }
     }
 
-    async fn took(&mut self, about: About<'_>, step: Step) -> Said {
+    fn took(&mut self, about: About<'_>, step: Step) -> Said {
         let outcome = match step {
             Step::Challenge(challenge) => return Said::Challenge(challenge),
             Step::Done(outcome) => outcome,
@@ -128,32 +146,30 @@ impl Login {
         };
         let UnderWay { mechanism, exchange, attempt, .. } = &*under_way;
         let login = exchange.login.as_deref();
-        Said::Reply(match outcome {
+        match outcome {
             Outcome::Login(login) => {
                 // A plugin's answer has set it already. There is one for a session.
                 about.facts.set_login(login);
                 about.facts.set_mechanism(mechanism.clone());
                 let login = about.facts.login().unwrap_or_default();
                 tracing::info!(client = %about.facts.client_ip(), mechanism, login, "logged in");
-                Reply::logged_in()
+                Said::Reply(Reply::logged_in())
             }
             Outcome::Refused { reason, challenge } => {
                 about.warn(&failed(mechanism, &reason, login));
+                // This one is judged: the next isn't, if it is one too many.
+                let _ = about.admitted.count(Count::AuthFailures, about.facts.client_ip());
                 // Before anything is said: whoever guesses needs no more than the first word.
-                let delay = attempt.failed(login, about.snapshot.authenticator.delay);
-                tokio::time::sleep(delay).await;
-                if let Some(challenge) = challenge {
-                    under_way.refused = true;
-                    self.under_way = Some(under_way);
-                    return Said::Challenge(challenge);
-                }
-                Reply::auth_failed()
+                let after = attempt.failed(login, about.snapshot.authenticator.delay);
+                under_way.refused = true;
+                self.under_way = Some(under_way);
+                Said::Refused { after, challenge }
             }
             Outcome::Later { reason } => {
                 about.warn(&undecided(mechanism, &reason, login));
-                Reply::auth_later()
+                Said::Reply(Reply::auth_later())
             }
-        })
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod mta;
 mod observer;
 mod offered;
 mod patience;
+pub mod pregreet;
 mod proxied;
 pub mod repeats;
 mod seats;

@@ -12,6 +12,7 @@ use crate::auth::Failures;
 use crate::decisions::Decisions;
 use crate::queue::Queue;
 use crate::receive::bodies::SpoolBodies;
+use crate::receive::pregreet::Pregreet;
 use crate::receive::repeats::Repeats;
 use crate::simulation::Recorder;
 use crate::snapshot::InForce;
@@ -32,6 +33,8 @@ pub struct Mta {
     pub recorder: Recorder,
     /// Which lines about clients are told.
     pub repeats: Repeats,
+    /// Who waited for its greeting.
+    pub pregreet: Pregreet,
     /// Places for TLS handshakes.
     pub handshakes: Semaphore,
     /// Who failed to log in.
@@ -73,6 +76,7 @@ impl Mta {
             decisions,
             recorder: Recorder::default(),
             repeats: Repeats::default(),
+            pregreet: Pregreet::default(),
             handshakes: Semaphore::new(handshakes),
             failures,
             stopping,

@@ -11,7 +11,7 @@ use crate::config::{self, Listen, TlsMode};
 use crate::snapshot::Snapshot;
 
 /// The configuration for a client; `listen` is the listener as it was at the start, which its
-/// limits are of.
+/// limits are of. In stress a session ends at its first error, as Postfix has it.
 ///
 /// # Errors
 /// It can't be told now what the client is offered: the session is to end with this reply.
@@ -19,6 +19,7 @@ pub(super) fn to(
     client: IpAddr,
     snapshot: &Snapshot,
     listen: &Listen,
+    stress: bool,
 ) -> Result<ServerConfig, Reply> {
     let hostname = &snapshot.config.hostname;
     let current = snapshot.config.current(listen);
@@ -31,7 +32,8 @@ pub(super) fn to(
             command_line: listen.limits.line,
             recipients: listen.limits.recipients,
             message_size: listen.limits.message_size,
-            errors: listen.limits.errors,
+            errors: if stress { 1 } else { listen.limits.errors },
+            junk_commands: if stress { 1 } else { listen.limits.junk_commands },
             ..ServerLimits::default()
         },
         bare_newline: listen.bare_newline,

@@ -11,8 +11,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use parking_lot::Mutex;
+
+use crate::config::one_client;
 
 /// How long lines are counted before they are summed up.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -20,8 +21,6 @@ const WINDOW: Duration = Duration::from_secs(10);
 const TOLD: u64 = 100;
 /// Clients that are told apart in that time, some hundred KiB; all others count as one.
 const CLIENTS: usize = 10_000;
-/// One client has a network of this size (RFC 6177).
-const IPV6_CLIENT: u8 = 64;
 
 /// Counts lines by client. Cheap to clone. Needs a tokio runtime.
 #[derive(Clone, Default)]
@@ -47,7 +46,7 @@ impl Repeats {
                 all.sum_up();
             });
         }
-        seen.count(who(client)) <= TOLD
+        seen.count(one_client(client)) <= TOLD
     }
 
     fn sum_up(&self) {
@@ -81,15 +80,6 @@ fn left_out(count: u64) -> Option<u64> {
     count.checked_sub(TOLD).filter(|left_out| *left_out > 0)
 }
 
-/// The address by which a client is known: whoever has an IPv6 address has a network of them.
-pub(super) fn who(client: IpAddr) -> IpAddr {
-    let client = client.to_canonical();
-    match IpNet::new(client, IPV6_CLIENT) {
-        Ok(network) if client.is_ipv6() => network.trunc().addr(),
-        _ => client,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,7 +90,7 @@ mod tests {
         let told = |client: &str| repeats.is_told(client.parse().unwrap());
         assert_eq!((0..1000).filter(|_| told("192.0.2.1")).count() as u64, TOLD);
         assert!(told("192.0.2.2"), "another client");
-        assert_eq!(repeats.0.lock().clients[&who("192.0.2.1".parse().unwrap())], 1000);
+        assert_eq!(repeats.0.lock().clients[&one_client("192.0.2.1".parse().unwrap())], 1000);
         let many = |number: usize| told(&format!("2001:db8::{number:x}"));
         assert_eq!((0..1000).filter(|number| many(*number)).count() as u64, TOLD, "one network");
         // When its time is over they are told again, and nothing is left of it.

@@ -20,6 +20,7 @@ use facteur_smtp::{
     Reply, Server, ServerConfig, XClient,
 };
 use facteur_spool::QueueId;
+use rustls::HandshakeKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -28,13 +29,14 @@ use tracing::Instrument as _;
 use crate::config::{Listen, ListenKind, TlsMode};
 use crate::receive::admission::Admitted;
 use crate::receive::clients::Count;
-use crate::receive::envelope::Envelope;
+use crate::receive::envelope::{self, Envelope};
 use crate::receive::handshake::{HandshakeError, handshake};
 use crate::receive::intake::{self, Accepted};
 use crate::receive::login::{About, Login, Said};
 use crate::receive::mta::{Mta, told_to_stop};
 use crate::receive::observer::{Ended, Observer};
-use crate::receive::patience::Patience;
+use crate::receive::patience::{self, Patience};
+use crate::receive::pregreet::{self, Waited};
 use crate::receive::stream::{self, Stream};
 use crate::receive::{bodies, loops, offered};
 use crate::simulation::{self, What};
@@ -62,7 +64,7 @@ pub async fn serve(
     let mut facts = SessionFacts::new(mta.session_id(), listen.name.clone(), client, trusted);
     facts.proxy = proxy;
     let facts = Arc::new(facts);
-    let offered = offered::to(client.ip(), &snapshot, &listen);
+    let offered = offered::to(client.ip(), &snapshot, &listen, admitted.seat.is_short());
     let (config, unserved) = match offered {
         Ok(config) => (config, None),
         Err(reply) => (ServerConfig::default(), Some(reply)),
@@ -149,9 +151,13 @@ impl Session {
             self.wire.greet(&reply);
             return self.last_words().await;
         }
-        if unless(stop.as_mut(), Box::pin(self.greet())).await.is_none() {
-            self.wire.greet(&self.farewell(STOPPING.0, STOPPING.1));
-            return self.last_words().await;
+        match unless(stop.as_mut(), Box::pin(self.begin())).await {
+            Some(true) => {}
+            Some(false) => return Ok(()),
+            None => {
+                self.wire.greet(&self.farewell(STOPPING.0, STOPPING.1));
+                return self.last_words().await;
+            }
         }
         loop {
             while let Some(event) = self.wire.poll() {
@@ -189,13 +195,18 @@ impl Session {
             if !leaving {
                 over.as_mut().reset(patience.deadline(self.admitted.seat.is_short()));
             }
-            self.admitted.seat.waits();
+            if patience.progress() {
+                self.admitted.seat.waits();
+            } else {
+                self.admitted.seat.waits_on();
+            }
+            let most = self.most_to_read();
             let goes_on = tokio::select! {
-                goes_on = self.stream.read(|bytes| self.wire.receive(bytes)) => goes_on?,
+                goes_on = self.stream.read(most, |bytes| self.wire.receive(bytes)) => goes_on?,
                 () = self.admitted.seat.lost(), if !leaving => {
-                    tracing::info!(client = %self.facts.client_ip(), "lost its place");
-                    self.go_away("Error: too many connections", status::NOT_ACCEPTING);
-                    return self.last_words().await;
+                    self.lost();
+                    // Somebody else has its place: it waits for nothing.
+                    return self.say_last(Duration::ZERO).await;
                 }
                 () = over.as_mut() => {
                     if !leaving {
@@ -218,6 +229,18 @@ impl Session {
         }
     }
 
+    /// Greets the client when its time has come; false if it has gone.
+    async fn begin(&mut self) -> bool {
+        match self.waits_for_greeting().await {
+            Waited::Silent => self.greet().await,
+            Waited::Spoke => {
+                self.wire.greet(&pregreet::refusal(&self.snapshot.config.hostname));
+            }
+            Waited::Gone => return false,
+        }
+        true
+    }
+
     /// Opens the session, if policy has nothing against it.
     async fn greet(&mut self) {
         let decision = self.policy.connect().await;
@@ -235,11 +258,12 @@ impl Session {
     async fn start_over(&mut self, said: &XClient) {
         self.observer.before_envelope(self.policy.trace());
         let Self { snapshot, listen, .. } = self;
+        let stress = self.admitted.seat.is_short();
         let facts = self.facts.on_behalf(said, |client| snapshot.config.networks.contains(client));
         let client = facts.client;
         // XFORWARD is the speaker's to say to the end, as in Postfix.
         let xforward = self.wire.config().xforward;
-        let config = match offered::to(client.ip(), snapshot, listen) {
+        let config = match offered::to(client.ip(), snapshot, listen, stress) {
             Ok(config) => config,
             Err(reply) => return self.wire.reply(&reply),
         };
@@ -261,13 +285,49 @@ impl Session {
         self.greet().await;
     }
 
+    /// Lets a client that isn't known wait for its greeting, and sees what it does.
+    async fn waits_for_greeting(&mut self) -> Waited {
+        let (Some(time), Stream::Plain(stream)) = (self.listen.greet_wait, &self.stream) else {
+            return Waited::Silent;
+        };
+        let (client, seat) = (self.facts.client_ip(), &mut self.admitted.seat);
+        if self.facts.trusted || self.mta.pregreet.has_passed(client) {
+            return Waited::Silent;
+        }
+        seat.waits();
+        let time = if seat.is_short() { time.min(pregreet::IN_STRESS) } else { time };
+        let waited = tokio::select! {
+            waited = pregreet::wait(stream, time) => waited,
+            () = seat.lost() => Waited::Gone,
+        };
+        seat.works();
+        match waited {
+            Waited::Silent => self.mta.pregreet.passed(client),
+            Waited::Spoke if self.mta.repeats.is_told(client) => {
+                tracing::info!(%client, "spoke before the greeting");
+            }
+            Waited::Spoke | Waited::Gone => {}
+        }
+        waited
+    }
+
     /// Negotiates TLS, with which the session begins anew.
     async fn start_tls(&mut self) -> io::Result<()> {
         let asks = self.snapshot.config.current(&self.listen).ask_client_cert;
         let server = self.snapshot.tls.server(asks).ok_or(HandshakeError::NoCertificate);
         let stream = std::mem::replace(&mut self.stream, Stream::Closed);
         let secured = match (server, stream) {
-            (Ok(server), Stream::Plain(stream)) => handshake(&self.mta, server, stream).await,
+            _ if self.may_negotiate() != Decision::Accept => Err(HandshakeError::TooMany),
+            (Ok(server), Stream::Plain(stream)) => {
+                let seat = &mut self.admitted.seat;
+                seat.waits();
+                let done = tokio::select! {
+                    done = handshake(&self.mta, server, stream) => done,
+                    () = seat.lost() => Err(HandshakeError::LostPlace),
+                };
+                seat.works();
+                done
+            }
             (Err(error), _) => Err(error),
             (_, Stream::Tls(_) | Stream::Closed) => Err(HandshakeError::OutOfTurn),
         };
@@ -277,6 +337,10 @@ impl Session {
             }
             io::Error::other(error)
         })?;
+        if secured.get_ref().1.handshake_kind() != Some(HandshakeKind::Resumed) {
+            // This one is done: the next is refused, if it is one too many.
+            let _ = self.admitted.count(Count::Handshakes, self.facts.client_ip());
+        }
         let tls = self.snapshot.tls.established(secured.get_ref().1, asks);
         tracing::debug!(
             version = tls.version,
@@ -295,6 +359,24 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the client may cost another handshake.
+    fn may_negotiate(&self) -> Decision {
+        match self.admitted.check(Count::Handshakes, self.facts.client_ip()) {
+            Ok(()) => Decision::Accept,
+            Err(reply) => Decision::Drop(self.farewell(&reply.text, status::SECURITY)),
+        }
+    }
+
+    /// How much is read at once: more only where it goes on to the disk.
+    fn most_to_read(&self) -> usize {
+        let writes = self.envelope.as_ref().is_some_and(|envelope| envelope.body.is_some());
+        if writes && !self.admitted.seat.memory_is_short() {
+            stream::CONTENT
+        } else {
+            stream::COMMANDS
+        }
+    }
+
     async fn flush(&mut self) -> io::Result<()> {
         if self.wire.output().is_empty() {
             return Ok(());
@@ -304,8 +386,17 @@ impl Session {
             self.stream.write_all(&output).await?;
             self.stream.flush().await
         };
-        let written = tokio::time::timeout(self.listen.limits.timeout, write).await;
-        written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        // Who doesn't read is as idle as who doesn't speak.
+        let seat = &mut self.admitted.seat;
+        let limit = patience::limit(self.listen.limits.timeout, seat.is_short());
+        seat.waits();
+        let written = tokio::select! {
+            biased;
+            written = tokio::time::timeout(limit, write) => written.ok(),
+            () = seat.lost() => None,
+        };
+        seat.works();
+        written.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn go_away(&mut self, text: &str, detail: Detail) {
@@ -317,11 +408,38 @@ impl Session {
     }
 
     async fn last_words(&mut self) -> io::Result<()> {
-        let written = tokio::time::timeout(LAST_WORDS, async {
+        self.say_last(LAST_WORDS).await
+    }
+
+    /// Ends the connection; what is still to be said may take so long.
+    async fn say_last(&mut self, time: Duration) -> io::Result<()> {
+        let written = tokio::time::timeout(time, async {
             self.flush().await?;
             self.stream.shutdown().await
         });
         written.await.unwrap_or(Ok(()))
+    }
+
+    /// Another session has the place of this one.
+    fn lost(&mut self) {
+        if self.mta.repeats.is_told(self.facts.client_ip()) {
+            tracing::info!(client = %self.facts.client_ip(), "lost its place");
+        }
+        self.go_away("Error: too many connections", status::NOT_ACCEPTING);
+    }
+
+    /// The client waits for its answer, and others may have its place meanwhile.
+    async fn pause(&mut self, time: Duration) {
+        let seat = &mut self.admitted.seat;
+        seat.waits();
+        let lost = tokio::select! {
+            () = tokio::time::sleep(time) => false,
+            () = seat.lost() => true,
+        };
+        seat.works();
+        if lost {
+            self.lost();
+        }
     }
 
     /// Answers one event. Breaks when the session is over. The futures that ask policy are boxed:
@@ -370,7 +488,7 @@ impl Session {
                 self.facts.forwarded(said);
                 return ControlFlow::Continue(());
             }
-            Event::StartTls if self.snapshot.tls.server(false).is_some() => Decision::Accept,
+            Event::StartTls if self.snapshot.tls.server(false).is_some() => self.may_negotiate(),
             Event::StartTls => Decision::Refuse(Reply::tls_not_available()),
             Event::Reset => {
                 self.facts.forget_forwarded();
@@ -401,8 +519,8 @@ impl Session {
     /// Says by which mechanisms the client may log in, in the answer to its greeting.
     async fn offer_auth(&mut self) {
         if self.listen.auth && self.facts.login().is_none() {
-            let Self { mta, snapshot, facts, policy, login, .. } = self;
-            let about = About { mta, snapshot, facts, policy };
+            let Self { mta, snapshot, facts, policy, login, admitted, .. } = self;
+            let about = About { mta, snapshot, facts, policy, admitted };
             let offer = Box::pin(login.offer(about)).await;
             self.wire.offer_auth(offer);
         }
@@ -411,17 +529,29 @@ impl Session {
     /// What the client says to prove who it is, and what it hears.
     async fn log_in(&mut self, event: Event) {
         stream::forget();
-        let Self { mta, snapshot, facts, policy, login, .. } = self;
-        let about = About { mta, snapshot, facts, policy };
+        let Self { mta, snapshot, facts, policy, login, admitted, .. } = self;
+        let about = About { mta, snapshot, facts, policy, admitted };
         let said = match event {
             Event::Auth { mechanism, initial } => login.begin(about, mechanism, initial).await,
             Event::AuthResponse(response) => login.answer(about, response).await,
             Event::AuthAborted(error) => return login.aborted(about, error),
             _ => return,
         };
+        if let Some(login) =
+            self.facts.login().filter(|_| self.listen.kind == ListenKind::Submission)
+        {
+            self.admitted.place.log_in(login);
+        }
         match said {
             Said::Challenge(challenge) => self.wire.challenge(&challenge),
             Said::Reply(reply) => self.wire.reply(&reply),
+            Said::Refused { after, challenge } => {
+                self.pause(after).await;
+                match challenge {
+                    Some(challenge) => self.wire.challenge(&challenge),
+                    None => self.wire.reply(&self.login.refused()),
+                }
+            }
         }
     }
 
@@ -447,10 +577,14 @@ impl Session {
         if let Err(reply) = self.admitted.count(Count::Recipients, self.facts.client_ip()) {
             return Decision::Refuse(reply);
         }
+        let memory = envelope::memory_of(&path, &parameters);
+        if let Err(none) = self.admitted.seat.hold(envelope.memory() + memory).await {
+            return Decision::Refuse(none.into());
+        }
         let decision = envelope.policy.rcpt(path, parameters.clone()).await;
         tarpit(&envelope.policy).await;
         if decision == Decision::Accept {
-            envelope.recipients.push(parameters);
+            envelope.accepted(parameters, memory);
         }
         decision
     }
@@ -467,10 +601,18 @@ impl Session {
 
     async fn body(&mut self, bytes: Bytes) {
         let Some(envelope) = &mut self.envelope else { return };
-        if envelope.body.is_some() {
-            let passed = envelope.headers.pass(bytes);
-            let completes = self.completes.then_some(self.snapshot.config.hostname.as_str());
-            envelope.keep(passed, completes).await;
+        if envelope.body.is_none() {
+            return;
+        }
+        let seat = &mut self.admitted.seat;
+        if let Err(none) = seat.hold(envelope.memory() + bytes.len()).await {
+            return envelope.fail(none.into());
+        }
+        let passed = envelope.headers.pass(bytes);
+        let completes = self.completes.then_some(self.snapshot.config.hostname.as_str());
+        envelope.keep(passed, completes).await;
+        if let Err(none) = seat.hold(envelope.memory()).await {
+            envelope.fail(none.into());
         }
     }
 
@@ -483,6 +625,7 @@ impl Session {
             Ok((reply, id)) => (Ok(reply), id),
             Err(decision) => (Err(decision), None),
         };
+        self.admitted.seat.give_back();
         self.observer.ended(Ended { sender, trace: &trace, answer: &answer, id });
         self.facts.forget_forwarded();
         answer
@@ -509,6 +652,9 @@ impl Session {
             Ok(body) => body,
             Err(reply) => return refuse(reply),
         };
+        if let Err(none) = self.admitted.seat.hold(envelope.memory_at_end()).await {
+            return refuse(none.into());
+        }
         let content = bodies::content(body.body());
         // It ends mail loops that no table shows (RFC 5321 section 6.3).
         if envelope.headers.hops() > self.snapshot.config.queue.hop_count {
@@ -566,6 +712,7 @@ impl Session {
     /// Ends the envelope that is open, if any.
     fn leave_envelope(&mut self, outcome: &str) {
         if let Some(envelope) = self.envelope.take() {
+            self.admitted.seat.give_back();
             self.observer.left(envelope.sender, envelope.policy.trace(), outcome);
         }
     }

@@ -14,13 +14,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroize as _;
 
-/// The most that is read at a time, and what a session in the middle of large content holds. With
-/// an eighth of it, such content costs half as much processor time again.
-const READ: usize = 512 * 1024;
+/// The most that is read of content at a time. With an eighth of it, large content costs half as
+/// much processor time again.
+pub(super) const CONTENT: usize = 512 * 1024;
+/// The most that is read of commands at a time, or of content where memory is short: what a session
+/// holds while its client waits for an answer.
+pub(super) const COMMANDS: usize = 16 * 1024;
 
 thread_local! {
     /// One buffer for each thread, used within one poll only: ten thousand idle sessions need none.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CONTENT]);
 }
 
 /// Overwrites what this thread has read last, where that has just been part of a login.
@@ -42,12 +45,17 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Waits until something comes, and hands it on; false at the end. Nothing is lost if the wait
-    /// is given up.
-    pub(super) async fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<bool> {
+    /// Waits until something comes, and hands on so much of it at most; false at the end. Nothing is
+    /// lost if the wait is given up.
+    pub(super) async fn read(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<bool> {
         poll_fn(|context| {
             BUFFER.with_borrow_mut(|buffer| {
-                let mut buffer = ReadBuf::new(buffer);
+                let most = most.min(buffer.len());
+                let mut buffer = ReadBuf::new(&mut buffer[..most]);
                 match self {
                     Self::Plain(stream) => Pin::new(stream).poll_read(context, &mut buffer),
                     Self::Tls(stream) => poll_read_tls(stream, context, &mut buffer),
