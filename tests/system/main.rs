@@ -28,6 +28,7 @@ mod load;
 mod loading;
 mod logins;
 mod mail_programs;
+mod mailboxes;
 mod notices;
 mod operation;
 mod postfix;

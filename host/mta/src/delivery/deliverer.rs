@@ -7,12 +7,12 @@ use arc_swap::ArcSwap;
 use facteur_policy::Route;
 use facteur_smtp::{Reply, status};
 use facteur_spool::{End, Recipient, Target};
-use tokio::sync::Semaphore;
 
 use super::attempt::{Attempt, Attempted};
 use super::outcome::Outcome;
 use super::settings::Settings;
 use super::stop::Stop;
+use super::writers::Writers;
 use super::{delivered_to, maildir, smtp};
 
 /// What there may be at once.
@@ -28,7 +28,7 @@ pub struct Room {
 pub struct Deliverer {
     settings: ArcSwap<Settings>,
     smtp: smtp::Smtp,
-    writers: Semaphore,
+    writers: Writers,
     stop: Stop,
 }
 
@@ -38,7 +38,7 @@ impl Deliverer {
         Self {
             settings: ArcSwap::from_pointee(settings),
             smtp: smtp::Smtp::new(room.idle_connections),
-            writers: Semaphore::new(room.mailboxes),
+            writers: Writers::new(room.mailboxes),
             stop: Stop::default(),
         }
     }
@@ -65,14 +65,14 @@ impl Deliverer {
             Route::Maildir => {
                 let mut outcomes = Vec::with_capacity(attempt.recipients.len());
                 for recipient in attempt.recipients {
-                    // It is never closed, so this is no error.
-                    let turn = self.stop.or(self.writers.acquire()).await;
-                    if turn.is_none() {
+                    let outcome =
+                        maildir::deliver(&settings, &self.writers, &self.stop, attempt, recipient);
+                    let Some(outcome) = outcome.await else {
                         let (done, untried) = (outcomes.len(), attempt.stopped().outcomes);
                         outcomes.extend(untried.into_iter().skip(done));
                         return Attempted { outcomes, reached: true, stopped: true };
-                    }
-                    outcomes.push(maildir::deliver(&settings, attempt, recipient).await);
+                    };
+                    outcomes.push(outcome);
                 }
                 Attempted { outcomes, reached: true, stopped: false }
             }

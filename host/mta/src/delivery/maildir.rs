@@ -5,6 +5,10 @@
 //! each process: a crash leaves a whole message or none. Lines end in LF there, as local mail's do
 //! on Unix. Like Postfix's virtual(8) it begins with Return-Path:, X-Original-To: and
 //! Delivered-To:, and mail that already was delivered to this address is a loop.
+//!
+//! What a user put in place of a folder, such as a FIFO, is never waited for: folders are opened as
+//! folders, files are new. Where a file system hangs, the attempt ends in time and its work in no
+//! time of ours; few of them take a place ([`super::writers`]).
 
 mod drafts;
 mod folder;
@@ -15,8 +19,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use facteur_smtp::{Reply, status};
@@ -28,31 +32,42 @@ use super::credentials::run_as;
 use super::delivered_to;
 use super::outcome::Outcome;
 use super::settings::Settings;
+use super::stop::Stop;
+use super::writers::{self, Writers};
 use crate::tables::Mailbox;
 use folder::Place;
 
+/// How long a mailbox may take: far more than a disk that is busy.
+const LIMIT: Duration = Duration::from_secs(60);
 /// Read from a body's file at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Puts the message into the mailbox of one recipient.
-pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Recipient) -> Outcome {
+/// Puts the message into the mailbox of one recipient. None: the program stops, and nothing was
+/// begun.
+pub async fn deliver(
+    settings: &Settings,
+    writers: &Writers,
+    stop: &Stop,
+    attempt: &Attempt<'_>,
+    recipient: &Recipient,
+) -> Option<Outcome> {
+    let refused = |reply| Some(Outcome::refused(reply, None));
     let address = &recipient.address;
     let mailbox = match settings.mailboxes.find(address.local(), address.domain()).await {
         Ok(Some(mailbox)) => mailbox,
-        Ok(None) => {
-            return Outcome::refused(Reply::user_unknown(address, None), None);
-        }
+        Ok(None) => return refused(Reply::user_unknown(address, None)),
         Err(error) => {
-            return Outcome::refused(
-                Reply::new(451, status::SYSTEM, format!("mailbox lookup for <{address}>: {error}")),
-                None,
-            );
+            let text = format!("mailbox lookup for <{address}>: {error}");
+            return refused(Reply::new(451, status::SYSTEM, text));
         }
     };
     let message = attempt.message;
     if let Some(reply) = delivered_to::looping(message, [address]).await {
-        return Outcome::refused(reply, None);
+        return refused(reply);
     }
+    let hangs = |path: &Path| Failure::Hangs { path: path.to_owned() }.reply();
+    let place = tokio::time::timeout(LIMIT, writers.place(&mailbox.path));
+    let Ok(place) = stop.or(place).await? else { return refused(hangs(&mailbox.path)) };
     let mut head = String::new();
     // Writing to a String can't fail.
     let _ = match attempt.sender {
@@ -61,28 +76,34 @@ pub async fn deliver(settings: &Settings, attempt: &Attempt<'_>, recipient: &Rec
     };
     let (original, delivered) = (recipient.original.wire(), address.wire());
     let _ = write!(head, "X-Original-To: {original}\nDelivered-To: {delivered}\n");
-    let letter = Letter {
+    let letter = Arc::new(Letter {
         head,
         header: message.header.clone(),
         body: message.body.clone(),
         name: unique_name(&settings.hostname),
+        given_up: AtomicBool::new(false),
+        _place: place?,
+    });
+    let path = mailbox.path.clone();
+    let Ok(put) = tokio::time::timeout(LIMIT, put(letter.clone(), mailbox)).await else {
+        letter.given_up.store(true, Ordering::Relaxed);
+        return refused(hangs(&path));
     };
-    match put(letter, mailbox).await {
+    Some(match put {
         Ok(()) => Outcome::Delivered {
             reply: Reply::new(250, status::UNDEFINED, "delivered to maildir"),
             remote: None,
             owed: Some(End::Delivered),
         },
         Err(failure) => Outcome::refused(failure.reply(), None),
-    }
+    })
 }
 
-async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
+async fn put(letter: Arc<Letter>, mailbox: Mailbox) -> Result<(), Failure> {
     let Mailbox { base, path, owner } = mailbox;
     let place = Place { base, path };
     // The store's files are ours alone: opened before, read by the user's thread.
     let source = open(letter.body.clone()).await.map_err(Failure::Content)?;
-    let letter = Arc::new(letter);
     let work =
         |letter: Arc<Letter>, source: Source, place: Place| move || letter.write(source, &place);
     let again = source.try_clone().map_err(Failure::Content)?;
@@ -99,19 +120,31 @@ async fn put(letter: Letter, mailbox: Mailbox) -> Result<(), Failure> {
             // user's from then on. Or it is being made for another message, and isn't the user's
             // yet.
             let (maildir, to) = (place.clone(), owner.clone());
-            aside(move || to.map_or(Ok(()), |to| maildir.make_for(&to)))
+            aside(&letter, move || to.map_or(Ok(()), |to| maildir.make_for(&to)))
                 .await
                 .map_err(failed.clone())?;
-            run_as(owner.as_ref(), work(letter, again, place.clone())).await?
+            run_as(owner.as_ref(), work(letter.clone(), again, place.clone())).await?
         }
         done => done,
     };
     written?;
-    if place.is_settled() { Ok(()) } else { aside(move || place.settle()).await.map_err(failed) }
+    if place.is_settled() {
+        return Ok(());
+    }
+    aside(&letter, move || place.settle()).await.map_err(failed)
 }
 
-/// File work with the program's own rights, on a thread that may wait.
-async fn aside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+/// File work with the program's own rights, on a thread that may wait. It has the letter's place.
+async fn aside(
+    letter: &Arc<Letter>,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
+    let letter = letter.clone();
+    let work = move || {
+        let done = work();
+        drop(letter);
+        done
+    };
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
@@ -125,6 +158,10 @@ enum Failure {
     Folder { path: PathBuf, error: io::Error },
     #[error("create maildir file {}: {}", path.display(), reason(error))]
     File { path: PathBuf, error: io::Error },
+    #[error("maildir {}: not done in {} s", path.display(), LIMIT.as_secs())]
+    Hangs { path: PathBuf },
+    #[error("maildir {}: given up", path.display())]
+    GivenUp { path: PathBuf },
     #[error(transparent)]
     Credentials(#[from] super::credentials::CredentialsError),
 }
@@ -133,6 +170,9 @@ impl Failure {
     fn reply(&self) -> Reply {
         match self {
             Self::Content(_) => Reply::new(451, status::SYSTEM, self.to_string()),
+            Self::Hangs { .. } | Self::GivenUp { .. } => {
+                Reply::new(450, status::MAILBOX, self.to_string())
+            }
             Self::Credentials(_) => Reply::new(451, status::MISCONFIGURED, self.to_string()),
             Self::Folder { error, .. } | Self::File { error, .. } => match error.kind() {
                 io::ErrorKind::QuotaExceeded => {
@@ -154,6 +194,10 @@ struct Letter {
     header: Bytes,
     body: Body,
     name: String,
+    /// Nobody waits for it any more: it is tried again.
+    given_up: AtomicBool,
+    /// Taken as long as any thread works at it.
+    _place: writers::Place,
 }
 
 impl Letter {
@@ -179,6 +223,9 @@ impl Letter {
         .map_err(failed(&draft))?;
         let written = self.fill(&mut file, source).and_then(|()| {
             file.sync_all().map_err(failed(&draft))?;
+            if self.given_up.load(Ordering::Relaxed) {
+                return Err(Failure::GivenUp { path: maildir.clone() });
+            }
             std::fs::rename(&draft, &delivered).map_err(failed(&delivered))
         });
         if let Err(failure) = written {

@@ -30,6 +30,7 @@ mod smtp;
 mod stop;
 mod targets;
 mod wire;
+mod writers;
 
 pub use attempt::Attempt;
 pub use callout::callout;
