@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use facteur_policy::{Chain, Mode, Policy, PolicyConfig, Runtime, Services};
+use facteur_policy::{Chain, Memos, Mode, Policy, PolicyConfig, Runtime, Services};
 use tokio::runtime::Handle;
 
 use crate::auth::Authenticator;
@@ -196,6 +196,8 @@ impl Snapshot {
         let lent = Services::from(services.clone());
         let (mut policy, unreadable) = policy_config(&config);
         errors.extend(unreadable);
+        shared.memos.limit(config.policy.memo);
+        policy.memos.clone_from(&shared.memos);
         policy.code = (purpose != Purpose::Check).then(|| config.policy.cache.clone());
         for plugin in policy.plugins.iter_mut().filter(|plugin| plugin.mode == Mode::Shadow) {
             plugin.services = Some(in_the_shadow(&config, &lent));
@@ -271,7 +273,14 @@ pub fn policy_config(config: &Config) -> (PolicyConfig, Vec<String>) {
             Err(error) => errors.push(error),
         }
     }
-    (PolicyConfig { plugins, domains: config.domains.clone(), code: None }, errors)
+    let policy = PolicyConfig {
+        plugins,
+        domains: config.domains.clone(),
+        memos: Memos::new(config.policy.memo),
+        facts: config.decisions.facts,
+        code: None,
+    };
+    (policy, errors)
 }
 
 /// Callouts by the client of `delivery`.

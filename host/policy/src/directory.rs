@@ -56,6 +56,7 @@ impl Directory {
             services,
             run,
             trace,
+            facts: policy.facts,
         };
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             policy: policy.clone(),

@@ -13,6 +13,8 @@
 //! question that shows a secret has a sandbox of its own, which is thrown away.
 
 use std::collections::HashMap;
+use std::hash::Hash;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -21,19 +23,23 @@ use parking_lot::Mutex;
 use wasmtime::component::{ComponentType, Lift};
 
 use crate::contract::bindings::facteur::policy::types::Failure;
+use crate::contract::calls::octets;
 use crate::contract::checks::Broken;
 use crate::contract::context::{Context, Recipients, Runtime, Scope};
 use crate::contract::exports::HookName;
 use crate::contract::subject::Subject;
 use crate::contract::text::{TEXT_LIMIT, line};
+use crate::contract::transcript::{Exchange, Transcript};
 use crate::domains::Domains;
+use crate::memo::{Memo, Missing, Walked, walk};
 use crate::message::{Edited, Message};
 use crate::plugin::{Chain, Mode, Plugin};
 use crate::run::Run;
-use crate::runtime::error::CallError;
+use crate::runtime::error::{CallError, Differs};
 use crate::runtime::limits::Isolation;
+use crate::runtime::sandbox::timed;
 use crate::services::Services;
-use crate::trace::{Step, Told, Trace};
+use crate::trace::{Facts, Step, Told, Trace};
 
 /// How long a session waits after a question that broke its sandbox. It takes more computing than
 /// any other, and a client that finds out how to bring it about can do so as fast as it is
@@ -43,7 +49,7 @@ const AFTER_BREAKING: Duration = Duration::from_millis(50);
 /// One question to a plugin, whatever its hook: what it is about, and what its answer means.
 pub(crate) trait Hook: Sync {
     /// The answer, as it comes.
-    type Raw: ComponentType + Lift + Send + Sync + 'static;
+    type Raw: ComponentType + Lift + Clone + PartialEq + Hash + Send + Sync + 'static;
     /// The answer, checked.
     type Answer: Told + Send;
 
@@ -81,6 +87,8 @@ pub(crate) struct Matter {
     pub run: Run,
     /// Where the answers are told.
     pub trace: Arc<Trace>,
+    /// Of which the facts are told, too.
+    pub facts: Facts,
 }
 
 /// The plugins of one transaction.
@@ -103,6 +111,16 @@ struct Place {
 }
 
 type Sandbox = crate::runtime::sandbox::Sandbox<Context>;
+
+/// What came of a question.
+struct Heard<A> {
+    answer: Result<A, Failure>,
+    /// What the plugin did besides answering, in words.
+    effects: Vec<String>,
+    /// What it asked, in words, where that is told.
+    facts: Vec<String>,
+    transcript: Transcript,
+}
 
 /// A question under way.
 struct Asking<'a>(&'a Place);
@@ -149,16 +167,15 @@ impl Dispatch {
         }
         let started = Instant::now();
         let subject = hook.subject();
-        let mut effects = Vec::new();
-        let answer = match self.ask_in_sandbox(number, plugin, hook, &subject).await {
-            Ok((Ok(answer), done)) => {
-                effects = done;
-                Ok(answer)
+        let (mut effects, mut facts) = Default::default();
+        let answer = match self.hear(number, plugin, hook, &subject, started).await {
+            Ok(heard) => {
+                (effects, facts) = (heard.effects, heard.facts);
+                heard.answer.map_err(|failure| CallError::Failure {
+                    transient: failure.transient,
+                    reason: line(&failure.reason, TEXT_LIMIT),
+                })
             }
-            Ok((Err(failure), _)) => Err(CallError::Failure {
-                transient: failure.transient,
-                reason: line(&failure.reason, TEXT_LIMIT),
-            }),
             Err(error) => Err(error),
         };
         let took = started.elapsed();
@@ -167,7 +184,7 @@ impl Dispatch {
             plugin.guest.statistics.note(plugin.name(), took, answer.as_ref().err());
         }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.tell(plugin, hook.name(), &subject, &answer, &effects, micros);
+        self.tell(plugin, hook.name(), &subject, &answer, (&effects, facts), micros);
         if let Err(CallError::Trap(_) | CallError::TooMuchCpu(_)) = answer {
             tokio::time::sleep(AFTER_BREAKING).await;
         }
@@ -183,7 +200,7 @@ impl Dispatch {
         hook: HookName,
         subject: &Subject,
         answer: &Result<impl Told, CallError>,
-        effects: &[String],
+        (effects, facts): (&[String], Vec<String>),
         micros: u64,
     ) {
         let mut told = match answer {
@@ -208,66 +225,184 @@ impl Dispatch {
             about,
             answer: told,
             micros,
+            facts,
             shadow,
         });
     }
 
-    async fn ask_in_sandbox<H: Hook>(
+    /// What the plugin answers, from memory where it can be, and otherwise in a sandbox.
+    async fn hear<H: Hook>(
         &self,
         number: usize,
         plugin: &Plugin,
         hook: &H,
         subject: &Subject,
-    ) -> Result<(Result<H::Answer, Failure>, Vec<String>), CallError> {
-        let Matter { runtime, domains, run, .. } = &self.matter;
+        began: Instant,
+    ) -> Result<Heard<H::Answer>, CallError> {
+        let Matter { runtime, run, .. } = &self.matter;
         let place = &self.places[number];
         let within = place.asking.fetch_add(1, Ordering::Relaxed) > 0;
         let _asking = Asking(place);
         let kept = place.sandbox.lock().take();
-        // What is lent in a simulation goes before what is lent to the plugin alone.
+        // No simulation may take from a plugin what real mail needs, nor leave a trace in an
+        // instance that is asked for real.
         let real = run.is_real();
-        // What it hears stays in a sandbox that is made for it, and goes with it.
+        let counted = real && !within;
+        let guest = &plugin.guest;
+        let mut context = self.context(number, plugin, hook, subject);
+
+        let (mut reserved, mut known, mut missing) = (None, None, Missing::Once);
+        // A sandbox that was asked before may know more than a fresh one.
+        let memo = plugin.memo(hook.name()).filter(|memo| kept.is_none() && memo.attends());
+        if let Some(memo) = memo {
+            let reserve = async || {
+                reserved = Some(runtime.reserve(guest, counted).await?);
+                Ok(())
+            };
+            let walked = {
+                let walked = pin!(walk(memo, &mut context, reserve));
+                timed(guest.limits.timeout, walked).await??
+            };
+            match walked {
+                Walked::Missing(why) => missing = why,
+                Walked::Answer(leaf) if memo.hit() => known = Some(leaf),
+                Walked::Answer(leaf) => {
+                    if !within {
+                        place.sandbox.lock().take();
+                    }
+                    let raw = leaf.downcast_ref::<H::Raw>().cloned();
+                    // What a memo holds is of its hook's type.
+                    let raw = raw.ok_or_else(|| CallError::from(Differs))?;
+                    let answer = hook.check(plugin, &mut context, raw);
+                    let answer = answer.map_err(|broken| CallError::Trap(broken.0))?;
+                    return Ok(self.heard(Ok(answer), context));
+                }
+            }
+        }
+
+        let mut fresh = kept.is_none();
         let alone = hook.name().is_secret();
-        let services = plugin.services.as_ref().filter(|_| real).unwrap_or(&self.matter.services);
-        let context = || Context::new(&plugin.profile, services, domains);
-        let mut sandbox = match kept {
-            Some(sandbox) => sandbox,
-            // No simulation may leave a trace in an instance that is asked for real.
-            None if real => runtime.get(&plugin.guest, within, alone, context).await?,
-            None => runtime.make(&plugin.guest, context).await?,
+        let unseeing = || self.unseeing(plugin);
+        let mut sandbox = match (kept, reserved) {
+            (Some(sandbox), _) => sandbox,
+            (None, None) if guest.isolation == Isolation::Shared && real && !alone => {
+                runtime.share(guest, counted, unseeing).await?
+            }
+            (None, reserved) => {
+                let reserved = match reserved {
+                    Some(reserved) => reserved,
+                    None => runtime.reserve(guest, counted).await?,
+                };
+                runtime.make(guest, reserved, unseeing).await?
+            }
         };
-        let seen = sandbox.context();
-        seen.services.clone_from(services);
-        seen.scope = self.scope(number, plugin);
-        seen.hook = Some(hook.name());
-        seen.subject = subject.clone();
-        seen.recipients.clone_from(&self.recipients);
+        // One that asked the host while it was made knows what no transcript says.
+        fresh &= !sandbox.context().transcript.has_missed();
+        *sandbox.context() = context;
+        let time = match memo {
+            Some(_) => guest.limits.timeout.saturating_sub(began.elapsed()),
+            None => guest.limits.timeout,
+        };
+        let keep = fresh && memo.is_some() && missing == Missing::Again && known.is_none();
         let asked = sandbox
-            .ask(async |store, instance| {
-                hook.prepare(&mut store.data_mut().context);
-                let raw = match plugin.exports.ask(store, instance, hook.name()).await? {
+            .ask(time, async |store, instance| {
+                let raw: H::Raw = match plugin.exports.ask(store, instance, hook.name()).await? {
                     Ok(raw) => raw,
                     Err(failure) => return Ok(Err(failure)),
                 };
-                Ok(Ok(hook.check(plugin, &mut store.data_mut().context, raw)?))
+                let context = &mut store.data_mut().context;
+                context.transcript.finish()?;
+                if known.as_ref().is_some_and(|leaf| leaf.downcast_ref() != Some(&raw)) {
+                    wasmtime::bail!(Differs);
+                }
+                let leaf = keep.then(|| raw.clone());
+                Ok(Ok((hook.check(plugin, context, raw)?, leaf)))
             })
             .await;
         if !within {
             // What a question within this one left here has no place in the plugin's share.
             place.sandbox.lock().take();
         }
+        if let (Some(memo), Err(CallError::Differs(_))) = (memo, &asked) {
+            Self::forget(plugin, hook.name(), memo);
+        }
         let (mut sandbox, answer) = asked?;
-        let effects = std::mem::take(&mut sandbox.context().effects);
+        let context = std::mem::replace(sandbox.context(), unseeing());
         if !runtime.is_short() {
             if alone {
                 drop(sandbox);
-            } else if plugin.guest.isolation == Isolation::Shared && real {
+            } else if guest.isolation == Isolation::Shared && real {
                 runtime.put(sandbox);
-            } else if !plugin.guest.quota.is_short() {
+            } else if !guest.quota.is_short() {
                 *place.sandbox.lock() = Some(sandbox);
             }
         }
-        Ok((answer, effects))
+        match answer {
+            Err(failure) => Ok(self.heard(Err(failure), context)),
+            Ok((answer, leaf)) => {
+                let mut heard = self.heard(Ok(answer), context);
+                let whole = std::mem::take(&mut heard.transcript).whole();
+                if let (Some(memo), Some(leaf), Some(whole)) = (memo, leaf, whole) {
+                    let octets = octets(&leaf);
+                    if !memo.keep(whole, Arc::new(leaf), octets) {
+                        Self::forget(plugin, hook.name(), memo);
+                    }
+                }
+                Ok(heard)
+            }
+        }
+    }
+
+    /// A plugin whose answers don't follow from what it is told is asked each time, from now on.
+    fn forget(plugin: &Plugin, hook: HookName, memo: &Memo) {
+        memo.end();
+        tracing::error!(
+            plugin = plugin.name(),
+            question = hook.word(),
+            "it was told the same as before, and did something else: a fault of facteur's, please \
+             report it; its answers aren't remembered any more"
+        );
+    }
+
+    /// What is left of a question.
+    fn heard<A: Told>(&self, answer: Result<A, Failure>, context: Context) -> Heard<A> {
+        let Context { effects, transcript, .. } = context;
+        let refuses = answer.as_ref().is_ok_and(Told::refuses);
+        let told = |exchange: &Exchange| exchange.call.call().told(&exchange.reply);
+        let facts = if refuses || self.matter.facts == Facts::OfAll {
+            transcript.exchanges().iter().filter_map(told).collect()
+        } else {
+            Vec::new()
+        };
+        Heard { answer, effects, facts, transcript }
+    }
+
+    /// What a sandbox sees that is asked nothing yet.
+    fn unseeing(&self, plugin: &Plugin) -> Context {
+        let Matter { services, domains, run, .. } = &self.matter;
+        // What is lent in a simulation goes before what is lent to the plugin alone.
+        let services = plugin.services.as_ref().filter(|_| run.is_real()).unwrap_or(services);
+        Context::new(&plugin.profile, services, domains)
+    }
+
+    /// What the plugin sees in this question.
+    fn context(
+        &self,
+        number: usize,
+        plugin: &Plugin,
+        hook: &impl Hook,
+        subject: &Subject,
+    ) -> Context {
+        let mut context = self.unseeing(plugin);
+        context.scope = self.scope(number, plugin);
+        context.hook = Some(hook.name());
+        context.subject = subject.clone();
+        context.recipients.clone_from(&self.recipients);
+        if !hook.name().is_secret() {
+            context.transcript = Transcript::begin();
+        }
+        hook.prepare(&mut context);
+        context
     }
 
     /// What a plugin looks at. In the shadow it has facts of its own, kept up to date: what it does

@@ -17,7 +17,7 @@
 //! - `message` and `facts`: what plugins see;
 //! - `runtime`: the machine that guests run on. It knows wasmtime, and no mail;
 //! - `contract`: `wit/0.1` as Rust, the host's half of the imports, the checks;
-//! - `plugin`: one that is loaded; `dispatch`: the one door to it;
+//! - `memo`: what is remembered of answers; `plugin`: one that is loaded; `dispatch`: the one door to it;
 //! - `hooks`: how each hook is asked, a file for each. Begin here to see what policy decides;
 //! - `policy`, `directory` (what an address stands for, where it goes), and what the program
 //!   calls: `session`, `transaction`, `queue`.
@@ -36,6 +36,7 @@ mod grants;
 mod hooks;
 mod identity;
 mod lookup_keys;
+mod memo;
 mod message;
 mod next_hop;
 mod plugin;
@@ -64,6 +65,7 @@ pub use hooks::delivery::{Advice, Attempted};
 pub use hooks::transport::Route;
 pub use identity::Identity;
 pub use lookup_keys::address_keys;
+pub use memo::{Memos, Remembered};
 pub use message::{Bodies, BodyError, Content, Edited, Message, NewBody, header_line};
 pub use next_hop::{RouteTls, SmtpRoute};
 pub use plugin::{Chain, LoadError, Mode, OnError, Plugin, PluginConfig};
@@ -82,6 +84,6 @@ pub use services::{
 };
 pub use session::Session;
 pub use tags::Tags;
-pub use trace::{Step as TraceStep, Trace};
+pub use trace::{Facts, Step as TraceStep, Trace};
 pub use transaction::{Outgoing, Transaction};
 pub use unavailable::Unavailable;

@@ -8,12 +8,15 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::contract::context::{Context, Initializing, Profile, Runtime};
 use crate::contract::exports::{Exports, HookName};
 use crate::contract::text::printable;
 use crate::domains::Domains;
 use crate::grants::Grants;
 use crate::identity::Identity;
+use crate::memo::{Memo, Memos, Remembered};
 use crate::runtime::compile_cache::CompileCache;
 use crate::runtime::error::CallError;
 use crate::runtime::guest::{Guest, GuestConfig};
@@ -119,6 +122,8 @@ pub struct Plugin {
     pub(crate) share: u8,
     pub(crate) instead_of: Option<String>,
     pub(crate) services: Option<Arc<Services>>,
+    /// What is remembered of each hook, by its number.
+    memos: [Option<Arc<Memo>>; HookName::ALL.len()],
     identity: Identity,
 }
 
@@ -132,6 +137,7 @@ impl Plugin {
         cache: &CompileCache,
         services: &Arc<Services>,
         domains: &Arc<Domains>,
+        memory: &Memos,
         config: PluginConfig,
     ) -> Result<Arc<Self>, LoadError> {
         let name = config.name.clone();
@@ -171,8 +177,14 @@ impl Plugin {
         for hook in initial.skipped {
             exports.skip(hook);
         }
+        let memos = HookName::ALL.map(|hook| {
+            let is_fresh = guest.isolation == Isolation::Transaction && !hook.is_secret();
+            let memo = is_fresh && exports.has(hook);
+            memo.then(|| memory.memo(of_memo(hook, &identity, &profile, guest.limits))).flatten()
+        });
         Ok(Arc::new(Self {
             guest,
+            memos,
             profile: Arc::new(profile),
             exports,
             early: config.early,
@@ -221,6 +233,17 @@ impl Plugin {
         self.guest.weight.sandboxes()
     }
 
+    /// What is remembered of this hook, if anything is to be.
+    pub(crate) fn memo(&self, hook: HookName) -> Option<&Arc<Memo>> {
+        self.memos[hook as usize].as_ref()
+    }
+
+    /// What is remembered of its answers.
+    pub fn remembered(&self) -> Remembered {
+        let all = self.memos.iter().flatten().map(|memo| memo.remembered());
+        all.reduce(Remembered::and).unwrap_or_default()
+    }
+
     /// What it has been asked since its load.
     pub fn counted(&self) -> Counted {
         self.guest.statistics.counted()
@@ -240,6 +263,12 @@ impl Plugin {
     }
 }
 
+/// All that an answer depends on besides what the host is asked.
+fn of_memo(hook: HookName, identity: &Identity, profile: &Profile, limits: Limits) -> String {
+    let text = format!("{hook:?} {} {profile:?} {limits:?}", identity.hash);
+    format!("{:x}", Sha256::digest(text))
+}
+
 /// Runs the `init` of a plugin: what it keeps, and what it skips.
 async fn init(
     runtime: &Runtime,
@@ -248,11 +277,14 @@ async fn init(
     context: impl FnOnce() -> Context,
 ) -> Result<Initializing, String> {
     let failed = |error: CallError| format!("its init failed: {error}");
-    let mut sandbox = runtime.make(guest, context).await.map_err(failed)?;
+    let reserved = runtime.reserve(guest, false).await.map_err(failed)?;
+    let mut sandbox = runtime.make(guest, reserved, context).await.map_err(failed)?;
     let exported = exports.hooks().collect();
     let fresh = Initializing { exported, skipped: Vec::new(), kept: Vec::new() };
     sandbox.context().initializing = Some(fresh);
-    let asked = sandbox.ask(async |store, instance| exports.init(store, instance).await).await;
+    let asked = sandbox
+        .ask(guest.limits.timeout, async |store, instance| exports.init(store, instance).await)
+        .await;
     let (mut sandbox, answer) = asked.map_err(failed)?;
     answer.map_err(|reason| printable(&reason))?;
     sandbox.context().initializing.take().ok_or_else(|| "its init failed".to_owned())

@@ -12,9 +12,11 @@ use crate::contract::context::Runtime;
 use crate::contract::exports::HookName;
 use crate::domains::Domains;
 use crate::hooks::route_cache::RouteCache;
+use crate::memo::Memos;
 use crate::plugin::{Chain, LoadError, Plugin, PluginConfig};
 use crate::runtime::compile_cache::CompileCache;
 use crate::services::Services;
+use crate::trace::Facts;
 
 /// What a policy is made of.
 pub struct PolicyConfig {
@@ -22,6 +24,10 @@ pub struct PolicyConfig {
     pub plugins: Vec<PluginConfig>,
     /// Whose an address is.
     pub domains: Domains,
+    /// What is remembered of answers; of the process, not of this configuration.
+    pub memos: Arc<Memos>,
+    /// Whose questions the facts are told of.
+    pub facts: Facts,
     /// Where compiled code is kept; must be private to this user. None: nowhere.
     pub code: Option<PathBuf>,
 }
@@ -31,6 +37,7 @@ pub struct Policy {
     pub(crate) runtime: Runtime,
     pub(crate) services: Arc<Services>,
     pub(crate) domains: Arc<Domains>,
+    pub(crate) facts: Facts,
     pub(crate) routes: RouteCache,
     /// Those that export `transport`, in order: they are asked whatever the listener.
     pub(crate) routers: Chain,
@@ -66,7 +73,7 @@ impl Policy {
         let mut plugins = Vec::new();
         let mut errors = Vec::new();
         for plugin in config.plugins {
-            match Plugin::load(runtime, &cache, &services, &domains, plugin).await {
+            match Plugin::load(runtime, &cache, &services, &domains, &config.memos, plugin).await {
                 Ok(plugin) => plugins.push(plugin),
                 Err(error) => errors.push(error),
             }
@@ -75,10 +82,12 @@ impl Policy {
             return Err(errors);
         }
         cache.prune();
+        config.memos.share();
         Ok(Arc::new(Self {
             runtime: runtime.clone(),
             services,
             domains,
+            facts: config.facts,
             routes: RouteCache::default(),
             routers: standing(&plugins)
                 .filter(|plugin| plugin.wants(HookName::Transport))

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 const STEPS: usize = 1_000;
 
 /// One question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Step {
     /// Who was asked; none: the host itself decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +28,10 @@ pub struct Step {
     /// From question to answer, in microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub micros: u64,
+    /// What the plugin asked of the host and was told, so that it came to this answer: "session
+    /// .trusted = false". Of a refusal, or of everything, as [`Facts`] says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
     /// The answer was for the record only: the plugin's mode is `shadow`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
@@ -36,6 +40,16 @@ pub struct Step {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(micros: &u64) -> bool {
     *micros == 0
+}
+
+/// Whose questions the facts are told of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Facts {
+    /// Those whose answer is a no.
+    #[default]
+    OfRefusals,
+    /// All.
+    OfAll,
 }
 
 /// The steps so far.
@@ -67,7 +81,7 @@ impl Trace {
         answer: impl Into<Cow<'static, str>>,
     ) {
         let (question, answer) = (question.into(), answer.into());
-        self.add(Step { plugin: None, question, about, answer, micros: 0, shadow: false });
+        self.add(Step { question, about, answer, ..Step::default() });
     }
 
     /// All steps, in the order of their answers; the trace begins anew.
@@ -75,14 +89,7 @@ impl Trace {
         let Kept { mut steps, dropped } = std::mem::take(&mut *self.0.lock());
         if dropped > 0 {
             let answer = format!("{dropped} more steps are not kept").into();
-            steps.push(Step {
-                plugin: None,
-                question: "trace".into(),
-                about: None,
-                answer,
-                micros: 0,
-                shadow: false,
-            });
+            steps.push(Step { question: "trace".into(), answer, ..Step::default() });
         }
         steps
     }
@@ -92,4 +99,9 @@ impl Trace {
 pub(crate) trait Told {
     /// For a person; one line.
     fn told(&self) -> Cow<'static, str>;
+
+    /// Whether it is a no.
+    fn refuses(&self) -> bool {
+        false
+    }
 }

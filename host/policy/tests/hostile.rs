@@ -4,9 +4,13 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Memory, policy, probe, rcpt, refused, relaying, transaction, try_policy, users};
+use common::{
+    Memory, SANDBOXES, domains, load, policy, probe, rcpt, refused, relaying, transaction,
+    try_policy, users,
+};
 use facteur_policy::{Decision, OnError};
 use facteur_smtp::RcptParameters;
 
@@ -117,7 +121,8 @@ async fn the_operator_may_choose_to_reject() {
 
 #[tokio::test]
 async fn nothing_is_remembered_from_one_transaction_to_the_next() {
-    let policy = policy(vec![probe("spy", r#"{"rcpt": "remember"}"#)], users()).await;
+    let spy = || vec![probe("spy", r#"{"rcpt": "remember"}"#)];
+    let policy = load(SANDBOXES, domains(), spy(), &Arc::new(users()), 0).await.unwrap();
     for _ in 0..50 {
         let mut transaction = transaction(&policy).await;
         assert_eq!(
@@ -159,7 +164,7 @@ async fn what_is_no_component_is_told() {
 async fn idle_clients_never_take_the_last_sandboxes() {
     let policy = policy(vec![probe("held", r#"{"rcpt": "no-opinion"}"#)], users()).await;
     let mut idle = Vec::new();
-    for _ in 0..3 * common::SANDBOXES {
+    for _ in 0..3 * SANDBOXES {
         let mut transaction = transaction(&policy).await;
         assert_eq!(
             transaction.rcpt("louen@local.test".parse().unwrap(), RcptParameters::default()).await,

@@ -48,6 +48,9 @@ enum Command {
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
+        /// What the plugins' answers depended on, too.
+        #[arg(long)]
+        facts: bool,
     },
     /// Play a session to the plugins in force: what would be said, by whom and why. No mail is
     /// queued, no counter moves.
@@ -137,8 +140,8 @@ pub fn main() -> ExitCode {
         Command::Queue { command } => {
             load(&arguments.config).and_then(|config| queue(&config, command))
         }
-        Command::Explain { id, json } => {
-            load(&arguments.config).and_then(|config| explain(&config, id, json))
+        Command::Explain { id, json, facts } => {
+            load(&arguments.config).and_then(|config| explain(&config, id, json, facts))
         }
         Command::Try(session) => {
             load(&arguments.config).and_then(|config| simulate::try_session(config, session))
@@ -179,14 +182,14 @@ fn queue(config: &Config, command: QueueCommand) -> Result<(), Failure> {
     }
 }
 
-fn explain(config: &Config, id: String, json: bool) -> Result<(), Failure> {
+fn explain(config: &Config, id: String, json: bool, facts: bool) -> Result<(), Failure> {
     let request = Request::Explain { id };
     if json {
         return ask(config, &request, &mut Json);
     }
     let mut records = Records::default();
     ask(config, &request, &mut records)?;
-    Ok(out::text(decisions::tell(&records.0, time))?)
+    Ok(out::text(decisions::tell(&records.0, facts, time))?)
 }
 
 fn list_plugins(config: &Config, json: bool) -> Result<(), Failure> {

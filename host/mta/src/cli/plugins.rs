@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use facteur_policy::Remembered;
+
 use crate::operate::protocol::PluginEntry;
 
 /// So much of a hash tells components apart.
@@ -60,7 +62,7 @@ fn describe(entry: &PluginEntry, time: impl Fn(u64) -> String) -> String {
     format!(
         "{}\n  component  {}\n  hooks      {}\n  grants     {}\n  isolation  {}\n  \
          on-error   {}\n  limits     memory {}, \
-         timeout {}, cpu {}, concurrency {}{weight}\n  loaded     {}\n",
+         timeout {}, cpu {}, concurrency {}{weight}\n  remembered {}\n  loaded     {}\n",
         entry.name,
         entry.component,
         list(&entry.hooks),
@@ -71,8 +73,19 @@ fn describe(entry: &PluginEntry, time: impl Fn(u64) -> String) -> String {
         duration(limits.timeout_ms.saturating_mul(1_000)),
         duration(limits.cpu_ms.saturating_mul(1_000)),
         limits.concurrency,
+        remembered(entry.remembered),
         time(entry.counted.loaded_at),
     )
+}
+
+/// How much of what it was asked needed no sandbox.
+fn remembered(of: Remembered) -> String {
+    let all = of.hits + of.misses;
+    if all == 0 {
+        return "nothing".to_owned();
+    }
+    let share = u128::from(of.hits) * 100 / u128::from(all);
+    format!("{} hits, {} misses ({share} %), {}", of.hits, of.misses, bytes(of.octets))
 }
 
 /// "trap 3, timeout 1"; "0" where there are none.

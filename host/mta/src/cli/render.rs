@@ -19,7 +19,7 @@ impl Sink for Plain {
             Answer::Content { text } => out::text(text),
             Answer::Count { count: 1 } => out::line("1 message"),
             Answer::Count { count } => out::line(format_args!("{count} messages")),
-            Answer::Decided(record) => out::text(decisions::tell(&[*record], time)),
+            Answer::Decided(record) => out::text(decisions::tell(&[*record], false, time)),
             Answer::Recorded(session) => out::line(session.dialogue.session),
             Answer::Plugin(entry) => out::text(plugins::table(&[*entry], time)),
             Answer::Done => out::line("done"),

@@ -20,6 +20,10 @@ pub const BUILTINS: [&str; 8] = [
     "rate-limit",
 ];
 
+/// What is remembered by default: some 100,000 answers.
+const MEMO: usize = 32 << 20;
+/// More is of no use: what comes again comes within an hour.
+const MOST_MEMO: u64 = 4 << 30;
 /// A sandbox can't start in less memory than this: its stack alone is some KiB.
 const LEAST_MEMORY: u64 = 64 << 10;
 /// What a slot of the pool has.
@@ -39,6 +43,9 @@ pub struct PolicySettings {
     pub cache: PathBuf,
     /// Sandboxes at once: one for each plugin of each transaction under way. Default 1,000.
     pub sandboxes: u32,
+    /// What may be remembered of plugins' answers, in bytes, all plugins together; 0: nothing.
+    /// Default 32 MiB.
+    pub memo: usize,
 }
 
 /// One `[[plugin]]`.
@@ -85,6 +92,10 @@ pub(super) fn read_policy(section: &mut Section<'_>, spool: &Path) -> (PolicySet
     let settings = PolicySettings {
         cache: section.get("cache", Value::path).unwrap_or_else(|| spool.join("compiled")),
         sandboxes: section.or("sandboxes", 1_000, |value| value.integer(4..=10_000)),
+        memo: section
+            .get("memo", |value| value.size(0..=MOST_MEMO))
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(MEMO),
     };
     (settings, limits(section, ["memory", "call-timeout", "call-cpu"], defaults))
 }

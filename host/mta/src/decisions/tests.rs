@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use facteur_policy::{SessionFacts, TraceStep};
+use facteur_policy::{Facts, SessionFacts, TraceStep};
 
 use super::journal::Journal;
 use super::{Decisions, Kind, Record, find, tell};
 use crate::config::DecisionsSettings;
 
 const SETTINGS: DecisionsSettings =
-    DecisionsSettings { size: 16 << 10, keep: Duration::from_hours(1) };
+    DecisionsSettings { size: 16 << 10, facts: Facts::OfRefusals, keep: Duration::from_hours(1) };
 
 fn step(
     plugin: Option<&str>,
@@ -23,6 +23,7 @@ fn step(
         about: about.map(Into::into),
         answer: answer.into(),
         micros: if plugin.is_some() { 1_234 } else { 0 },
+        facts: vec!["session.trusted = false".into()],
         shadow: plugin == Some("new"),
     }
 }
@@ -46,7 +47,13 @@ fn record(session: &str, id: Option<&str>) -> Record {
 
 #[test]
 fn a_story_reads_like_one() {
-    let told = tell(&[record("s1-1", Some("6FEE36C37B"))], |_| "2026-11-23 06:40:12".into());
+    let record = record("s1-1", Some("6FEE36C37B"));
+    let told = tell(std::slice::from_ref(&record), false, |_| "2026-11-23 06:40:12".into());
+    let depended = tell(&[record], true, |_| "2026-11-23 06:40:12".into());
+    assert!(
+        depended.contains("\n                  because session.trusted = false\n"),
+        "{depended}"
+    );
     assert_eq!(
         told,
         "\

@@ -7,7 +7,8 @@ use facteur_policy::TraceStep;
 use super::record::{Kind, Record};
 
 /// The trace that the records tell, in paragraphs. `time` writes a moment as its reader wants it.
-pub fn tell(records: &[Record], time: impl Fn(u64) -> String) -> String {
+/// With `facts`: what the answers depended on, too, as far as that is kept.
+pub fn tell(records: &[Record], facts: bool, time: impl Fn(u64) -> String) -> String {
     let mut text = String::new();
     for record in records {
         if !text.is_empty() {
@@ -25,7 +26,7 @@ pub fn tell(records: &[Record], time: impl Fn(u64) -> String) -> String {
         if let Some(sender) = record.sender.as_deref().filter(|_| record.kind == Kind::Envelope) {
             let _ = writeln!(text, "  from <{sender}>");
         }
-        steps(&mut text, &record.steps);
+        steps(&mut text, &record.steps, facts);
         let _ = writeln!(text, "  => {}", record.outcome);
     }
     text
@@ -42,7 +43,7 @@ fn client(record: &Record) -> String {
 }
 
 /// What the host did, and below it what the plugins said before: a reader wants the end first.
-fn steps(text: &mut String, steps: &[TraceStep]) {
+fn steps(text: &mut String, steps: &[TraceStep], facts: bool) {
     let mut before: Vec<&TraceStep> = Vec::new();
     for step in steps {
         if step.plugin.is_some() {
@@ -51,13 +52,13 @@ fn steps(text: &mut String, steps: &[TraceStep]) {
         }
         let about = step.about.as_deref().map_or_else(String::new, |about| format!(" <{about}>"));
         let _ = writeln!(text, "  {}{about}: {}", step.question, step.answer);
-        said(text, &before);
+        said(text, &before, facts);
         before.clear();
     }
-    said(text, &before);
+    said(text, &before, facts);
 }
 
-fn said(text: &mut String, steps: &[&TraceStep]) {
+fn said(text: &mut String, steps: &[&TraceStep], facts: bool) {
     let question = |step: &TraceStep| {
         step.about.as_deref().map_or_else(
             || step.question.clone().into_owned(),
@@ -80,5 +81,8 @@ fn said(text: &mut String, steps: &[&TraceStep]) {
             question(step),
             step.answer
         );
+        for fact in step.facts.iter().filter(|_| facts) {
+            let _ = writeln!(text, "    {:first$}  because {fact}", "");
+        }
     }
 }

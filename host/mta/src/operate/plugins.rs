@@ -50,6 +50,7 @@ fn entry(written: &config::Plugin, plugin: &facteur_policy::Plugin) -> PluginEnt
             weight: plugin.weight(),
         },
         counted: plugin.counted(),
+        remembered: plugin.remembered(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use facteur_policy::Counted;
+use facteur_policy::{Counted, Remembered};
 use facteur_spool::Summary;
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +165,9 @@ pub struct PluginEntry {
     /// What it has been asked, and how it did.
     #[serde(flatten)]
     pub counted: Counted,
+    /// What is remembered of its answers.
+    #[serde(default)]
+    pub remembered: Remembered,
 }
 
 /// What a plugin may use.

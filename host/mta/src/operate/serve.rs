@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use facteur_policy::Runtime;
+use facteur_policy::{Memos, Runtime};
 use facteur_spool::{Spool, SpoolConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -136,6 +136,7 @@ pub fn shared(
         resolver: Arc::new(resolver),
         counters: Arc::new(Counters::new(counters)),
         answers: Answers::new(config.verify.concurrency),
+        memos: Memos::new(config.policy.memo),
         auth: auth::Shared::default(),
     })
 }

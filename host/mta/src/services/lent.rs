@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facteur_policy::{Found, Lists, Nothing, Services, TableError, Unavailable};
+use facteur_policy::{Found, Lists, Memos, Nothing, Services, TableError, Unavailable};
 use facteur_smtp::Address;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -29,6 +29,8 @@ pub struct Shared {
     pub answers: Arc<Answers>,
     /// What makes tickets of TLS.
     pub tickets: Tickets,
+    /// What is remembered of plugins' answers.
+    pub memos: Arc<Memos>,
     /// Where passwords are checked, and who failed.
     pub auth: auth::Shared,
 }

@@ -9,6 +9,7 @@
 wasmtime::component::bindgen!({
     path: "../../wit/0.1",
     world: "imports",
+    additional_derives: [PartialEq, Eq, Hash],
     imports: {
         default: trappable,
         "facteur:policy/session.client-name": async | trappable,

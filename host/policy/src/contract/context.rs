@@ -7,21 +7,18 @@ use std::sync::{Arc, Weak};
 
 use facteur_smtp::Address;
 use futures_util::future::BoxFuture;
-use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Error, Result, format_err};
 
-use super::bindings::Imports;
 use super::exports::HookName;
-use super::newer;
 use super::subject::Subject;
 use super::text::printable;
+use super::transcript::Transcript;
 use crate::domains::Domains;
 use crate::facts::{EnvelopeFacts, RecipientFacts, SessionFacts};
 use crate::grants::Grants;
 use crate::message::{Draft, Message};
 use crate::runtime::error::CallError;
 use crate::runtime::instance_pool::InstancePool;
-use crate::runtime::store::{self, Data};
 use crate::services::{Services, Verified};
 use crate::settings::Settings;
 
@@ -34,7 +31,7 @@ const EFFECTS: usize = 64;
 pub type Runtime = InstancePool<Context>;
 
 /// What a plugin is for its own calls into the host.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Profile {
     pub name: String,
     pub settings: Settings,
@@ -163,36 +160,10 @@ pub struct Context {
     pub(crate) draft: Option<Draft>,
     /// Log lines left in this call.
     pub(crate) log_lines: u32,
+    /// What it has asked in this call, and was answered.
+    pub(crate) transcript: Transcript,
     /// The last line that it logged as an error in this call: a panic says there what it was.
     pub(crate) last_error: Option<String>,
-}
-
-impl store::Context for Context {
-    fn link(linker: &mut Linker<Data<Self>>) -> Result<()> {
-        Imports::add_to_linker::<_, HasSelf<Self>>(linker, Data::called)
-    }
-
-    fn complete(linker: &mut Linker<Data<Self>>, component: &Component) -> Result<()> {
-        newer::complete(linker, component).map_err(Error::from)
-    }
-
-    fn begin(&mut self) {
-        self.log_lines = LOG_LINES;
-        self.effects.clear();
-        self.draft = None;
-        self.last_error = None;
-    }
-
-    fn rest(&mut self) {
-        self.scope = Scope::Nowhere;
-        self.subject = Subject::Nothing;
-        self.recipients = Weak::<Nobody>::new();
-    }
-
-    fn last_words(&self) -> Option<&str> {
-        // Where there are credentials, they may be what it couldn't read.
-        self.last_error.as_deref().filter(|_| self.hook != Some(HookName::Authenticate))
-    }
 }
 
 impl Context {
@@ -214,8 +185,24 @@ impl Context {
             effects: Vec::new(),
             draft: None,
             log_lines: LOG_LINES,
+            transcript: Transcript::default(),
             last_error: None,
         }
+    }
+
+    /// Between two questions.
+    pub(super) fn see_nothing(&mut self) {
+        self.scope = Scope::Nowhere;
+        self.hook = None;
+        self.subject = Subject::Nothing;
+        self.recipients = Weak::<Nobody>::new();
+        self.transcript = Transcript::default();
+    }
+
+    /// What the guest itself said last of what went wrong.
+    pub(crate) fn own_last_words(&self) -> Option<&str> {
+        // Where there are credentials, they may be what it couldn't read.
+        self.last_error.as_deref().filter(|_| self.hook != Some(HookName::Authenticate))
     }
 
     /// Why a function can't be called here.

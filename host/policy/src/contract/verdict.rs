@@ -90,6 +90,10 @@ impl Told for Verdict {
             | Self::Disconnect(reply) => format!("{} {reply}", self.word()).into(),
         }
     }
+
+    fn refuses(&self) -> bool {
+        !matches!(self, Self::NoOpinion | Self::Accept | Self::AllowRelay)
+    }
 }
 
 #[cfg(test)]

@@ -109,4 +109,8 @@ impl Told for Answer {
         };
         printable(&told).into()
     }
+
+    fn refuses(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
 }

@@ -31,6 +31,10 @@ impl Told for Inspected {
         let verdict = self.verdict.told();
         if self.edits.is_empty() { verdict } else { format!("{verdict} ({})", self.edits).into() }
     }
+
+    fn refuses(&self) -> bool {
+        self.verdict.refuses()
+    }
 }
 
 /// The question.

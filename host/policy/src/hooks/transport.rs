@@ -44,6 +44,10 @@ impl Told for Answer {
     fn told(&self) -> Cow<'static, str> {
         self.0.as_ref().map_or("no opinion".into(), |route| route.to_string().into())
     }
+
+    fn refuses(&self) -> bool {
+        matches!(self.0, Some(Route::Error(_)))
+    }
 }
 
 impl fmt::Display for Route {

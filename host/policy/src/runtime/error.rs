@@ -15,6 +15,9 @@ pub enum CallError {
     /// It computed for too long.
     #[error("more than {0:?} of computing")]
     TooMuchCpu(Duration),
+    /// A fresh sandbox was told the same as another before, and did something else.
+    #[error(transparent)]
+    Differs(#[from] Differs),
     /// It said that it can't decide.
     #[error("{reason}")]
     Failure {
@@ -28,9 +31,14 @@ pub enum CallError {
     Busy,
 }
 
+/// A guest that isn't deterministic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it was told the same as before, and did something else")]
+pub struct Differs;
+
 impl CallError {
     /// Every label.
-    pub(crate) const LABELS: [&str; 5] = ["trap", "timeout", "cpu", "failure", "busy"];
+    pub(crate) const LABELS: [&str; 6] = ["trap", "timeout", "cpu", "differs", "failure", "busy"];
 
     /// For the log and the trace: the label, and what happened.
     pub(crate) fn told(&self) -> String {
@@ -47,6 +55,7 @@ impl CallError {
             Self::Trap(_) => "trap",
             Self::Timeout(_) => "timeout",
             Self::TooMuchCpu(_) => "cpu",
+            Self::Differs(_) => "differs",
             Self::Failure { .. } => "failure",
             Self::Busy => "busy",
         }

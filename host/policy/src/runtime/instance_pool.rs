@@ -14,7 +14,6 @@ use crate::runtime::engine::{EngineError, Machine};
 use crate::runtime::error::CallError;
 use crate::runtime::guest::Guest;
 use crate::runtime::idle::Idle;
-use crate::runtime::limits::Isolation;
 use crate::runtime::meter::Meter;
 use crate::runtime::sandbox::Sandbox;
 use crate::runtime::store::Context;
@@ -25,6 +24,17 @@ const PERMIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The machine and its sandboxes, shared by all plugins of the process. Cheap to clone.
 pub struct InstancePool<C: 'static>(Arc<Pool<C>>);
+
+/// The right to one more sandbox of a plugin.
+pub(crate) struct Reserved {
+    /// Its place in the plugin's share, where it counts.
+    place: Option<OwnedSemaphorePermit>,
+    permit: OwnedSemaphorePermit,
+}
+
+async fn enter<C>(guest: &Guest<C>) -> Result<OwnedSemaphorePermit, CallError> {
+    guest.quota.enter().await.ok_or(CallError::Busy)
+}
 
 struct Pool<C: 'static> {
     machine: Machine<C>,
@@ -82,37 +92,45 @@ impl<C: Context> InstancePool<C> {
         self.0.permits.available_permits() < self.0.sandboxes as usize / 2
     }
 
-    /// A sandbox of the plugin: of those that idle, if it shares them, or a new one. Waits for a
-    /// place in the plugin's share first, unless the question comes `within` another of the same
-    /// plugin, which has one: were both to need one, those who hold one could wait for each other.
-    /// `alone`: always a new one.
-    pub(crate) async fn get(
+    /// What a new sandbox needs: a permit, and where it counts a place in the plugin's share, which
+    /// is waited for first: who waits for that holds nothing.
+    pub(crate) async fn reserve(
+        &self,
+        guest: &Guest<C>,
+        counted: bool,
+    ) -> Result<Reserved, CallError> {
+        let place = if counted { Some(enter(guest).await?) } else { None };
+        let permit = self.permit(guest.weight).await.ok_or(CallError::Busy)?;
+        Ok(Reserved { place, permit })
+    }
+
+    /// A new sandbox.
+    pub(crate) async fn make(
         &self,
         guest: &Arc<Guest<C>>,
-        within: bool,
-        alone: bool,
+        reserved: Reserved,
         context: impl FnOnce() -> C,
     ) -> Result<Sandbox<C>, CallError> {
-        let place =
-            if within { None } else { Some(guest.quota.enter().await.ok_or(CallError::Busy)?) };
-        let shared = guest.isolation == Isolation::Shared && !alone;
-        let idle = if shared { self.0.idle.take(guest) } else { None };
-        let mut sandbox = match idle {
-            Some(sandbox) => sandbox,
-            None => self.make(guest, context).await?,
-        };
+        let Reserved { place, permit } = reserved;
+        let mut sandbox = Sandbox::new(&self.0.machine, guest, context, permit).await?;
         sandbox.take_place(place);
         Ok(sandbox)
     }
 
-    /// A new sandbox, outside of the plugin's share. Waits for a permit.
-    pub(crate) async fn make(
+    /// A sandbox of a plugin that shares them: of those that idle, or a new one.
+    pub(crate) async fn share(
         &self,
         guest: &Arc<Guest<C>>,
+        counted: bool,
         context: impl FnOnce() -> C,
     ) -> Result<Sandbox<C>, CallError> {
+        let place = if counted { Some(enter(guest).await?) } else { None };
+        if let Some(mut sandbox) = self.0.idle.take(guest) {
+            sandbox.take_place(place);
+            return Ok(sandbox);
+        }
         let permit = self.permit(guest.weight).await.ok_or(CallError::Busy)?;
-        Sandbox::new(&self.0.machine, guest, context, permit).await
+        self.make(guest, Reserved { place, permit }, context).await
     }
 
     /// Takes back one of a plugin that shares them.

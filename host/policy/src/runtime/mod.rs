@@ -17,5 +17,5 @@ pub(crate) mod quota;
 pub(crate) mod sandbox;
 pub(crate) mod statistics;
 pub(crate) mod store;
-mod trap;
+pub(crate) mod trap;
 pub(crate) mod weight;

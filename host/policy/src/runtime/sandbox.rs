@@ -16,7 +16,7 @@ use wasmtime::component::Instance;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::runtime::engine::Machine;
-use crate::runtime::error::CallError;
+use crate::runtime::error::{CallError, Differs};
 use crate::runtime::guest::Guest;
 use crate::runtime::memory::Memory;
 use crate::runtime::meter::{self, Meter};
@@ -94,17 +94,17 @@ impl<C: Context> Sandbox<C> {
         })
     }
 
-    /// Asks one question, within the plugin's limits. A question that finds its answer breaking the
-    /// contract says so as an error, which is a trap like any other. Only an answer gives the
-    /// sandbox back.
+    /// Asks one question, within the plugin's limits and this time. A question that finds its answer
+    /// breaking the contract says so as an error, which is a trap like any other. Only an answer
+    /// gives the sandbox back.
     pub(crate) async fn ask<T>(
         mut self,
+        time: Duration,
         question: impl AsyncFnOnce(&mut Store<Data<C>>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<(Self, T), CallError> {
         refill(&mut self.store, &self.guest);
         self.questions += 1;
-        let answer =
-            timed(self.guest.limits.timeout, pin!(question(&mut self.store, &self.instance))).await;
+        let answer = timed(time, pin!(question(&mut self.store, &self.instance))).await;
         let data = self.store.data_mut();
         data.pacer.reset();
         self.guest.statistics.note_memory(data.memory.used());
@@ -161,12 +161,11 @@ fn refill<C: Context>(store: &mut Store<Data<C>>, guest: &Guest<C>) {
     let data = store.data_mut();
     data.ticks_left =
         u64::try_from(guest.limits.cpu.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
-    data.context.begin();
 }
 
 /// Most answers are there at once: a timer is made for those alone that wait, which is at the first
 /// tick at the latest.
-async fn timed<T>(
+pub(crate) async fn timed<T>(
     limit: Duration,
     mut future: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, CallError> {
@@ -184,6 +183,9 @@ fn explain<C: Context>(
 ) -> CallError {
     if store.data().ticks_left == 0 {
         return CallError::TooMuchCpu(guest.limits.cpu);
+    }
+    if let Some(differs) = error.downcast_ref::<Differs>() {
+        return CallError::Differs(*differs);
     }
     CallError::Trap(trap::told(error, store.data().context.last_words()))
 }

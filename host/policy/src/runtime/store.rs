@@ -20,9 +20,6 @@ pub trait Context: Sized + Send + 'static {
     /// It imports what no guest is given.
     fn complete(linker: &mut Linker<Data<Self>>, component: &Component) -> wasmtime::Result<()>;
 
-    /// A question begins: what the one before left of its own is gone.
-    fn begin(&mut self);
-
     /// The question has ended, and the sandbox waits for whoever asks next: it sees nothing.
     fn rest(&mut self);
 

@@ -13,7 +13,7 @@ const NAME: usize = 120;
 const WASM_TRAP: &str = "wasm trap: ";
 
 /// The cause, the guest's own last words, and the frames that have names or lines.
-pub(super) fn told(error: &wasmtime::Error, last_words: Option<&str>) -> String {
+pub(crate) fn told(error: &wasmtime::Error, last_words: Option<&str>) -> String {
     let cause = error.root_cause().to_string();
     let mut text = cause.strip_prefix(WASM_TRAP).unwrap_or(&cause).to_owned();
     // Writing to a String can't fail.

@@ -48,6 +48,7 @@ impl Counters for Memory {
     }
 
     fn add(&self, store: &str, key: &str, amount: u64, _: Lifetime) -> Result<Count, UnknownStore> {
+        self.asked.lock().unwrap().push(format!("add {store} {key} {amount}"));
         let mut counters = self.counters[store].lock().unwrap();
         let value = counters.entry(key.to_owned()).or_default();
         *value += amount;

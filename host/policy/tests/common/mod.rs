@@ -13,13 +13,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use facteur_policy::{
-    Class, Clock, Decision, Dns, DnsError, Domains, Found, Grants, Limits, Lists, LoadError,
-    MailExchanger, Mailboxes, PluginConfig, Policy, PolicyConfig, Runtime, Services, Session,
-    SessionFacts, TableError, Tables, Transaction, Unavailable,
+    Class, Clock, Decision, Dns, DnsError, Domains, Facts, Found, Grants, Limits, Lists, LoadError,
+    MailExchanger, Mailboxes, Memos, PluginConfig, Policy, PolicyConfig, Runtime, Services,
+    Session, SessionFacts, TableError, Tables, Transaction, Unavailable,
 };
 use facteur_smtp::{Address, MailParameters, RcptParameters};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+
+/// What every test's plugins may keep, in bytes.
+pub const MEMOS: usize = 1 << 20;
 
 /// Enough for every test.
 pub const SANDBOXES: u32 = 16;
@@ -47,6 +50,10 @@ pub struct Memory {
     pub scanners: HashMap<String, String>,
     pub generation: AtomicU64,
     pub finds: AtomicU64,
+    /// Entries that have changed since: by table and key; none is one that is gone.
+    pub changed: Mutex<HashMap<(String, String), Option<String>>>,
+    /// What was looked up and counted, in order.
+    pub asked: Mutex<Vec<String>>,
 }
 
 impl Tables for Memory {
@@ -56,10 +63,14 @@ impl Tables for Memory {
         keys: &'a [String],
     ) -> BoxFuture<'a, Result<Option<Found>, TableError>> {
         self.finds.fetch_add(1, Ordering::Relaxed);
+        self.asked.lock().unwrap().push(format!("find {table} {keys:?}"));
+        let changed = self.changed.lock().unwrap();
         let found = match self.tables.get(table) {
             None => Err(TableError::Unknown(table.to_owned())),
-            Some(table) => Ok(keys.iter().enumerate().find_map(|(key, name)| {
-                table.get(name).map(|value| Found { key, value: value.clone() })
+            Some(entries) => Ok(keys.iter().enumerate().find_map(|(key, name)| {
+                let now = changed.get(&(table.to_owned(), name.clone())).cloned();
+                let value = now.unwrap_or_else(|| entries.get(name).cloned())?;
+                Some(Found { key, value })
             })),
         };
         std::future::ready(found).boxed()
@@ -167,7 +178,7 @@ pub async fn try_policy(
     plugins: Vec<PluginConfig>,
     services: Memory,
 ) -> Result<Arc<Policy>, Vec<LoadError>> {
-    load(SANDBOXES, domains(), plugins, services).await
+    load(SANDBOXES, domains(), plugins, &Arc::new(services), MEMOS).await
 }
 
 /// A policy with so many sandboxes.
@@ -177,7 +188,7 @@ pub async fn policy_with(
     plugins: Vec<PluginConfig>,
     services: Memory,
 ) -> Arc<Policy> {
-    load(sandboxes, domains(), plugins, services)
+    load(sandboxes, domains(), plugins, &Arc::new(services), MEMOS)
         .await
         .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
@@ -189,18 +200,28 @@ pub async fn policy_for(
     plugins: Vec<PluginConfig>,
     services: Memory,
 ) -> Arc<Policy> {
-    load(SANDBOXES, domains, plugins, services).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+    load(SANDBOXES, domains, plugins, &Arc::new(services), MEMOS)
+        .await
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-async fn load(
+/// The same with so many bytes for what is remembered.
+pub async fn load(
     sandboxes: u32,
     domains: Domains,
     plugins: Vec<PluginConfig>,
-    services: Memory,
+    services: &Arc<Memory>,
+    memos: usize,
 ) -> Result<Arc<Policy>, Vec<LoadError>> {
     let runtime = Runtime::new(sandboxes).unwrap();
-    let config = PolicyConfig { plugins, domains, code: Some(code_cache()) };
-    Policy::load(&runtime, config, Services::of(&Arc::new(services))).await
+    let config = PolicyConfig {
+        plugins,
+        domains,
+        memos: Memos::new(memos),
+        facts: Facts::OfRefusals,
+        code: Some(code_cache()),
+    };
+    Policy::load(&runtime, config, Services::of(services)).await
 }
 
 /// Compiled once for all tests of a run.

@@ -15,9 +15,9 @@ use facteur::config::{Component, Config};
 use facteur::snapshot::{Purpose, Snapshot};
 use facteur_budget::{Ledger, site};
 use facteur_policy::{
-    Consignment, Decision, Dns, DnsError, Found, Lists, MailExchanger, Mailboxes, Meter,
-    PluginConfig, Policy, PolicyConfig, Runtime, Services, SessionFacts, TableError, Tables, Tags,
-    Unavailable, Used,
+    Consignment, Decision, Dns, DnsError, Facts, Found, Lists, MailExchanger, Mailboxes, Memos,
+    Meter, PluginConfig, Policy, PolicyConfig, Runtime, Services, SessionFacts, TableError, Tables,
+    Tags, Unavailable, Used,
 };
 use facteur_smtp::{Address, MailParameters, RcptParameters};
 use futures_util::future::BoxFuture;
@@ -131,6 +131,9 @@ impl Site {
         let parts = PolicyConfig {
             plugins: plugins.collect(),
             domains: config.domains.clone(),
+            // What is counted is the work of a question that is asked.
+            memos: Memos::new(0),
+            facts: Facts::OfRefusals,
             code: Some(config.policy.cache.clone()),
         };
         let counted = Services {

@@ -2,7 +2,7 @@
 
 use wasmtime::Result;
 
-use crate::contract::bindings::facteur::policy::{attempt, types};
+use crate::contract::bindings::facteur::policy::types;
 use crate::contract::context::Context;
 use crate::contract::subject::{Attempt, Subject};
 
@@ -15,20 +15,18 @@ impl Context {
     }
 }
 
-impl attempt::Host for Context {
-    fn number(&mut self) -> Result<u32> {
-        Ok(self.attempt("attempt.number")?.number)
-    }
+pub(crate) fn number(context: &Context) -> Result<u32> {
+    Ok(context.attempt("attempt.number")?.number)
+}
 
-    fn host(&mut self) -> Result<Option<String>> {
-        Ok(self.attempt("attempt.host")?.host.clone())
-    }
+pub(crate) fn host(context: &Context) -> Result<Option<String>> {
+    Ok(context.attempt("attempt.host")?.host.clone())
+}
 
-    fn said(&mut self) -> Result<types::Reply> {
-        Ok((&self.attempt("attempt.said")?.reply).into())
-    }
+pub(crate) fn said(context: &Context) -> Result<types::Reply> {
+    Ok((&context.attempt("attempt.said")?.reply).into())
+}
 
-    fn next_try(&mut self) -> Result<Option<u64>> {
-        Ok(self.attempt("attempt.next-try")?.next_try)
-    }
+pub(crate) fn next_try(context: &Context) -> Result<Option<u64>> {
+    Ok(context.attempt("attempt.next-try")?.next_try)
 }

@@ -65,20 +65,18 @@ fn checked(steps: Vec<connect::Step>) -> Answer<Vec<Step>> {
     steps.into_iter().enumerate().map(step).collect()
 }
 
-impl connect::Host for Context {
-    fn check(&mut self, service: String) -> Result<Answer<()>> {
-        Ok(self.may_connect(&service))
-    }
+pub(crate) fn check(context: &Context, service: String) -> Result<Answer<()>> {
+    Ok(context.may_connect(&service))
+}
 
-    async fn exchange(
-        &mut self,
-        service: String,
-        steps: Vec<connect::Step>,
-    ) -> Result<Answer<Vec<Vec<u8>>>> {
-        let steps = match self.may_connect(&service).and_then(|()| checked(steps)) {
-            Ok(steps) => steps,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(self.services.connect.exchange(&service, steps).await.map_err(Into::into))
-    }
+pub(crate) async fn exchange(
+    context: &Context,
+    service: String,
+    steps: Vec<connect::Step>,
+) -> Result<Answer<Vec<Vec<u8>>>> {
+    let steps = match context.may_connect(&service).and_then(|()| checked(steps)) {
+        Ok(steps) => steps,
+        Err(error) => return Ok(Err(error)),
+    };
+    Ok(context.services.connect.exchange(&service, steps).await.map_err(Into::into))
 }

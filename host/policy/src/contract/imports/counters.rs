@@ -61,49 +61,51 @@ fn bounded(milliseconds: u64) -> Answer<Duration> {
     Err(types::Error::Invalid("a counter for longer than 400 days".to_owned()))
 }
 
-impl counters::Host for Context {
-    fn check(&mut self, store: String) -> Result<Answer<()>> {
-        Ok(self.may_count(&store))
-    }
+pub(crate) fn check(context: &Context, store: String) -> Result<Answer<()>> {
+    Ok(context.may_count(&store))
+}
 
-    fn get(&mut self, store: String, key: String) -> Result<Answer<Option<counters::Counter>>> {
-        Ok(self.count(&store, &key, |counters| Ok(counters.get(&store, &key)?.map(Into::into))))
-    }
+pub(crate) fn get(
+    context: &Context,
+    store: &str,
+    key: &str,
+) -> Result<Answer<Option<counters::Counter>>> {
+    Ok(context.count(store, key, |counters| Ok(counters.get(store, key)?.map(Into::into))))
+}
 
-    fn add(
-        &mut self,
-        store: String,
-        key: String,
-        amount: u64,
-        keep: counters::Lifetime,
-    ) -> Result<Answer<counters::Counter>> {
-        Ok(self.count(&store, &key, |counters| {
-            let lifetime = match keep {
-                counters::Lifetime::FromBeginning(time) => Lifetime::FromBeginning(bounded(time)?),
-                counters::Lifetime::FromNow(time) => Lifetime::FromNow(bounded(time)?),
-            };
-            Ok(counters.add(&store, &key, amount, lifetime)?.into())
-        }))
-    }
+pub(crate) fn add(
+    context: &Context,
+    store: &str,
+    key: &str,
+    amount: u64,
+    keep: counters::Lifetime,
+) -> Result<Answer<counters::Counter>> {
+    Ok(context.count(store, key, |counters| {
+        let lifetime = match keep {
+            counters::Lifetime::FromBeginning(time) => Lifetime::FromBeginning(bounded(time)?),
+            counters::Lifetime::FromNow(time) => Lifetime::FromNow(bounded(time)?),
+        };
+        Ok(counters.add(store, key, amount, lifetime)?.into())
+    }))
+}
 
-    fn take(
-        &mut self,
-        store: String,
-        key: String,
-        amount: u32,
-        of: counters::Bucket,
-    ) -> Result<Answer<counters::Taken>> {
-        Ok(self.count(&store, &key, |counters| {
-            let bucket = Bucket { size: of.size, period: bounded(of.period)? };
-            Ok(match counters.take(&store, &key, amount, bucket)? {
-                Taken::Yes => counters::Taken::Yes,
-                Taken::Wait(time) => counters::Taken::Wait(milliseconds(time)),
-                Taken::Never => counters::Taken::Never,
-            })
-        }))
-    }
+pub(crate) fn take(
+    context: &Context,
+    store: &str,
+    key: &str,
+    amount: u32,
+    of: counters::Bucket,
+) -> Result<Answer<counters::Taken>> {
+    Ok(context.count(store, key, |counters| {
+        let bucket = Bucket { size: of.size, period: bounded(of.period)? };
+        Ok(match counters.take(store, key, amount, bucket)? {
+            Taken::Yes => counters::Taken::Yes,
+            Taken::Wait(time) => counters::Taken::Wait(milliseconds(time)),
+            Taken::Never => counters::Taken::Never,
+        })
+    }))
+}
 
-    fn remove(&mut self, store: String, key: String) -> Result<Answer<bool>> {
-        Ok(self.count(&store, &key, |counters| Ok(counters.remove(&store, &key)?)))
-    }
+pub(crate) fn remove(context: &Context, store: &str, key: &str) -> Result<Answer<bool>> {
+    Ok(context.count(store, key, |counters| Ok(counters.remove(store, key)?)))
 }

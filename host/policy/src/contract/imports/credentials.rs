@@ -2,7 +2,6 @@
 
 use wasmtime::Result;
 
-use crate::contract::bindings::facteur::policy::credentials;
 use crate::contract::context::Context;
 use crate::contract::subject::Subject;
 use crate::credentials::Credentials;
@@ -16,39 +15,37 @@ impl Context {
     }
 }
 
-impl credentials::Host for Context {
-    fn mechanism(&mut self) -> Result<String> {
-        let mechanism = match self.credentials("credentials.mechanism")? {
-            Credentials::Plain { .. } => "plain",
-            Credentials::Bearer { .. } => "bearer",
-        };
-        Ok(mechanism.to_owned())
-    }
+pub(crate) fn mechanism(context: &Context) -> Result<String> {
+    let mechanism = match context.credentials("credentials.mechanism")? {
+        Credentials::Plain { .. } => "plain",
+        Credentials::Bearer { .. } => "bearer",
+    };
+    Ok(mechanism.to_owned())
+}
 
-    fn authorization(&mut self) -> Result<Option<String>> {
-        let (Credentials::Plain { authorization, .. } | Credentials::Bearer { authorization, .. }) =
-            self.credentials("credentials.authorization")?;
-        Ok(Some(authorization).filter(|text| !text.is_empty()).cloned())
-    }
+pub(crate) fn authorization(context: &Context) -> Result<Option<String>> {
+    let (Credentials::Plain { authorization, .. } | Credentials::Bearer { authorization, .. }) =
+        context.credentials("credentials.authorization")?;
+    Ok(Some(authorization).filter(|text| !text.is_empty()).cloned())
+}
 
-    fn user(&mut self) -> Result<Option<String>> {
-        Ok(match self.credentials("credentials.user")? {
-            Credentials::Plain { authentication, .. } => Some(authentication.clone()),
-            Credentials::Bearer { .. } => None,
-        })
-    }
+pub(crate) fn user(context: &Context) -> Result<Option<String>> {
+    Ok(match context.credentials("credentials.user")? {
+        Credentials::Plain { authentication, .. } => Some(authentication.clone()),
+        Credentials::Bearer { .. } => None,
+    })
+}
 
-    fn password(&mut self) -> Result<Option<String>> {
-        Ok(match self.credentials("credentials.password")? {
-            Credentials::Plain { password, .. } => Some(password.clone()),
-            Credentials::Bearer { .. } => None,
-        })
-    }
+pub(crate) fn password(context: &Context) -> Result<Option<String>> {
+    Ok(match context.credentials("credentials.password")? {
+        Credentials::Plain { password, .. } => Some(password.clone()),
+        Credentials::Bearer { .. } => None,
+    })
+}
 
-    fn token(&mut self) -> Result<Option<String>> {
-        Ok(match self.credentials("credentials.token")? {
-            Credentials::Bearer { token, .. } => Some(token.clone()),
-            Credentials::Plain { .. } => None,
-        })
-    }
+pub(crate) fn token(context: &Context) -> Result<Option<String>> {
+    Ok(match context.credentials("credentials.token")? {
+        Credentials::Bearer { token, .. } => Some(token.clone()),
+        Credentials::Plain { .. } => None,
+    })
 }

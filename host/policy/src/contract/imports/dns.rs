@@ -28,49 +28,54 @@ impl Context {
     }
 }
 
-impl dns::Host for Context {
-    fn check(&mut self) -> Result<Answer<()>> {
-        Ok(self.may_ask_dns())
-    }
+pub(crate) fn check(context: &Context) -> Result<Answer<()>> {
+    Ok(context.may_ask_dns())
+}
 
-    async fn addresses(&mut self, name: String) -> Result<Answer<Vec<String>>> {
-        if let Err(error) = self.may_ask_dns() {
-            return Ok(Err(error));
-        }
-        let found = records(self.services.dns.addresses(&name).await);
-        Ok(found.map(|list| list.iter().map(IpAddr::to_string).collect()))
+pub(crate) async fn addresses(context: &Context, name: &str) -> Result<Answer<Vec<String>>> {
+    if let Err(error) = context.may_ask_dns() {
+        return Ok(Err(error));
     }
+    let found = records(context.services.dns.addresses(name).await);
+    // A server turns them at each answer, and their order means nothing.
+    Ok(found.map(|mut list| {
+        list.sort_unstable();
+        list.iter().map(IpAddr::to_string).collect()
+    }))
+}
 
-    async fn mail_exchangers(&mut self, name: String) -> Result<Answer<Vec<dns::MailExchanger>>> {
-        if let Err(error) = self.may_ask_dns() {
-            return Ok(Err(error));
-        }
-        let found = records(self.services.dns.mail_exchangers(&name).await);
-        let raw = |MailExchanger { preference, host }| dns::MailExchanger { preference, host };
-        Ok(found.map(|list| list.into_iter().map(raw).collect()))
+pub(crate) async fn mail_exchangers(
+    context: &Context,
+    name: &str,
+) -> Result<Answer<Vec<dns::MailExchanger>>> {
+    if let Err(error) = context.may_ask_dns() {
+        return Ok(Err(error));
     }
+    let found = records(context.services.dns.mail_exchangers(name).await);
+    let raw = |MailExchanger { preference, host }| dns::MailExchanger { preference, host };
+    Ok(found.map(|list| list.into_iter().map(raw).collect()))
+}
 
-    async fn texts(&mut self, name: String) -> Result<Answer<Vec<Vec<u8>>>> {
-        if let Err(error) = self.may_ask_dns() {
-            return Ok(Err(error));
-        }
-        Ok(records(self.services.dns.texts(&name).await))
+pub(crate) async fn texts(context: &Context, name: &str) -> Result<Answer<Vec<Vec<u8>>>> {
+    if let Err(error) = context.may_ask_dns() {
+        return Ok(Err(error));
     }
+    Ok(records(context.services.dns.texts(name).await))
+}
 
-    async fn name_servers(&mut self, name: String) -> Result<Answer<Vec<String>>> {
-        if let Err(error) = self.may_ask_dns() {
-            return Ok(Err(error));
-        }
-        Ok(records(self.services.dns.name_servers(&name).await))
+pub(crate) async fn name_servers(context: &Context, name: &str) -> Result<Answer<Vec<String>>> {
+    if let Err(error) = context.may_ask_dns() {
+        return Ok(Err(error));
     }
+    Ok(records(context.services.dns.name_servers(name).await))
+}
 
-    async fn names_of(&mut self, address: String) -> Result<Answer<Vec<String>>> {
-        if let Err(error) = self.may_ask_dns() {
-            return Ok(Err(error));
-        }
-        let Ok(address) = address.parse::<IpAddr>() else {
-            return Ok(Err(types::Error::Invalid("not an IP address".to_owned())));
-        };
-        Ok(records(self.services.dns.names_of(address).await))
+pub(crate) async fn names_of(context: &Context, address: &str) -> Result<Answer<Vec<String>>> {
+    if let Err(error) = context.may_ask_dns() {
+        return Ok(Err(error));
     }
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return Ok(Err(types::Error::Invalid("not an IP address".to_owned())));
+    };
+    Ok(records(context.services.dns.names_of(address).await))
 }

@@ -48,60 +48,62 @@ impl From<FileInfo> for files::Entry {
     }
 }
 
-impl files::Host for Context {
-    fn check(&mut self, folder: String, write: bool) -> Result<Answer<()>> {
-        Ok(if write { self.may_write(&folder) } else { self.may_read(&folder) })
-    }
+pub(crate) fn check(context: &Context, folder: String, write: bool) -> Result<Answer<()>> {
+    Ok(if write { context.may_write(&folder) } else { context.may_read(&folder) })
+}
 
-    async fn read(
-        &mut self,
-        folder: String,
-        path: String,
-        offset: u64,
-        length: u32,
-    ) -> Result<Answer<Vec<u8>>> {
-        if let Err(error) = self.may_read(&folder) {
-            return Ok(Err(error));
-        }
-        let length = length.min(READ_LIMIT) as usize;
-        Ok(self.services.files.read(&folder, &path, offset, length).await.map_err(Into::into))
+pub(crate) async fn read(
+    context: &Context,
+    folder: String,
+    path: String,
+    offset: u64,
+    length: u32,
+) -> Result<Answer<Vec<u8>>> {
+    if let Err(error) = context.may_read(&folder) {
+        return Ok(Err(error));
     }
+    let length = length.min(READ_LIMIT) as usize;
+    Ok(context.services.files.read(&folder, &path, offset, length).await.map_err(Into::into))
+}
 
-    async fn info(&mut self, folder: String, path: String) -> Result<Answer<files::Entry>> {
-        if let Err(error) = self.may_read(&folder) {
-            return Ok(Err(error));
-        }
-        Ok(self.services.files.info(&folder, &path).await.map(Into::into).map_err(Into::into))
+pub(crate) async fn info(
+    context: &Context,
+    folder: String,
+    path: String,
+) -> Result<Answer<files::Entry>> {
+    if let Err(error) = context.may_read(&folder) {
+        return Ok(Err(error));
     }
+    Ok(context.services.files.info(&folder, &path).await.map(Into::into).map_err(Into::into))
+}
 
-    async fn names(
-        &mut self,
-        folder: String,
-        path: String,
-        after: Option<String>,
-    ) -> Result<Answer<Vec<String>>> {
-        if let Err(error) = self.may_read(&folder) {
-            return Ok(Err(error));
-        }
-        Ok(self.services.files.list(&folder, &path, after.as_deref()).await.map_err(Into::into))
+pub(crate) async fn names(
+    context: &Context,
+    folder: String,
+    path: String,
+    after: Option<String>,
+) -> Result<Answer<Vec<String>>> {
+    if let Err(error) = context.may_read(&folder) {
+        return Ok(Err(error));
     }
+    Ok(context.services.files.list(&folder, &path, after.as_deref()).await.map_err(Into::into))
+}
 
-    async fn write(
-        &mut self,
-        folder: String,
-        path: String,
-        content: Vec<u8>,
-    ) -> Result<Answer<()>> {
-        if let Err(error) = self.may_write(&folder) {
-            return Ok(Err(error));
-        }
-        Ok(self.services.files.write(&folder, &path, content).await.map_err(Into::into))
+pub(crate) async fn write(
+    context: &Context,
+    folder: String,
+    path: String,
+    content: Vec<u8>,
+) -> Result<Answer<()>> {
+    if let Err(error) = context.may_write(&folder) {
+        return Ok(Err(error));
     }
+    Ok(context.services.files.write(&folder, &path, content).await.map_err(Into::into))
+}
 
-    async fn remove(&mut self, folder: String, path: String) -> Result<Answer<()>> {
-        if let Err(error) = self.may_write(&folder) {
-            return Ok(Err(error));
-        }
-        Ok(self.services.files.remove(&folder, &path).await.map_err(Into::into))
+pub(crate) async fn remove(context: &Context, folder: String, path: String) -> Result<Answer<()>> {
+    if let Err(error) = context.may_write(&folder) {
+        return Ok(Err(error));
     }
+    Ok(context.services.files.remove(&folder, &path).await.map_err(Into::into))
 }

@@ -1,5 +1,7 @@
 //! `lookup`: the operator's tables, by keys of the plugin's own and by what is asked about.
 
+use std::borrow::Cow;
+
 use facteur_smtp::Address;
 use wasmtime::Result;
 
@@ -76,96 +78,109 @@ impl Context {
     }
 }
 
-impl lookup::Host for Context {
-    async fn check(&mut self, table: String) -> Result<Answer<()>> {
-        Ok(match self.ask(&table, &[]).await {
-            // Its file may be mended while the plugin runs.
-            Ok(_) | Err(types::Error::Unavailable(_)) => Ok(()),
-            Err(error) => Err(error),
+/// The keys in lower case, as tables compare them.
+fn lower(keys: &[String]) -> Cow<'_, [String]> {
+    if !keys.iter().any(|key| key.chars().any(char::is_uppercase)) {
+        return keys.into();
+    }
+    let mut keys = keys.to_vec();
+    keys.iter_mut().for_each(folded);
+    keys.into()
+}
+
+pub(crate) async fn check(context: &Context, table: String) -> Result<Answer<()>> {
+    Ok(match context.ask(&table, &[]).await {
+        // Its file may be mended while the plugin runs.
+        Ok(_) | Err(types::Error::Unavailable(_)) => Ok(()),
+        Err(error) => Err(error),
+    })
+}
+
+pub(crate) async fn find(
+    context: &Context,
+    table: &str,
+    keys: &[String],
+) -> Result<Answer<Option<lookup::Found>>> {
+    if keys.len() > KEYS_LIMIT {
+        return Ok(Err(types::Error::Limit(format!("{KEYS_LIMIT} keys"))));
+    }
+    let found = context.ask(table, &lower(keys)).await;
+    Ok(found.map(|found| {
+        found.map(|found| lookup::Found {
+            key: u32::try_from(found.key).unwrap_or(u32::MAX),
+            value: found.value,
         })
-    }
+    }))
+}
 
-    async fn find(
-        &mut self,
-        table: String,
-        mut keys: Vec<String>,
-    ) -> Result<Answer<Option<lookup::Found>>> {
-        if keys.len() > KEYS_LIMIT {
-            return Ok(Err(types::Error::Limit(format!("{KEYS_LIMIT} keys"))));
-        }
-        keys.iter_mut().for_each(folded);
-        let found = self.ask(&table, &keys).await;
-        Ok(found.map(|found| {
-            found.map(|found| lookup::Found {
-                key: u32::try_from(found.key).unwrap_or(u32::MAX),
-                value: found.value,
-            })
-        }))
+pub(crate) async fn find_client(
+    context: &Context,
+    tables: &[String],
+) -> Result<Answer<Option<lookup::Entry>>> {
+    let session = context.session("lookup.find-client")?;
+    if tables.is_empty() {
+        return Ok(Ok(None));
     }
+    let reverse = session.reverse(&*context.services.dns).await;
+    let name = reverse.and_then(|reverse| reverse.verified).ok().flatten();
+    // Two questions: a table of patterns is asked the first key only, and it may hold names or
+    // addresses.
+    let keys = Keys::of_name(name.as_deref().unwrap_or(NO_NAME));
+    let found = context.ask_all(tables, &keys).await;
+    if !matches!(found, Ok(None)) {
+        return Ok(found);
+    }
+    let keys = Keys::of_ip(session.client_ip());
+    Ok(context.ask_all(tables, &keys).await)
+}
 
-    async fn find_client(&mut self, tables: Vec<String>) -> Result<Answer<Option<lookup::Entry>>> {
-        let session = self.session("lookup.find-client")?;
-        if tables.is_empty() {
-            return Ok(Ok(None));
-        }
-        let reverse = session.reverse(&*self.services.dns).await;
-        let name = reverse.and_then(|reverse| reverse.verified).ok().flatten();
-        // Two questions: a table of patterns is asked the first key only, and it may hold names or
-        // addresses.
-        let keys = Keys::of_name(name.as_deref().unwrap_or(NO_NAME));
-        let found = self.ask_all(&tables, &keys).await;
-        if !matches!(found, Ok(None)) {
-            return Ok(found);
-        }
-        let keys = Keys::of_ip(session.client_ip());
-        Ok(self.ask_all(&tables, &keys).await)
-    }
+pub(crate) async fn find_helo(
+    context: &Context,
+    tables: &[String],
+) -> Result<Answer<Option<lookup::Entry>>> {
+    let helo = context.session("lookup.find-helo")?.helo();
+    let keys = helo.map(|helo| Keys::of_name(&helo)).unwrap_or_default();
+    Ok(context.ask_all(tables, &keys).await)
+}
 
-    async fn find_helo(&mut self, tables: Vec<String>) -> Result<Answer<Option<lookup::Entry>>> {
-        let helo = self.session("lookup.find-helo")?.helo();
-        let keys = helo.map(|helo| Keys::of_name(&helo)).unwrap_or_default();
-        Ok(self.ask_all(&tables, &keys).await)
-    }
+pub(crate) async fn find_sender(
+    context: &Context,
+    tables: &[String],
+    keys: lookup::Manner,
+) -> Result<Answer<Option<lookup::Entry>>> {
+    let envelope = context.envelope("lookup.find-sender")?;
+    let class = envelope.sender_class_now().unwrap_or(Class::Other);
+    let keys = context.keys_of(tables, envelope.sender_now().as_ref(), class, keys);
+    Ok(context.ask_all(tables, &keys).await)
+}
 
-    async fn find_sender(
-        &mut self,
-        tables: Vec<String>,
-        keys: lookup::Manner,
-    ) -> Result<Answer<Option<lookup::Entry>>> {
-        let envelope = self.envelope("lookup.find-sender")?;
-        let class = envelope.sender_class_now().unwrap_or(Class::Other);
-        let keys = self.keys_of(&tables, envelope.sender_now().as_ref(), class, keys);
-        Ok(self.ask_all(&tables, &keys).await)
-    }
+pub(crate) async fn find_recipient(
+    context: &Context,
+    tables: &[String],
+    keys: lookup::Manner,
+) -> Result<Answer<Option<lookup::Entry>>> {
+    let facts = context.recipient("lookup.find-recipient")?;
+    let keys = context.keys_of(tables, Some(&facts.address), facts.class, keys);
+    Ok(context.ask_all(tables, &keys).await)
+}
 
-    async fn find_recipient(
-        &mut self,
-        tables: Vec<String>,
-        keys: lookup::Manner,
-    ) -> Result<Answer<Option<lookup::Entry>>> {
-        let facts = self.recipient("lookup.find-recipient")?;
-        let keys = self.keys_of(&tables, Some(&facts.address), facts.class, keys);
-        Ok(self.ask_all(&tables, &keys).await)
-    }
+pub(crate) async fn find_accepted(
+    context: &Context,
+    recipient: u32,
+    tables: &[String],
+    keys: lookup::Manner,
+) -> Result<Answer<Option<lookup::Entry>>> {
+    let keys = match context.accepted("lookup.find-accepted", recipient)? {
+        Some(facts) => context.keys_of(tables, Some(&facts.address), facts.class, keys),
+        None => Keys::default(),
+    };
+    Ok(context.ask_all(tables, &keys).await)
+}
 
-    async fn find_accepted(
-        &mut self,
-        recipient: u32,
-        tables: Vec<String>,
-        keys: lookup::Manner,
-    ) -> Result<Answer<Option<lookup::Entry>>> {
-        let keys = match self.accepted("lookup.find-accepted", recipient)? {
-            Some(facts) => self.keys_of(&tables, Some(&facts.address), facts.class, keys),
-            None => Keys::default(),
-        };
-        Ok(self.ask_all(&tables, &keys).await)
+pub(crate) fn user(context: &Context, local: &str) -> Result<Option<String>> {
+    if context.hook.is_none() {
+        return Err(context.misplaced("lookup.user", "every hook"));
     }
-
-    fn user(&mut self, local: String) -> Result<Option<String>> {
-        if self.hook.is_none() {
-            return Err(self.misplaced("lookup.user", "every hook"));
-        }
-        let split = self.domains.delimiter().split(&local);
-        Ok(split.map(|(user, _)| user.to_owned()))
-    }
+    let split = context.domains.delimiter().split(local);
+    Ok(split.map(|(user, _)| user.to_owned()))
 }

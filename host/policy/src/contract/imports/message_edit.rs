@@ -3,7 +3,7 @@
 use wasmtime::{Error, Result, bail};
 
 use super::Answer;
-use crate::contract::bindings::facteur::policy::{message_edit, types};
+use crate::contract::bindings::facteur::policy::types;
 use crate::contract::checks::address_or_error;
 use crate::contract::context::Context;
 use crate::contract::text::{LOG_TEXT, line};
@@ -35,95 +35,112 @@ impl Context {
     }
 }
 
-impl message_edit::Host for Context {
-    fn add_header(&mut self, name: String, value: String) -> Result<Answer<()>> {
-        const FUNCTION: &str = "message-edit.add-header";
-        self.editing(FUNCTION)?;
-        let value = self.header(FUNCTION, &name, &value)?;
-        let (draft, _) = self.editing(FUNCTION)?;
-        told(draft.add(&name, &value))
-    }
+pub(crate) fn add_header(context: &mut Context, name: &str, value: &str) -> Result<Answer<()>> {
+    const FUNCTION: &str = "message-edit.add-header";
+    context.editing(FUNCTION)?;
+    let value = context.header(FUNCTION, name, value)?;
+    let (draft, _) = context.editing(FUNCTION)?;
+    told(draft.add(name, &value))
+}
 
-    fn insert_header(&mut self, index: u32, name: String, value: String) -> Result<Answer<()>> {
-        const FUNCTION: &str = "message-edit.insert-header";
-        self.editing(FUNCTION)?;
-        let value = self.header(FUNCTION, &name, &value)?;
-        let (draft, message) = self.editing(FUNCTION)?;
-        told(draft.insert(message.index()?, index, &name, &value))
-    }
+pub(crate) fn insert_header(
+    context: &mut Context,
+    index: u32,
+    name: &str,
+    value: &str,
+) -> Result<Answer<()>> {
+    const FUNCTION: &str = "message-edit.insert-header";
+    context.editing(FUNCTION)?;
+    let value = context.header(FUNCTION, name, value)?;
+    let (draft, message) = context.editing(FUNCTION)?;
+    told(draft.insert(message.index()?, index, name, &value))
+}
 
-    fn replace_header(
-        &mut self,
-        name: String,
-        occurrence: u32,
-        value: String,
-    ) -> Result<Answer<bool>> {
-        const FUNCTION: &str = "message-edit.replace-header";
-        self.editing(FUNCTION)?;
-        let value = self.header(FUNCTION, &name, &value)?;
-        let (draft, message) = self.editing(FUNCTION)?;
-        told(draft.replace(message.index()?, &name, occurrence, &value))
-    }
+pub(crate) fn replace_header(
+    context: &mut Context,
+    name: String,
+    occurrence: u32,
+    value: String,
+) -> Result<Answer<bool>> {
+    const FUNCTION: &str = "message-edit.replace-header";
+    context.editing(FUNCTION)?;
+    let value = context.header(FUNCTION, &name, &value)?;
+    let (draft, message) = context.editing(FUNCTION)?;
+    told(draft.replace(message.index()?, &name, occurrence, &value))
+}
 
-    fn remove_header(&mut self, name: String, occurrence: Option<u32>) -> Result<Answer<u32>> {
-        let (draft, message) = self.editing("message-edit.remove-header")?;
-        told(draft.remove(message.index()?, &name, occurrence))
-    }
+pub(crate) fn remove_header(
+    context: &mut Context,
+    name: String,
+    occurrence: Option<u32>,
+) -> Result<Answer<u32>> {
+    let (draft, message) = context.editing("message-edit.remove-header")?;
+    told(draft.remove(message.index()?, &name, occurrence))
+}
 
-    async fn replace_body(&mut self, chunk: Vec<u8>, last: bool) -> Result<Answer<()>> {
-        let (draft, message) = self.editing("message-edit.replace-body")?;
-        if chunk.len() > CHUNK_LIMIT {
-            bail!("a chunk of {} bytes (at most {CHUNK_LIMIT})", chunk.len());
-        }
-        let bodies = message.bodies();
-        told(draft.replace_body(&*bodies, &chunk, last).await)
+pub(crate) async fn replace_body(
+    context: &mut Context,
+    chunk: Vec<u8>,
+    last: bool,
+) -> Result<Answer<()>> {
+    let (draft, message) = context.editing("message-edit.replace-body")?;
+    if chunk.len() > CHUNK_LIMIT {
+        bail!("a chunk of {} bytes (at most {CHUNK_LIMIT})", chunk.len());
     }
+    let bodies = message.bodies();
+    told(draft.replace_body(&*bodies, &chunk, last).await)
+}
 
-    fn quarantine(&mut self, reason: String) -> Result<()> {
-        const FUNCTION: &str = "message-edit.quarantine";
-        self.editing(FUNCTION)?;
-        let reason = line(&reason, LOG_TEXT);
-        let envelope = self.act(FUNCTION, &format!("quarantine: {reason}"))?;
-        envelope.changing.lock().actions.quarantine.get_or_insert(reason);
-        Ok(())
-    }
+pub(crate) fn quarantine(context: &mut Context, reason: &str) -> Result<()> {
+    const FUNCTION: &str = "message-edit.quarantine";
+    context.editing(FUNCTION)?;
+    let reason = line(reason, LOG_TEXT);
+    let envelope = context.act(FUNCTION, &format!("quarantine: {reason}"))?;
+    envelope.changing.lock().actions.quarantine.get_or_insert(reason);
+    Ok(())
+}
 
-    fn add_recipient(&mut self, to: types::MailAddress) -> Result<Answer<()>> {
-        const FUNCTION: &str = "message-edit.add-recipient";
-        self.editing(FUNCTION)?;
-        let to = match address_or_error(&to) {
-            Ok(to) => self.domains.complete(to),
-            Err(error) => return Ok(Err(error)),
-        };
-        let effect = format!("add recipient {to}");
-        let facts = RecipientFacts::new(&self.domains, to.clone(), to, false);
-        let added = self.act(FUNCTION, &effect)?.changing.lock().add(facts, ADDED_LIMIT);
-        let limit = || types::Error::Limit(format!("{ADDED_LIMIT} recipients added"));
-        Ok(if added { Ok(()) } else { Err(limit()) })
-    }
+pub(crate) fn add_recipient(context: &mut Context, to: &types::MailAddress) -> Result<Answer<()>> {
+    const FUNCTION: &str = "message-edit.add-recipient";
+    context.editing(FUNCTION)?;
+    let to = match address_or_error(to) {
+        Ok(to) => context.domains.complete(to),
+        Err(error) => return Ok(Err(error)),
+    };
+    let effect = format!("add recipient {to}");
+    let facts = RecipientFacts::new(&context.domains, to.clone(), to, false);
+    let added = context.act(FUNCTION, &effect)?.changing.lock().add(facts, ADDED_LIMIT);
+    let limit = || types::Error::Limit(format!("{ADDED_LIMIT} recipients added"));
+    Ok(if added { Ok(()) } else { Err(limit()) })
+}
 
-    fn remove_recipient(&mut self, to: types::MailAddress) -> Result<Answer<bool>> {
-        const FUNCTION: &str = "message-edit.remove-recipient";
-        self.editing(FUNCTION)?;
-        let to = match address_or_error(&to) {
-            Ok(to) => self.domains.complete(to),
-            Err(error) => return Ok(Err(error)),
-        };
-        let envelope = self.act(FUNCTION, &format!("remove recipient {to}"))?;
-        Ok(Ok(envelope.changing.lock().remove(&to)))
-    }
+pub(crate) fn remove_recipient(
+    context: &mut Context,
+    to: &types::MailAddress,
+) -> Result<Answer<bool>> {
+    const FUNCTION: &str = "message-edit.remove-recipient";
+    context.editing(FUNCTION)?;
+    let to = match address_or_error(to) {
+        Ok(to) => context.domains.complete(to),
+        Err(error) => return Ok(Err(error)),
+    };
+    let envelope = context.act(FUNCTION, &format!("remove recipient {to}"))?;
+    Ok(Ok(envelope.changing.lock().remove(&to)))
+}
 
-    fn set_sender(&mut self, sender: Option<types::MailAddress>) -> Result<Answer<()>> {
-        const FUNCTION: &str = "message-edit.set-sender";
-        self.editing(FUNCTION)?;
-        let sender = match sender.as_ref().map(address_or_error).transpose() {
-            Ok(sender) => sender.map(|sender| self.domains.complete(sender)),
-            Err(error) => return Ok(Err(error)),
-        };
-        let class = sender.as_ref().map(|sender| self.domains.class_of(sender));
-        let told = sender.as_ref().map(ToString::to_string).unwrap_or_default();
-        let envelope = self.act(FUNCTION, &format!("sender <{told}>"))?;
-        envelope.changing.lock().sender = Some((sender, class));
-        Ok(Ok(()))
-    }
+pub(crate) fn set_sender(
+    context: &mut Context,
+    sender: Option<&types::MailAddress>,
+) -> Result<Answer<()>> {
+    const FUNCTION: &str = "message-edit.set-sender";
+    context.editing(FUNCTION)?;
+    let sender = match sender.map(address_or_error).transpose() {
+        Ok(sender) => sender.map(|sender| context.domains.complete(sender)),
+        Err(error) => return Ok(Err(error)),
+    };
+    let class = sender.as_ref().map(|sender| context.domains.class_of(sender));
+    let told = sender.as_ref().map(ToString::to_string).unwrap_or_default();
+    let envelope = context.act(FUNCTION, &format!("sender <{told}>"))?;
+    envelope.changing.lock().sender = Some((sender, class));
+    Ok(Ok(()))
 }

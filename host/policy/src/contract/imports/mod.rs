@@ -5,35 +5,36 @@
 //! is a trap. No call blocks a thread; those that wait are async, and end with the plugin's own
 //! timeout.
 
-mod attempt;
-mod clock;
-mod connect;
-mod counters;
-mod credentials;
-mod dns;
-mod files;
-mod log;
-mod lookup;
-mod message;
-mod message_edit;
-mod recipient;
-mod scanner;
-mod session;
-mod settings;
-mod transaction;
-mod verify;
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::needless_pass_by_value,
+    reason = "all functions of the contract have the form that the table gives them"
+)]
+
+pub(super) mod attempt;
+pub(super) mod clock;
+pub(super) mod connect;
+pub(super) mod counters;
+pub(super) mod credentials;
+pub(super) mod dns;
+pub(super) mod files;
+pub(super) mod log;
+pub(super) mod lookup;
+pub(super) mod message;
+pub(super) mod message_edit;
+pub(super) mod recipient;
+pub(super) mod scanner;
+pub(super) mod session;
+pub(super) mod settings;
+pub(super) mod transaction;
+pub(super) mod verify;
 
 use std::time::Duration;
 
 use crate::contract::bindings::facteur::policy::types;
-use crate::contract::context::Context;
+use crate::contract::calls::Answer;
 use crate::domains::Class;
 use crate::unavailable::Unavailable;
-
-/// What a function answers that may fail.
-type Answer<T> = Result<T, types::Error>;
-
-impl types::Host for Context {}
 
 impl From<Class> for types::RecipientClass {
     fn from(class: Class) -> Self {

@@ -2,14 +2,14 @@
 
 use wasmtime::Result;
 
-use crate::contract::bindings::facteur::policy::{recipient, types};
+use crate::contract::bindings::facteur::policy::types;
 use crate::contract::context::Context;
 use crate::contract::exports::HookName;
 use crate::contract::text::{TEXT_LIMIT, line};
 use crate::facts::RecipientFacts;
 
 /// What an alias plugin or a mailbox says of an address.
-pub(super) async fn listed(
+pub(super) async fn vouched(
     context: &Context,
     function: &str,
     recipient: &RecipientFacts,
@@ -25,25 +25,23 @@ pub(super) async fn listed(
     }))
 }
 
-impl recipient::Host for Context {
-    fn address(&mut self) -> Result<types::MailAddress> {
-        Ok((&self.recipient("recipient.address")?.address).into())
-    }
+pub(crate) fn address(context: &Context) -> Result<types::MailAddress> {
+    Ok((&context.recipient("recipient.address")?.address).into())
+}
 
-    fn original(&mut self) -> Result<types::MailAddress> {
-        Ok((&self.recipient("recipient.original")?.original).into())
-    }
+pub(crate) fn original(context: &Context) -> Result<types::MailAddress> {
+    Ok((&context.recipient("recipient.original")?.original).into())
+}
 
-    fn address_class(&mut self) -> Result<types::RecipientClass> {
-        Ok(self.recipient("recipient.address-class")?.class.into())
-    }
+pub(crate) fn address_class(context: &Context) -> Result<types::RecipientClass> {
+    Ok(context.recipient("recipient.address-class")?.class.into())
+}
 
-    fn routed(&mut self) -> Result<bool> {
-        Ok(self.recipient("recipient.routed")?.routed)
-    }
+pub(crate) fn routed(context: &Context) -> Result<bool> {
+    Ok(context.recipient("recipient.routed")?.routed)
+}
 
-    async fn listed(&mut self) -> Result<std::result::Result<bool, types::Failure>> {
-        let recipient = self.recipient("recipient.listed")?.clone();
-        listed(self, "recipient.listed", &recipient).await
-    }
+pub(crate) async fn listed(context: &Context) -> Result<std::result::Result<bool, types::Failure>> {
+    let recipient = context.recipient("recipient.listed")?.clone();
+    vouched(context, "recipient.listed", &recipient).await
 }

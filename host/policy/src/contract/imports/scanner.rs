@@ -26,20 +26,18 @@ impl Context {
     }
 }
 
-impl scanner::Host for Context {
-    fn check(&mut self, name: String) -> Result<Answer<()>> {
-        Ok(self.may_scan(&name))
-    }
+pub(crate) fn check(context: &Context, name: String) -> Result<Answer<()>> {
+    Ok(context.may_scan(&name))
+}
 
-    async fn scan(&mut self, name: String) -> Result<Answer<scanner::Outcome>> {
-        let content = self.message("scanner.scan")?.content.clone();
-        if let Err(error) = self.may_scan(&name) {
-            return Ok(Err(error));
-        }
-        Ok(match self.services.scanners.scan(&name, content).await {
-            Ok(Scanned::Clean) => Ok(scanner::Outcome::Clean),
-            Ok(Scanned::Infected(signature)) => Ok(scanner::Outcome::Infected(signature)),
-            Err(error) => Err(error.into()),
-        })
+pub(crate) async fn scan(context: &Context, name: String) -> Result<Answer<scanner::Outcome>> {
+    let content = context.message("scanner.scan")?.content.clone();
+    if let Err(error) = context.may_scan(&name) {
+        return Ok(Err(error));
     }
+    Ok(match context.services.scanners.scan(&name, content).await {
+        Ok(Scanned::Clean) => Ok(scanner::Outcome::Clean),
+        Ok(Scanned::Infected(signature)) => Ok(scanner::Outcome::Infected(signature)),
+        Err(error) => Err(error.into()),
+    })
 }

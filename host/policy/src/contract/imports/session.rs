@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use wasmtime::Result;
 
 use super::Answer;
-use crate::contract::bindings::facteur::policy::{session, types};
+use crate::contract::bindings::facteur::policy::types;
 use crate::contract::context::Context;
 use crate::contract::text::{LOG_TEXT, TEXT_LIMIT, line};
 use crate::services::DnsError;
@@ -18,8 +18,8 @@ fn undecided(error: DnsError) -> types::Error {
 }
 
 /// Leaves a note.
-pub(super) fn set_tag(tags: &mut Tags, key: String, value: &str) -> Answer<()> {
-    tags.set(key, value).map_err(|error| match error {
+pub(super) fn leave(tags: &mut Tags, key: &str, value: &str) -> Answer<()> {
+    tags.set(key.to_owned(), value).map_err(|error| match error {
         TagError::Key(_) => types::Error::Invalid(error.to_string()),
         TagError::Count => types::Error::Limit(error.to_string()),
     })
@@ -41,68 +41,66 @@ fn is_in(address: IpAddr, networks: &str) -> Answer<bool> {
     Ok(found)
 }
 
-impl session::Host for Context {
-    fn id(&mut self) -> Result<String> {
-        Ok(self.session("session.id")?.id.clone())
-    }
+pub(crate) fn id(context: &Context) -> Result<String> {
+    Ok(context.session("session.id")?.id.clone())
+}
 
-    fn listener(&mut self) -> Result<String> {
-        Ok(self.session("session.listener")?.listener.clone())
-    }
+pub(crate) fn listener(context: &Context) -> Result<String> {
+    Ok(context.session("session.listener")?.listener.clone())
+}
 
-    fn client_address(&mut self) -> Result<String> {
-        Ok(self.session("session.client-address")?.client_ip().to_string())
-    }
+pub(crate) fn client_address(context: &Context) -> Result<String> {
+    Ok(context.session("session.client-address")?.client_ip().to_string())
+}
 
-    fn client_port(&mut self) -> Result<u16> {
-        Ok(self.session("session.client-port")?.client.port())
-    }
+pub(crate) fn client_port(context: &Context) -> Result<u16> {
+    Ok(context.session("session.client-port")?.client.port())
+}
 
-    async fn client_name(&mut self) -> Result<Answer<Option<String>>> {
-        let reverse = self.session("session.client-name")?.reverse(&*self.services.dns).await;
-        Ok(reverse.and_then(|reverse| reverse.verified).map_err(undecided))
-    }
+pub(crate) async fn client_name(context: &Context) -> Result<Answer<Option<String>>> {
+    let reverse = context.session("session.client-name")?.reverse(&*context.services.dns).await;
+    Ok(reverse.and_then(|reverse| reverse.verified).map_err(undecided))
+}
 
-    async fn reverse_name(&mut self) -> Result<Answer<Option<String>>> {
-        let reverse = self.session("session.reverse-name")?.reverse(&*self.services.dns).await;
-        Ok(reverse.map(|reverse| reverse.name).map_err(undecided))
-    }
+pub(crate) async fn reverse_name(context: &Context) -> Result<Answer<Option<String>>> {
+    let reverse = context.session("session.reverse-name")?.reverse(&*context.services.dns).await;
+    Ok(reverse.map(|reverse| reverse.name).map_err(undecided))
+}
 
-    fn client_in(&mut self, networks: String) -> Result<Answer<bool>> {
-        Ok(is_in(self.session("session.client-in")?.client_ip(), &networks))
-    }
+pub(crate) fn client_in(context: &Context, networks: &str) -> Result<Answer<bool>> {
+    Ok(is_in(context.session("session.client-in")?.client_ip(), networks))
+}
 
-    fn trusted(&mut self) -> Result<bool> {
-        Ok(self.session("session.trusted")?.trusted)
-    }
+pub(crate) fn trusted(context: &Context) -> Result<bool> {
+    Ok(context.session("session.trusted")?.trusted)
+}
 
-    fn helo(&mut self) -> Result<Option<String>> {
-        Ok(self.session("session.helo")?.helo())
-    }
+pub(crate) fn helo(context: &Context) -> Result<Option<String>> {
+    Ok(context.session("session.helo")?.helo())
+}
 
-    fn esmtp(&mut self) -> Result<bool> {
-        Ok(self.session("session.esmtp")?.esmtp())
-    }
+pub(crate) fn esmtp(context: &Context) -> Result<bool> {
+    Ok(context.session("session.esmtp")?.esmtp())
+}
 
-    fn login(&mut self) -> Result<Option<String>> {
-        Ok(self.session("session.login")?.login().map(str::to_owned))
-    }
+pub(crate) fn login(context: &Context) -> Result<Option<String>> {
+    Ok(context.session("session.login")?.login().map(str::to_owned))
+}
 
-    fn fact(&mut self, name: String) -> Result<Option<String>> {
-        let session = self.session("session.fact")?.fact(&name);
-        let envelope = || self.scope.envelope()?.fact(&name);
-        let recipient = || self.subject.recipient()?.fact(&name);
-        let found = session.or_else(envelope).or_else(recipient);
-        Ok(found.map(|fact| line(&fact, TEXT_LIMIT)))
-    }
+pub(crate) fn fact(context: &Context, name: &str) -> Result<Option<String>> {
+    let session = context.session("session.fact")?.fact(name);
+    let envelope = || context.scope.envelope()?.fact(name);
+    let recipient = || context.subject.recipient()?.fact(name);
+    let found = session.or_else(envelope).or_else(recipient);
+    Ok(found.map(|fact| line(&fact, TEXT_LIMIT)))
+}
 
-    fn tag(&mut self, key: String) -> Result<Option<String>> {
-        Ok(self.session("session.tag")?.tags.lock().get(&key).map(str::to_owned))
-    }
+pub(crate) fn tag(context: &Context, key: &str) -> Result<Option<String>> {
+    Ok(context.session("session.tag")?.tags.lock().get(key).map(str::to_owned))
+}
 
-    fn set_tag(&mut self, key: String, value: String) -> Result<Answer<()>> {
-        Ok(set_tag(&mut self.session("session.set-tag")?.tags.lock(), key, &value))
-    }
+pub(crate) fn set_tag(context: &Context, key: &str, value: &str) -> Result<Answer<()>> {
+    Ok(leave(&mut context.session("session.set-tag")?.tags.lock(), key, value))
 }
 
 #[cfg(test)]

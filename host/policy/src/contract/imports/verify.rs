@@ -20,27 +20,28 @@ impl Context {
     }
 }
 
-impl verify::Host for Context {
-    fn check(&mut self) -> Result<Answer<()>> {
-        Ok(self.may_verify())
-    }
+pub(crate) fn check(context: &Context) -> Result<Answer<()>> {
+    Ok(context.may_verify())
+}
 
-    async fn recipient(&mut self, to: types::MailAddress) -> Result<Answer<verify::Outcome>> {
-        let address = match self.may_verify().and_then(|()| address_or_error(&to)) {
-            Ok(address) => address,
-            Err(error) => return Ok(Err(error)),
-        };
-        let in_session = self.hook.is_some_and(HookName::has_session);
-        let Some(recipients) = self.recipients.upgrade().filter(|_| in_session) else {
-            return Ok(Ok(verify::Outcome::Unknown("there is no session here".to_owned())));
-        };
-        Ok(Ok(match recipients.verified(address).await {
-            Verified::Deliverable => verify::Outcome::Deliverable,
-            Verified::Undeliverable(reply) => verify::Outcome::Undeliverable(types::Reply {
-                text: line(&reply.text, WORDS),
-                ..(&reply).into()
-            }),
-            Verified::Unknown(why) => verify::Outcome::Unknown(line(&why, WORDS)),
-        }))
-    }
+pub(crate) async fn recipient(
+    context: &Context,
+    to: &types::MailAddress,
+) -> Result<Answer<verify::Outcome>> {
+    let address = match context.may_verify().and_then(|()| address_or_error(to)) {
+        Ok(address) => address,
+        Err(error) => return Ok(Err(error)),
+    };
+    let in_session = context.hook.is_some_and(HookName::has_session);
+    let Some(recipients) = context.recipients.upgrade().filter(|_| in_session) else {
+        return Ok(Ok(verify::Outcome::Unknown("there is no session here".to_owned())));
+    };
+    Ok(Ok(match recipients.verified(address).await {
+        Verified::Deliverable => verify::Outcome::Deliverable,
+        Verified::Undeliverable(reply) => verify::Outcome::Undeliverable(types::Reply {
+            text: line(&reply.text, WORDS),
+            ..(&reply).into()
+        }),
+        Verified::Unknown(why) => verify::Outcome::Unknown(line(&why, WORDS)),
+    }))
 }
