@@ -1,12 +1,12 @@
-//! What each client of a listener has used of it, as Postfix's anvil(8) counts: connections at once,
-//! and connections, TLS handshakes, failures to log in, messages and recipients in a minute.
+//! What each client of a listener has used of it, as Postfix's anvil(8) counts: connections at
+//! once, and connections, TLS handshakes, failures to log in, messages and recipients in a minute.
 //!
-//! A client is an address; with IPv6 a network of 64 bits, since that is what one customer has. What
-//! a user sends who logged in to submit is counted by login, whatever the address. The minute begins
-//! with the first event, and what was counted in it is forgotten at its end. Nobody is locked out:
-//! who is over a limit is let in again in the next minute, and what is refused doesn't count. The
-//! table is bounded: where more clients come in a minute than it holds, the rates of some that have
-//! no connection are forgotten, and those with one are never.
+//! A client is an address; with IPv6 a network of 64 bits, since that is what one customer has.
+//! What a user sends who logged in to submit is counted by login, whatever the address. The minute
+//! begins with the first event, and what was counted in it is forgotten at its end. Nobody is
+//! locked out: who is over a limit is let in again in the next minute, and what is refused doesn't
+//! count. The table is bounded: where more clients come in a minute than it holds, the rates of
+//! some that have no connection are forgotten, and those with one are never.
 //!
 //! It decides nothing about mail, and knows no socket and no clock.
 

@@ -1,7 +1,7 @@
 //! Listens on one address, and starts a session for each client.
 //!
-//! Whom it lets in is said by [`super::admission`]: others hear 421 and go. It knows nothing of SMTP
-//! but that.
+//! Whom it lets in is said by [`super::admission`]: others hear 421 and go. It knows nothing of
+//! SMTP but that.
 
 use std::io;
 use std::net::SocketAddr;

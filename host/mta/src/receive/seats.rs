@@ -1,11 +1,12 @@
 //! What a listener has to give to its sessions: places, and memory for what clients send; and who
 //! loses a place where either is used up.
 //!
-//! A client that finds no place takes one of whoever holds most: the session that has waited longest
-//! for its client to say something. Where memory is used up, a session that wants more takes the
-//! place of one that waits like this and holds most; until it has gone, the other waits. So neither
-//! one client nor a thousand of them can keep others out by doing nothing. A session that is at
-//! work, one that has only just begun to wait, and one of a client that is exempt are never taken.
+//! A client that finds no place takes one of whoever holds most: the session that has waited
+//! longest for its client to say something. Where memory is used up, a session that wants more
+//! takes the place of one that waits like this and holds most; until it has gone, the other waits.
+//! So neither one client nor a thousand of them can keep others out by doing nothing. A session
+//! that is at work, one that has only just begun to wait, and one of a client that is exempt are
+//! never taken.
 //!
 //! Invariant: what sessions hold together, as they count it, is never more than there is.
 //!
