@@ -185,11 +185,12 @@ impl<'a> Evaluation<'a> {
             Restriction::PermitSaslAuthenticated => {
                 permit_if(session::login().is_some(), By::Client)
             }
-            Restriction::PermitTlsClientcerts => self.listed_certificate(of, warn),
             Restriction::PermitTlsAllClientcerts if proven::is_verified() => {
                 Ruling::Permit(By::Client)
             }
-            Restriction::PermitTlsAllClientcerts => self.listed_certificate(of, warn),
+            Restriction::PermitTlsClientcerts | Restriction::PermitTlsAllClientcerts => {
+                self.listed_certificate(of, warn)
+            }
             Restriction::PermitAuthDestination => {
                 permit_if(self.is_ours().unwrap_or(false), By::Rule)
             }
