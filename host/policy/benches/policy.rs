@@ -1,5 +1,5 @@
-//! What a question to a plugin costs: in a fresh sandbox and on a live one, on one thread and on
-//! two, alone and in a chain.
+//! What a question to a plugin costs: in a fresh sandbox, on a live one and without any, on one
+//! thread and on two, alone and in a chain.
 //!
 //! divan prints medians; how bad the worst hundredth of the hook calls is, is printed below its
 //! table.
@@ -42,6 +42,7 @@ fn main() {
     for threads in [1, 2] {
         worst_hundredth(threads);
     }
+    traffic();
 }
 
 fn runtime() -> Runtime {
@@ -56,12 +57,16 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
+/// Plugins of which nothing is remembered.
 fn load(plugins: Vec<PluginConfig>) -> Arc<Policy> {
-    load_with(plugins, users())
+    load_with(plugins, users(), 0)
 }
 
-fn load_with(plugins: Vec<PluginConfig>, services: Memory) -> Arc<Policy> {
-    runtime().block_on(common::policy_with(SANDBOXES, plugins, services))
+/// With so many bytes for what is remembered.
+fn load_with(plugins: Vec<PluginConfig>, services: Memory, memos: usize) -> Arc<Policy> {
+    let services = Arc::new(services);
+    let loaded = common::load(SANDBOXES, common::domains(), plugins, &services, memos);
+    runtime().block_on(loaded).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// A plugin that looks at the recipient and has no opinion.
@@ -104,7 +109,7 @@ fn site_tables() -> Memory {
 }
 
 /// What the site has: three plugins.
-fn load_site(isolation: Isolation) -> Arc<Policy> {
+fn load_site(how: How) -> Arc<Policy> {
     let restrictions = r#"{
         "client": ["permit_mynetworks"],
         "sender": ["check_sender_access table:hold"],
@@ -119,8 +124,24 @@ fn load_site(isolation: Isolation) -> Arc<Policy> {
         site_plugin("transport-map", r#"{"tables": ["via"]}"#, &["via"]),
         site_plugin("restrictions", restrictions, &["hold"]),
     ];
+    let (isolation, memos) = match how {
+        How::Fresh => (Isolation::Transaction, 0),
+        How::Shared => (Isolation::Shared, 0),
+        How::Remembered => (Isolation::Transaction, 32 << 20),
+    };
     let plugins = plugins.map(|plugin| PluginConfig { isolation, ..plugin });
-    load_with(plugins.into(), site_tables())
+    load_with(plugins.into(), site_tables(), memos)
+}
+
+/// How questions are answered.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// In a fresh sandbox for each transaction.
+    Fresh,
+    /// In one that idles.
+    Shared,
+    /// Without one, once they come again.
+    Remembered,
 }
 
 fn facts() -> Arc<SessionFacts> {
@@ -155,6 +176,27 @@ fn rcpt_shared(bencher: Bencher) {
     bencher.bench(|| rcpt(&mut transaction(policy)));
 }
 
+/// The same as it is remembered: the recipient is asked for, and no sandbox.
+#[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
+fn rcpt_remembered(bencher: Bencher) {
+    static POLICY: OnceLock<Arc<Policy>> = OnceLock::new();
+    let policy = POLICY.get_or_init(|| load_with(vec![plain("kept")], users(), 1 << 20));
+    bencher.bench(|| rcpt(&mut transaction(policy)));
+}
+
+/// What is looked up for nothing, before a sandbox is asked: no recipient comes again.
+#[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
+fn rcpt_never_again(bencher: Bencher) {
+    let policy = load_with(vec![plain("missed")], users(), 1 << 20);
+    let number = AtomicUsize::new(0);
+    bencher.bench(|| {
+        let recipient = format!("{}@relay.test", number.fetch_add(1, Ordering::Relaxed));
+        let mut transaction = transaction(&policy);
+        let rcpt = transaction.rcpt(recipient.parse().unwrap(), RcptParameters::default());
+        assert_eq!(block_on(rcpt), Decision::Accept);
+    });
+}
+
 /// One call on the sandbox that was asked before.
 #[divan::bench(threads = [1, 2], sample_size = SAMPLE)]
 fn rcpt_live(bencher: Bencher) {
@@ -181,9 +223,9 @@ fn four_plugins_three_calls(bencher: Bencher) {
 
 /// A whole transaction as the site's: the three plugins, each table of 10,000 entries, a recipient
 /// that is expanded and routed. Nothing but policy: no socket, no spool.
-#[divan::bench(args = [Isolation::Transaction, Isolation::Shared], threads = [1, 2], sample_size = SAMPLE)]
-fn site(bencher: Bencher, isolation: Isolation) {
-    let policy = load_site(isolation);
+#[divan::bench(args = [How::Fresh, How::Shared, How::Remembered], threads = [1, 2], sample_size = SAMPLE)]
+fn site(bencher: Bencher, how: How) {
+    let policy = load_site(how);
     let member = AtomicUsize::new(0);
     bencher.bench(|| {
         let number = member.fetch_add(1, Ordering::Relaxed) % ENTRIES;
@@ -239,4 +281,108 @@ fn worst_hundredth(threads: usize) {
         at(50),
         at(99)
     );
+}
+
+/// Who sends: clients and senders, by a Zipf law.
+const SENDERS: usize = 100_000;
+/// To whom, by the same.
+const RECIPIENTS: usize = 2_000;
+/// Transactions of a turn.
+const TURN: usize = 5_000;
+
+/// Draws ranks of which each is half as likely as the one of half its number.
+struct Zipf {
+    sums: Vec<f64>,
+    state: u64,
+}
+
+impl Zipf {
+    fn new(of: usize, seed: u64) -> Self {
+        let mut sum = 0.0;
+        let weight = |rank: u32| {
+            sum += 1.0 / f64::from(rank);
+            sum
+        };
+        Self { sums: (1..=u32::try_from(of).unwrap()).map(weight).collect(), state: seed }
+    }
+
+    fn draw(&mut self) -> usize {
+        // A linear congruential generator: the same traffic in each run.
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let lot = f64::from((self.state >> 32) as u32) / f64::from(u32::MAX);
+        let wanted = lot * self.sums[self.sums.len() - 1];
+        self.sums.partition_point(|sum| *sum < wanted).min(self.sums.len() - 1)
+    }
+}
+
+/// The plugins of a site that defends itself.
+fn defended(memos: usize) -> Arc<Policy> {
+    let restrictions = r#"{
+        "client": ["permit_mynetworks", "check_client_access table:clients"],
+        "helo": ["reject_invalid_helo_hostname"],
+        "sender": ["reject_non_fqdn_sender", "check_sender_access table:senders"],
+        "recipient": ["reject_non_fqdn_recipient", "reject_unauth_destination"]
+    }"#;
+    let mut services = users();
+    services.mailboxes.extend((0..RECIPIENTS).map(|number| format!("u{number}")));
+    for (name, key) in [("clients", "198.51.100"), ("senders", "spam.test")] {
+        let table = [(key.to_owned(), "REJECT".to_owned())];
+        services.tables.insert(name.to_owned(), table.into());
+    }
+    for store in ["grey", "rates"] {
+        services.counters.insert(store.to_owned(), std::sync::Mutex::default());
+    }
+    let counting = |name: &str, settings: &str, store: &str| {
+        let plugin = site_plugin(name, settings, &[]);
+        let counters = vec![store.to_owned()];
+        PluginConfig { grants: Grants { counters, dns: true, ..plugin.grants.clone() }, ..plugin }
+    };
+    let rules = r#"{"store": "rates", "rules": [
+        {"key": "client", "limit": 1000000, "per": "1h"},
+        {"key": "sender", "limit": 1000000, "per": "1h"}
+    ]}"#;
+    let plugins = vec![
+        site_plugin("restrictions", restrictions, &["clients", "senders"]),
+        counting("dnsbl", r#"{"client": ["bl.test"]}"#, "grey"),
+        counting("rate-limit", rules, "rates"),
+        counting("greylist", r#"{"store": "grey"}"#, "grey"),
+    ];
+    load_with(plugins, services, memos)
+}
+
+/// Traffic like a site's: how often each plugin needed no sandbox, and what a transaction takes
+/// with and without what is remembered, by turns.
+fn traffic() {
+    let policies = [defended(32 << 20), defended(0)];
+    let mut times = [Vec::new(), Vec::new()];
+    let (mut senders, mut recipients) = (Zipf::new(SENDERS, 7), Zipf::new(RECIPIENTS, 8));
+    for turn in 0..16 {
+        let mail: Vec<_> = (0..TURN).map(|_| (senders.draw(), recipients.draw())).collect();
+        for which in [turn % 2, 1 - turn % 2] {
+            let started = Instant::now();
+            for (from, to) in &mail {
+                block_on(arrive(&policies[which], *from, *to));
+            }
+            times[which].push(started.elapsed().as_nanos() / TURN as u128);
+        }
+    }
+    for (name, times) in ["remembered", "asked"].iter().zip(&mut times) {
+        times.sort_unstable();
+        println!("traffic, {name}: {} ns a transaction", times[times.len() / 2]);
+    }
+    for plugin in policies[0].plugins() {
+        println!("  {}: {:?}", plugin.name(), plugin.remembered());
+    }
+}
+
+async fn arrive(policy: &Arc<Policy>, from: usize, to: usize) {
+    let client = std::net::Ipv4Addr::from(0x0b00_0000 + u32::try_from(from).unwrap());
+    let facts = SessionFacts::new("s1".into(), "127.0.0.1:25".into(), (client, 1025).into(), false);
+    let session = policy.session(&policy.chain(None), Arc::new(facts));
+    assert_eq!(session.connect().await, Decision::Accept);
+    assert_eq!(session.hello(&format!("mail{from}.test"), true).await, Decision::Accept);
+    let sender = format!("s{from}@d{}.test", from % 1_000).parse().unwrap();
+    let mut transaction = session.begin(Some(sender), MailParameters::default());
+    let recipient = format!("u{to}@local.test").parse().unwrap();
+    let _ = transaction.rcpt(recipient, RcptParameters::default()).await;
 }

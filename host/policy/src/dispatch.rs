@@ -282,18 +282,18 @@ impl Dispatch {
 
         let mut fresh = kept.is_none();
         let alone = hook.name().is_secret();
-        let unseeing = || self.unseeing(plugin);
+        let shared = guest.isolation == Isolation::Shared && real;
         let mut sandbox = match (kept, reserved) {
             (Some(sandbox), _) => sandbox,
-            (None, None) if guest.isolation == Isolation::Shared && real && !alone => {
-                runtime.share(guest, counted, unseeing).await?
+            (None, None) if shared && !alone => {
+                runtime.share(guest, counted, || self.unseeing(plugin)).await?
             }
             (None, reserved) => {
                 let reserved = match reserved {
                     Some(reserved) => reserved,
                     None => runtime.reserve(guest, counted).await?,
                 };
-                runtime.make(guest, reserved, unseeing).await?
+                runtime.make(guest, reserved, || self.unseeing(plugin)).await?
             }
         };
         // One that asked the host while it was made knows what no transcript says.
@@ -306,15 +306,16 @@ impl Dispatch {
         let keep = fresh && memo.is_some() && missing == Missing::Again && known.is_none();
         let asked = sandbox
             .ask(time, async |store, instance| {
-                let raw: H::Raw = match plugin.exports.ask(store, instance, hook.name()).await? {
+                let raw = plugin.exports.ask::<H::Raw, _>(store, instance, hook.name()).await?;
+                let context = &mut store.data_mut().context;
+                context.transcript.finish()?;
+                if known.as_ref().is_some_and(|leaf| leaf.downcast_ref() != raw.as_ref().ok()) {
+                    wasmtime::bail!(Differs);
+                }
+                let raw = match raw {
                     Ok(raw) => raw,
                     Err(failure) => return Ok(Err(failure)),
                 };
-                let context = &mut store.data_mut().context;
-                context.transcript.finish()?;
-                if known.as_ref().is_some_and(|leaf| leaf.downcast_ref() != Some(&raw)) {
-                    wasmtime::bail!(Differs);
-                }
                 let leaf = keep.then(|| raw.clone());
                 Ok(Ok((hook.check(plugin, context, raw)?, leaf)))
             })
@@ -327,11 +328,11 @@ impl Dispatch {
             Self::forget(plugin, hook.name(), memo);
         }
         let (mut sandbox, answer) = asked?;
-        let context = std::mem::replace(sandbox.context(), unseeing());
+        let context = std::mem::replace(sandbox.context(), self.unseeing(plugin));
         if !runtime.is_short() {
             if alone {
                 drop(sandbox);
-            } else if guest.isolation == Isolation::Shared && real {
+            } else if shared {
                 runtime.put(sandbox);
             } else if !guest.quota.is_short() {
                 *place.sandbox.lock() = Some(sandbox);

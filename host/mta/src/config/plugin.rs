@@ -20,7 +20,7 @@ pub const BUILTINS: [&str; 8] = [
     "rate-limit",
 ];
 
-/// What is remembered by default: some 100,000 answers.
+/// What is remembered by default: ten thousand different ways to an answer, or some more.
 const MEMO: usize = 32 << 20;
 /// More is of no use: what comes again comes within an hour.
 const MOST_MEMO: u64 = 4 << 30;

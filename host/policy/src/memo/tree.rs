@@ -39,8 +39,10 @@ struct Edge {
     octets: usize,
 }
 
-/// What an edge takes besides what its reply and call hold.
-const EACH: usize = size_of::<Node>() + size_of::<Call>() + size_of::<(u64, Reply, Edge)>() + 64;
+/// What an edge takes besides what its reply and call hold: with the node behind it, whose table has
+/// room for four edges at first, and what the allocator rounds up.
+const EACH: usize =
+    size_of::<Node>() + size_of::<Call>() + 4 * (size_of::<(u64, Reply, Edge)>() + 16) + 64;
 
 impl Node {
     /// What follows this reply, if that is known.
