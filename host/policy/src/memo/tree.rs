@@ -39,10 +39,12 @@ struct Edge {
     octets: usize,
 }
 
-/// What an edge takes besides what its reply and call hold: with the node behind it, whose table has
-/// room for four edges at first, and what the allocator rounds up.
-const EACH: usize =
-    size_of::<Node>() + size_of::<Call>() + 4 * (size_of::<(u64, Reply, Edge)>() + 16) + 64;
+/// What an edge takes besides what its reply holds.
+const EDGE: usize = size_of::<(u64, Reply, Edge)>() + 16;
+/// What a node takes besides what its call holds: its table has room for three more edges at first.
+const NODE: usize = size_of::<Node>() + size_of::<Call>() + 3 * EDGE + 64;
+/// What an answer takes besides what it holds.
+const LEAF: usize = 128;
 
 impl Node {
     /// What follows this reply, if that is known.
@@ -127,7 +129,7 @@ impl Tree {
             Some(Next::Ask(_)) => false,
             None => {
                 *root = Some(answer);
-                self.octets.fetch_add(octets + EACH, Ordering::Relaxed);
+                self.octets.fetch_add(octets + LEAF, Ordering::Relaxed);
                 true
             }
         }
@@ -148,8 +150,11 @@ impl Tree {
         next: Next,
         of_answer: usize,
     ) {
-        let behind = if let Next::Ask(node) = &next { octets(&*node.call) } else { of_answer };
-        let octets = EACH + octets(&reply) + behind;
+        let behind = match &next {
+            Next::Ask(node) => NODE + octets(&*node.call),
+            Next::Answer(_) => LEAF + of_answer,
+        };
+        let octets = EDGE + octets(&reply) + behind;
         self.octets.fetch_add(octets, Ordering::Relaxed);
         edges.insert(reply, Edge { next, octets });
     }
@@ -237,7 +242,7 @@ mod tests {
             }
         }
         let whole = tree.octets();
-        assert!(whole > 150 * EACH);
+        assert!(whole > 150 * (EDGE + LEAF));
         while tree.throw_out() {}
         assert_eq!(tree.octets(), 0);
     }
