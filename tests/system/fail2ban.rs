@@ -7,7 +7,8 @@ use facteur_tests::{Client, Dns, Facteur, machine, output_of, peer, probe_plugin
 
 use crate::submission::{FROM, SERVER, base64, configuration, users};
 
-/// Guesses passwords; and those who do nothing wrong, or nothing that is any of fail2ban's business.
+/// Guesses passwords; and those who do nothing wrong, or nothing that is any of fail2ban's
+/// business.
 const GUESSER: &str = FROM;
 const USER: &str = "203.0.113.26";
 const FORGER: &str = "203.0.113.27";

@@ -198,7 +198,8 @@ fn memory(pid: u32) -> Vec<u8> {
         if !rest.starts_with("rw") {
             continue;
         }
-        // What was never touched reads as zeros, and takes long: a page at a time, by what is there.
+        // What was never touched reads as zeros, and takes long: a page at a time, by what is
+        // there.
         let pages = fs::File::open(format!("/proc/{pid}/pagemap")).expect("root may look");
         for page in (begin..end).step_by(PAGE) {
             let mut entry = [0; 8];

@@ -1,5 +1,5 @@
-//! Asks the plugins of a chain on behalf of one transaction, each in one fresh sandbox for as long
-//! as the transaction lasts.
+//! Asks the plugins of a chain on behalf of one transaction: each from what is remembered of it,
+//! or in one fresh sandbox for as long as the transaction lasts.
 //!
 //! This is the one door to a plugin after its load: whatever the [`Hook`], the question is timed,
 //! bounded, told to the log and to the [`Trace`], and one that isn't answered comes out as a

@@ -17,7 +17,8 @@
 //! - `message` and `facts`: what plugins see;
 //! - `runtime`: the machine that guests run on. It knows wasmtime, and no mail;
 //! - `contract`: `wit/0.1` as Rust, the host's half of the imports, the checks;
-//! - `memo`: what is remembered of answers; `plugin`: one that is loaded; `dispatch`: the one door to it;
+//! - `memo`: what is remembered of answers; `plugin`: one that is loaded; `dispatch`: the one door
+//!   to it;
 //! - `hooks`: how each hook is asked, a file for each. Begin here to see what policy decides;
 //! - `policy`, `directory` (what an address stands for, where it goes), and what the program
 //!   calls: `session`, `transaction`, `queue`.

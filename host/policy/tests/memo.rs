@@ -333,8 +333,8 @@ fn forgetful(settings: &str) -> PluginConfig {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Made-up plugins, those that keep what they heard too: the same verdicts, actions, look-ups and
-    /// stories, in the same order, as where each question is asked in a fresh sandbox.
+    /// Made-up plugins, those that keep what they heard too: the same verdicts, actions, look-ups
+    /// and stories, in the same order, as where each question is asked in a fresh sandbox.
     #[test]
     fn a_memo_changes_nothing(first in settings(), second in settings(), events in events()) {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -272,8 +272,8 @@ impl Client {
         }
     }
 
-    /// Logs in, where nothing is under way: ends in [`ClientEvent::LoggedIn`], maybe with challenges
-    /// before it.
+    /// Logs in, where nothing is under way: ends in [`ClientEvent::LoggedIn`], maybe with
+    /// challenges before it.
     pub fn authenticate(&mut self, mechanism: &str, initial: Option<Secret>) {
         if !matches!(self.phase, Phase::Ready) || !self.expected.is_empty() {
             let reply = Reply::new(451, status::SYSTEM, "the connection is not ready for a login");

@@ -5,7 +5,8 @@
 //!   them, an empty line is put before it; so whatever is written above the message, such as a
 //!   `Received:`, never swallows a line of it, and no reader takes for a header what a filter took
 //!   for body.
-//! - `From ` lines at the beginning, which old mail systems put there, are `X-Mailbox-Line:` fields.
+//! - `From ` lines at the beginning, which old mail systems put there, are `X-Mailbox-Line:`
+//!   fields.
 //! - No blank stands between a name and its colon, where not every reader takes one.
 //! - Fields that belong to the envelope or to a mailbox file ([`DROPPED`]) are gone (Postfix:
 //!   message_drop_headers).

@@ -15,7 +15,8 @@ pub struct Auth {
     /// Clients must come under TLS to say who they are. Default: true, unlike Postfix
     /// (`smtpd_tls_auth_only`): a password in the clear is everybody's.
     pub tls_only: bool,
-    /// Exchanges with Dovecot at once, each a connection. Default 256: whoever comes then hears 454.
+    /// Exchanges with Dovecot at once, each a connection. Default 256: whoever comes then hears
+    /// 454.
     pub concurrency: usize,
     /// How long the answer to a first failure waits; doubled for each more of a client or a login.
     /// Default 1 s.

@@ -1,5 +1,5 @@
-//! How much TLS a destination wants: a level and its attributes, as Postfix's `smtp_tls_policy_maps`
-//! has them.
+//! How much TLS a destination wants: a level and its attributes, as Postfix's
+//! `smtp_tls_policy_maps` has them.
 //!
 //! The default of `[delivery.tls]` and the values of its table are written alike: `may`, `encrypt
 //! protocols=>=TLSv1.3`, `secure match=example.org:.example.org`, `fingerprint match=AB:CD:…`.

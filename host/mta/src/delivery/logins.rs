@@ -1,9 +1,9 @@
 //! By what login mail goes to a server that relays for us, from a file that others can't read
 //! (Postfix's `smtp_sasl_password_maps`).
 //!
-//! A next hop, or a server of it, has an entry `user:password`, or `XOAUTH2 user:token`. Where it has
-//! one, an entry of the envelope sender takes its place: so no password ever goes to a server that
-//! nobody named. The file is a table, watched as others are; what can't be read defers.
+//! A next hop, or a server of it, has an entry `user:password`, or `XOAUTH2 user:token`. Where it
+//! has one, an entry of the envelope sender takes its place: so no password ever goes to a server
+//! that nobody named. The file is a table, watched as others are; what can't be read defers.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};

@@ -5,7 +5,8 @@ use facteur_policy::SmtpRoute;
 /// The port that goes without saying.
 const SMTP_PORT: u16 = 25;
 
-/// A next hop as transport(5) writes it, with its port and, where that goes without saying, without.
+/// A next hop as transport(5) writes it, with its port and, where that goes without saying,
+/// without.
 pub fn written(hop: &SmtpRoute) -> Vec<String> {
     let host = &hop.host;
     let is_written = host.starts_with('[') || hop.mx;

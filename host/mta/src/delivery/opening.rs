@@ -4,8 +4,8 @@
 //! Only where TLS may be done without is mail sent in the clear: where a server doesn't offer it or
 //! refuses it, and, after a handshake that failed, where the caller says that it has waited long
 //! enough. What must have TLS waits, with the reason; and a password never goes in the clear unless
-//! the operator says so. A server that refuses a login fails no message: it waits, as with Postfix's
-//! `smtp_sasl_auth_soft_bounce`.
+//! the operator says so. A server that refuses a login fails no message: it waits, as with
+//! Postfix's `smtp_sasl_auth_soft_bounce`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -72,8 +72,8 @@ impl Key {
     }
 }
 
-/// Connects, says hello, agrees on TLS, and logs in. `may_fall_back`: what may go in the clear does so if a
-/// handshake fails.
+/// Connects, says hello, agrees on TLS, and logs in. `may_fall_back`: what may go in the clear does
+/// so if a handshake fails.
 pub async fn open(
     settings: &Settings,
     target: &Target,

@@ -1,5 +1,5 @@
-//! The transaction under way in a session: what was said of it, and its content so far; and how much
-//! memory that takes.
+//! The transaction under way in a session: what was said of it, and its content so far; and how
+//! much memory that takes.
 
 use bytes::Bytes;
 use facteur_policy::Transaction;

@@ -1,5 +1,5 @@
-//! Clients that speak before they are greeted: programs that send spam and don't listen (postscreen's
-//! pregreet test; RFC 5321 section 3.1 says who speaks first).
+//! Clients that speak before they are greeted: programs that send spam and don't listen
+//! (postscreen's pregreet test; RFC 5321 section 3.1 says who speaks first).
 //!
 //! Who waits in silence has passed, and isn't made to wait again for a day. Who speaks is refused,
 //! and nothing is remembered of it. What is remembered is bounded, and forgotten by a restart.

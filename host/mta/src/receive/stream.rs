@@ -45,8 +45,8 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Waits until something comes, and hands on so much of it at most; false at the end. Nothing is
-    /// lost if the wait is given up.
+    /// Waits until something comes, and hands on so much of it at most; false at the end. Nothing
+    /// is lost if the wait is given up.
     pub(super) async fn read(
         &mut self,
         most: usize,

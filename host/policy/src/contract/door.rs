@@ -3,8 +3,8 @@
 //!
 //! What a transcript holds is a value: the guest's call is made one, the reply is looked up in what
 //! is played to it or else asked for ([`super::imports`]), and noted. The same call can be asked
-//! without any guest ([`now`], [`later`]). There are two entrances, since what may have to wait is a
-//! future, which costs a box for each call.
+//! without any guest ([`now`], [`later`]). There are two entrances, since what may have to wait is
+//! a future, which costs a box for each call.
 
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Error, Result, bail, format_err};

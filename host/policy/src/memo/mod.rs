@@ -1,10 +1,11 @@
 //! What is remembered of a plugin's answers: for each of its hooks a tree of transcripts.
 //!
-//! A sandbox is deterministic, and each question gets a fresh one: what the plugin asks next, and
-//! what it answers, follows from what the host has answered before. So a question is walked down
-//! the tree: the host performs each call for real, once and in order, and follows the edge of its
-//! reply; a leaf is the plugin's answer, for which no sandbox was needed. Where the tree ends, a
-//! fresh sandbox is played what the walk has heard, and goes on from there.
+//! A sandbox is deterministic: what a fresh one asks next, and what it answers, follows from what
+//! the host has answered before. So a question to a plugin that has no sandbox yet in the
+//! transaction is walked down the tree: the host performs each call for real, once and in order,
+//! and follows the edge of its reply; a leaf is the plugin's answer, for which no sandbox was
+//! needed. Where the tree ends, a fresh sandbox is played what the walk has heard, and goes on from
+//! there.
 //!
 //! Nothing here is believed longer than a look-up: facts, tables and counters are asked anew each
 //! time, and the answer is checked anew. Only whole transcripts of fresh sandboxes come in, with an

@@ -3,7 +3,8 @@
 //! A sandbox belongs to one transaction (or one question in the queue), so that nothing a plugin
 //! saw of one message can leak into the next; only where the operator says `isolation = "shared"`
 //! does it go on to whoever asks next ([`crate::runtime::idle`]). It has a store of its own: a
-//! trap, a limit or a deadline of one plugin never touches another's. A trap or a timeout consumes it.
+//! trap, a limit or a deadline of one plugin never touches another's. A trap or a timeout consumes
+//! it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -94,9 +95,9 @@ impl<C: Context> Sandbox<C> {
         })
     }
 
-    /// Asks one question, within the plugin's limits and this time. A question that finds its answer
-    /// breaking the contract says so as an error, which is a trap like any other. Only an answer
-    /// gives the sandbox back.
+    /// Asks one question, within the plugin's limits and this time. A question that finds its
+    /// answer breaking the contract says so as an error, which is a trap like any other. Only an
+    /// answer gives the sandbox back.
     pub(crate) async fn ask<T>(
         mut self,
         time: Duration,

@@ -1,7 +1,7 @@
 //! What clients say to log in: no panic, and what is read is what was said.
 //!
-//! The two files that part these messages are taken from the program as they are: it brings far more
-//! than the fuzzer needs. The first octet of the input says which mechanism it is.
+//! The two files that part these messages are taken from the program as they are: it brings far
+//! more than the fuzzer needs. The first octet of the input says which mechanism it is.
 #![no_main]
 #![allow(dead_code, reason = "the program uses all of it")]
 

@@ -1,7 +1,7 @@
 //! What clients say by SCRAM (RFC 5802 section 7), parted.
 //!
-//! Invariant: whatever the octets, a message is read or it is refused. It computes nothing and knows
-//! no keys; the fuzzer has this file alone.
+//! Invariant: whatever the octets, a message is read or it is refused. It computes nothing and
+//! knows no keys; the fuzzer has this file alone.
 
 use base64ct::{Base64, Encoding as _};
 
